@@ -1,0 +1,297 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/pgseal/pgseal/internal/devca"
+)
+
+const (
+	day = 24 * time.Hour
+	// maxDays keeps a life far from where time.Duration overflows.
+	maxDays = 36500
+	// maxRoleName is the longest name a role can have: PostgreSQL's
+	// NAMEDATALEN less its closing zero.
+	maxRoleName = 63
+	// maxCommonName is RFC 5280's ub-common-name.
+	maxCommonName = 64
+)
+
+const certsHelp = `A small certificate authority for development. Not for production.
+
+Usage:
+  pgseal certs ca      [--out DIR] [--name CN] [--days N] [--force]
+  pgseal certs server  --host NAME[,NAME...] [--ca DIR] [--out DIR] [--name BASENAME] [--days N]
+  pgseal certs client  --user ROLE           [--ca DIR] [--out DIR] [--name BASENAME] [--days N]
+
+Example:
+  pgseal certs ca --out certs
+  pgseal certs server --ca certs --host localhost,127.0.0.1
+  pgseal certs client --ca certs --user app
+
+Run server or client again to rotate: the pair is replaced by rename, key first.
+`
+
+// certsCommand makes certificates for development: an authority, and pairs for
+// servers and clients below it.
+func certsCommand() command {
+	return command{
+		name:    "certs",
+		args:    "ca|server|client ...",
+		summary: "make certificates for development: an authority, server and client pairs",
+		run:     runCerts,
+	}
+}
+
+func runCerts(c *cli, args []string) error {
+	if len(args) == 0 {
+		return usagef("certs: say which: ca, server or client (see \"pgseal certs --help\")")
+	}
+	switch args[0] {
+	case "ca":
+		return runCertsCA(c, args[1:])
+	case "server":
+		return runCertsServer(c, args[1:])
+	case "client":
+		return runCertsClient(c, args[1:])
+	case "help", "--help", "-help", "-h":
+		fmt.Fprint(c.stdout, certsHelp)
+		return errHelp
+	}
+	return usagef("certs: no such kind: %q (ca, server or client)", args[0])
+}
+
+func runCertsCA(c *cli, args []string) error {
+	f := newCertFlags("ca", "Makes an authority: ca.crt and ca.key.", 3650)
+	f.StringVar(&f.out, "out", ".", "write to `DIR`, made when missing")
+	name := f.String("name", "pgseal development CA", "common `name` of the authority")
+	force := f.Bool("force", false, "replace an existing authority: what it issued is trusted no more")
+	if err := f.parse(c, args); err != nil {
+		return err
+	}
+	if *name == "" {
+		return usagef("certs ca: --name is empty")
+	}
+	crt, key := pairFiles(f.out, "ca")
+	if !*force {
+		if err := mustBeFree(key, crt); err != nil {
+			return err
+		}
+	}
+	ca, err := devca.New(*name, f.life())
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.out, 0o700); err != nil {
+		return err
+	}
+	if err := ca.WriteFiles(crt, key); err != nil {
+		return err
+	}
+	cert, err := parseCert(ca.CertPEM())
+	if err != nil {
+		return err
+	}
+	describe(c.stdout, crt, key, cert)
+	return nil
+}
+
+func runCertsServer(c *cli, args []string) error {
+	f := newCertFlags("server", "Issues a server certificate: server.crt (the certificate alone) and server.key.", 90)
+	f.leafFlags("server")
+	var hosts []string
+	f.Func("host", "DNS `name`, *.name or IP address clients connect to; several with commas or by repetition", func(s string) error {
+		for host := range strings.SplitSeq(s, ",") {
+			hosts = append(hosts, strings.TrimSpace(host))
+		}
+		return nil
+	})
+	if err := f.parseLeaf(c, args); err != nil {
+		return err
+	}
+	if len(hosts) == 0 {
+		return usagef("certs server: --host is missing")
+	}
+	req := devca.Request{Hosts: hosts}
+	if len(hosts[0]) <= maxCommonName {
+		req.CommonName = hosts[0]
+	}
+	return f.issue(c, req)
+}
+
+func runCertsClient(c *cli, args []string) error {
+	f := newCertFlags("client", "Issues a client certificate for a role: client.crt and client.key.", 90)
+	f.leafFlags("client")
+	role := f.String("user", "", "`role` the certificate logs in as; becomes its common name")
+	if err := f.parseLeaf(c, args); err != nil {
+		return err
+	}
+	if err := checkRole(*role); err != nil {
+		return err
+	}
+	return f.issue(c, devca.Request{CommonName: *role, Client: true})
+}
+
+// certFlags are the flags that the kinds of certificate share.
+type certFlags struct {
+	*flag.FlagSet
+	kind, about string
+	ca, out     string
+	base        string
+	days        int
+}
+
+func newCertFlags(kind, about string, days int) *certFlags {
+	f := &certFlags{FlagSet: flag.NewFlagSet(kind, flag.ContinueOnError), kind: kind, about: about}
+	f.SetOutput(io.Discard)
+	f.IntVar(&f.days, "days", days, "valid for `N` days from now")
+	return f
+}
+
+func (f *certFlags) leafFlags(base string) {
+	f.StringVar(&f.ca, "ca", ".", "`DIR` that holds ca.crt and ca.key")
+	f.StringVar(&f.out, "out", "", "write to `DIR`, made when missing (default the --ca directory)")
+	f.StringVar(&f.base, "name", base, "`basename` of the two files")
+}
+
+// parse reads the flags and checks those that the kinds share.
+func (f *certFlags) parse(c *cli, args []string) error {
+	err := f.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(c.stdout, "%s\n\nFlags:\n", f.about)
+		f.SetOutput(c.stdout)
+		f.PrintDefaults()
+		fmt.Fprintln(c.stdout, "\n\"pgseal certs --help\" shows an example.")
+		return errHelp
+	}
+	switch {
+	case err != nil:
+		return usagef("certs %s: %w", f.kind, err)
+	case f.NArg() > 0:
+		return usagef("certs %s: unexpected argument %q", f.kind, f.Arg(0))
+	case f.days < 1 || f.days > maxDays:
+		return usagef("certs %s: --days must be from 1 to %d", f.kind, maxDays)
+	}
+	if f.out == "" {
+		f.out = f.ca
+	}
+	f.out = filepath.Clean(f.out)
+	return nil
+}
+
+// parseLeaf is parse for the kinds that have leafFlags.
+func (f *certFlags) parseLeaf(c *cli, args []string) error {
+	if err := f.parse(c, args); err != nil {
+		return err
+	}
+	switch {
+	case f.base != filepath.Base(f.base) || f.base == "." || f.base == "..":
+		return usagef("certs %s: --name is a file name without directory and extension", f.kind)
+	case strings.EqualFold(f.base, "ca"):
+		// In the authority's own directory this would replace its key.
+		return usagef("certs %s: --name ca is kept for the authority", f.kind)
+	}
+	return nil
+}
+
+func (f *certFlags) life() time.Duration { return time.Duration(f.days) * day }
+
+// issue makes one pair, writes it and tells about it.
+func (f *certFlags) issue(c *cli, req devca.Request) error {
+	ca, err := devca.Load(pairFiles(f.ca, "ca"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w (make one: pgseal certs ca --out %s)", err, f.ca)
+	}
+	if err != nil {
+		return err
+	}
+	req.Life = f.life()
+	pair, err := ca.Issue(req)
+	if errors.Is(err, devca.ErrHost) {
+		return usageError{err}
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.out, 0o700); err != nil {
+		return err
+	}
+	crt, key := pairFiles(f.out, f.base)
+	if err := pair.WriteFiles(crt, key); err != nil {
+		return err
+	}
+	describe(c.stdout, crt, key, pair.Cert)
+	return nil
+}
+
+func checkRole(role string) error {
+	switch {
+	case role == "":
+		return usagef("certs client: --user is missing")
+	case len(role) > maxRoleName:
+		return usagef("certs client: --user is longer than the %d bytes of a role name", maxRoleName)
+	case !utf8.ValidString(role) || strings.ContainsFunc(role, unicode.IsControl):
+		return usagef("certs client: --user holds bytes that are no text")
+	}
+	return nil
+}
+
+func pairFiles(dir, base string) (crt, key string) {
+	return filepath.Join(dir, base+".crt"), filepath.Join(dir, base+".key")
+}
+
+func mustBeFree(files ...string) error {
+	for _, name := range files {
+		_, err := os.Lstat(name)
+		if err == nil {
+			return fmt.Errorf("%s exists; --force replaces it, and what it issued is trusted no more", name)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func parseCert(encoded []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(encoded)
+	if block == nil {
+		return nil, errors.New("no certificate")
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
+// describe prints what a person wants to know of a new pair.
+func describe(w io.Writer, crt, key string, cert *x509.Certificate) {
+	row := func(label, value string) { fmt.Fprintf(w, "%-12s %s\n", label, value) }
+	row("certificate", crt)
+	row("key", key)
+	row("subject", cert.Subject.String())
+	if sans := alternativeNames(cert); len(sans) > 0 {
+		row("names", strings.Join(sans, ", "))
+	}
+	left := time.Until(cert.NotAfter).Round(day) / day
+	row("not after", fmt.Sprintf("%s (%d days)", cert.NotAfter.UTC().Format("2006-01-02 15:04 MST"), left))
+	row("sha256", fmt.Sprintf("%x", sha256.Sum256(cert.Raw)))
+}
+
+func alternativeNames(cert *x509.Certificate) []string {
+	names := append([]string(nil), cert.DNSNames...)
+	for _, ip := range cert.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
+}

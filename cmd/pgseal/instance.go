@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/config"
+	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// instance is everything that runs under one configuration file, and what is
+// needed to bring it in line with a changed one.
+type instance struct {
+	path    string
+	log     *zap.Logger
+	level   zap.AtomicLevel
+	manager *pool.Manager
+	proxy   *proxy.Server
+	watcher *tlsconf.Watcher
+
+	mu        sync.Mutex // one reload at a time
+	current   parts
+	listeners map[string]*proxy.Listener // by address
+}
+
+// parts is what a configuration names, loaded from disk.
+type parts struct {
+	file  config.File
+	certs map[string]*tlsconf.Store[*tlsconf.Listener] // by address
+	trust map[string]*tlsconf.Store[*tlsconf.Upstream] // by database
+	users *tlsconf.Store[*auth.Users]
+	specs map[string]*pool.Spec
+}
+
+func newInstance(path string, log *zap.Logger, level zap.AtomicLevel) *instance {
+	return &instance{
+		path: path, log: log, level: level,
+		manager: pool.NewManager(log), watcher: tlsconf.NewWatcher(log, 0),
+		listeners: map[string]*proxy.Listener{},
+	}
+}
+
+// load builds the parts of a configuration. What did not change since old is
+// taken over from it; nothing of what runs is touched.
+func (r *instance) load(f config.File, old parts) (parts, error) {
+	p := parts{
+		file:  f,
+		certs: map[string]*tlsconf.Store[*tlsconf.Listener]{},
+		trust: map[string]*tlsconf.Store[*tlsconf.Upstream]{},
+		specs: map[string]*pool.Spec{},
+	}
+	var errs []error
+	for _, l := range f.Listen {
+		store, err := r.listenerStore(l, old)
+		errs = append(errs, err)
+		p.certs[l.Address] = store
+	}
+	for name, d := range f.Databases {
+		spec, err := r.spec(name, d, f.Pool, old)
+		errs = append(errs, err)
+		if err == nil {
+			p.specs[name], p.trust[name] = spec, spec.Trust
+		}
+	}
+	var err error
+	p.users, err = r.usersStore(f.Auth, old)
+	errs = append(errs, err)
+	return p, errors.Join(errs...)
+}
+
+func (r *instance) listenerStore(l config.Listen, old parts) (*tlsconf.Store[*tlsconf.Listener], error) {
+	if l.TLS.Mode == "disable" {
+		return nil, nil
+	}
+	for _, o := range old.file.Listen {
+		if o.Address == l.Address && o.TLS == l.TLS {
+			return old.certs[l.Address], nil
+		}
+	}
+	return tlsconf.NewListenerStore("listener "+l.Address, l.TLS)
+}
+
+func (r *instance) spec(name string, d config.Database, defaults pool.Config, old parts) (*pool.Spec, error) {
+	spec := &pool.Spec{DatabaseConfig: d.DatabaseConfig, Defaults: defaults, Secret: d.Password}
+	if d.PasswordFile != "" {
+		secret, err := auth.ReadSecretFile(d.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("databases.%s.password_file: %w", name, err)
+		}
+		spec.Secret = strings.TrimRight(string(secret), "\r\n")
+	}
+	if o, ok := old.file.Databases[name]; ok && o.UpstreamConfig == d.UpstreamConfig {
+		spec.Trust = old.trust[name]
+		return spec, nil
+	}
+	store, err := tlsconf.NewUpstreamStore("database "+name, d.UpstreamConfig)
+	if err != nil {
+		return nil, err
+	}
+	store.OnChange(func(*tlsconf.Upstream) { r.manager.RecycleTrust(store) })
+	spec.Trust = store
+	return spec, nil
+}
+
+func (r *instance) usersStore(c proxy.AuthConfig, old parts) (*tlsconf.Store[*auth.Users], error) {
+	if old.users != nil && old.file.Auth == c {
+		return old.users, nil
+	}
+	store, err := tlsconf.NewStore("users_file", []tlsconf.File{{Path: c.UsersFile, Secret: true}},
+		func(content tlsconf.Contents) (*auth.Users, error) {
+			return auth.ParseUsers(c.UsersFile, content[c.UsersFile])
+		})
+	if err != nil {
+		return nil, err
+	}
+	store.OnChange(func(*auth.Users) { r.configureProxy() })
+	return store, nil
+}
+
+// start opens all listeners and begins to serve.
+func (r *instance) start(f config.File) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, err := r.load(f, parts{})
+	if err != nil {
+		return usageError{err}
+	}
+	r.current = p
+	r.manager.Apply(p.specs)
+	r.proxy = proxy.New(r.log, r.manager, p.settings())
+	r.warn(p)
+	for _, l := range f.Listen {
+		ln, err := r.proxy.Listen(l.ListenConfig, p.certs[l.Address])
+		if err != nil {
+			return fmt.Errorf("listen on %s: %w", l.Address, err)
+		}
+		r.listeners[l.Address] = ln
+		r.log.Info("listening", zap.String("address", l.Address), zap.String("tls", l.TLS.Mode))
+	}
+	r.watch(p)
+	return nil
+}
+
+func (p parts) settings() proxy.Settings {
+	return proxy.Settings{Pool: p.file.Pool, Users: p.users.Load()}
+}
+
+// configureProxy hands the users that are in force to the proxy.
+func (r *instance) configureProxy() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.proxy.Configure(r.current.settings())
+}
+
+func (r *instance) watch(p parts) {
+	var all []tlsconf.Reloadable
+	for _, store := range p.certs {
+		if store != nil {
+			all = append(all, store)
+		}
+	}
+	for _, store := range p.trust {
+		all = append(all, store)
+	}
+	r.watcher.Set(append(all, p.users)...)
+}
+
+// warn says what is weaker than it should be.
+func (r *instance) warn(p parts) {
+	for address, store := range p.certs {
+		if store != nil {
+			for _, w := range store.Load().Warnings {
+				r.log.Warn("certificate warning", zap.String("listener", address), zap.String("warning", w))
+			}
+		}
+	}
+	for _, l := range p.file.Listen {
+		for _, w := range l.TLS.Warnings() {
+			if network, _ := l.Network(); network != "unix" {
+				r.log.Warn("weak setting", zap.String("listener", l.Address), zap.String("warning", w))
+			}
+		}
+	}
+	for name, store := range p.trust {
+		for _, w := range append(p.file.Databases[name].UpstreamConfig.Warnings(), store.Load().Warnings...) {
+			r.log.Warn("weak setting", zap.String("database", name), zap.String("warning", w))
+		}
+	}
+}
+
+// reload re-reads the configuration and all files it names. A fault anywhere
+// leaves what it concerns as it was.
+func (r *instance) reload() error {
+	f, err := config.Load(r.path)
+	if err == nil {
+		err = r.apply(f)
+	}
+	return errors.Join(err, r.watcher.ReloadAll())
+}
+
+func (r *instance) apply(f config.File) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, err := r.load(f, r.current)
+	if err != nil {
+		return err
+	}
+	r.current = p
+	r.level.SetLevel(f.Log.ZapLevel())
+	r.manager.Apply(p.specs)
+	r.proxy.Configure(p.settings())
+	for _, l := range f.Listen {
+		if ln := r.listeners[l.Address]; ln != nil {
+			ln.Configure(l.TLS.Mode, p.certs[l.Address])
+		} else {
+			r.log.Warn("a new listener needs a restart", zap.String("address", l.Address))
+		}
+	}
+	r.watch(p)
+	r.warn(p)
+	return nil
+}
+
+// run looks after files and servers until ctx ends.
+func (r *instance) run(ctx context.Context) {
+	var children sync.WaitGroup
+	children.Go(func() { r.watcher.Run(ctx) })
+	children.Go(func() { r.manager.Run(ctx) })
+	children.Wait()
+}
+
+// shutdown ends clients in order until ctx ends, then at once, and the
+// servers after them.
+func (r *instance) shutdown(ctx context.Context) error {
+	err := r.proxy.Shutdown(ctx)
+	closing, cancel := context.WithTimeout(context.Background(), closeServers)
+	defer cancel()
+	return errors.Join(err, r.manager.Close(closing))
+}

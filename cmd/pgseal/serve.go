@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/pgseal/pgseal/internal/config"
+)
+
+// closeServers is how long the servers may take to close once all clients
+// have gone.
+const closeServers = 3 * time.Second
+
+func serveCommand() command {
+	return command{
+		name: "serve", args: "[--config FILE]",
+		summary: "run the proxy until it is told to stop",
+		run:     runServe,
+	}
+}
+
+func runServe(c *cli, args []string) error {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	path := flags.String("config", config.DefaultPath, "the configuration `FILE`")
+	if err := c.parse(flags, args, "pgseal serve [--config FILE]", serveHelp); err != nil {
+		return err
+	}
+	f, err := config.Load(*path)
+	if err != nil {
+		return usageError{err}
+	}
+	level := zap.NewAtomicLevelAt(f.Log.ZapLevel())
+	log := newLogger(f.Log.Format, level, c.stderr)
+	defer log.Sync()
+	r := newInstance(*path, log, level)
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	if err := r.start(f); err != nil {
+		return err
+	}
+	log.Info("pgseal started", zap.String("version", version()), zap.Int("pid", os.Getpid()))
+	return r.serve(signals)
+}
+
+const serveHelp = `Runs the proxy. SIGHUP reloads the configuration and every file it names.
+SIGTERM or SIGINT stops accepting, lets transactions end and leaves; a second
+one leaves at once.
+`
+
+// serve runs until signals say stop.
+func (r *instance) serve(signals <-chan os.Signal) error {
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.run(ctx)
+	}()
+	defer func() {
+		stop()
+		<-done
+	}()
+	for sig := range signals {
+		if sig != syscall.SIGHUP {
+			r.log.Info("stopping", zap.String("signal", sig.String()), zap.Int("clients", r.proxy.Clients()))
+			return r.drain(signals)
+		}
+		r.logReload(r.reload())
+	}
+	return nil
+}
+
+func (r *instance) logReload(err error) {
+	if err != nil {
+		r.log.Error("reload refused in part, what could not be read stays as it was", zap.Error(err))
+		return
+	}
+	r.log.Info("configuration reloaded")
+}
+
+// drain waits for clients to end their transactions, until another signal
+// has no more patience with them.
+func (r *instance) drain(signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	finished := make(chan error, 1)
+	go func() { finished <- r.shutdown(ctx) }()
+	for {
+		select {
+		case err := <-finished:
+			if err != nil && !errors.Is(err, context.Canceled) {
+				r.log.Warn("stopped with connections left", zap.Error(err))
+			} else {
+				r.log.Info("stopped")
+			}
+			return nil
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				r.log.Info("stopping at once", zap.Int("clients", r.proxy.Clients()))
+				cancel()
+			}
+		}
+	}
+}
+
+// newLogger returns a logger of constant messages with typed fields. No line
+// is left out: each tells of a connection or of a fault.
+func newLogger(format string, level zap.AtomicLevel, w io.Writer) *zap.Logger {
+	enc := zap.NewProductionEncoderConfig()
+	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	enc.EncodeDuration = zapcore.SecondsDurationEncoder
+	encoder := zapcore.NewJSONEncoder(enc)
+	if format == "console" {
+		enc.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+		enc.EncodeDuration = zapcore.StringDurationEncoder
+		enc.EncodeLevel = zapcore.CapitalLevelEncoder
+		encoder = zapcore.NewConsoleEncoder(enc)
+	}
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))
+}
+
+// parse reads a command's flags. It takes no arguments beside them.
+func (c *cli) parse(flags *flag.FlagSet, args []string, usage, help string) error {
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(c.stdout, "Usage: %s\n\n%s\n", usage, strings.TrimSpace(help))
+		flags.SetOutput(c.stdout)
+		fmt.Fprintln(c.stdout, "\nFlags:")
+		flags.PrintDefaults()
+		return errHelp
+	case err != nil:
+		return usagef("%s: %w", flags.Name(), err)
+	case flags.NArg() > 0:
+		return usagef("%s takes no arguments beside its flags", flags.Name())
+	}
+	return nil
+}

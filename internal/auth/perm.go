@@ -1,0 +1,76 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+var errTooLong = fmt.Errorf("longer than %d bytes", maxFileLen)
+
+// CheckSecretFile returns an error unless a file is fit to hold a private key
+// or passwords. The rule is libpq's and PostgreSQL's for key files: it is a
+// regular file, owned by the current user and closed to all others (0600), or
+// owned by root and at most readable for its group (0640), which is how a
+// system's key store or Kubernetes hands a key to a service. info must come
+// from Stat on the open file, so that it is the one that is read. The error
+// does not name the file. Where files have no Unix owner only the first part
+// is checked.
+func CheckSecretFile(info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return errors.New("not a regular file")
+	}
+	return checkOwner(info)
+}
+
+// checkSecretMode is the rule about owner and mode of a regular file.
+func checkSecretMode(mode fs.FileMode, owner, current uint32) error {
+	mode &= fs.ModePerm
+	switch {
+	case owner != 0 && owner != current:
+		return fmt.Errorf("owned by user id %d: the owner must be root or the user who runs this program (chown)", owner)
+	case owner == 0 && mode&0o037 != 0:
+		return fmt.Errorf("permissions are %#o: a file owned by root may be readable for its group and must be closed to others (chmod 0640 or 0600)", mode)
+	case owner != 0 && mode&0o077 != 0:
+		return fmt.Errorf("permissions are %#o: the file must be closed to group and others (chmod 0600)", mode)
+	}
+	return nil
+}
+
+// ReadSecretFile reads a file that passes [CheckSecretFile] and is no longer
+// than 64 MiB. The error names the path. What it returns is the caller's.
+func ReadSecretFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|openNonblock, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := readSecretFile(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return content, nil
+}
+
+func readSecretFile(f *os.File) ([]byte, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckSecretFile(info); err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFileLen {
+		return nil, errTooLong
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxFileLen+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(content) > maxFileLen { // it grew meanwhile
+		return nil, errTooLong
+	}
+	return content, nil
+}

@@ -1,0 +1,172 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap/zapcore"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// DefaultPath is where the configuration is looked for.
+const DefaultPath = "/etc/pgseal/config.yaml"
+
+// File is the whole configuration.
+type File struct {
+	Listen    []Listen            `yaml:"listen"`
+	Databases map[string]Database `yaml:"databases"`
+	Pool      pool.Config         `yaml:"pool"`
+	Auth      proxy.AuthConfig    `yaml:"auth"`
+	Log       Log                 `yaml:"log"`
+}
+
+// Listen is an entry of the list of listeners.
+type Listen struct {
+	proxy.ListenConfig `yaml:",inline"`
+}
+
+// UnmarshalYAML implements yaml.Unmarshaler: it starts from the defaults.
+func (l *Listen) UnmarshalYAML(n *yaml.Node) error {
+	l.ListenConfig = proxy.DefaultListenConfig()
+	if err := n.Decode(&l.ListenConfig); err != nil {
+		return err
+	}
+	if network, _ := l.Network(); network == "unix" {
+		l.TLS.Mode = "disable" // as in PostgreSQL, a unix socket speaks no TLS
+	}
+	return nil
+}
+
+// Database is an entry of the map of databases.
+type Database struct {
+	pool.DatabaseConfig `yaml:",inline"`
+}
+
+// UnmarshalYAML implements yaml.Unmarshaler: it starts from the defaults.
+func (d *Database) UnmarshalYAML(n *yaml.Node) error {
+	d.DatabaseConfig = pool.DefaultDatabaseConfig()
+	return n.Decode(&d.DatabaseConfig)
+}
+
+// Log tells how much is logged, and how.
+type Log struct {
+	Level  string `yaml:"level"`  // debug | info | warn | error
+	Format string `yaml:"format"` // json | console
+}
+
+// Validate returns a *tlsconf.KeyError for each value that can't be used.
+func (l Log) Validate() error {
+	var errs []error
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, l.Level) {
+		errs = append(errs, &tlsconf.KeyError{Key: "level", Err: fmt.Errorf("%q is not one of debug, info, warn and error", l.Level)})
+	}
+	if l.Format != "json" && l.Format != "console" {
+		errs = append(errs, &tlsconf.KeyError{Key: "format", Err: fmt.Errorf("%q is neither json nor console", l.Format)})
+	}
+	return errors.Join(errs...)
+}
+
+// ZapLevel returns the level as zap has it.
+func (l Log) ZapLevel() zapcore.Level {
+	level, err := zapcore.ParseLevel(l.Level)
+	if err != nil {
+		return zapcore.InfoLevel
+	}
+	return level
+}
+
+// Default returns the configuration that an empty file stands for. It listens
+// nowhere.
+func Default() File {
+	return File{Pool: pool.DefaultConfig(), Log: Log{Level: "info", Format: "json"}}
+}
+
+// An Error is a fault of the file, with the place it stands at.
+type Error struct {
+	File string
+	Line int    // 0 where it concerns the file as a whole
+	Key  string // the path of keys, with dots
+	Err  error
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.File)
+	if e.Line > 0 {
+		fmt.Fprintf(&b, ":%d", e.Line)
+	}
+	if e.Key != "" {
+		b.WriteString(": " + e.Key)
+	}
+	return b.String() + ": " + e.Err.Error()
+}
+
+// Unwrap returns what is wrong.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Load reads and validates the file at path. All faults are reported
+// together, each as an *Error.
+func Load(path string) (File, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return File{}, err
+	}
+	return Parse(path, content, os.LookupEnv)
+}
+
+// Parse does the work of Load. name stands for the file in errors, and env
+// looks up environment variables.
+func Parse(name string, content []byte, env func(string) (string, bool)) (File, error) {
+	f := Default()
+	root, err := parseDocument(name, content)
+	if err != nil {
+		return f, err
+	}
+	w := &walker{file: name, env: env, lines: map[string]int{}}
+	if root != nil {
+		w.walk(root, typeOf[File](), "")
+		if err := w.err(); err != nil {
+			return f, err
+		}
+		if err := root.Decode(&f); err != nil {
+			return f, &Error{File: name, Err: err}
+		}
+	}
+	w.validate(valueOf(&f), "")
+	if len(f.Listen) == 0 {
+		w.fault(0, "listen", errors.New("is missing: there is nowhere to listen"))
+	}
+	if len(f.Databases) == 0 {
+		w.fault(0, "databases", errors.New("is missing: there is no database to connect to"))
+	}
+	w.crossCheck(&f)
+	return f, w.err()
+}
+
+// crossCheck looks at what depends on more than one section.
+func (w *walker) crossCheck(f *File) {
+	seen := map[string]bool{}
+	for i, l := range f.Listen {
+		if seen[l.Address] {
+			key := fmt.Sprintf("listen[%d].address", i)
+			w.fault(w.lines[key], key, fmt.Errorf("%q is listened on twice", l.Address))
+		}
+		seen[l.Address] = true
+	}
+	for _, reserved := range []string{"pgseal", "pgbouncer"} {
+		if _, ok := f.Databases[reserved]; ok {
+			key := "databases." + reserved
+			w.fault(w.lines[key], key, errors.New("is the name of the console"))
+		}
+	}
+	if f.Auth.UsersFile == "" {
+		w.fault(w.lines["auth"], "auth.users_file", errors.New("is missing: nobody could log in"))
+	}
+}

@@ -1,0 +1,290 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"regexp"
+	"sort"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// maxDepth bounds how deep the file may nest; our own structure needs five.
+const maxDepth = 16
+
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	variable     = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+)
+
+func typeOf[T any]() reflect.Type       { return reflect.TypeFor[T]() }
+func valueOf(pointer any) reflect.Value { return reflect.ValueOf(pointer).Elem() }
+
+// parseDocument returns the root of the file's only document, or nil where the
+// file is empty.
+func parseDocument(name string, content []byte) (*yaml.Node, error) {
+	dec := yaml.NewDecoder(bytes.NewReader(content))
+	var doc, second yaml.Node
+	switch err := dec.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return nil, &Error{File: name, Err: errors.New(strings.TrimPrefix(err.Error(), "yaml: "))}
+	}
+	if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
+		return nil, &Error{File: name, Line: second.Line, Err: errors.New("the file holds a second YAML document")}
+	}
+	root := doc.Content[0]
+	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
+		return nil, nil
+	}
+	return root, nil
+}
+
+// walker compares the tree of the file with the Go types it is meant for. It
+// notes where each key stands, and replaces environment variables.
+type walker struct {
+	file   string
+	env    func(string) (string, bool)
+	lines  map[string]int // by path
+	depth  int
+	faults []*Error
+}
+
+func (w *walker) fault(line int, key string, err error) {
+	w.faults = append(w.faults, &Error{File: w.file, Line: line, Key: key, Err: err})
+}
+
+// err returns all faults in the order of their lines, or nil.
+func (w *walker) err() error {
+	sort.SliceStable(w.faults, func(i, j int) bool { return w.faults[i].Line < w.faults[j].Line })
+	var errs []error
+	for _, f := range w.faults {
+		errs = append(errs, f)
+	}
+	return errors.Join(errs...)
+}
+
+func (w *walker) walk(n *yaml.Node, t reflect.Type, path string) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if w.depth++; w.depth > maxDepth {
+		w.fault(n.Line, path, errors.New("nests too deeply"))
+		return
+	}
+	defer func() { w.depth-- }()
+	if path != "" && w.lines[path] == 0 {
+		w.lines[path] = n.Line
+	}
+	switch {
+	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
+	case t == durationType || t.Kind() != reflect.Struct && t.Kind() != reflect.Map && t.Kind() != reflect.Slice:
+		w.scalar(n, t, path)
+	case t.Kind() == reflect.Slice:
+		if n.Kind != yaml.SequenceNode {
+			w.fault(n.Line, path, errors.New("has to be a list"))
+			return
+		}
+		for i, item := range n.Content {
+			w.walk(item, t.Elem(), fmt.Sprintf("%s[%d]", path, i))
+		}
+	default:
+		w.mapping(n, t, path)
+	}
+}
+
+// mapping walks the keys of a struct or a map.
+func (w *walker) mapping(n *yaml.Node, t reflect.Type, path string) {
+	if n.Kind != yaml.MappingNode {
+		w.fault(n.Line, path, errors.New("has to be a mapping of keys to values"))
+		return
+	}
+	var known map[string]reflect.Type
+	if t.Kind() == reflect.Struct {
+		known = keysOf(t)
+	}
+	seen := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		at := join(path, key.Value)
+		if key.Kind != yaml.ScalarNode {
+			w.fault(key.Line, path, errors.New("has a key that is no plain word"))
+			continue
+		}
+		if line, ok := seen[key.Value]; ok {
+			w.fault(key.Line, at, fmt.Errorf("stands already in line %d", line))
+			continue
+		}
+		seen[key.Value] = key.Line
+		w.lines[at] = key.Line
+		switch elem, ok := known[key.Value]; {
+		case known == nil:
+			w.walk(value, t.Elem(), at)
+		case ok:
+			w.walk(value, elem, at)
+		default:
+			w.fault(key.Line, at, unknownKey(key.Value, known))
+		}
+	}
+}
+
+// keysOf returns the keys that a struct takes, with those of structs inlined
+// in it.
+func keysOf(t reflect.Type) map[string]reflect.Type {
+	keys := map[string]reflect.Type{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, flags, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if flags == "inline" {
+			for k, v := range keysOf(f.Type) {
+				keys[k] = v
+			}
+		} else if name != "" && name != "-" {
+			keys[name] = f.Type
+		}
+	}
+	return keys
+}
+
+func unknownKey(key string, known map[string]reflect.Type) error {
+	best, least := "", 3
+	for k := range known {
+		if d := distance(key, k); d < least || d == least && k < best {
+			best, least = k, d
+		}
+	}
+	if best != "" {
+		return fmt.Errorf("is no key that pgseal knows; did you mean %s?", best)
+	}
+	return errors.New("is no key that pgseal knows")
+}
+
+// distance returns how many letters have to be changed, added or removed to
+// turn a into b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+// scalar checks one value, after its environment variables were put in. The
+// value itself is never repeated: it may be a secret.
+func (w *walker) scalar(n *yaml.Node, t reflect.Type, path string) {
+	if n.Kind != yaml.ScalarNode {
+		w.fault(n.Line, path, errors.New("has to be a single value"))
+		return
+	}
+	w.expand(n, path)
+	if n.Decode(reflect.New(t).Interface()) == nil {
+		return
+	}
+	switch {
+	case t == durationType:
+		w.fault(n.Line, path, errors.New("has to be a duration with its unit, such as 15s, 10m or 1h"))
+	case t.Kind() == reflect.Bool:
+		w.fault(n.Line, path, errors.New("has to be true or false"))
+	case t.Kind() == reflect.Int:
+		w.fault(n.Line, path, errors.New("has to be a whole number"))
+	default:
+		w.fault(n.Line, path, fmt.Errorf("has to be a %s", t.Kind()))
+	}
+}
+
+func (w *walker) expand(n *yaml.Node, path string) {
+	if !strings.Contains(n.Value, "${") {
+		return
+	}
+	n.Value = variable.ReplaceAllStringFunc(n.Value, func(m string) string {
+		name := variable.FindStringSubmatch(m)[1]
+		value, ok := w.env(name)
+		if !ok {
+			w.fault(n.Line, path, fmt.Errorf("the environment variable %s is not set", name))
+		}
+		return value
+	})
+	if n.Style == 0 {
+		n.Tag = "" // a number or a word, by what it is now
+	}
+}
+
+// validate asks each struct of the configuration what is wrong with it.
+func (w *walker) validate(v reflect.Value, path string) {
+	switch v.Kind() {
+	case reflect.Struct:
+		if c, ok := v.Interface().(interface{ Validate() error }); ok && !promoted(v.Type()) {
+			w.keyErrors(c.Validate(), path)
+		}
+		for i := range v.NumField() {
+			name, flags, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+			if flags == "inline" {
+				w.validate(v.Field(i), path)
+			} else if name != "" {
+				w.validate(v.Field(i), join(path, name))
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			w.validate(v.Index(i), fmt.Sprintf("%s[%d]", path, i))
+		}
+	case reflect.Map:
+		for _, k := range v.MapKeys() {
+			w.validate(v.MapIndex(k), join(path, k.String()))
+		}
+	}
+}
+
+// promoted reports whether a struct is no more than a shell around one that
+// is inlined in it, whose methods it shows as its own.
+func promoted(t reflect.Type) bool { return t.NumField() == 1 && t.Field(0).Anonymous }
+
+// keyErrors adds the KeyErrors within err as faults of the keys they name.
+func (w *walker) keyErrors(err error, path string) {
+	if err == nil {
+		return
+	}
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range list.Unwrap() {
+			w.keyErrors(e, path)
+		}
+		return
+	}
+	var bad *tlsconf.KeyError
+	if !errors.As(err, &bad) {
+		w.fault(w.lines[path], path, err)
+		return
+	}
+	at := join(path, bad.Key)
+	line := w.lines[at]
+	if line == 0 {
+		line = w.lines[path]
+	}
+	w.fault(line, at, bad.Err)
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}

@@ -1,0 +1,139 @@
+package devca
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+)
+
+// backdate is how long before now a certificate begins, so that a peer whose
+// clock runs late accepts it.
+const backdate = time.Hour
+
+// CA is a certificate authority: a certificate and the key that signs for it.
+// Any goroutine may use it.
+type CA struct {
+	cert *x509.Certificate
+	key  crypto.Signer
+}
+
+// New makes an authority with a new key. Its certificate begins one hour ago
+// and ends life from now; life must be positive.
+func New(commonName string, life time.Duration) (*CA, error) {
+	if life <= 0 {
+		return nil, errors.New("certificate authority: life must be positive")
+	}
+	key, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		Subject:               pkix.Name{CommonName: commonName},
+		NotBefore:             now.Add(-backdate),
+		NotAfter:              now.Add(life),
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLenZero:        true,
+	}
+	cert, err := sign(template, template, key.Public(), key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority: %w", err)
+	}
+	return &CA{cert: cert, key: key}, nil
+}
+
+// Load reads an authority from its PEM files. It refuses a key that does not
+// belong to the certificate and a certificate that may not sign others.
+func Load(certFile, keyFile string) (*CA, error) {
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority: %w", err)
+	}
+	cert := pair.Leaf
+	if !cert.IsCA || cert.KeyUsage&x509.KeyUsageCertSign == 0 {
+		return nil, fmt.Errorf("certificate authority: %s is not the certificate of an authority", certFile)
+	}
+	// LoadX509KeyPair returns only keys that sign.
+	return &CA{cert: cert, key: pair.PrivateKey.(crypto.Signer)}, nil
+}
+
+// CertPEM returns the authority's certificate as PEM.
+func (ca *CA) CertPEM() []byte { return certPEM(ca.cert) }
+
+// KeyPEM returns the authority's private key as PKCS #8 PEM. It is a secret.
+func (ca *CA) KeyPEM() ([]byte, error) { return keyPEM(ca.key) }
+
+// Pool returns a new pool that trusts this authority and no other.
+func (ca *CA) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	return pool
+}
+
+// WriteFiles writes the authority's certificate and key, replacing what is
+// there. See Pair.WriteFiles for the order and the modes.
+func (ca *CA) WriteFiles(certFile, keyFile string) error {
+	key, err := ca.KeyPEM()
+	if err != nil {
+		return err
+	}
+	return writePair(certFile, ca.CertPEM(), keyFile, key)
+}
+
+func newKey() (*ecdsa.PrivateKey, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("new key: %w", err)
+	}
+	return key, nil
+}
+
+// sign gives the template a serial number and signs it. The result is parsed
+// back, so that callers see the certificate as a peer will.
+func sign(template, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer) (*x509.Certificate, error) {
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	template.SerialNumber = serial
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, signer)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+// newSerial returns 128 random bits, but never zero: RFC 5280 section 4.1.2.2
+// asks for a positive number of at most 20 bytes.
+func newSerial() (*big.Int, error) {
+	one := big.NewInt(1)
+	limit := new(big.Int).Lsh(one, 128)
+	serial, err := rand.Int(rand.Reader, limit.Sub(limit, one))
+	if err != nil {
+		return nil, fmt.Errorf("serial number: %w", err)
+	}
+	return serial.Add(serial, one), nil
+}
+
+func certPEM(cert *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
+}
+
+func keyPEM(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encode key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}

@@ -1,0 +1,129 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/jackc/pgproto3/v2"
+)
+
+// SQLSTATE codes that pgseal itself sends, with PostgreSQL's meaning
+// (appendix "PostgreSQL Error Codes").
+const (
+	CodeConnectionFailure   = "08006"
+	CodeConnectionRefused   = "08004"
+	CodeProtocolViolation   = "08P01"
+	CodeFeatureNotSupported = "0A000"
+	CodeInvalidParameter    = "22023"
+	CodeInvalidAuth         = "28000"
+	CodeInvalidPassword     = "28P01"
+	CodeUndefinedDatabase   = "3D000"
+	CodeTooManyConnections  = "53300"
+	CodeProgramLimit        = "54000"
+	CodeQueryCanceled       = "57014"
+	CodeAdminShutdown       = "57P01"
+	CodeCannotConnectNow    = "57P03"
+	CodeSystemError         = "58000"
+	CodeInternal            = "XX000"
+)
+
+// Error is an ErrorResponse or NoticeResponse: what the other side is told.
+// It is a Go error too, so that it can travel with its SQLSTATE to the place
+// that answers the client. Its text is meant for clients and logs alike: it
+// holds no secret and no SQL.
+type Error struct {
+	Severity string // ERROR, FATAL, …; empty means FATAL when it is sent
+	Code     string // SQLSTATE
+	Message  string
+	Detail   string
+	Hint     string
+	Cause    error // for our log only, never sent
+}
+
+// Fatal returns an error that ends a session.
+func Fatal(code, message string) *Error {
+	return &Error{Severity: "FATAL", Code: code, Message: message}
+}
+
+// WithHint returns a copy of e that carries a hint.
+func (e *Error) WithHint(hint string) *Error {
+	c := *e
+	c.Hint = hint
+	return &c
+}
+
+// WithCause returns a copy of e that remembers for the log what caused it.
+func (e *Error) WithCause(err error) *Error {
+	c := *e
+	c.Cause = err
+	return &c
+}
+
+func (e *Error) Error() string { return e.Severity + " " + e.Code + ": " + e.Message }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Append appends e as an ErrorResponse message.
+func (e *Error) Append(dst []byte) []byte {
+	severity := e.Severity
+	if severity == "" {
+		severity = "FATAL"
+	}
+	code := e.Code
+	if code == "" {
+		code = CodeInternal
+	}
+	m := pgproto3.ErrorResponse{
+		Severity: severity, SeverityUnlocalized: severity, Code: code,
+		Message: e.Message, Detail: e.Detail, Hint: e.Hint,
+	}
+	return appendMessage(dst, &m)
+}
+
+// AsError returns the *Error within err, or a FATAL XX000 that keeps err as
+// its cause and tells the client nothing of it.
+func AsError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return Fatal(CodeInternal, "internal error in the connection pooler").WithCause(err)
+}
+
+// ParseError reads the body of an ErrorResponse or NoticeResponse. Servers
+// that leave fields out get the defaults that libpq would show; a body whose
+// fields are not terminated is an error.
+func ParseError(body []byte) (*Error, error) {
+	e := &Error{Severity: "ERROR", Code: CodeInternal}
+	for len(body) > 0 && body[0] != 0 {
+		end := bytes.IndexByte(body[1:], 0)
+		if end < 0 {
+			return nil, errors.New("error message with an unterminated field")
+		}
+		value := string(body[1 : 1+end])
+		switch body[0] {
+		case 'S':
+			if e.Severity == "ERROR" {
+				e.Severity = value
+			}
+		case 'V': // the same, never translated
+			e.Severity = value
+		case 'C':
+			if len(value) == 5 {
+				e.Code = value
+			}
+		case 'M':
+			e.Message = value
+		case 'D':
+			e.Detail = value
+		case 'H':
+			e.Hint = value
+		}
+		body = body[2+end:]
+	}
+	if len(body) == 0 {
+		return nil, errors.New("error message without a terminator")
+	}
+	return e, nil
+}

@@ -1,0 +1,72 @@
+package pool
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// connect opens a transport to addr and secures it as trust demands. Nothing
+// but an SSLRequest is sent before the server is verified. The caller bounds
+// it by ctx.
+func connect(ctx context.Context, addr address, trust *tlsconf.Upstream) (net.Conn, error) {
+	var d net.Dialer
+	raw, err := d.DialContext(ctx, addr.network, addr.addr)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := secure(ctx, raw, addr.host, trust)
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// secure runs SSLRequest and the TLS handshake on a new connection (PostgreSQL
+// documentation, "SSL Session Encryption"). The answer is read as exactly one
+// byte, so bytes that somebody put behind it reach the handshake, which fails
+// on them, and never the session.
+func secure(ctx context.Context, raw net.Conn, host string, trust *tlsconf.Upstream) (net.Conn, error) {
+	if trust.Mode() == "disable" {
+		return raw, nil
+	}
+	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if _, err := raw.Write(wire.AppendRequest(nil, wire.SSLRequestCode)); err != nil {
+		return nil, err
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(raw, answer[:]); err != nil {
+		return nil, fmt.Errorf("no answer to SSLRequest: %w", err)
+	}
+	switch answer[0] {
+	case 'S':
+	case 'N':
+		return nil, fmt.Errorf("the server does not offer TLS, and sslmode %s demands it", trust.Mode())
+	case wire.ErrorResponse:
+		// Its text is not shown: it came over an unverified connection.
+		return nil, errors.New("the server answered SSLRequest with an error")
+	default:
+		return nil, fmt.Errorf("the server answered SSLRequest with byte 0x%02x", answer[0])
+	}
+	if engine.HasUnread(raw) {
+		return nil, errors.New("the server sent unencrypted data after its answer to SSLRequest")
+	}
+	conn := tls.Client(raw, trust.ClientConfig(host))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	if err := trust.Assert(host, conn.ConnectionState()); err != nil {
+		return nil, err
+	}
+	return conn, nil
+}

@@ -1,0 +1,22 @@
+// Package pool is the server side of pgseal: it opens verified connections to
+// PostgreSQL, logs in, and lends them to clients.
+//
+//	Manager ── Database "app" ── Pool (one per server login) ── Server, Server, …
+//	                                  │
+//	                                  └─ queue of Waiters, first come first served
+//
+// A Pool keeps its idle servers in puddle, and its policy in a queue above
+// it: puddle alone opens a connection for every waiter of a cold burst and
+// tries a dead server once per waiter. A token of the queue stands for an idle
+// server, so taking one never blocks. One opener per pool creates servers, one
+// at a time, while somebody waits.
+//
+// Who owns what: a Server has a goroutine of its own that reads from it, from
+// login to close. What it reads goes to the Link that holds the server at that
+// time, and to the server itself while it is idle: so a server that dies in the
+// pool is noticed at once. The Manager owns the openers, the janitor and the
+// servers, and Close waits for them all.
+//
+// The package knows no client. It imports tlsconf for verification, wire for
+// messages and auth for SCRAM.
+package pool

@@ -1,0 +1,185 @@
+package pool
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// Login is what a server is told about who comes.
+type Login struct {
+	User     string
+	Password string
+}
+
+// String hides the password from logs.
+func (l Login) String() string { return l.User }
+
+// GoString hides the password from logs.
+func (l Login) GoString() string { return l.User }
+
+// Bounds of a server's answers during login. A server that runs over them is
+// cut off before it costs memory or time.
+const (
+	loginMessageLimit = 256 << 10
+	loginBytes        = 1 << 20
+)
+
+// greeting is what a server said when it let us in.
+type greeting struct {
+	params []wire.Parameter
+	key    wire.CancelKey
+}
+
+// serverLogin is one login under way, as the client of PostgreSQL's
+// "Start-up" message flow.
+type serverLogin struct {
+	conn  net.Conn
+	login Login
+	scram *auth.ClientExchange // nil until the server asks for SCRAM
+	proof bool                 // the server proved that it knows the secret
+	ok    bool                 // AuthenticationOk was seen
+	greet greeting
+}
+
+// logIn sends the startup packet and answers the server until it is ready for
+// a query. An error that the server reported is returned as *wire.Error.
+func logIn(conn net.Conn, login Login, params []wire.Parameter) (greeting, error) {
+	packet, err := wire.AppendStartup(nil, append([]wire.Parameter{{Name: "user", Value: login.User}}, params...))
+	if err != nil {
+		return greeting{}, err
+	}
+	if _, err := conn.Write(packet); err != nil {
+		return greeting{}, err
+	}
+	l := &serverLogin{conn: conn, login: login}
+	buf := make([]byte, 0, 1024)
+	for got := 0; got < loginBytes; {
+		typ, body, err := wire.ReadMessage(conn, buf, loginMessageLimit)
+		if err != nil {
+			return greeting{}, err
+		}
+		got += wire.HeaderSize + len(body)
+		ready, err := l.message(typ, body)
+		if err != nil {
+			return greeting{}, err
+		}
+		if ready {
+			return l.greet, nil
+		}
+	}
+	return greeting{}, fmt.Errorf("the server sent %d bytes without becoming ready", loginBytes)
+}
+
+func (l *serverLogin) message(typ byte, body []byte) (ready bool, err error) {
+	switch typ {
+	case wire.Authentication:
+		return false, l.authentication(body)
+	case wire.ErrorResponse:
+		e, err := wire.ParseError(body)
+		if err != nil {
+			return false, err
+		}
+		return false, e
+	case wire.NoticeResponse, wire.NegotiateProtocolVersion:
+		return false, nil
+	}
+	if !l.ok {
+		return false, fmt.Errorf("the server sent message type 0x%02x before it let us in", typ)
+	}
+	switch typ {
+	case wire.ParameterStatus:
+		p, err := wire.ParseParameterStatus(body)
+		if err != nil {
+			return false, err
+		}
+		l.greet.params = setParameter(l.greet.params, p)
+		return false, nil
+	case wire.BackendKeyData:
+		l.greet.key, err = wire.ParseCancelKey(body)
+		return false, err
+	case wire.ReadyForQuery:
+		if len(body) != 1 || body[0] != wire.StatusIdle {
+			return false, errors.New("the server became ready in a transaction")
+		}
+		return true, nil
+	}
+	return false, fmt.Errorf("the server sent message type 0x%02x during login", typ)
+}
+
+func (l *serverLogin) authentication(body []byte) error {
+	kind, data, err := wire.ParseAuthentication(body)
+	if err != nil {
+		return err
+	}
+	if l.ok {
+		return errors.New("the server asked for authentication twice")
+	}
+	switch kind {
+	case wire.AuthOK:
+		if l.scram != nil && !l.proof {
+			return errors.New("the server let us in before it proved that it knows the secret")
+		}
+		l.ok = true
+		return nil
+	case wire.AuthSASL:
+		return l.startSCRAM(data)
+	case wire.AuthSASLContinue:
+		if l.scram == nil {
+			return errors.New("the server continued a SASL exchange that never began")
+		}
+		answer, err := l.scram.Respond(data)
+		if err != nil {
+			return err
+		}
+		_, err = l.conn.Write(wire.AppendSASLResponse(nil, answer))
+		return err
+	case wire.AuthSASLFinal:
+		if l.scram == nil {
+			return errors.New("the server ended a SASL exchange that never began")
+		}
+		if err := l.scram.Verify(data); err != nil {
+			return err
+		}
+		l.proof = true
+		return nil
+	case wire.AuthCleartext, wire.AuthMD5:
+		return errors.New("the server asks for a password by a method weaker than SCRAM-SHA-256: set password_encryption and pg_hba.conf to scram-sha-256")
+	}
+	return fmt.Errorf("the server asks for authentication of kind %d, which pgseal does not speak", kind)
+}
+
+func (l *serverLogin) startSCRAM(data []byte) error {
+	offered, err := wire.ParseMechanisms(data)
+	if err != nil {
+		return err
+	}
+	if l.scram != nil {
+		return errors.New("the server began a second SASL exchange")
+	}
+	mechanism, ok := auth.ChooseMechanism(offered)
+	if !ok {
+		return errors.New("the server offers no SASL mechanism that pgseal speaks")
+	}
+	if l.login.Password == "" {
+		return fmt.Errorf("the server asks for a password, and none is known for role %q", l.login.User)
+	}
+	l.scram = auth.NewClientExchange(l.login.Password)
+	_, err = l.conn.Write(wire.AppendSASLInitialResponse(nil, mechanism, l.scram.First()))
+	return err
+}
+
+// setParameter sets p in list, keeping the order in which the server
+// reported.
+func setParameter(list []wire.Parameter, p wire.Parameter) []wire.Parameter {
+	for i := range list {
+		if list[i].Name == p.Name {
+			list[i].Value = p.Value
+			return list
+		}
+	}
+	return append(list, p)
+}

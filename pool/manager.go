@@ -1,0 +1,368 @@
+package pool
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// sweepEvery is how often idle servers are looked at. Idle timeouts and
+// lifetimes are kept to this precision.
+const sweepEvery = time.Second
+
+// AnyDatabase is the name of the entry that stands for every database that
+// has none of its own.
+const AnyDatabase = "*"
+
+// maxAutoDatabases bounds how many databases the AnyDatabase entry may bring
+// to life, since clients choose their names.
+const maxAutoDatabases = 1000
+
+// Spec is all that is known of one database: its configuration with the
+// defaults it rests on, its password and its trust.
+type Spec struct {
+	DatabaseConfig
+	Defaults Config
+	Secret   string // the password of User, wherever it came from
+	Trust    *tlsconf.Store[*tlsconf.Upstream]
+}
+
+func (s *Spec) size() int {
+	if s.PoolSize > 0 {
+		return s.PoolSize
+	}
+	return s.Defaults.DefaultPoolSize
+}
+
+func (s *Spec) mode() string {
+	if s.DatabaseConfig.PoolMode != "" {
+		return s.DatabaseConfig.PoolMode
+	}
+	return s.Defaults.PoolMode
+}
+
+// Database is an entry of the configuration, or a database that the
+// AnyDatabase entry stands for. Its methods may be called from any goroutine.
+type Database struct {
+	Name string
+
+	auto       bool // made from AnyDatabase
+	spec       atomic.Pointer[Spec]
+	generation atomic.Uint64 // servers of an older one end when they come back
+	clients    atomic.Int64
+
+	mu    sync.Mutex
+	pools map[string]*Pool // by login role
+}
+
+// Mode returns for how long clients of the database hold a server:
+// SessionMode or TransactionMode.
+func (d *Database) Mode() string { return d.spec.Load().mode() }
+
+// ResetQuery returns what is sent to a server between two sessions.
+func (d *Database) ResetQuery() string { return d.spec.Load().Defaults.ServerResetQuery }
+
+// FixedLogin returns the login that all clients of the database share, and
+// false where each comes with its own.
+func (d *Database) FixedLogin() (Login, bool) {
+	s := d.spec.Load()
+	return Login{User: s.User, Password: s.Secret}, s.User != ""
+}
+
+// Manager owns all databases, their pools and servers.
+type Manager struct {
+	log      *zap.Logger
+	children sync.WaitGroup // openers and servers' goroutines
+	servers  sync.WaitGroup
+	lastID   atomic.Uint64
+
+	mu        sync.RWMutex
+	databases map[string]*Database
+	closed    bool
+}
+
+// NewManager returns a Manager without databases. Apply gives it some; Run
+// has to run beside it.
+func NewManager(log *zap.Logger) *Manager {
+	return &Manager{log: log, databases: map[string]*Database{}}
+}
+
+// Apply makes specs, by name, the databases that exist from now on. Servers
+// of a database whose host, login or TLS settings changed end when they come
+// back; those of a database that is gone likewise, and its clients with them.
+func (m *Manager) Apply(specs map[string]*Spec) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, d := range m.databases {
+		spec := specs[name]
+		if d.auto && spec == nil {
+			spec = specs[AnyDatabase]
+		}
+		if spec == nil {
+			delete(m.databases, name)
+			go d.close(errRemoved)
+			continue
+		}
+		d.auto = d.auto && specs[name] == nil
+		d.apply(spec)
+	}
+	for name, spec := range specs {
+		if m.databases[name] == nil {
+			m.databases[name] = newDatabase(name, spec, false)
+		}
+	}
+}
+
+func newDatabase(name string, spec *Spec, auto bool) *Database {
+	d := &Database{Name: name, auto: auto, pools: map[string]*Pool{}}
+	d.spec.Store(spec)
+	return d
+}
+
+func (d *Database) apply(spec *Spec) {
+	old := d.spec.Swap(spec)
+	a, b := old.DatabaseConfig, spec.DatabaseConfig
+	a.PoolMode, b.PoolMode, a.PoolSize, b.PoolSize = "", "", 0, 0
+	if !reflect.DeepEqual(a, b) || old.Secret != spec.Secret {
+		d.Recycle()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if old.User != spec.User || old.Secret != spec.Secret {
+			for user, p := range d.pools {
+				delete(d.pools, user)
+				go p.close(wire.Fatal(wire.CodeAdminShutdown, "the login of this database changed in the connection pooler"))
+			}
+		}
+	}
+}
+
+// Recycle ends each server of the database when it next comes back, because
+// what it was verified against, or where it leads, has changed.
+func (d *Database) Recycle() { d.generation.Add(1) }
+
+// RecycleTrust recycles the databases that are verified by this store.
+func (m *Manager) RecycleTrust(store *tlsconf.Store[*tlsconf.Upstream]) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, d := range m.databases {
+		if d.spec.Load().Trust == store {
+			d.Recycle()
+		}
+	}
+}
+
+// Database returns the database of that name, and false where there is none.
+// It is asked only for clients that have proved who they are: a name may
+// bring a database of the AnyDatabase entry to life.
+func (m *Manager) Database(name string) (*Database, bool) {
+	m.mu.RLock()
+	d, any := m.databases[name], m.databases[AnyDatabase]
+	m.mu.RUnlock()
+	if d != nil && name != AnyDatabase {
+		return d, true
+	}
+	if any == nil {
+		return nil, false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if d := m.databases[name]; d != nil && name != AnyDatabase {
+		return d, true
+	}
+	autos := 0
+	for _, d := range m.databases {
+		if d.auto {
+			autos++
+		}
+	}
+	if autos >= maxAutoDatabases || m.databases[AnyDatabase] == nil {
+		return nil, false
+	}
+	d = newDatabase(name, any.spec.Load(), true)
+	m.databases[name] = d
+	return d, true
+}
+
+// Join returns the pool for a client of the database whose servers log in as
+// login, and counts the client until leave is called.
+func (m *Manager) Join(d *Database, login Login) (p *Pool, leave func()) {
+	d.clients.Add(1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p = d.pools[login.User]
+	if p == nil || p.login != login {
+		if p != nil { // the role's password changed
+			go p.close(wire.Fatal(wire.CodeInvalidPassword, "the password of this role changed"))
+		}
+		p = newPool(m, d, login)
+		d.pools[login.User] = p
+	}
+	return p, func() { d.clients.Add(-1) }
+}
+
+// Database returns the database that the pool's servers are connected to.
+func (p *Pool) Database() *Database { return p.db }
+
+// dial opens a server: transport, TLS with verification, login. Errors are
+// *wire.Error: the server's own where it refused the login, else one that
+// tells the client little and keeps the cause for the log.
+func (m *Manager) dial(ctx context.Context, d *Database, login Login) (*Server, error) {
+	spec, generation := d.spec.Load(), d.generation.Load()
+	ctx, cancel := context.WithTimeout(ctx, spec.Defaults.ServerConnectTimeout)
+	defer cancel()
+	var errs []error
+	for _, at := range spec.addresses() {
+		s, err := m.dialOne(ctx, d, spec, login, at)
+		if err == nil {
+			s.generation = generation
+			return s, nil
+		}
+		var refused *wire.Error
+		if errors.As(err, &refused) {
+			return nil, refused
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", at.addr, err))
+	}
+	return nil, wire.Fatal(wire.CodeConnectionFailure, "the connection pooler has no connection to the server of this database").
+		WithHint("The pooler's log says why.").WithCause(errors.Join(errs...))
+}
+
+func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Login, at address) (*Server, error) {
+	began := time.Now()
+	trust := spec.Trust.Load()
+	conn, err := connect(ctx, at, trust)
+	if err != nil {
+		return nil, err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		conn.SetDeadline(deadline)
+	}
+	dbname := spec.DBName
+	if dbname == "" {
+		dbname = d.Name
+	}
+	greet, err := logIn(conn, login, []wire.Parameter{{Name: "database", Value: dbname}, {Name: "application_name", Value: "pgseal"}})
+	if err != nil {
+		closeNow(conn)
+		return nil, err
+	}
+	conn.SetDeadline(time.Time{})
+	at.addr = conn.RemoteAddr().String()
+	s := &Server{
+		ID: m.lastID.Add(1), Addr: at.addr, Verified: trust.Mode(), Created: time.Now(),
+		conn: conn, at: at, key: greet.key, params: greet.params, done: make(chan struct{}),
+	}
+	if c, ok := conn.(*tls.Conn); ok {
+		state := c.ConnectionState()
+		s.TLS = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
+	}
+	s.expires = expiry(s.Created, spec.Defaults.ServerLifetime)
+	m.servers.Add(1)
+	m.log.Info("server opened", zap.Uint64("server", s.ID), zap.String("database", d.Name), zap.String("user", login.User),
+		zap.String("addr", s.Addr), zap.String("tls", s.TLS), zap.String("verified", s.Verified), zap.Duration("took", time.Since(began)))
+	return s, nil
+}
+
+// expiry spreads the ends of servers that began together over the last tenth
+// of their lifetime, so that they do not all reconnect at once.
+func expiry(created time.Time, lifetime time.Duration) time.Time {
+	if lifetime == 0 {
+		return time.Time{}
+	}
+	return created.Add(lifetime - time.Duration(rand.Float64()*float64(lifetime)/10))
+}
+
+func (m *Manager) serverGone() { m.servers.Done() }
+
+// Run looks after idle servers until ctx ends.
+func (m *Manager) Run(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			m.sweep()
+		}
+	}
+}
+
+func (m *Manager) sweep() {
+	m.mu.RLock()
+	var unused []string
+	for name, d := range m.databases {
+		servers := 0
+		for _, p := range d.all() {
+			p.sweep()
+			n, _ := p.counts()
+			servers += n
+		}
+		if d.auto && servers == 0 && d.clients.Load() == 0 {
+			unused = append(unused, name)
+		}
+	}
+	m.mu.RUnlock()
+	for _, name := range unused {
+		m.forget(name)
+	}
+}
+
+// forget drops an automatic database that nobody uses.
+func (m *Manager) forget(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if d := m.databases[name]; d != nil && d.auto && d.clients.Load() == 0 {
+		delete(m.databases, name)
+	}
+}
+
+func (d *Database) all() []*Pool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := make([]*Pool, 0, len(d.pools))
+	for _, p := range d.pools {
+		list = append(list, p)
+	}
+	return list
+}
+
+func (d *Database) close(reason error) {
+	for _, p := range d.all() {
+		p.close(reason)
+	}
+}
+
+// Close fails everybody who waits, ends all servers, those that are held when
+// they come back, and returns when the last has gone or ctx ends.
+func (m *Manager) Close(ctx context.Context) error {
+	m.mu.Lock()
+	m.closed = true
+	for _, d := range m.databases {
+		d.close(errClosed)
+	}
+	m.mu.Unlock()
+	gone := make(chan struct{})
+	go func() {
+		m.servers.Wait()
+		m.children.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,52 @@
+package proxy
+
+import (
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// unixPrefix marks the address of a unix socket.
+const unixPrefix = "unix:"
+
+// ListenConfig is one address that clients connect to.
+type ListenConfig struct {
+	Address string                 `yaml:"address"` // host:port, or unix:PATH
+	TLS     tlsconf.ListenerConfig `yaml:"tls"`
+}
+
+// DefaultListenConfig returns the values that hold where the file is silent.
+func DefaultListenConfig() ListenConfig {
+	return ListenConfig{TLS: tlsconf.DefaultListenerConfig()}
+}
+
+// Network returns the network and address for net.Listen.
+func (c ListenConfig) Network() (network, address string) {
+	if path, ok := strings.CutPrefix(c.Address, unixPrefix); ok {
+		return "unix", path
+	}
+	return "tcp", c.Address
+}
+
+// Validate returns a *tlsconf.KeyError where the address can't be used. The tls
+// block validates itself.
+func (c ListenConfig) Validate() error {
+	network, address := c.Network()
+	if network == "unix" {
+		if !strings.HasPrefix(address, "/") {
+			return &tlsconf.KeyError{Key: "address", Err: fmt.Errorf("%q is no absolute path", address)}
+		}
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return &tlsconf.KeyError{Key: "address", Err: fmt.Errorf("%q is neither host:port nor unix:PATH", address)}
+	}
+	return nil
+}
+
+// AuthConfig tells where secrets of clients come from.
+type AuthConfig struct {
+	UsersFile string `yaml:"users_file"`
+}

@@ -1,0 +1,176 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool"
+)
+
+// saslLimit is the largest message a client may send before it is
+// authenticated.
+const saslLimit = 4 << 10
+
+// errWrongPassword is what a client is told whatever was wrong with its role
+// or its secret, in PostgreSQL's words.
+func errWrongPassword(user string) *wire.Error {
+	return wire.Fatal(wire.CodeInvalidPassword, `password authentication failed for user "`+user+`"`)
+}
+
+// logIn brings a client from its startup packet to a greeted session.
+func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
+	list, err := wire.ParseParameters(packet.Body)
+	if err != nil {
+		return violation("%v", err)
+	}
+	ask, refused := newStartup(list)
+	if refused != nil {
+		return refused
+	}
+	s.user, s.database = ask.user, ask.database
+	if packet.Minor() > 0 || len(ask.unknown) > 0 {
+		if _, err := s.conn.Write(wire.AppendNegotiateProtocolVersion(nil, ask.unknown)); err != nil {
+			return err
+		}
+	}
+	credential, err := p.authenticate(s.conn, ask.user)
+	if err != nil {
+		return err
+	}
+	db, ok := p.manager.Database(ask.database)
+	if !ok {
+		return wire.Fatal(wire.CodeUndefinedDatabase, `database "`+ask.database+`" does not exist`).
+			WithHint("It is not among the databases of the connection pooler.")
+	}
+	if err := s.join(db, credential); err != nil {
+		return err
+	}
+	if err := s.prepare(ask.params); err != nil {
+		return err
+	}
+	return s.greet()
+}
+
+// authenticate runs SCRAM-SHA-256 with a client. A role that is unknown goes
+// through the same exchange and gets the same answer as a wrong password.
+func (p *Server) authenticate(conn net.Conn, user string) (auth.Credential, error) {
+	credential, known := p.settings.Load().Users.Lookup(user)
+	secret := credential.Secret
+	if !known {
+		secret = p.mocker.Secret(user)
+	}
+	if _, err := conn.Write(wire.AppendAuthenticationSASL(nil, auth.ScramSHA256)); err != nil {
+		return auth.Credential{}, err
+	}
+	body, err := readPassword(conn)
+	if err != nil {
+		return auth.Credential{}, err
+	}
+	mechanism, first, err := wire.ParseSASLInitialResponse(body)
+	if err != nil {
+		return auth.Credential{}, violation("malformed SASL message")
+	}
+	if mechanism != auth.ScramSHA256 {
+		return auth.Credential{}, violation("client selected an invalid SASL authentication mechanism")
+	}
+	exchange := auth.NewServerExchange(secret, known)
+	answer, err := exchange.First(first)
+	if err != nil {
+		return auth.Credential{}, scramError(err, user)
+	}
+	if _, err := conn.Write(wire.AppendSASLContinue(nil, answer)); err != nil {
+		return auth.Credential{}, err
+	}
+	if body, err = readPassword(conn); err != nil {
+		return auth.Credential{}, err
+	}
+	if answer, err = exchange.Final(body); err != nil {
+		return auth.Credential{}, scramError(err, user)
+	}
+	_, err = conn.Write(wire.AppendSASLFinal(nil, answer))
+	return credential, err
+}
+
+// readPassword reads a message that may only be of type 'p'.
+func readPassword(conn net.Conn) ([]byte, error) {
+	typ, body, err := wire.ReadMessage(conn, nil, saslLimit)
+	var length *wire.LengthError
+	switch {
+	case errors.As(err, &length):
+		return nil, violation("invalid message length")
+	case err != nil:
+		return nil, err
+	case typ != wire.Password:
+		return nil, violation("expected SASL response, got message type %d", typ)
+	}
+	return body, nil
+}
+
+func scramError(err error, user string) error {
+	var malformed *auth.ProtocolError
+	if errors.As(err, &malformed) {
+		return violation("malformed SCRAM message").WithCause(err)
+	}
+	return errWrongPassword(user).WithCause(err)
+}
+
+// join finds the pool whose servers the client will use.
+func (s *session) join(db *pool.Database, credential auth.Credential) error {
+	login, fixed := db.FixedLogin()
+	if !fixed {
+		login = pool.Login{User: s.user, Password: credential.Password}
+		if login.Password == "" {
+			return wire.Fatal(wire.CodeInvalidAuth, `the connection pooler has no password to log in as "`+s.user+`"`).
+				WithHint("Set user and password_file for the database, or give users_file the password itself instead of its SCRAM secret.")
+		}
+	}
+	s.db = db
+	s.pool, s.leavePool = s.proxy.manager.Join(db, login)
+	return nil
+}
+
+// prepare works out what the session's parameters are. The pool remembers
+// what its servers report, so a server is needed only for the pool's first
+// client, and for values that only a server can check.
+func (s *session) prepare(asked []wire.Parameter) error {
+	if err := s.pool.LastError(); err != nil {
+		return err
+	}
+	reported, known := s.pool.Parameters()
+	check := false
+	if known {
+		s.told, s.extra, check = adopt(reported, asked)
+	}
+	if known && !check {
+		return nil
+	}
+	server, err := s.acquire()
+	if err != nil {
+		return err
+	}
+	if !known {
+		s.told, s.extra, _ = adopt(server.Parameters(), asked)
+	}
+	return s.tryOut(server)
+}
+
+// greet lets the client in.
+func (s *session) greet() error {
+	s.proxy.keys.issue(s)
+	out := wire.AppendAuthenticationOK(nil)
+	for _, param := range s.told {
+		out = wire.AppendParameterStatus(out, param)
+	}
+	out = wire.AppendBackendKeyData(out, s.key)
+	out = wire.AppendReadyForQuery(out, wire.StatusIdle)
+	if _, err := s.conn.Write(out); err != nil {
+		return err
+	}
+	s.proxy.log.Info("client logged in", append(s.fields(), zap.Duration("took", time.Since(s.since)))...)
+	return nil
+}

@@ -1,0 +1,142 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// errProbe says that a peer left before it said who it is, as load balancers
+// and port scanners do. It is no event for the log.
+var errProbe = errors.New("the peer left before its startup packet")
+
+// errServed says that a connection came for something else than a session,
+// and got it.
+var errServed = errors.New("served")
+
+// negotiation is the first part of a connection: what comes before the
+// startup packet of a session (PostgreSQL documentation, "Start-up", "SSL
+// Session Encryption", "Canceling Requests in Progress"). Every packet is read
+// to its exact end.
+type negotiation struct {
+	proxy    *Server
+	policy   *policy
+	conn     net.Conn
+	sslAsked bool
+	gssAsked bool
+	tls      *tls.Conn
+}
+
+// run answers requests until a startup packet of protocol 3 has come, which
+// it returns with the connection that the session is to use. The caller set a
+// deadline on the connection.
+func (n *negotiation) run() (net.Conn, wire.StartupPacket, error) {
+	for {
+		p, err := wire.ReadStartup(n.conn)
+		if err != nil {
+			return n.conn, p, n.readError(err)
+		}
+		switch p.Code {
+		case wire.SSLRequestCode:
+			err = n.sslRequest()
+		case wire.GSSEncCode:
+			err = n.gssRequest()
+		case wire.CancelCode:
+			n.proxy.cancel(p.Body)
+			err = errServed
+		default:
+			return n.conn, p, n.startup(p)
+		}
+		if err != nil {
+			return n.conn, p, err
+		}
+	}
+}
+
+// readError sorts what went wrong while a startup packet was read.
+func (n *negotiation) readError(err error) error {
+	var malformed *wire.StartupError
+	switch {
+	case errors.As(err, &malformed):
+		return violation("%v", malformed)
+	case errors.Is(err, io.EOF), isReset(err):
+		if n.tls != nil {
+			return fmt.Errorf("%w, after TLS was established", errProbe)
+		}
+		return errProbe
+	}
+	return err
+}
+
+// sslRequest answers an SSLRequest and secures the connection.
+func (n *negotiation) sslRequest() error {
+	if n.sslAsked || n.tls != nil {
+		return violation("the client asked for TLS twice")
+	}
+	n.sslAsked = true
+	// Bytes sent before our answer came in plaintext: whoever put them there
+	// is not the TLS peer (CVE-2021-23214).
+	if engine.HasUnread(n.conn) {
+		return violation("received unencrypted data after SSL request")
+	}
+	store := n.policy.tls
+	if store == nil {
+		_, err := n.conn.Write([]byte{'N'})
+		return err
+	}
+	if _, err := n.conn.Write([]byte{'S'}); err != nil {
+		return err
+	}
+	conn := tls.Server(n.conn, store.Load().Config)
+	if err := conn.Handshake(); err != nil {
+		if errors.Is(err, io.EOF) || isReset(err) {
+			return errProbe
+		}
+		return &handshakeError{err}
+	}
+	n.tls, n.conn = conn, conn
+	return nil
+}
+
+func (n *negotiation) gssRequest() error {
+	if n.gssAsked || n.tls != nil {
+		return violation("the client asked for GSSAPI encryption twice, or inside TLS")
+	}
+	n.gssAsked = true
+	if engine.HasUnread(n.conn) {
+		return violation("received unencrypted data after GSSAPI encryption request")
+	}
+	_, err := n.conn.Write([]byte{'N'})
+	return err
+}
+
+// startup judges the packet that is to open a session.
+func (n *negotiation) startup(p wire.StartupPacket) error {
+	if p.Major() != 3 {
+		return wire.Fatal(wire.CodeFeatureNotSupported,
+			fmt.Sprintf("unsupported frontend protocol %d.%d: the connection pooler supports 3.0", p.Major(), p.Minor()))
+	}
+	if n.tls == nil && n.policy.mode == "require" {
+		return wire.Fatal(wire.CodeInvalidAuth, "this connection pooler takes no connection without TLS").
+			WithHint("Connect with sslmode=verify-full and sslrootcert set to the CA of its certificate.")
+	}
+	return nil
+}
+
+// handshakeError is a TLS handshake that did not come to its end. The peer
+// was told by a TLS alert; it can't be told in PostgreSQL's protocol.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error() }
+func (e *handshakeError) Unwrap() error { return e.err }
+
+// loginDeadline returns when a login that begins now has to be over.
+func (p *Server) loginDeadline() time.Time {
+	return time.Now().Add(p.settings.Load().Pool.ClientLoginTimeout)
+}

@@ -1,0 +1,116 @@
+package proxy
+
+// Kinds of entries in pending.
+const (
+	pendingQuery byte = 'Q' // a Query or FunctionCall: answered by one ReadyForQuery
+	pendingSync  byte = 'S' // a Sync: the same, unless a COPY swallows it
+	pendingEnd   byte = 'c' // a CopyDone or CopyFail sent ahead of the server's CopyInResponse
+)
+
+// maxPendingRuns bounds the memory that a client's pipeline may cost. Equal
+// entries in a row count once.
+const maxPendingRuns = 10_000
+
+// pending remembers, in order, what a client has sent that decides how many
+// ReadyForQuery messages its server still owes. Most of the time it holds one
+// entry or none.
+type pending struct {
+	runs []run
+	head int // runs before it are used up
+}
+
+type run struct {
+	kind  byte
+	count int
+}
+
+// push adds an entry and reports whether there was room for it.
+func (p *pending) push(kind byte) bool {
+	if p.head == len(p.runs) {
+		p.runs, p.head = p.runs[:0], 0
+	}
+	if last := len(p.runs) - 1; last >= p.head && p.runs[last].kind == kind {
+		p.runs[last].count++
+		return true
+	}
+	if len(p.runs)-p.head >= maxPendingRuns {
+		return false
+	}
+	if p.head > maxPendingRuns {
+		p.runs = p.runs[:copy(p.runs, p.runs[p.head:])]
+		p.head = 0
+	}
+	p.runs = append(p.runs, run{kind, 1})
+	return true
+}
+
+// first returns the kind of the first entry, or 0.
+func (p *pending) first() byte {
+	if p.head == len(p.runs) {
+		return 0
+	}
+	return p.runs[p.head].kind
+}
+
+func (p *pending) pop() {
+	r := &p.runs[p.head]
+	if r.count--; r.count == 0 {
+		p.head++
+	}
+}
+
+// dropAll drops the entries of this kind that come first.
+func (p *pending) dropAll(kind byte) {
+	for p.first() == kind {
+		p.head++
+	}
+}
+
+// ready notes that a ReadyForQuery has come and reports whether one was owed.
+// Ends of a COPY that never began are no longer of interest.
+func (p *pending) ready() bool {
+	p.dropAll(pendingEnd)
+	if p.first() == 0 {
+		return false
+	}
+	p.pop()
+	p.dropAll(pendingEnd)
+	return true
+}
+
+// copyIn notes that the server has begun to read COPY data. It takes what
+// follows from the client for data until the client ends the COPY, and skips
+// any Sync before that end, so no ReadyForQuery will come for those
+// (PostgreSQL documentation, "COPY Operations"). It reports whether the end
+// was sent already, and whether the client sent what PostgreSQL would choke
+// on in the midst of a COPY.
+func (p *pending) copyIn() (ended, odd bool) {
+	var query run
+	if p.first() == pendingQuery { // COPY by simple query: that query still gets its answer
+		query = p.runs[p.head]
+		if query.count > 1 {
+			return false, true
+		}
+		p.head++
+	}
+	p.dropAll(pendingSync)
+	switch p.first() {
+	case pendingQuery:
+		odd = true
+	case pendingEnd:
+		p.pop()
+		ended = true
+	}
+	if query.count == 1 {
+		p.unshift(query)
+	}
+	return ended, odd
+}
+
+// unshift puts back an entry that was taken from the front.
+func (p *pending) unshift(r run) {
+	p.head--
+	p.runs[p.head] = r
+}
+
+func (p *pending) reset() { p.runs, p.head = p.runs[:0], 0 }

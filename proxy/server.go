@@ -1,0 +1,284 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// closeWait is how long a client may take to read our last words.
+const closeWait = time.Second
+
+// overflow is how many connections beyond max_client_conn may be in their
+// login at once: they come to be told that there are too many, or to cancel.
+const overflow = 64
+
+// Settings is what may change while the Server runs, swapped as a whole.
+type Settings struct {
+	Pool  pool.Config
+	Users *auth.Users
+}
+
+// Listener is an address that is listened on.
+type Listener struct {
+	net    net.Listener
+	policy atomic.Pointer[policy]
+}
+
+// policy is what may change of a Listener while it listens.
+type policy struct {
+	mode string                            // the tls mode
+	tls  *tlsconf.Store[*tlsconf.Listener] // nil where TLS is not spoken
+}
+
+// Configure gives connections from now on this TLS mode and certificate.
+// store is nil where the mode is disable.
+func (l *Listener) Configure(mode string, store *tlsconf.Store[*tlsconf.Listener]) {
+	l.policy.Store(&policy{mode, store})
+}
+
+// Server accepts clients and serves them. New makes one.
+type Server struct {
+	log      *zap.Logger
+	manager  *pool.Manager
+	mocker   *auth.Mocker
+	settings atomic.Pointer[Settings]
+	keys     cancelKeys
+	lastID   atomic.Uint64
+	clients  atomic.Int64 // connections, from accept to close
+	children sync.WaitGroup
+
+	mu        sync.Mutex
+	listeners []*Listener
+	sessions  map[*session]struct{}
+	draining  bool
+}
+
+// New returns a Server that lends the servers of manager.
+func New(log *zap.Logger, manager *pool.Manager, settings Settings) *Server {
+	key := make([]byte, 32)
+	rand.Read(key)
+	p := &Server{log: log, manager: manager, mocker: auth.NewMocker(key), sessions: map[*session]struct{}{}}
+	p.settings.Store(&settings)
+	return p
+}
+
+// Configure swaps the settings. Sessions that exist keep the login they came
+// in with.
+func (p *Server) Configure(settings Settings) { p.settings.Store(&settings) }
+
+// Listen opens an address and serves it from goroutines of its own until
+// Shutdown. store is nil where the address speaks no TLS.
+func (p *Server) Listen(c ListenConfig, store *tlsconf.Store[*tlsconf.Listener]) (*Listener, error) {
+	network, address := c.Network()
+	if network == "unix" {
+		if err := removeStaleSocket(address); err != nil {
+			return nil, err
+		}
+	}
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	ln, err := lc.Listen(context.Background(), network, address)
+	if err != nil {
+		return nil, err
+	}
+	if network == "unix" {
+		// As with PostgreSQL, who may connect is the directory's to say, and
+		// who may log in is the password's.
+		if err := os.Chmod(address, 0o777); err != nil {
+			ln.Close()
+			return nil, err
+		}
+	}
+	l := &Listener{net: ln}
+	l.Configure(c.TLS.Mode, store)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.draining {
+		ln.Close()
+		return nil, net.ErrClosed
+	}
+	p.listeners = append(p.listeners, l)
+	p.children.Go(func() { p.accept(l) })
+	return l, nil
+}
+
+// Addr returns where the listener listens, with the port the system chose.
+func (l *Listener) Addr() net.Addr { return l.net.Addr() }
+
+// removeStaleSocket removes the socket of a process that ended without doing
+// so, and refuses to where somebody still listens.
+func removeStaleSocket(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil // nothing there, or listening will say what is wrong
+	}
+	if info.Mode()&os.ModeSocket == 0 {
+		return fmt.Errorf("%s exists and is no socket", path)
+	}
+	conn, err := net.Dial("unix", path)
+	if err == nil {
+		conn.Close()
+		return fmt.Errorf("%s is in use by another process", filepath.Base(path))
+	}
+	return os.Remove(path)
+}
+
+// accept takes connections until the listener closes. A shortage of file
+// descriptors passes: it waits and goes on.
+func (p *Server) accept(l *Listener) {
+	const longest = time.Second
+	pause := 5 * time.Millisecond
+	for {
+		conn, err := l.net.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			p.log.Error("connection could not be accepted", zap.Error(err))
+			time.Sleep(pause)
+			pause = min(2*pause, longest)
+			continue
+		}
+		pause = 5 * time.Millisecond
+		n := p.clients.Add(1)
+		limit := int64(p.settings.Load().Pool.MaxClientConn)
+		if n > limit+overflow {
+			p.clients.Add(-1)
+			conn.Close()
+			continue
+		}
+		p.children.Go(func() {
+			defer p.clients.Add(-1)
+			p.serve(l, conn, n > limit)
+		})
+	}
+}
+
+// serve is the life of one connection.
+func (p *Server) serve(l *Listener, raw net.Conn, tooMany bool) {
+	s := &session{proxy: p, id: p.lastID.Add(1), since: time.Now(), conn: raw, raw: raw, addr: peerName(raw)}
+	s.init()
+	defer raw.Close()
+	if !p.enter(s) {
+		return
+	}
+	defer p.exit(s)
+	defer func() {
+		if r := recover(); r != nil {
+			p.log.Error("panic in a session", append(s.fields(), zap.Any("panic", r), zap.Stack("stack"))...)
+			s.abort()
+		}
+	}()
+	raw.SetDeadline(p.loginDeadline())
+	n := &negotiation{proxy: p, policy: l.policy.Load(), conn: raw}
+	conn, packet, err := n.run()
+	s.conn, s.tls = conn, n.tls
+	if err == nil && tooMany {
+		err = wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already").
+			WithHint("Raise max_client_conn of the connection pooler.")
+	}
+	if err == nil {
+		err = p.logIn(s, packet)
+	}
+	if err != nil {
+		s.refuse(err)
+		return
+	}
+	raw.SetDeadline(time.Time{})
+	s.run()
+}
+
+// enter notes a session, unless the server is about to stop.
+func (p *Server) enter(s *session) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.draining {
+		return false
+	}
+	p.sessions[s] = struct{}{}
+	return true
+}
+
+func (p *Server) exit(s *session) {
+	p.mu.Lock()
+	delete(p.sessions, s)
+	p.mu.Unlock()
+	p.keys.forget(s)
+	if s.leavePool != nil {
+		s.leavePool()
+	}
+}
+
+// cancel serves a CancelRequest. The client learns nothing from it, as the
+// protocol has it.
+func (p *Server) cancel(body []byte) {
+	key, err := wire.ParseCancelKey(body)
+	if err != nil {
+		return
+	}
+	if s := p.keys.find(key); s != nil {
+		s.cancel()
+	}
+}
+
+// Shutdown stops accepting, tells idle clients that this is the end, lets the
+// others finish their transactions, and returns when all have gone. When ctx
+// ends, those that are left are cut off.
+func (p *Server) Shutdown(ctx context.Context) error {
+	p.mu.Lock()
+	p.draining = true
+	for _, l := range p.listeners {
+		l.net.Close()
+	}
+	for s := range p.sessions {
+		s.drain()
+	}
+	p.mu.Unlock()
+	gone := make(chan struct{})
+	go func() {
+		p.children.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	for s := range p.sessions {
+		s.abort()
+	}
+	p.mu.Unlock()
+	<-gone
+	return ctx.Err()
+}
+
+// Clients returns how many connections there are, from accept to close.
+func (p *Server) Clients() int { return int(p.clients.Load()) }
+
+func peerName(conn net.Conn) string {
+	if a := conn.RemoteAddr(); a != nil && a.Network() != "unix" {
+		return a.String()
+	}
+	return "unix"
+}
+
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}

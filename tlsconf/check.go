@@ -1,0 +1,158 @@
+package tlsconf
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	// expirySoon is when a certificate is said to expire soon, unless a third
+	// of its life is less: one that lives a day is renewed in hours.
+	expirySoon = 14 * 24 * time.Hour
+	// minRSABits is the smallest RSA key that is not warned about.
+	minRSABits = 2048
+)
+
+// checkPair makes sure that the key belongs to the first certificate.
+func checkPair(c ListenerConfig, chain []*x509.Certificate, key crypto.Signer) error {
+	owner := slices.IndexFunc(chain, func(cert *x509.Certificate) bool {
+		public, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+		return ok && public.Equal(key.Public())
+	})
+	switch owner {
+	case 0:
+		return nil
+	case -1:
+		return fmt.Errorf("%s: private key does not belong to the certificate in %s", c.KeyFile, c.CertFile)
+	}
+	return fmt.Errorf("%s: server certificate is number %d of the file and must come first",
+		c.CertFile, owner+1)
+}
+
+// checkChain makes sure that each certificate was issued by the one after it
+// (RFC 5246, section 7.4.2). Clients differ in how much disorder they repair.
+func checkChain(path string, chain []*x509.Certificate) error {
+	for i, cert := range chain[:len(chain)-1] {
+		next := chain[i+1]
+		if issued(next, cert) {
+			continue
+		}
+		at := slices.IndexFunc(chain, func(other *x509.Certificate) bool { return issued(other, cert) })
+		if at > i {
+			return fmt.Errorf("%s: chain is out of order: certificate %d (%s) must come right after certificate %d (%s), which it issued",
+				path, at+1, chain[at].Subject, i+1, cert.Subject)
+		}
+		return fmt.Errorf("%s: certificate %d (%s) did not issue certificate %d (%s) before it",
+			path, i+2, next.Subject, i+1, cert.Subject)
+	}
+	return nil
+}
+
+// issued reports whether parent signed child. A SHA-1 signature counts, with a
+// warning elsewhere.
+func issued(parent, child *x509.Certificate) bool {
+	return bytes.Equal(parent.RawSubject, child.RawIssuer) &&
+		parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature) == nil
+}
+
+// checkUsable asks crypto/tls whether it could sign a TLS 1.3 handshake with
+// the pair. Unusual curves and very short RSA keys load but never shake hands.
+func checkUsable(pair *tls.Certificate) error {
+	hello := tls.ClientHelloInfo{
+		SupportedVersions: []uint16{tls.VersionTLS13},
+		SignatureSchemes: []tls.SignatureScheme{
+			tls.PSSWithSHA256, tls.PSSWithSHA384, tls.PSSWithSHA512,
+			tls.ECDSAWithP256AndSHA256, tls.ECDSAWithP384AndSHA384, tls.ECDSAWithP521AndSHA512,
+			tls.Ed25519,
+		},
+	}
+	return hello.SupportsCertificate(pair)
+}
+
+// validity returns why a certificate is not valid at a time, or nil. The text
+// stays the same as time goes on.
+func validity(cert *x509.Certificate, now time.Time) error {
+	switch {
+	case now.After(cert.NotAfter):
+		return fmt.Errorf("expired on %s", cert.NotAfter.UTC().Format(time.RFC3339))
+	case now.Before(cert.NotBefore):
+		return fmt.Errorf("is not valid before %s", cert.NotBefore.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// chainWarnings lists what clients may stumble over, one sentence each.
+func chainWarnings(chain []*x509.Certificate, now time.Time) []string {
+	leaf := chain[0]
+	warnings := expiryWarnings("certificate", leaf, now)
+	warn := func(when bool, format string, args ...any) {
+		if when {
+			warnings = append(warnings, fmt.Sprintf(format, args...))
+		}
+	}
+	warn(len(leaf.DNSNames)+len(leaf.IPAddresses)+len(leaf.URIs)+len(leaf.EmailAddresses) == 0,
+		"certificate has no subject alternative name, many clients look at nothing else")
+	warn(leaf.IsCA, "certificate is that of an authority, not of a server")
+	warn(!servesServers(leaf), "certificate is not meant for servers (extended key usage)")
+	warn(endpointHash(leaf) == nil,
+		"certificate is signed with %s, for which no channel binding is defined: SCRAM-SHA-256-PLUS is not offered",
+		leaf.SignatureAlgorithm)
+	for i, cert := range chain {
+		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok {
+			warn(key.N.BitLen() < minRSABits, "certificate %d has an RSA key of %d bits, less than %d",
+				i+1, key.N.BitLen(), minRSABits)
+		}
+		warn(weaklySigned(cert), "certificate %d is signed with %s, which clients refuse",
+			i+1, cert.SignatureAlgorithm)
+		if i > 0 {
+			warnings = append(warnings, expiryWarnings(fmt.Sprintf("certificate %d", i+1), cert, now)...)
+		}
+	}
+	return warnings
+}
+
+// expiryWarnings says that a certificate is not valid, or not for much longer.
+func expiryWarnings(what string, cert *x509.Certificate, now time.Time) []string {
+	if err := validity(cert, now); err != nil {
+		return []string{what + " " + err.Error()}
+	}
+	soon := min(expirySoon, cert.NotAfter.Sub(cert.NotBefore)/3)
+	if cert.NotAfter.Sub(now) >= soon {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s expires soon, on %s", what, cert.NotAfter.UTC().Format(time.RFC3339))}
+}
+
+// servesServers reports whether the extended key usage allows a TLS server. A
+// certificate without one is for everything (RFC 5280, section 4.2.1.12).
+func servesServers(cert *x509.Certificate) bool {
+	return len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) == 0 ||
+		slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageServerAuth) ||
+		slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageAny)
+}
+
+// weaklySigned reports an MD5 or SHA-1 signature. That of a root is never
+// looked at, so it does not count.
+func weaklySigned(cert *x509.Certificate) bool {
+	if bytes.Equal(cert.RawSubject, cert.RawIssuer) {
+		return false
+	}
+	switch cert.SignatureAlgorithm {
+	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
+		return true
+	}
+	return false
+}
+
+func fingerprint(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,187 @@
+package tlsconf
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+)
+
+// Modes of a listener's tls block.
+const (
+	// ListenRequire refuses clients that do not ask for TLS.
+	ListenRequire = "require"
+	// ListenPrefer offers TLS and also takes clients in plaintext.
+	ListenPrefer = "prefer"
+	// ListenDisable offers no TLS.
+	ListenDisable = "disable"
+)
+
+// Values of sslmode that pgseal knows, with libpq's meaning (PostgreSQL
+// manual, "SSL Support").
+const (
+	// SSLModeVerifyFull verifies the server's chain and its host name.
+	SSLModeVerifyFull = "verify-full"
+	// SSLModeVerifyCA verifies the chain but not the name.
+	SSLModeVerifyCA = "verify-ca"
+	// SSLModeRequire encrypts. As in libpq it verifies the chain as well if
+	// sslrootcert is set, and nothing otherwise.
+	SSLModeRequire = "require"
+	// SSLModeDisable speaks plaintext.
+	SSLModeDisable = "disable"
+)
+
+// SystemRoots as sslrootcert stands for the roots of the operating system.
+const SystemRoots = "system"
+
+// KeyError says which key of a configuration block is wrong. Validate joins
+// several with errors.Join, each a *KeyError.
+type KeyError struct {
+	// Key is the name as the user wrote it, relative to its block.
+	Key string
+	// Err is one sentence about the value.
+	Err error
+}
+
+func (e *KeyError) Error() string { return e.Key + ": " + e.Err.Error() }
+func (e *KeyError) Unwrap() error { return e.Err }
+
+func keyErrorf(key, format string, args ...any) error {
+	return &KeyError{Key: key, Err: fmt.Errorf(format, args...)}
+}
+
+// ListenerConfig is the tls block of a listener.
+type ListenerConfig struct {
+	// Mode is require, prefer or disable.
+	Mode string `yaml:"mode"`
+	// CertFile is a PEM file: the server certificate first, then each
+	// intermediate after the certificate that it issued.
+	CertFile string `yaml:"cert_file"`
+	// KeyFile is a PEM file with the one private key of the server
+	// certificate, with the permissions that PostgreSQL asks for.
+	KeyFile string `yaml:"key_file"`
+	// MinVersion is the lowest TLS version taken: 1.2 or 1.3.
+	MinVersion string `yaml:"min_version"`
+}
+
+// DefaultListenerConfig requires TLS 1.2 or newer. It names no files, so it
+// is not valid by itself.
+func DefaultListenerConfig() ListenerConfig {
+	return ListenerConfig{Mode: ListenRequire, MinVersion: "1.2"}
+}
+
+var listenerVersions = map[string]uint16{
+	"1.2": tls.VersionTLS12,
+	"1.3": tls.VersionTLS13,
+}
+
+// Validate checks the values, not the files. Its error joins one *KeyError
+// for each wrong key.
+func (c ListenerConfig) Validate() error {
+	var errs []error
+	switch c.Mode {
+	case ListenRequire, ListenPrefer:
+		if c.CertFile == "" {
+			errs = append(errs, keyErrorf("cert_file", "needed when mode is %s", c.Mode))
+		}
+		if c.KeyFile == "" {
+			errs = append(errs, keyErrorf("key_file", "needed when mode is %s", c.Mode))
+		}
+	case ListenDisable:
+	default:
+		errs = append(errs, keyErrorf("mode", "%q is not one of require, prefer, disable", c.Mode))
+	}
+	if _, ok := listenerVersions[c.MinVersion]; !ok {
+		errs = append(errs, keyErrorf("min_version", "%q is not one of 1.2, 1.3", c.MinVersion))
+	}
+	return errors.Join(errs...)
+}
+
+// Warnings names the choices that are weaker than the default, one sentence
+// each. It looks at the settings only; a loaded Listener has warnings about
+// the files.
+func (c ListenerConfig) Warnings() []string {
+	switch c.Mode {
+	case ListenPrefer:
+		return []string{"mode prefer also takes clients that send everything in plaintext"}
+	case ListenDisable:
+		return []string{"mode disable takes passwords and data in plaintext"}
+	}
+	return nil
+}
+
+// UpstreamConfig is what one database says about TLS to its servers, in
+// libpq's keywords.
+type UpstreamConfig struct {
+	// SSLMode is verify-full, verify-ca, require or disable.
+	SSLMode string `yaml:"sslmode"`
+	// SSLRootCert is a PEM file of trusted certificates, or "system".
+	SSLRootCert string `yaml:"sslrootcert"`
+	// MinVersion is the lowest TLS version taken: TLSv1.2 or TLSv1.3.
+	MinVersion string `yaml:"ssl_min_protocol_version"`
+}
+
+// DefaultUpstreamConfig verifies the server in full, by TLS 1.2 or newer. It
+// names no roots, so it is not valid by itself.
+func DefaultUpstreamConfig() UpstreamConfig {
+	return UpstreamConfig{SSLMode: SSLModeVerifyFull, MinVersion: "TLSv1.2"}
+}
+
+var upstreamVersions = map[string]uint16{
+	"TLSv1.2": tls.VersionTLS12,
+	"TLSv1.3": tls.VersionTLS13,
+}
+
+// Validate checks the values, not the files. Its error joins one *KeyError
+// for each wrong key.
+func (c UpstreamConfig) Validate() error {
+	var errs []error
+	switch c.SSLMode {
+	case SSLModeVerifyFull, SSLModeVerifyCA:
+		if c.SSLRootCert == "" {
+			errs = append(errs, keyErrorf("sslrootcert",
+				"sslmode %s needs a file of trusted certificates, or %q", c.SSLMode, SystemRoots))
+		}
+	case SSLModeRequire, SSLModeDisable:
+	case "prefer", "allow":
+		errs = append(errs, keyErrorf("sslmode",
+			"%q would fall back to plaintext whenever somebody in between refuses TLS: "+
+				"choose verify-full, verify-ca, require or disable", c.SSLMode))
+	default:
+		errs = append(errs, keyErrorf("sslmode",
+			"%q is not one of verify-full, verify-ca, require, disable", c.SSLMode))
+	}
+	if c.SSLRootCert == SystemRoots && (c.SSLMode == SSLModeVerifyCA || c.SSLMode == SSLModeRequire) {
+		errs = append(errs, keyErrorf("sslrootcert",
+			"%q needs sslmode verify-full: without the name, any certificate of any public authority would pass",
+			SystemRoots))
+	}
+	if _, ok := upstreamVersions[c.MinVersion]; !ok {
+		errs = append(errs, keyErrorf("ssl_min_protocol_version",
+			"%q is not one of TLSv1.2, TLSv1.3", c.MinVersion))
+	}
+	return errors.Join(errs...)
+}
+
+// Warnings names the choices that are weaker than the default, one sentence
+// each. It looks at the settings only; a loaded Upstream has warnings about
+// the files.
+func (c UpstreamConfig) Warnings() []string {
+	switch c.verification() {
+	case SSLModeVerifyCA:
+		return []string{"sslmode " + c.SSLMode + " takes any certificate of the authority, whatever host it names"}
+	case SSLModeRequire:
+		return []string{"sslmode require encrypts but does not verify who answers"}
+	case SSLModeDisable:
+		return []string{"sslmode disable sends passwords and data to the server in plaintext"}
+	}
+	return nil
+}
+
+// verification is the sslmode that is really carried out: libpq treats
+// require as verify-ca when there are roots to verify by.
+func (c UpstreamConfig) verification() string {
+	if c.SSLMode == SSLModeRequire && c.SSLRootCert != "" {
+		return SSLModeVerifyCA
+	}
+	return c.SSLMode
+}

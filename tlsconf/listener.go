@@ -1,0 +1,158 @@
+package tlsconf
+
+import (
+	"crypto"
+	_ "crypto/sha512" // for EndpointHash; crypto/sha256 comes with the fingerprints
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// alpnProtocol is the name that PostgreSQL registered for ALPN (RFC 7301,
+// PostgreSQL manual, "SSL Session Encryption").
+const alpnProtocol = "postgresql"
+
+// Listener is what a listener shows to clients: an immutable snapshot that any
+// goroutine may read and nobody may change. A client's connection takes one
+// before the handshake and asks the same one for EndpointHash afterwards:
+// crypto/tls does not tell which certificate it has shown.
+type Listener struct {
+	// Config is shared by all connections; clone it to change it. It is nil,
+	// and all fields with it, when the mode is disable.
+	Config *tls.Config
+	// Leaf is the server certificate, Chain the whole of cert_file from Leaf
+	// on, as it is sent.
+	Leaf  *x509.Certificate
+	Chain []*x509.Certificate
+	// EndpointHash is the tls-server-end-point channel binding (RFC 5929,
+	// section 4.1). It is nil where that is undefined, as for certificates
+	// signed with Ed25519: then SCRAM-SHA-256-PLUS must not be offered.
+	EndpointHash []byte
+	// Fingerprint is the SHA-256 of the certificate, and SPKIFingerprint that
+	// of its public key, which survives a renewal with the same key. Both are
+	// in lower-case hex.
+	Fingerprint     string
+	SPKIFingerprint string
+	// Warnings says what was odd about the certificate when it was loaded, one
+	// sentence each.
+	Warnings []string
+}
+
+// NewListenerStore loads the certificate of a listener. The first load takes
+// an expired certificate, with a warning: a pooler that does not start helps
+// less than one whose clients can say why they refuse it. A reload does not
+// put an expired certificate in the place of a valid one. With mode disable no
+// file is read. The error is that of c.Validate or names the file.
+func NewListenerStore(name string, c ListenerConfig) (*Store[*Listener], error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if c.Mode == ListenDisable {
+		return NewStore(name, nil, func(Contents) (*Listener, error) { return &Listener{}, nil })
+	}
+	files := []File{{Path: c.CertFile}, {Path: c.KeyFile, Secret: true}}
+	return NewStore(name, files, func(contents Contents) (*Listener, error) {
+		return buildListener(c, contents)
+	})
+}
+
+func buildListener(c ListenerConfig, contents Contents) (*Listener, error) {
+	chain, err := parseCertificates(c.CertFile, contents[c.CertFile])
+	if err != nil {
+		return nil, err
+	}
+	key, err := parsePrivateKey(c.KeyFile, contents[c.KeyFile])
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPair(c, chain, key); err != nil {
+		return nil, err
+	}
+	if err := checkChain(c.CertFile, chain); err != nil {
+		return nil, err
+	}
+	pair := tls.Certificate{PrivateKey: key, Leaf: chain[0]}
+	for _, cert := range chain {
+		pair.Certificate = append(pair.Certificate, cert.Raw)
+	}
+	if err := checkUsable(&pair); err != nil {
+		return nil, fmt.Errorf("%s: certificate cannot serve TLS: %w", c.CertFile, err)
+	}
+	return &Listener{
+		Config:          serverConfig(pair, listenerVersions[c.MinVersion]),
+		Leaf:            chain[0],
+		Chain:           chain,
+		EndpointHash:    endpointHash(chain[0]),
+		Fingerprint:     fingerprint(chain[0].Raw),
+		SPKIFingerprint: fingerprint(chain[0].RawSubjectPublicKeyInfo),
+		Warnings:        chainWarnings(chain, time.Now()),
+	}, nil
+}
+
+func serverConfig(pair tls.Certificate, minVersion uint16) *tls.Config {
+	return &tls.Config{
+		Certificates: []tls.Certificate{pair},
+		MinVersion:   minVersion,
+		// A client that offers no protocol is served all the same, one that
+		// offers only others is refused.
+		NextProtos: []string{alpnProtocol},
+		// A resumed session would show a certificate that is no longer in
+		// force, and PostgreSQL's clients do not resume.
+		SessionTicketsDisabled: true,
+		// Small first records help a browser draw early, not a query.
+		DynamicRecordSizingDisabled: true,
+	}
+}
+
+// MaySucceed refuses an expired or not yet valid certificate while the one
+// before it is valid.
+func (l *Listener) MaySucceed(old *Listener) error {
+	now := time.Now()
+	if l.Leaf == nil || old.Leaf == nil || validity(old.Leaf, now) != nil {
+		return nil
+	}
+	if err := validity(l.Leaf, now); err != nil {
+		return fmt.Errorf("new certificate %w, the one in force is valid", err)
+	}
+	return nil
+}
+
+// LogFields describes the certificate by public facts.
+func (l *Listener) LogFields() []zap.Field {
+	if l.Leaf == nil {
+		return nil
+	}
+	fields := []zap.Field{
+		zap.String("subject", l.Leaf.Subject.String()),
+		zap.String("serial", l.Leaf.SerialNumber.Text(16)),
+		zap.Time("not_after", l.Leaf.NotAfter),
+		zap.String("fingerprint", l.Fingerprint),
+	}
+	if len(l.Warnings) > 0 {
+		fields = append(fields, zap.Strings("warnings", l.Warnings))
+	}
+	return fields
+}
+
+// endpointHash hashes the certificate with the hash of the algorithm that it
+// is signed with, with SHA-256 instead of MD5 and SHA-1 (RFC 5929, 4.1).
+func endpointHash(cert *x509.Certificate) []byte {
+	var hash crypto.Hash
+	switch cert.SignatureAlgorithm {
+	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1,
+		x509.SHA256WithRSA, x509.SHA256WithRSAPSS, x509.DSAWithSHA256, x509.ECDSAWithSHA256:
+		hash = crypto.SHA256
+	case x509.SHA384WithRSA, x509.SHA384WithRSAPSS, x509.ECDSAWithSHA384:
+		hash = crypto.SHA384
+	case x509.SHA512WithRSA, x509.SHA512WithRSAPSS, x509.ECDSAWithSHA512:
+		hash = crypto.SHA512
+	default:
+		return nil
+	}
+	h := hash.New()
+	h.Write(cert.Raw)
+	return h.Sum(nil)
+}

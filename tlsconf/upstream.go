@@ -1,0 +1,221 @@
+package tlsconf
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Upstream is how servers of a database are verified: an immutable snapshot
+// that any goroutine may use. A connection to a server takes one and uses it
+// for ClientConfig and, after the handshake, for Assert.
+type Upstream struct {
+	// Roots are the certificates of sslrootcert in the order of the file; nil
+	// for the system's roots and where there are none.
+	Roots []*x509.Certificate
+	// Warnings says what was odd about the roots when they were loaded, one
+	// sentence each.
+	Warnings []string
+
+	mode         string
+	verification string
+	minVersion   uint16
+	// pool is never nil, which would mean the system's roots to crypto/x509. An
+	// empty one trusts nobody.
+	pool *x509.CertPool
+	// curves are the key exchanges offered, nil for crypto/tls's own choice.
+	// PostgreSQL before 18 takes prime256v1 only, which costs Go's first offer
+	// a round trip; offering only that one would spare it.
+	curves []tls.CurveID
+}
+
+// NewUpstreamStore loads the trust of a database. Only a file in sslrootcert
+// is watched for changes; the system's roots are read once per process. With
+// sslmode disable no file is read. The error is that of c.Validate or names the
+// file.
+func NewUpstreamStore(name string, c UpstreamConfig) (*Store[*Upstream], error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	var files []File
+	if c.SSLMode != SSLModeDisable && c.SSLRootCert != "" && c.SSLRootCert != SystemRoots {
+		files = []File{{Path: c.SSLRootCert}}
+	}
+	return NewStore(name, files, func(contents Contents) (*Upstream, error) {
+		return buildUpstream(c, contents)
+	})
+}
+
+func buildUpstream(c UpstreamConfig, contents Contents) (*Upstream, error) {
+	u := &Upstream{
+		mode:         c.SSLMode,
+		verification: c.verification(),
+		minVersion:   upstreamVersions[c.MinVersion],
+		pool:         x509.NewCertPool(),
+	}
+	var err error
+	switch {
+	case c.SSLMode == SSLModeDisable || c.SSLRootCert == "":
+	case c.SSLRootCert == SystemRoots:
+		u.pool, err = systemRoots()
+	default:
+		u.Roots, err = parseCertificates(c.SSLRootCert, contents[c.SSLRootCert])
+		u.pool = poolOf(u.Roots)
+		u.Warnings = rootWarnings(u.Roots, time.Now())
+	}
+	return u, err
+}
+
+// systemRoots returns the system's roots. None at all is an error: in a bare
+// container every handshake would fail, with a worse message.
+func systemRoots() (*x509.CertPool, error) {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("system's root certificates: %w", err)
+	}
+	if pool.Equal(x509.NewCertPool()) {
+		return nil, errors.New("this system has no root certificates")
+	}
+	return pool, nil
+}
+
+func poolOf(certs []*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, cert := range certs {
+		pool.AddCert(cert)
+	}
+	return pool
+}
+
+func rootWarnings(roots []*x509.Certificate, now time.Time) []string {
+	var warnings []string
+	for i, root := range roots {
+		what := fmt.Sprintf("trusted certificate %d (%s)", i+1, root.Subject)
+		warnings = append(warnings, expiryWarnings(what, root, now)...)
+		if !root.IsCA {
+			warnings = append(warnings, what+" is not that of an authority, only a server that shows it is trusted")
+		}
+	}
+	return warnings
+}
+
+// Mode returns sslmode as configured.
+func (u *Upstream) Mode() string { return u.mode }
+
+// Verification returns what is really verified, in sslmode's words: it is
+// verify-ca for sslmode require with roots, otherwise the mode itself.
+func (u *Upstream) Verification() string { return u.verification }
+
+// Verification is u.Verification(), for logs.
+func Verification(u *Upstream) string { return u.Verification() }
+
+// ClientConfig returns a new configuration for a connection to host, a DNS
+// name or an IP address as the user wrote it. It is nil with sslmode disable.
+func (u *Upstream) ClientConfig(host string) *tls.Config {
+	if u.mode == SSLModeDisable {
+		return nil
+	}
+	config := &tls.Config{
+		// crypto/tls sends it as SNI if it is a name, whatever is verified.
+		ServerName:       serverName(host),
+		RootCAs:          u.pool,
+		MinVersion:       u.minVersion,
+		CurvePreferences: u.curves,
+		NextProtos:       []string{alpnProtocol},
+		// No session cache either: PostgreSQL issues no tickets, and a resumed
+		// session would skip the verification of what changed.
+		SessionTicketsDisabled:      true,
+		DynamicRecordSizingDisabled: true,
+	}
+	switch u.verification {
+	case SSLModeVerifyFull:
+	case SSLModeRequire:
+		config.InsecureSkipVerify = true
+	default:
+		// crypto/tls verifies chain and name or neither, so the chain alone is
+		// verified by hand. This is also where a mode that nobody foresaw ends.
+		config.InsecureSkipVerify = true
+		config.VerifyConnection = u.verifyChain
+	}
+	return config
+}
+
+// Assert returns an error unless state is that of a finished handshake in
+// which everything was verified that Verification says. It is called after the
+// handshake, before the first byte of a password: it looks at the outcome only
+// and so holds whatever became of the configuration on the way.
+func (u *Upstream) Assert(host string, state tls.ConnectionState) error {
+	if !state.HandshakeComplete {
+		return errors.New("TLS handshake is not complete")
+	}
+	if state.Version < u.minVersion {
+		return fmt.Errorf("server speaks %s, less than the minimum", tls.VersionName(state.Version))
+	}
+	switch u.verification {
+	case SSLModeVerifyFull:
+		if len(state.VerifiedChains) == 0 {
+			return errors.New("certificate of the server was not verified")
+		}
+		if err := u.verifyChain(state); err != nil {
+			return err
+		}
+		return state.PeerCertificates[0].VerifyHostname(serverName(host))
+	case SSLModeVerifyCA:
+		return u.verifyChain(state)
+	case SSLModeRequire:
+		return nil
+	}
+	return fmt.Errorf("sslmode %s has no TLS connections", u.mode)
+}
+
+// verifyChain verifies that the server's certificate leads to a root and is
+// meant for servers, as crypto/tls does, but not which host it names.
+func (u *Upstream) verifyChain(state tls.ConnectionState) error {
+	if len(state.PeerCertificates) == 0 {
+		return errors.New("server showed no certificate")
+	}
+	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
+		Roots:         u.pool,
+		Intermediates: poolOf(state.PeerCertificates[1:]),
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+	if err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
+	}
+	return nil
+}
+
+// LogFields describes the trust by public facts.
+func (u *Upstream) LogFields() []zap.Field {
+	fields := []zap.Field{zap.String("sslmode", u.mode), zap.Int("roots", len(u.Roots))}
+	if len(u.Roots) > 0 {
+		first := u.Roots[0]
+		for _, root := range u.Roots[1:] {
+			if root.NotAfter.Before(first.NotAfter) {
+				first = root
+			}
+		}
+		fields = append(fields, zap.String("subject", first.Subject.String()),
+			zap.Time("not_after", first.NotAfter), zap.String("fingerprint", fingerprint(first.Raw)))
+	}
+	if len(u.Warnings) > 0 {
+		fields = append(fields, zap.Strings("warnings", u.Warnings))
+	}
+	return fields
+}
+
+// serverName is host as certificates spell it: an address without brackets and
+// zone, a name without the dot that marks it as absolute.
+func serverName(host string) string {
+	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if addr, err := netip.ParseAddr(bare); err == nil {
+		return addr.WithZone("").String()
+	}
+	return strings.TrimSuffix(host, ".")
+}

@@ -1,0 +1,198 @@
+package tlsconf
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// DefaultPollInterval is how often files are read when no event tells of a
+// change: on network file systems, with inotify used up, or in a container
+// with a single file mounted into it.
+const DefaultPollInterval = 5 * time.Second
+
+const (
+	// quietTime is how long a directory must be still before its files are
+	// read: a certificate and its key are rarely written at one instant.
+	quietTime = 150 * time.Millisecond
+	// maxWait bounds that, so that a busy directory does not put a reload off
+	// for ever.
+	maxWait = time.Second
+)
+
+// logFielder is implemented by what can describe itself in a log line.
+type logFielder interface {
+	LogFields() []zap.Field
+}
+
+// Watcher reloads a set of Reloadables when their files change. Events of the
+// file system are hints that make it fast; a poll makes it certain.
+type Watcher struct {
+	// Set once.
+	log      *zap.Logger
+	interval time.Duration
+	open     func() (eventSource, error)
+
+	// kick tells Run that the set is another one.
+	kick chan struct{}
+
+	// mu guards the set.
+	mu  sync.Mutex
+	set []Reloadable
+}
+
+// NewWatcher returns a watcher of nothing. It polls at the interval, or at
+// DefaultPollInterval if that is not positive.
+func NewWatcher(log *zap.Logger, interval time.Duration) *Watcher {
+	if interval <= 0 {
+		interval = DefaultPollInterval
+	}
+	return &Watcher{log: log, interval: interval, open: openEvents, kick: make(chan struct{}, 1)}
+}
+
+// Set replaces what is watched. Any goroutine may call it, before Run or
+// during it.
+func (w *Watcher) Set(rs ...Reloadable) {
+	w.mu.Lock()
+	w.set = slices.Clone(rs)
+	w.mu.Unlock()
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (w *Watcher) watched() []Reloadable {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.set
+}
+
+// Run watches until ctx ends. It is called once and returns after everything
+// that it started has ended.
+func (w *Watcher) Run(ctx context.Context) {
+	source := w.openSource()
+	defer source.Close()
+	dirs := newDirWatch(w.log, source)
+	poll := time.NewTicker(w.interval)
+	defer poll.Stop()
+	for {
+		w.pass(dirs)
+		if !w.wait(ctx, source.Hints(), poll.C) {
+			return
+		}
+	}
+}
+
+// wait returns true when it is time for a pass, and false when ctx has ended.
+func (w *Watcher) wait(ctx context.Context, hints <-chan struct{}, poll <-chan time.Time) bool {
+	var burst burst
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-w.kick:
+			return true
+		case <-poll:
+			// In a burst somebody is writing: its end is soon enough.
+			if !burst.pending() {
+				return true
+			}
+		case <-hints:
+			burst.extend()
+		case <-burst.over():
+			return true
+		}
+	}
+}
+
+// openSource falls back to a source that never hints, and says so once.
+func (w *Watcher) openSource() eventSource {
+	source, err := w.open()
+	if err != nil {
+		w.log.Warn("file events unavailable, polling only",
+			zap.Error(err), zap.Duration("interval", w.interval))
+		return silence{}
+	}
+	return source
+}
+
+// pass looks at everything once. The directories come first: what changes
+// after that is a new hint, what changed before is read now.
+func (w *Watcher) pass(dirs *dirWatch) {
+	set := w.watched()
+	var files []string
+	for _, r := range set {
+		files = append(files, r.Files()...)
+	}
+	dirs.follow(files)
+	for _, r := range set {
+		w.reload(r) // The error is logged there, and nobody is waiting for it.
+	}
+}
+
+// ReloadAll reloads everything now, as on SIGHUP, in the caller's goroutine. It
+// joins the errors, also those that were logged before.
+func (w *Watcher) ReloadAll() error {
+	var errs []error
+	for _, r := range w.watched() {
+		errs = append(errs, w.reload(r))
+	}
+	return errors.Join(errs...)
+}
+
+// reload logs a change, and a refusal that is news.
+func (w *Watcher) reload(r Reloadable) error {
+	changed, err := r.Reload()
+	if err != nil {
+		cause := err
+		if e, ok := errors.AsType[*ReloadError](err); ok {
+			if e.Repeated {
+				return err
+			}
+			cause = e.Err
+		}
+		w.log.Error("reload refused, keeping the old version",
+			zap.String("name", r.Name()), zap.Error(cause))
+		return err
+	}
+	if changed {
+		fields := []zap.Field{zap.String("name", r.Name())}
+		if d, ok := r.(logFielder); ok {
+			fields = append(fields, d.LogFields()...)
+		}
+		w.log.Info("certificates reloaded", fields...)
+	}
+	return nil
+}
+
+// burst is a run of hints: it is over after quietTime without one, and maxWait
+// after the first at the latest. The zero value is no burst.
+type burst struct {
+	end   *time.Timer
+	limit time.Time
+}
+
+func (b *burst) pending() bool { return b.end != nil }
+
+// extend notes a hint.
+func (b *burst) extend() {
+	if b.end == nil {
+		b.limit = time.Now().Add(maxWait)
+		b.end = time.NewTimer(quietTime)
+		return
+	}
+	b.end.Reset(min(quietTime, time.Until(b.limit)))
+}
+
+// over returns the channel that tells the end, nil if there is no burst.
+func (b *burst) over() <-chan time.Time {
+	if b.end == nil {
+		return nil
+	}
+	return b.end.C
+}

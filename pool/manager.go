@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -62,8 +63,9 @@ type Database struct {
 	generation atomic.Uint64 // servers of an older one end when they come back
 	clients    atomic.Int64
 
-	mu    sync.Mutex
-	pools map[string]*Pool // by login role
+	mu     sync.Mutex
+	pools  map[string]*Pool // by login role
+	closed error            // why it opens no server any more
 }
 
 // Mode returns for how long clients of the database hold a server:
@@ -86,6 +88,7 @@ type Manager struct {
 	children sync.WaitGroup // openers and servers' goroutines
 	servers  sync.WaitGroup
 	lastID   atomic.Uint64
+	dialer   dialFunc // tests put servers without sockets behind it
 
 	mu        sync.RWMutex
 	databases map[string]*Database
@@ -95,7 +98,7 @@ type Manager struct {
 // NewManager returns a Manager without databases. Apply gives it some; Run
 // has to run beside it.
 func NewManager(log *zap.Logger) *Manager {
-	return &Manager{log: log, databases: map[string]*Database{}}
+	return &Manager{log: log, dialer: new(net.Dialer).DialContext, databases: map[string]*Database{}}
 }
 
 // Apply makes specs, by name, the databases that exist from now on. Servers
@@ -104,6 +107,9 @@ func NewManager(log *zap.Logger) *Manager {
 func (m *Manager) Apply(specs map[string]*Spec) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.closed {
+		return
+	}
 	for name, d := range m.databases {
 		spec := specs[name]
 		if d.auto && spec == nil {
@@ -186,7 +192,7 @@ func (m *Manager) Database(name string) (*Database, bool) {
 			autos++
 		}
 	}
-	if autos >= maxAutoDatabases || m.databases[AnyDatabase] == nil {
+	if m.closed || autos >= maxAutoDatabases || m.databases[AnyDatabase] == nil {
 		return nil, false
 	}
 	d = newDatabase(name, any.spec.Load(), true)
@@ -206,6 +212,7 @@ func (m *Manager) Join(d *Database, login Login) (p *Pool, leave func()) {
 			go p.close(wire.Fatal(wire.CodeInvalidPassword, "the password of this role changed"))
 		}
 		p = newPool(m, d, login)
+		p.closed = d.closed
 		d.pools[login.User] = p
 	}
 	return p, func() { d.clients.Add(-1) }
@@ -218,9 +225,10 @@ func (p *Pool) Database() *Database { return p.db }
 // *wire.Error: the server's own where it refused the login, else one that
 // tells the client little and keeps the cause for the log.
 func (m *Manager) dial(ctx context.Context, d *Database, login Login) (*Server, error) {
-	spec, generation := d.spec.Load(), d.generation.Load()
-	ctx, cancel := context.WithTimeout(ctx, spec.Defaults.ServerConnectTimeout)
-	defer cancel()
+	// The generation first: a server must not be taken for newer than the
+	// settings it was opened with.
+	generation := d.generation.Load()
+	spec := d.spec.Load()
 	var errs []error
 	for _, at := range spec.addresses() {
 		s, err := m.dialOne(ctx, d, spec, login, at)
@@ -241,7 +249,11 @@ func (m *Manager) dial(ctx context.Context, d *Database, login Login) (*Server, 
 func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Login, at address) (*Server, error) {
 	began := time.Now()
 	trust := spec.Trust.Load()
-	conn, err := connect(ctx, at, trust)
+	// Each host has the whole of the time, as in libpq: one that never answers
+	// must not use up that of the next.
+	ctx, cancel := context.WithTimeout(ctx, spec.Defaults.ServerConnectTimeout)
+	defer cancel()
+	conn, err := connectBy(ctx, m.dialer, at, trust)
 	if err != nil {
 		return nil, err
 	}
@@ -260,7 +272,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	conn.SetDeadline(time.Time{})
 	at.addr = conn.RemoteAddr().String()
 	s := &Server{
-		ID: m.lastID.Add(1), Addr: at.addr, Verified: trust.Mode(), Created: time.Now(),
+		ID: m.lastID.Add(1), Addr: at.addr, Verified: trust.Verification(), Created: time.Now(),
 		conn: conn, at: at, key: greet.key, params: greet.params, done: make(chan struct{}),
 	}
 	if c, ok := conn.(*tls.Conn); ok {
@@ -339,6 +351,9 @@ func (d *Database) all() []*Pool {
 }
 
 func (d *Database) close(reason error) {
+	d.mu.Lock()
+	d.closed = reason
+	d.mu.Unlock()
 	for _, p := range d.all() {
 		p.close(reason)
 	}
@@ -355,8 +370,8 @@ func (m *Manager) Close(ctx context.Context) error {
 	m.mu.Unlock()
 	gone := make(chan struct{})
 	go func() {
+		m.children.Wait() // an opener may yet bring a server
 		m.servers.Wait()
-		m.children.Wait()
 		close(gone)
 	}()
 	select {

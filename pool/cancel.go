@@ -36,7 +36,7 @@ func (c Cancel) Send(ctx context.Context) error {
 	spec := s.pool.db.spec.Load()
 	ctx, cancel := context.WithTimeout(ctx, spec.Defaults.CancelWaitTimeout)
 	defer cancel()
-	conn, err := connect(ctx, s.at, spec.Trust.Load())
+	conn, err := connectBy(ctx, s.pool.manager.dialer, s.at, spec.Trust.Load())
 	if err != nil {
 		return err
 	}
@@ -45,6 +45,7 @@ func (c Cancel) Send(ctx context.Context) error {
 		conn.SetDeadline(deadline)
 	}
 	if _, err := conn.Write(wire.AppendCancelRequest(nil, s.key)); err != nil {
+		s.Break()
 		return err
 	}
 	if _, err := conn.Read(make([]byte, 1)); !closedByPeer(err) {

@@ -18,8 +18,14 @@ import (
 // but an SSLRequest is sent before the server is verified. The caller bounds
 // it by ctx.
 func connect(ctx context.Context, addr address, trust *tlsconf.Upstream) (net.Conn, error) {
-	var d net.Dialer
-	raw, err := d.DialContext(ctx, addr.network, addr.addr)
+	return connectBy(ctx, new(net.Dialer).DialContext, addr, trust)
+}
+
+// dialFunc opens a transport, as net.Dialer.DialContext does.
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+func connectBy(ctx context.Context, dial dialFunc, addr address, trust *tlsconf.Upstream) (net.Conn, error) {
+	raw, err := dial(ctx, addr.network, addr.addr)
 	if err != nil {
 		return nil, err
 	}

@@ -172,10 +172,13 @@ func (m *Manager) RecycleTrust(store *tlsconf.Store[*tlsconf.Upstream]) {
 // It is asked only for clients that have proved who they are: a name may
 // bring a database of the AnyDatabase entry to life.
 func (m *Manager) Database(name string) (*Database, bool) {
+	if name == AnyDatabase { // it is a pattern, and no database
+		return nil, false
+	}
 	m.mu.RLock()
 	d, any := m.databases[name], m.databases[AnyDatabase]
 	m.mu.RUnlock()
-	if d != nil && name != AnyDatabase {
+	if d != nil {
 		return d, true
 	}
 	if any == nil {
@@ -183,7 +186,7 @@ func (m *Manager) Database(name string) (*Database, bool) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if d := m.databases[name]; d != nil && name != AnyDatabase {
+	if d := m.databases[name]; d != nil {
 		return d, true
 	}
 	autos := 0

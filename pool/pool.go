@@ -38,6 +38,7 @@ type Pool struct {
 	timer   *time.Timer // expires the head of the queue; nil until needed
 	free    int         // idle servers in store that are nobody's yet
 	live    int         // servers that exist, or are being opened or closed
+	closing int         // those of them that are being closed
 	opening bool
 	retryAt time.Time // no server is opened before
 	lastErr error     // why the last one could not be opened
@@ -109,7 +110,7 @@ func (p *Pool) take() *Server {
 		if p.fit(s) {
 			return s
 		}
-		res.Destroy()
+		p.end(res)
 	}
 	return nil
 }
@@ -120,6 +121,16 @@ func (p *Pool) fit(s *Server) bool {
 		(s.expires.IsZero() || time.Now().Before(s.expires))
 }
 
+// surplus reports whether there is a server too many, which happens when
+// pool_size shrinks. mu is held.
+func (p *Pool) surplus() bool { return p.live-p.closing > p.size() }
+
+// end closes a server that is in nobody's hands. mu is held.
+func (p *Pool) end(res *puddle.Resource[*Server]) {
+	p.closing++
+	res.Destroy()
+}
+
 // Release takes back a server whose session is clean: outside a transaction,
 // with no answer under way.
 func (p *Pool) Release(s *Server) {
@@ -128,9 +139,9 @@ func (p *Pool) Release(s *Server) {
 
 func (p *Pool) release(s *Server) {
 	p.mu.Lock()
-	if !p.fit(s) || p.live > p.size() {
+	if !p.fit(s) || p.surplus() {
+		p.end(s.res)
 		p.mu.Unlock()
-		s.res.Destroy()
 		return
 	}
 	w := p.queue.pop()
@@ -147,7 +158,11 @@ func (p *Pool) release(s *Server) {
 
 // Discard ends a server that can't be lent again.
 func (p *Pool) Discard(s *Server) {
-	s.afterCancels(func() { s.res.Destroy() })
+	s.afterCancels(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.end(s.res)
+	})
 }
 
 // Parameters returns what the newest server reported at its login, and false
@@ -201,9 +216,13 @@ func (p *Pool) open() {
 		}
 	}
 	p.openMore()
+	closed := p.closed
 	p.mu.Unlock()
-	if w != nil {
+	switch {
+	case w != nil:
 		w.Ready(s, nil)
+	case closed != nil: // meanwhile: nobody else would end the server
+		p.sweep()
 	}
 }
 
@@ -308,6 +327,7 @@ func (p *Pool) destruct(s *Server) {
 		zap.String("user", p.login.User), zap.Duration("age", time.Since(s.Created)), reason)
 	p.mu.Lock()
 	p.live--
+	p.closing--
 	p.openMore()
 	p.mu.Unlock()
 	p.manager.serverGone()
@@ -331,9 +351,9 @@ func (p *Pool) sweep() {
 	// Newest first; giving them back in reverse keeps that order.
 	for _, res := range slices.Backward(all) {
 		s := res.Value()
-		if !p.fit(s) || idleFor > 0 && time.Since(s.idleSince) >= idleFor || p.live > p.size() {
+		if !p.fit(s) || idleFor > 0 && time.Since(s.idleSince) >= idleFor || p.surplus() {
 			s.idle = false
-			res.Destroy()
+			p.end(res)
 			continue
 		}
 		res.ReleaseUnused()

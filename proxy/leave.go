@@ -129,8 +129,9 @@ func (s *session) refuse(err error) {
 	}
 	log.Warn("login refused", fields...)
 	s.raw.SetDeadline(time.Now().Add(closeWait))
-	e.Severity = "FATAL"
-	s.conn.Write(e.Append(nil))
+	last := *e // e may be shared with other sessions
+	last.Severity = "FATAL"
+	s.conn.Write(last.Append(nil))
 	s.linger(e)
 }
 

@@ -76,6 +76,11 @@ func (s *session) attach(server *pool.Server) (setup []byte, ok bool) {
 	server.ViewParameters(func(now []wire.Parameter) {
 		set, reset = difference(now, server.Applied, s.told, s.extra)
 	})
+	if i := index(set, "DateStyle"); i >= 0 && !s.greeted {
+		// "German" alone completes itself from the value in force, which must
+		// not be that of another client.
+		reset = append(reset, set[i].Name)
+	}
 	ours := 0
 	if len(set)+len(reset) > 0 {
 		setup = wire.AppendQuery(nil, setQuery(set, reset))
@@ -160,7 +165,7 @@ func (s *session) passToClient(b []byte) (used int, failure *wire.Error) {
 func (s *session) stepServer(b []byte) (st step, mute bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.relay.fromServer(b, s.onParam), s.broken || !s.greeted
+	return s.relay.fromServer(b, s.onParam), s.broken || !s.greeted || s.end != nil
 }
 
 // parameter notes a ParameterStatus. mu is held.
@@ -180,6 +185,17 @@ func (s *session) parameter(body []byte) {
 	}
 }
 
+// learn takes the values that a server reports of what the client is told. It
+// has just tried out the client's: these are the same in their canonical form,
+// also where it had them before and so reported no change. mu is held.
+func (s *session) learn(now []wire.Parameter) {
+	for i := range s.told {
+		if j := index(now, s.told[i].Name); j >= 0 {
+			s.told[i].Value = now[j].Value
+		}
+	}
+}
+
 // settle gives the server back where the session needs it no longer, or sends
 // the next query that has to run before it may.
 func (s *session) settle(server *pool.Server) {
@@ -193,6 +209,9 @@ func (s *session) settle(server *pool.Server) {
 		s.relay.ours++
 	}
 	if release {
+		if s.settled != nil {
+			server.ViewParameters(s.learn)
+		}
 		s.relay.unlink()
 		s.server = nil
 		if s.leaveTimer != nil {

@@ -70,25 +70,23 @@ func (c Config) Validate() error {
 	if c.MaxClientConn < 1 {
 		bad("max_client_conn", "%d is less than 1", c.MaxClientConn)
 	}
-	for key, d := range map[string]time.Duration{
-		"client_login_timeout":   c.ClientLoginTimeout,
-		"cancel_wait_timeout":    c.CancelWaitTimeout,
-		"server_connect_timeout": c.ServerConnectTimeout,
-	} {
+	positive := func(key string, d time.Duration) {
 		if d <= 0 {
 			bad(key, "must be longer than zero")
 		}
 	}
-	for key, d := range map[string]time.Duration{
-		"query_wait_timeout":  c.QueryWaitTimeout,
-		"server_login_retry":  c.ServerLoginRetry,
-		"server_idle_timeout": c.ServerIdleTimeout,
-		"server_lifetime":     c.ServerLifetime,
-	} {
+	notNegative := func(key string, d time.Duration) {
 		if d < 0 {
 			bad(key, "must not be negative")
 		}
 	}
+	positive("client_login_timeout", c.ClientLoginTimeout)
+	notNegative("query_wait_timeout", c.QueryWaitTimeout)
+	positive("cancel_wait_timeout", c.CancelWaitTimeout)
+	positive("server_connect_timeout", c.ServerConnectTimeout)
+	notNegative("server_login_retry", c.ServerLoginRetry)
+	notNegative("server_idle_timeout", c.ServerIdleTimeout)
+	notNegative("server_lifetime", c.ServerLifetime)
 	if strings.IndexByte(c.ServerResetQuery, 0) >= 0 {
 		bad("server_reset_query", "holds a NUL byte")
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/puddle/v2"
 	"go.uber.org/zap"
 
+	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
@@ -38,6 +39,7 @@ type Pool struct {
 	timer   *time.Timer // expires the head of the queue; nil until needed
 	free    int         // idle servers in store that are nobody's yet
 	live    int         // servers that exist, or are being opened or closed
+	closing int         // those of them that are being closed
 	opening bool
 	retryAt time.Time // no server is opened before
 	lastErr error     // why the last one could not be opened
@@ -109,7 +111,7 @@ func (p *Pool) take() *Server {
 		if p.fit(s) {
 			return s
 		}
-		res.Destroy()
+		p.end(res)
 	}
 	return nil
 }
@@ -120,6 +122,16 @@ func (p *Pool) fit(s *Server) bool {
 		(s.expires.IsZero() || time.Now().Before(s.expires))
 }
 
+// surplus reports whether there is a server too many, which happens when
+// pool_size shrinks. mu is held.
+func (p *Pool) surplus() bool { return p.live-p.closing > p.size() }
+
+// end closes a server that is in nobody's hands. mu is held.
+func (p *Pool) end(res *puddle.Resource[*Server]) {
+	p.closing++
+	res.Destroy()
+}
+
 // Release takes back a server whose session is clean: outside a transaction,
 // with no answer under way.
 func (p *Pool) Release(s *Server) {
@@ -128,9 +140,9 @@ func (p *Pool) Release(s *Server) {
 
 func (p *Pool) release(s *Server) {
 	p.mu.Lock()
-	if !p.fit(s) || p.live > p.size() {
+	if !p.fit(s) || p.surplus() {
+		p.end(s.res)
 		p.mu.Unlock()
-		s.res.Destroy()
 		return
 	}
 	w := p.queue.pop()
@@ -147,7 +159,11 @@ func (p *Pool) release(s *Server) {
 
 // Discard ends a server that can't be lent again.
 func (p *Pool) Discard(s *Server) {
-	s.afterCancels(func() { s.res.Destroy() })
+	s.afterCancels(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.end(s.res)
+	})
 }
 
 // Parameters returns what the newest server reported at its login, and false
@@ -201,9 +217,13 @@ func (p *Pool) open() {
 		}
 	}
 	p.openMore()
+	closed := p.closed
 	p.mu.Unlock()
-	if w != nil {
+	switch {
+	case w != nil:
 		w.Ready(s, nil)
+	case closed != nil: // meanwhile: nobody else would end the server
+		p.sweep()
 	}
 }
 
@@ -283,7 +303,8 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 			err = wire.Fatal(wire.CodeInternal, "internal error in the connection pooler")
 		}
 	}()
-	s, err = p.manager.dial(ctx, p.db, p.login)
+	var conn *transport
+	s, conn, err = p.manager.dial(ctx, p.db, p.login)
 	if err != nil {
 		return nil, err
 	}
@@ -292,7 +313,7 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 	p.params = slices.Clone(s.params)
 	s.idle, s.idleSince = true, s.Created
 	p.mu.Unlock()
-	p.manager.children.Go(s.read)
+	p.manager.engine.Adopt(conn.raw, conn.tls, s, func(c engine.Conn) { s.conn = c })
 	return s, nil
 }
 
@@ -308,6 +329,7 @@ func (p *Pool) destruct(s *Server) {
 		zap.String("user", p.login.User), zap.Duration("age", time.Since(s.Created)), reason)
 	p.mu.Lock()
 	p.live--
+	p.closing--
 	p.openMore()
 	p.mu.Unlock()
 	p.manager.serverGone()
@@ -331,9 +353,9 @@ func (p *Pool) sweep() {
 	// Newest first; giving them back in reverse keeps that order.
 	for _, res := range slices.Backward(all) {
 		s := res.Value()
-		if !p.fit(s) || idleFor > 0 && time.Since(s.idleSince) >= idleFor || p.live > p.size() {
+		if !p.fit(s) || idleFor > 0 && time.Since(s.idleSince) >= idleFor || p.surplus() {
 			s.idle = false
-			res.Destroy()
+			p.end(res)
 			continue
 		}
 		res.ReleaseUnused()

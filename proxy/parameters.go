@@ -111,6 +111,9 @@ func splitOptions(s string) []string {
 		case c == '\\' && i+1 < len(s):
 			i++
 			c = s[i]
+		case c == '\\': // it escapes nothing, and stands for nothing
+			inWord = true
+			continue
 		}
 		word.WriteByte(c)
 		inWord = true
@@ -128,6 +131,9 @@ func splitOptions(s string) []string {
 func adopt(told, asked []wire.Parameter) (newTold, extra []wire.Parameter, check bool) {
 	for _, p := range asked {
 		i := indexFold(told, p.Name)
+		if i >= 0 && reportedReadOnly[told[i].Name] && told[i].Value != p.Value {
+			i = -1 // the server will refuse it
+		}
 		switch {
 		case i >= 0 && told[i].Value == p.Value:
 		case i >= 0 && told[i].Name == "application_name":

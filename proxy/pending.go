@@ -52,6 +52,16 @@ func (p *pending) first() byte {
 	return p.runs[p.head].kind
 }
 
+// owes reports whether a ReadyForQuery is still to come for what was sent.
+func (p *pending) owes() bool {
+	for _, r := range p.runs[p.head:] {
+		if r.kind != pendingEnd {
+			return true
+		}
+	}
+	return false
+}
+
 func (p *pending) pop() {
 	r := &p.runs[p.head]
 	if r.count--; r.count == 0 {

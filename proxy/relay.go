@@ -250,7 +250,7 @@ func (r *relay) observe(typ byte, body []byte, size int, param func([]byte)) *wi
 		ended, odd := r.pending.copyIn()
 		r.copyIn = !ended
 		r.doubt = r.doubt || odd
-		if r.pending.first() != pendingQuery {
+		if !r.pending.owes() {
 			r.batch = true // the Sync that was to end it has been swallowed
 		}
 	case wire.ErrorResponse:

@@ -161,13 +161,22 @@ func (w *Watcher) reload(r Reloadable) error {
 		return err
 	}
 	if changed {
-		fields := []zap.Field{zap.String("name", r.Name())}
-		if d, ok := r.(logFielder); ok {
-			fields = append(fields, d.LogFields()...)
-		}
-		w.log.Info("certificates reloaded", fields...)
+		w.logChange(r)
 	}
 	return nil
+}
+
+// logChange tells of certificates by what they are, and of other files, which
+// do not describe themselves, by name only.
+func (w *Watcher) logChange(r Reloadable) {
+	fields := []zap.Field{zap.String("name", r.Name())}
+	if d, ok := r.(logFielder); ok {
+		if facts := d.LogFields(); len(facts) > 0 {
+			w.log.Info("certificates reloaded", append(fields, facts...)...)
+			return
+		}
+	}
+	w.log.Info("files reloaded", fields...)
 }
 
 // burst is a run of hints: it is over after quietTime without one, and maxWait

@@ -290,3 +290,6 @@ func (l *loop) forget(c *loopConn) {
 	l.timeouts.set(c, time.Time{})
 	l.count.Add(-1)
 }
+
+// New returns n event loops.
+func New(log *zap.Logger, n int) (Engine, error) { return NewLoops(log, n) }

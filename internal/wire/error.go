@@ -96,6 +96,7 @@ func AsError(err error) *Error {
 // fields are not terminated is an error.
 func ParseError(body []byte) (*Error, error) {
 	e := &Error{Severity: "ERROR", Code: CodeInternal}
+	untranslated := false
 	for len(body) > 0 && body[0] != 0 {
 		end := bytes.IndexByte(body[1:], 0)
 		if end < 0 {
@@ -104,11 +105,11 @@ func ParseError(body []byte) (*Error, error) {
 		value := string(body[1 : 1+end])
 		switch body[0] {
 		case 'S':
-			if e.Severity == "ERROR" {
+			if !untranslated {
 				e.Severity = value
 			}
 		case 'V': // the same, never translated
-			e.Severity = value
+			e.Severity, untranslated = value, true
 		case 'C':
 			if len(value) == 5 {
 				e.Code = value

@@ -123,8 +123,8 @@ func AppendStartup(dst []byte, params []Parameter) ([]byte, error) {
 	}
 	dst = append(dst, 0)
 	size := len(dst) - start
-	if size > StartupLimit {
-		return dst[:start], fmt.Errorf("startup packet would have %d bytes, more than %d", size, StartupLimit)
+	if size-4 > StartupLimit {
+		return dst[:start], fmt.Errorf("startup packet would have %d bytes, more than %d", size-4, StartupLimit)
 	}
 	binary.BigEndian.PutUint32(dst[start:], uint32(size))
 	return dst, nil

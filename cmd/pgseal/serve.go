@@ -39,6 +39,7 @@ func runServe(c *cli, args []string) error {
 	if err != nil {
 		return usageError{err}
 	}
+	tuneMemory()
 	level := zap.NewAtomicLevelAt(f.Log.ZapLevel())
 	log, end := newLogger(f.Log.Format, level, c.stderr)
 	defer end()

@@ -136,28 +136,36 @@ func (s *Server) Break() {
 	s.conn.Close()
 }
 
-// Data implements engine.Handler: it hands bytes to whoever holds the server,
-// which may change on the way.
+// Data implements engine.Handler.
 func (s *Server) Data(b []byte) (used int) {
+	used, err := s.deliver(b)
+	if err != nil {
+		s.fault = err
+		s.Break()
+		return len(b)
+	}
+	return used
+}
+
+// deliver hands bytes to whoever holds the server, which may change on the
+// way, and returns how many were used.
+func (s *Server) deliver(b []byte) (used int, err error) {
 	for used < len(b) {
 		s.mu.Lock()
 		link := s.link
 		s.mu.Unlock()
 		var n int
-		var err error
 		if link != nil {
 			n = link.ServerBytes(s, b[used:])
 		} else if n, err = s.idleBytes(b[used:]); err != nil {
-			s.fault = err
-			s.Break()
-			return len(b)
+			return used, err
 		}
 		if n == 0 {
 			break
 		}
 		used += n
 	}
-	return used
+	return used, nil
 }
 
 // HungUp implements engine.Handler. The end is noticed when its client has

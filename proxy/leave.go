@@ -53,53 +53,71 @@ func (s *session) leave(reason error) {
 	}
 	s.left = true
 	s.client.Hurry(closeWait) // whoever writes to a client that does not read ends soon
-	s.wmu.Lock()
-	s.mu.Lock()
-	if s.end == nil {
-		s.end = reason
-	}
-	server, waiting, tell := s.server, s.waiting, s.lastWords(reason)
-	s.muted = true
-	var out []byte
-	var request *pool.Cancel
-	orderly := true
-	if server != nil {
-		out, orderly = s.relay.leave(nil)
-		if s.relay.running() {
-			c := server.PrepareCancel()
-			request = &c
-		}
-		server.SetTimeout(leaveTimeout) // before settle, which holds mu, can take that back
-	}
-	s.mu.Unlock()
-	if tell != nil {
-		s.client.Write(tell.Append(nil), nil)
-	}
-	s.wmu.Unlock()
-	s.client.Finish(patience(reason))
-	if waiting {
+	p := s.part(reason)
+	s.client.Finish(lingerFor(reason))
+	if p.waiting {
 		s.stopWaiting(reason)
 	}
-	if server != nil {
-		server.FreeFrom(s.client)
-		s.leaveServer(server, out, orderly, request)
+	if p.server != nil {
+		p.server.FreeFrom(s.client)
+		s.leaveServer(p)
 	}
 }
 
-// leaveServer brings the server that a client left behind to rest.
-func (s *session) leaveServer(server *pool.Server, out []byte, orderly bool, request *pool.Cancel) {
-	if orderly && len(out) > 0 {
-		server.Write(out, nil)
+// parting is what is left to do when a client has gone.
+type parting struct {
+	waiting bool         // for a server
+	server  *pool.Server // that it held, or nil
+	out     []byte       // brings an unfinished exchange to its end
+	orderly bool         // there is such an end
+	request *pool.Cancel // of what runs, or nil
+}
+
+// part mutes the session and tells the client why.
+func (s *session) part(reason error) parting {
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	p, tell := s.mute(reason)
+	if tell != nil {
+		s.client.Write(tell.Append(nil), nil)
 	}
-	if request == nil {
-		s.leftServer(server, orderly)
+	return p
+}
+
+func (s *session) mute(reason error) (p parting, tell *wire.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.end == nil {
+		s.end = reason
+	}
+	tell = s.lastWords(reason)
+	s.muted = true
+	p.server, p.waiting = s.server, s.waiting
+	if p.server != nil {
+		p.out, p.orderly = s.relay.leave(nil)
+		if s.relay.running() {
+			c := p.server.PrepareCancel()
+			p.request = &c
+		}
+		p.server.SetTimeout(leaveTimeout) // before settle, which holds mu, can take that back
+	}
+	return p, tell
+}
+
+// leaveServer brings the server that a client left behind to rest.
+func (s *session) leaveServer(p parting) {
+	if p.orderly && len(p.out) > 0 {
+		p.server.Write(p.out, nil)
+	}
+	if p.request == nil {
+		s.leftServer(p.server, p.orderly)
 		return
 	}
 	s.proxy.cancels.Go(func() {
-		if err := request.Send(context.Background()); err != nil {
+		if err := p.request.Send(context.Background()); err != nil {
 			s.proxy.log.Warn("query could not be canceled", append(s.fields(), zap.Error(err))...)
 		}
-		s.leftServer(server, orderly)
+		s.leftServer(p.server, p.orderly)
 	})
 }
 
@@ -112,9 +130,9 @@ func (s *session) leftServer(server *pool.Server, orderly bool) {
 	}
 }
 
-// patience returns how long a client gets to read what it was told. One that
+// lingerFor returns how long a client gets to read what it was told. One that
 // left on its own account needs none.
-func patience(reason error) time.Duration {
+func lingerFor(reason error) time.Duration {
 	var told *wire.Error
 	if errors.As(reason, &told) || errors.Is(reason, errServerSaid) {
 		return closeWait
@@ -164,8 +182,9 @@ func (s *session) refuse(err error) {
 	}
 	log.Warn("login refused", fields...)
 	s.raw.SetDeadline(time.Now().Add(closeWait))
-	e.Severity = "FATAL"
-	s.conn.Write(e.Append(nil))
+	last := *e // e may be shared with other sessions
+	last.Severity = "FATAL"
+	s.conn.Write(last.Append(nil))
 	s.linger()
 }
 

@@ -95,22 +95,7 @@ func (s *session) stopWaiting(err error) {
 // the session's parameters if it lacks any. It reports false where the server
 // died on the way; it is discarded then.
 func (s *session) attach(server *pool.Server) bool {
-	s.setup = nil
-	s.mu.Lock()
-	var set []wire.Parameter
-	var reset []string
-	server.ViewParameters(func(now []wire.Parameter) {
-		set, reset = difference(now, server.Applied, s.told, s.extra)
-	})
-	ours := 0
-	if len(set)+len(reset) > 0 {
-		s.setup = wire.AppendQuery(nil, setQuery(set, reset))
-		server.Applied = append(server.Applied[:0], s.extra...)
-		ours = 1
-	}
-	s.server, s.reset, s.rolledBack = server, false, false
-	s.relay.link(ours)
-	s.mu.Unlock()
+	s.setup = s.take(server)
 	if server.SetLink(s) {
 		return true
 	}
@@ -120,6 +105,32 @@ func (s *session) attach(server *pool.Server) bool {
 	s.mu.Unlock()
 	s.pool.Discard(server)
 	return false
+}
+
+// take notes that server is the session's, and returns the query that sets
+// what differs.
+func (s *session) take(server *pool.Server) (setup []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var set []wire.Parameter
+	var reset []string
+	server.ViewParameters(func(now []wire.Parameter) {
+		set, reset = difference(now, server.Applied, s.told, s.extra)
+	})
+	if i := index(set, "DateStyle"); i >= 0 && s.client == nil {
+		// "German" alone completes itself from the value in force, which must
+		// not be that of another client.
+		reset = append(reset, set[i].Name)
+	}
+	ours := 0
+	if len(set)+len(reset) > 0 {
+		setup = wire.AppendQuery(nil, setQuery(set, reset))
+		server.Applied = append(server.Applied[:0], s.extra...)
+		ours = 1
+	}
+	s.server, s.reset, s.rolledBack = server, false, false
+	s.relay.link(ours)
+	return setup
 }
 
 // ServerBytes implements pool.Link.
@@ -155,7 +166,7 @@ func (s *session) passToClient(server *pool.Server, b []byte) (used int, failure
 func (s *session) stepServer(b []byte) (st step, mute bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.relay.fromServer(b, s.onParam), s.muted || s.client == nil
+	return s.relay.fromServer(b, s.onParam), s.muted || s.client == nil || s.end != nil
 }
 
 // parameter notes a ParameterStatus. mu is held.
@@ -175,44 +186,71 @@ func (s *session) parameter(body []byte) {
 	}
 }
 
+// learn takes the values that a server reports of what the client is told. It
+// has just tried out the client's: these are the same in their canonical form,
+// also where it had them before and so reported no change. mu is held.
+func (s *session) learn(now []wire.Parameter) {
+	for i := range s.told {
+		if j := index(now, s.told[i].Name); j >= 0 {
+			s.told[i].Value = now[j].Value
+		}
+	}
+}
+
 // settle gives the server back where the session needs it no longer, or sends
 // the next query that has to run before it may.
 func (s *session) settle(server *pool.Server) {
-	s.mu.Lock()
-	if s.server != server || server == nil {
-		s.mu.Unlock()
-		return
+	d := s.decide(server)
+	if d.query != "" {
+		server.Write(wire.AppendQuery(nil, d.query), nil)
 	}
-	query, release := s.next()
-	if query != "" {
-		s.relay.ours++
-	}
-	client, settled := s.client, s.settled
-	left := s.relay.left
-	wake := s.draining && client != nil && (release || s.relay.atRest())
-	if release {
-		s.relay.unlink()
-		s.server, s.settled = nil, nil
-	}
-	s.mu.Unlock()
-	if query != "" {
-		server.Write(wire.AppendQuery(nil, query), nil)
-	}
-	if release {
-		if client != nil {
-			server.FreeFrom(client)
+	if d.release {
+		if s.client != nil {
+			server.FreeFrom(s.client)
 		}
-		if left {
+		if d.left {
 			server.SetTimeout(0)
 		}
 		s.pool.Release(server)
-		if settled != nil {
-			settled <- nil
+		if d.settled != nil {
+			d.settled <- nil
 		}
 	}
-	if wake {
+	if d.wake {
 		s.poke()
 	}
+}
+
+// decision is what settle does after it has let go of mu.
+type decision struct {
+	query   string     // is to be sent
+	release bool       // the server goes back to the pool
+	left    bool       // the client has gone
+	settled chan error // the login that waits for this
+	wake    bool       // the session may have to end
+}
+
+// decide takes the server from the session if that needs it no longer.
+func (s *session) decide(server *pool.Server) (d decision) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.server != server || server == nil {
+		return d
+	}
+	d.query, d.release = s.next()
+	if d.query != "" {
+		s.relay.ours++
+	}
+	d.left, d.settled = s.relay.left, s.settled
+	d.wake = s.draining && s.client != nil && (d.release || s.relay.atRest())
+	if d.release {
+		if s.settled != nil {
+			server.ViewParameters(s.learn)
+		}
+		s.relay.unlink()
+		s.server, s.settled = nil, nil
+	}
+	return d
 }
 
 // next says what is to become of a server that is held. mu is held.

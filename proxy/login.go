@@ -154,7 +154,10 @@ func (s *session) prepare(asked []wire.Parameter) error {
 		return err
 	}
 	if !known {
-		s.told, s.extra, _ = adopt(server.Parameters(), asked)
+		// The pool knows by now. The server itself may have had another client
+		// meanwhile, whose values it would report.
+		reported, _ = s.pool.Parameters()
+		s.told, s.extra, _ = adopt(reported, asked)
 	}
 	return s.tryOut(server)
 }

@@ -127,18 +127,7 @@ func (s *session) start() {
 // Data implements engine.Handler: it passes on what the client sent.
 func (s *session) Data(b []byte) (used int) {
 	for {
-		s.mu.Lock()
-		end := s.end
-		var st step
-		if end == nil {
-			st = s.relay.fromClient(b[used:])
-		}
-		server, rests := s.server, s.relay.atRest()
-		s.mu.Unlock()
-		if end != nil {
-			s.leave(end)
-			return len(b)
-		}
+		st, server, rests := s.stepClient(b[used:])
 		used += st.used
 		if len(st.pass) > 0 {
 			s.toServer(server, st.pass)
@@ -163,8 +152,23 @@ func (s *session) Data(b []byte) (used int) {
 		case failed:
 			s.leave(st.err)
 			return len(b)
+		case over:
+			s.check()
+			return len(b)
 		}
 	}
+}
+
+// stepClient has the relay look at what the client sent, unless the session is
+// to end.
+func (s *session) stepClient(b []byte) (st step, server *pool.Server, rests bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock() // also when the relay panics: leave needs it
+	if s.end != nil {
+		return step{verdict: over}, nil, false
+	}
+	st = s.relay.fromClient(b)
+	return st, s.server, s.relay.atRest()
 }
 
 // HungUp implements engine.Handler: a client that leaves while it waits for a

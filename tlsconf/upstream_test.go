@@ -83,6 +83,19 @@ func TestVerifyFullTakesTheNamesOfTheCertificateAndNoOthers(t *testing.T) {
 	}
 }
 
+// crypto/tls has read the dot in different ways from release to release.
+func TestAHostIsAskedForAsCertificatesSpellIt(t *testing.T) {
+	u := newUpstream(t, SSLModeRequire, "")
+	for host, want := range map[string]string{
+		"db.internal": "db.internal", "db.internal.": "db.internal", "10.0.0.1": "10.0.0.1",
+		"fd00::1": "fd00::1", "[fd00::1]": "fd00::1", "fe80::1%eth0": "fe80::1", "": "",
+	} {
+		if got := u.ClientConfig(host).ServerName; got != want {
+			t.Errorf("host %q: asked for %q, want %q", host, got, want)
+		}
+	}
+}
+
 func TestVerifyCATakesAnyNameButNotAnyChain(t *testing.T) {
 	ca, stranger := newCA(t), newCA(t)
 	u := newUpstream(t, SSLModeVerifyCA, rootFile(t, ca.CertPEM()))

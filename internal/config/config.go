@@ -59,13 +59,18 @@ type Listen struct {
 // UnmarshalYAML implements yaml.Unmarshaler: it starts from the defaults.
 func (l *Listen) UnmarshalYAML(n *yaml.Node) error {
 	l.ListenConfig = proxy.DefaultListenConfig()
-	if err := n.Decode(&l.ListenConfig); err != nil {
+	if err := n.Decode(&l.ListenConfig); err != nil || !l.unix() {
 		return err
 	}
-	if network, _ := l.Network(); network == "unix" {
-		l.TLS.Mode = "disable" // as in PostgreSQL, a unix socket speaks no TLS
-	}
-	return nil
+	l.TLS.Mode = tlsconf.ListenDisable
+	return n.Decode(&l.ListenConfig) // again, for a mode that is written out
+}
+
+// unix reports whether the address is that of a unix socket, which, as in
+// PostgreSQL, speaks no TLS.
+func (l Listen) unix() bool {
+	network, _ := l.Network()
+	return network == "unix"
 }
 
 // Database is an entry of the map of databases.
@@ -153,14 +158,14 @@ func Parse(name string, content []byte, env func(string) (string, bool)) (File, 
 	if err != nil {
 		return f, err
 	}
-	w := &walker{file: name, env: env, lines: map[string]int{}}
+	w := &walker{file: name, env: env, lines: map[string]int{}, expanded: map[*yaml.Node]bool{}}
 	if root != nil {
 		w.walk(root, typeOf[File](), "")
 		if err := w.err(); err != nil {
 			return f, err
 		}
-		if err := root.Decode(&f); err != nil {
-			return f, &Error{File: name, Err: err}
+		if root.Decode(&f) != nil { // its error may show a value
+			return f, &Error{File: name, Err: errors.New("holds something that can't be decoded")}
 		}
 	}
 	w.validate(valueOf(&f), "")
@@ -183,6 +188,10 @@ func (w *walker) crossCheck(f *File) {
 			w.fault(w.lines[key], key, fmt.Errorf("%q is listened on twice", l.Address))
 		}
 		seen[l.Address] = true
+		if l.unix() && l.TLS.Mode != tlsconf.ListenDisable {
+			key := fmt.Sprintf("listen[%d].tls.mode", i)
+			w.fault(w.lines[key], key, errors.New("a unix socket speaks no TLS: leave it out, or write disable"))
+		}
 	}
 	for _, reserved := range []string{"pgseal", "pgbouncer"} {
 		if _, ok := f.Databases[reserved]; ok {
@@ -191,6 +200,6 @@ func (w *walker) crossCheck(f *File) {
 		}
 	}
 	if f.Auth.UsersFile == "" {
-		w.fault(w.lines["auth"], "auth.users_file", errors.New("is missing: nobody could log in"))
+		w.fault(w.lineOf("auth"), "auth.users_file", errors.New("is missing: nobody could log in"))
 	}
 }

@@ -7,7 +7,9 @@ import (
 	"io"
 	"reflect"
 	"regexp"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,16 +38,51 @@ func parseDocument(name string, content []byte) (*yaml.Node, error) {
 	case errors.Is(err, io.EOF):
 		return nil, nil
 	case err != nil:
-		return nil, &Error{File: name, Err: errors.New(strings.TrimPrefix(err.Error(), "yaml: "))}
+		return nil, syntaxError(name, err)
 	}
-	if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
+	switch err := dec.Decode(&second); {
+	case err == nil:
 		return nil, &Error{File: name, Line: second.Line, Err: errors.New("the file holds a second YAML document")}
+	case !errors.Is(err, io.EOF):
+		return nil, syntaxError(name, err)
 	}
 	root := doc.Content[0]
-	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
+	if isNull(root) {
 		return nil, nil
 	}
 	return root, nil
+}
+
+// What the YAML package says of a file that is no text, without a line; and
+// what its parser says, which counts lines from zero.
+var (
+	notText     = regexp.MustCompile(`UTF-|Unicode|surrogate|control characters`)
+	countedFrom = regexp.MustCompile(`^did not find expected (key|node content|'-' indicator|',' or|<)`)
+)
+
+// syntaxError turns an error of the YAML package into one with a line: that
+// in which the construct begins that can't be read. It repeats no name from
+// the file: what looks like an alias may be a password that begins with a star.
+func syntaxError(name string, err error) error {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	line := 0
+	if at, rest, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": "); ok {
+		if line, err = strconv.Atoi(at); err == nil {
+			text = rest
+		}
+	}
+	switch {
+	case strings.HasPrefix(text, "unknown anchor"), strings.HasPrefix(text, "anchor"):
+		return &Error{File: name, Err: errors.New("an alias names nothing that stands before it: put quotes around a value that begins with *")}
+	case notText.MatchString(text):
+	case line == 0 || countedFrom.MatchString(text):
+		line++
+	}
+	return &Error{File: name, Line: line, Err: errors.New(text)}
+}
+
+func isNull(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Tag == "!!null" && n.Decode(new(string)) == nil
 }
 
 // walker compares the tree of the file with the Go types it is meant for. It
@@ -56,6 +93,8 @@ type walker struct {
 	lines  map[string]int // by path
 	depth  int
 	faults []*Error
+
+	expanded map[*yaml.Node]bool // an alias leads to a node again
 }
 
 func (w *walker) fault(line int, key string, err error) {
@@ -85,7 +124,7 @@ func (w *walker) walk(n *yaml.Node, t reflect.Type, path string) {
 		w.lines[path] = n.Line
 	}
 	switch {
-	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
+	case isNull(n):
 	case t == durationType || t.Kind() != reflect.Struct && t.Kind() != reflect.Map && t.Kind() != reflect.Slice:
 		w.scalar(n, t, path)
 	case t.Kind() == reflect.Slice:
@@ -94,11 +133,29 @@ func (w *walker) walk(n *yaml.Node, t reflect.Type, path string) {
 			return
 		}
 		for i, item := range n.Content {
-			w.walk(item, t.Elem(), fmt.Sprintf("%s[%d]", path, i))
+			w.entry(item, t.Elem(), fmt.Sprintf("%s[%d]", path, i))
 		}
 	default:
 		w.mapping(n, t, path)
 	}
+}
+
+// entry walks an entry of a list or a map. An empty one would be decoded to
+// zero values instead of the defaults.
+func (w *walker) entry(n *yaml.Node, t reflect.Type, path string) {
+	if isNull(n) {
+		w.fault(n.Line, path, errors.New("is empty"))
+		return
+	}
+	w.walk(n, t, path)
+}
+
+// isWord reports whether a key is read as the text that it shows. Others are
+// null, "<<", which merges, and !!binary.
+func isWord(key *yaml.Node) bool {
+	var word string
+	return key.Kind == yaml.ScalarNode && key.Value != "" && key.ShortTag() != "!!merge" &&
+		key.Decode(&word) == nil && word == key.Value
 }
 
 // mapping walks the keys of a struct or a map.
@@ -115,7 +172,7 @@ func (w *walker) mapping(n *yaml.Node, t reflect.Type, path string) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		at := join(path, key.Value)
-		if key.Kind != yaml.ScalarNode {
+		if !isWord(key) {
 			w.fault(key.Line, path, errors.New("has a key that is no plain word"))
 			continue
 		}
@@ -127,7 +184,7 @@ func (w *walker) mapping(n *yaml.Node, t reflect.Type, path string) {
 		w.lines[at] = key.Line
 		switch elem, ok := known[key.Value]; {
 		case known == nil:
-			w.walk(value, t.Elem(), at)
+			w.entry(value, t.Elem(), at)
 		case ok:
 			w.walk(value, elem, at)
 		default:
@@ -195,8 +252,11 @@ func (w *walker) scalar(n *yaml.Node, t reflect.Type, path string) {
 		w.fault(n.Line, path, errors.New("has to be a single value"))
 		return
 	}
-	w.expand(n, path)
-	if n.Decode(reflect.New(t).Interface()) == nil {
+	if !w.expand(n, t, path) {
+		return
+	}
+	whole := t.Kind() != reflect.Int || n.ShortTag() == "!!int" // the decoder cuts fractions off
+	if whole && n.Decode(reflect.New(t).Interface()) == nil {
 		return
 	}
 	switch {
@@ -211,21 +271,28 @@ func (w *walker) scalar(n *yaml.Node, t reflect.Type, path string) {
 	}
 }
 
-func (w *walker) expand(n *yaml.Node, path string) {
-	if !strings.Contains(n.Value, "${") {
-		return
+// expand puts the values of environment variables in. What they hold is taken
+// as it is, and never looked at for variables again. It returns false where one
+// is not set.
+func (w *walker) expand(n *yaml.Node, t reflect.Type, path string) bool {
+	if w.expanded[n] || !strings.Contains(n.Value, "${") {
+		return true
 	}
+	all := true
+	w.expanded[n] = true
 	n.Value = variable.ReplaceAllStringFunc(n.Value, func(m string) string {
 		name := variable.FindStringSubmatch(m)[1]
 		value, ok := w.env(name)
 		if !ok {
 			w.fault(n.Line, path, fmt.Errorf("the environment variable %s is not set", name))
+			all = false
 		}
 		return value
 	})
-	if n.Style == 0 {
+	if n.Style == 0 && t.Kind() != reflect.String {
 		n.Tag = "" // a number or a word, by what it is now
 	}
+	return all
 }
 
 // validate asks each struct of the configuration what is wrong with it.
@@ -248,7 +315,9 @@ func (w *walker) validate(v reflect.Value, path string) {
 			w.validate(v.Index(i), fmt.Sprintf("%s[%d]", path, i))
 		}
 	case reflect.Map:
-		for _, k := range v.MapKeys() {
+		keys := v.MapKeys()
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for _, k := range keys {
 			w.validate(v.MapIndex(k), join(path, k.String()))
 		}
 	}
@@ -271,15 +340,26 @@ func (w *walker) keyErrors(err error, path string) {
 	}
 	var bad *tlsconf.KeyError
 	if !errors.As(err, &bad) {
-		w.fault(w.lines[path], path, err)
+		w.fault(w.lineOf(path), path, err)
 		return
 	}
 	at := join(path, bad.Key)
-	line := w.lines[at]
-	if line == 0 {
-		line = w.lines[path]
+	w.fault(w.lineOf(at), at, bad.Err)
+}
+
+// lineOf returns where a key stands, or the nearest one around it that is in
+// the file, or 0.
+func (w *walker) lineOf(path string) int {
+	for {
+		if line := w.lines[path]; line > 0 {
+			return line
+		}
+		end := strings.LastIndexAny(path, ".[")
+		if end < 0 {
+			return 0
+		}
+		path = path[:end]
 	}
-	w.fault(line, at, bad.Err)
 }
 
 func join(path, key string) string {

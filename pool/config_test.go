@@ -1,0 +1,161 @@
+package pool
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// badKeys returns the key and text of each fault that err joins, in order.
+func badKeys(t *testing.T, err error) (keys, texts []string) {
+	t.Helper()
+	if err == nil {
+		return nil, nil
+	}
+	list, joined := err.(interface{ Unwrap() []error })
+	if !joined {
+		t.Fatalf("%v is no joined error", err)
+	}
+	for _, e := range list.Unwrap() {
+		var bad *tlsconf.KeyError
+		if !errors.As(e, &bad) {
+			t.Fatalf("%v names no key", e)
+		}
+		keys, texts = append(keys, bad.Key), append(texts, bad.Err.Error())
+	}
+	return keys, texts
+}
+
+func TestTheDefaultsAreValid(t *testing.T) {
+	ok(t, DefaultConfig().Validate())
+	db := DefaultDatabaseConfig()
+	db.Host = "db.internal"
+	ok(t, db.Validate())
+}
+
+func TestConfigValidateNamesEachBadKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit func(*Config)
+		key  string // "" where the value is fine
+		says string
+	}{
+		"session mode":           {func(c *Config) { c.PoolMode = SessionMode }, "", ""},
+		"no mode":                {func(c *Config) { c.PoolMode = "" }, "pool_mode", `""`},
+		"statement mode":         {func(c *Config) { c.PoolMode = "statement" }, "pool_mode", `"statement"`},
+		"one server":             {func(c *Config) { c.DefaultPoolSize = 1 }, "", ""},
+		"the most servers":       {func(c *Config) { c.DefaultPoolSize = maxPoolSize }, "", ""},
+		"no servers":             {func(c *Config) { c.DefaultPoolSize = 0 }, "default_pool_size", "0 is not between"},
+		"too many servers":       {func(c *Config) { c.DefaultPoolSize = maxPoolSize + 1 }, "default_pool_size", "10001"},
+		"no clients":             {func(c *Config) { c.MaxClientConn = 0 }, "max_client_conn", "less than 1"},
+		"no login time":          {func(c *Config) { c.ClientLoginTimeout = 0 }, "client_login_timeout", "longer than zero"},
+		"no cancel time":         {func(c *Config) { c.CancelWaitTimeout = 0 }, "cancel_wait_timeout", "longer than zero"},
+		"no connect time":        {func(c *Config) { c.ServerConnectTimeout = -1 }, "server_connect_timeout", "longer than zero"},
+		"no limit to waiting":    {func(c *Config) { c.QueryWaitTimeout = 0 }, "", ""},
+		"negative limit":         {func(c *Config) { c.QueryWaitTimeout = -1 }, "query_wait_timeout", "negative"},
+		"no pause between tries": {func(c *Config) { c.ServerLoginRetry = 0 }, "", ""},
+		"negative pause":         {func(c *Config) { c.ServerLoginRetry = -time.Second }, "server_login_retry", "negative"},
+		"no idle timeout":        {func(c *Config) { c.ServerIdleTimeout = 0 }, "", ""},
+		"negative idle timeout":  {func(c *Config) { c.ServerIdleTimeout = -1 }, "server_idle_timeout", "negative"},
+		"no lifetime":            {func(c *Config) { c.ServerLifetime = 0 }, "", ""},
+		"negative lifetime":      {func(c *Config) { c.ServerLifetime = -1 }, "server_lifetime", "negative"},
+		"no reset query":         {func(c *Config) { c.ServerResetQuery = "" }, "", ""},
+		"NUL in the reset query": {func(c *Config) { c.ServerResetQuery = "a\x00b" }, "server_reset_query", "NUL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := DefaultConfig()
+			c.edit(&config)
+			wantKey(t, config.Validate(), c.key, c.says)
+		})
+	}
+}
+
+func TestDatabaseConfigValidateNamesEachBadKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit func(*DatabaseConfig)
+		key  string
+		says string
+	}{
+		"a list of hosts":            {func(c *DatabaseConfig) { c.Host = "a, b,c" }, "", ""},
+		"no host":                    {func(c *DatabaseConfig) { c.Host = "" }, "host", "missing"},
+		"a gap in the list":          {func(c *DatabaseConfig) { c.Host = "a,,b" }, "host", "empty name"},
+		"a list that ends in a gap":  {func(c *DatabaseConfig) { c.Host = "a, " }, "host", "empty name"},
+		"a socket":                   {func(c *DatabaseConfig) { c.Host, c.SSLMode = "/run/postgresql", "disable" }, "", ""},
+		"a socket with TLS":          {func(c *DatabaseConfig) { c.Host = "/run/postgresql" }, "sslmode", "no TLS on a unix socket"},
+		"a socket in the list":       {func(c *DatabaseConfig) { c.Host = "a, /run/postgresql" }, "sslmode", "/run/postgresql"},
+		"the first port":             {func(c *DatabaseConfig) { c.Port = 1 }, "", ""},
+		"port zero":                  {func(c *DatabaseConfig) { c.Port = 0 }, "port", "0 is not between"},
+		"the last port":              {func(c *DatabaseConfig) { c.Port = 65535 }, "", ""},
+		"a port too many":            {func(c *DatabaseConfig) { c.Port = 65536 }, "port", "65536"},
+		"a user":                     {func(c *DatabaseConfig) { c.User = "app" }, "", ""},
+		"a user and a password":      {func(c *DatabaseConfig) { c.User, c.Password = "app", "hunter2" }, "", ""},
+		"a user and a password file": {func(c *DatabaseConfig) { c.User, c.PasswordFile = "app", "/p" }, "", ""},
+		"both kinds of password":     {func(c *DatabaseConfig) { c.User, c.Password, c.PasswordFile = "app", "hunter2", "/p" }, "password_file", "keep one"},
+		"a password for nobody":      {func(c *DatabaseConfig) { c.Password = "hunter2" }, "user", "missing"},
+		"a password file for nobody": {func(c *DatabaseConfig) { c.PasswordFile = "/p" }, "user", "missing"},
+		"a mode of its own":          {func(c *DatabaseConfig) { c.PoolMode = SessionMode }, "", ""},
+		"an unknown mode":            {func(c *DatabaseConfig) { c.PoolMode = "Session" }, "pool_mode", `"Session"`},
+		"a size of its own":          {func(c *DatabaseConfig) { c.PoolSize = maxPoolSize }, "", ""},
+		"a negative size":            {func(c *DatabaseConfig) { c.PoolSize = -1 }, "pool_size", "-1"},
+		"a size too large":           {func(c *DatabaseConfig) { c.PoolSize = maxPoolSize + 1 }, "pool_size", "10001"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := DefaultDatabaseConfig()
+			config.Host = "db.internal"
+			c.edit(&config)
+			wantKey(t, config.Validate(), c.key, c.says)
+		})
+	}
+}
+
+func wantKey(t *testing.T, err error, key, says string) {
+	t.Helper()
+	keys, texts := badKeys(t, err)
+	if key == "" {
+		if err != nil {
+			t.Errorf("got %v, want no fault", err)
+		}
+		return
+	}
+	if !slices.Equal(keys, []string{key}) || !strings.Contains(texts[0], says) {
+		t.Errorf("got the keys %v with %q, want %s with %q", keys, texts, key, says)
+	}
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a password stands in the error %q", err)
+	}
+}
+
+func TestAllFaultsAreNamedTogetherInTheOrderOfTheKeys(t *testing.T) {
+	bad := Config{PoolMode: "x", QueryWaitTimeout: -1, ServerLoginRetry: -1, ServerIdleTimeout: -1, ServerLifetime: -1, ServerResetQuery: "\x00"}
+	want := []string{"pool_mode", "default_pool_size", "max_client_conn", "client_login_timeout", "query_wait_timeout", "cancel_wait_timeout",
+		"server_connect_timeout", "server_login_retry", "server_idle_timeout", "server_lifetime", "server_reset_query"}
+	for range 10 {
+		if got, _ := badKeys(t, bad.Validate()); !slices.Equal(got, want) {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+	}
+	db := DatabaseConfig{Password: "a", PasswordFile: "b", PoolMode: "x", PoolSize: -1}
+	if got, _ := badKeys(t, db.Validate()); !slices.Equal(got, []string{"host", "port", "password_file", "user", "pool_mode", "pool_size"}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestEachHostOfAListHasItsAddress(t *testing.T) {
+	got := map[string]address{}
+	for _, a := range (DatabaseConfig{Host: "db.internal, ::1 ,10.0.0.1,/run/postgresql", Port: 5433}).addresses() {
+		got[a.host] = a
+	}
+	want := map[string]address{
+		"db.internal":     {"tcp", "db.internal:5433", "db.internal"},
+		"::1":             {"tcp", "[::1]:5433", "::1"},
+		"10.0.0.1":        {"tcp", "10.0.0.1:5433", "10.0.0.1"},
+		"/run/postgresql": {"unix", "/run/postgresql/.s.PGSQL.5433", "/run/postgresql"},
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

@@ -1,0 +1,75 @@
+package pool
+
+import (
+	"bytes"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// answers is a connection that reads what it was made of.
+type answers struct {
+	net.Conn
+	*bytes.Reader
+}
+
+func (a answers) Read(b []byte) (int, error)  { return a.Reader.Read(b) }
+func (a answers) Write(b []byte) (int, error) { return len(b), nil }
+
+// letInSomehow is an AuthenticationOk, whatever stands behind it: libpq does not
+// look there either.
+var letInSomehow = regexp.MustCompile(`(?s)R....\x00\x00\x00\x00`)
+
+func FuzzLogIn(f *testing.F) {
+	f.Add([]byte(welcome))
+	f.Add([]byte(frame('N', "\x00") + welcome))
+	f.Add([]byte(frame('R', word(10), "SCRAM-SHA-256\x00\x00") + frame('R', word(11), "r=x,s=c2FsdA==,i=4096") + frame('R', word(12), "v=x") + welcome))
+	f.Add([]byte(frame('E', "SFATAL\x00C28P01\x00Mno\x00\x00")))
+	f.Add([]byte("R\x00\x00\x00\x03"))
+	f.Add([]byte("S\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in := answers{Reader: bytes.NewReader(b)}
+		greet, err := logIn(in, Login{User: "app", Password: password}, nil)
+		if err != nil {
+			if strings.Contains(err.Error(), password) {
+				t.Fatalf("the password stands in the error %q", err)
+			}
+			return
+		}
+		read := string(b[:len(b)-in.Len()])
+		if !letInSomehow.MatchString(read) || !strings.HasSuffix(read, frame('Z', "I")) {
+			t.Fatalf("a login succeeded after %q with %v", read, greet)
+		}
+	})
+}
+
+// However the bytes are cut into segments, an idle server's are judged alike.
+func FuzzIdleBytes(f *testing.F) {
+	f.Add([]byte(frame('N', "\x00")+frame('S', "a\x00b\x00")+frame('A', word(1), "c\x00p\x00")), 3)
+	f.Add([]byte(frame('Z', "I")), 1)
+	f.Add([]byte("N\x00\x00\x00\x03"), 2)
+	f.Add([]byte("N"+word(asyncLimit)), 5)
+	f.Add([]byte(frame('E', "SFATAL")), 7)
+	f.Fuzz(func(t *testing.T, b []byte, cut int) {
+		whole := new(Server)
+		used, err := whole.deliver(b)
+		if used < 0 || used > len(b) {
+			t.Fatalf("%d of %d bytes were used", used, len(b))
+		}
+		if len(b) == 0 {
+			return
+		}
+		cut = (cut%len(b) + len(b)) % len(b)
+		parts := new(Server)
+		first, firstErr := parts.deliver(b[:cut])
+		second := 0
+		if firstErr == nil {
+			second, firstErr = parts.deliver(b[first:])
+		}
+		if first+second != used || (firstErr == nil) != (err == nil) || !slices.Equal(parts.params, whole.params) {
+			t.Fatalf("cut at %d: %d bytes used and %v, in one piece %d and %v", cut, first+second, firstErr, used, err)
+		}
+	})
+}

@@ -1,0 +1,460 @@
+package pool
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// enter logs in to a server without TLS that follows script, within a bubble,
+// and gives the outcome to check. The password must not have come to the
+// server in clear, whatever it asked for.
+func enter(t *testing.T, script func(*peer), check func(*testing.T, *Server, error)) {
+	t.Helper()
+	inHouse(t, script, nil, func(t *testing.T, h *house) {
+		p, leave := h.manager.Join(h.pool.Database(), Login{User: "app", Password: password})
+		defer leave()
+		g := <-ask(p).got
+		check(t, g.server, g.err)
+		if g.server != nil {
+			p.Discard(g.server)
+		} else {
+			h.wants(0, 0)
+		}
+		if got, _ := h.fake.peer(0).received(); strings.Contains(got, password) {
+			t.Error("the password was sent in clear")
+		}
+		for _, entry := range h.logs.All() {
+			if strings.Contains(fmt.Sprint(entry.Message, entry.ContextMap()), password) {
+				t.Errorf("the password stands in the log line %q", entry.Message)
+			}
+		}
+	})
+}
+
+// admitted asserts that the login succeeds, and returns nothing else to know.
+func admitted(t *testing.T, script func(*peer), check func(*testing.T, *Server)) {
+	t.Helper()
+	enter(t, script, func(t *testing.T, s *Server, err error) {
+		ok(t, err)
+		if check != nil {
+			check(t, s)
+		}
+	})
+}
+
+// refused asserts that pgseal ends the login, for a reason with these words
+// that stands in the log.
+func refused(t *testing.T, script func(*peer), words ...string) {
+	t.Helper()
+	enter(t, script, func(t *testing.T, _ *Server, err error) {
+		says(t, code(t, err, wire.CodeConnectionFailure).Cause, words...)
+	})
+}
+
+// withSCRAM is the script of an honest server but for what s changes.
+func withSCRAM(s scram) func(*peer) {
+	s.password = password
+	return func(p *peer) {
+		p.startup()
+		if s.run(p) {
+			p.welcome()
+			p.rest()
+		}
+	}
+}
+
+// after runs steps behind the startup packet.
+func after(steps func(*peer)) func(*peer) {
+	return func(p *peer) {
+		p.startup()
+		steps(p)
+		p.hold()
+	}
+}
+
+// text sends raw bytes behind the startup packet, whether or not they are read
+// or answered.
+func text(messages ...string) func(*peer) {
+	return after(func(p *peer) { go io.WriteString(p.Conn, strings.Join(messages, "")) })
+}
+
+var letIn = frame('R', word(0))
+
+func TestALoginBySCRAMSucceeds(t *testing.T) {
+	admitted(t, withSCRAM(scram{}), func(t *testing.T, s *Server) {
+		want := []wire.Parameter{{Name: "server_version", Value: "18.0"}, {Name: "TimeZone", Value: "UTC"}}
+		if !slices.Equal(s.Parameters(), want) {
+			t.Errorf("the parameters are %v", s.Parameters())
+		}
+		if s.key != (wire.CancelKey{PID: 42, Secret: "key!"}) {
+			t.Errorf("the cancel key is %v", s.key)
+		}
+	})
+}
+
+func TestALoginBySCRAMTakesAnyReasonableIterationCount(t *testing.T) {
+	for _, n := range []int{1, 10_000, 100_000} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) { admitted(t, withSCRAM(scram{iterations: n}), nil) })
+	}
+}
+
+func TestAServerThatTrustsNeedsNoPassword(t *testing.T) {
+	admitted(t, hospitable, nil)
+}
+
+func TestAWrongPasswordIsTheServersRefusal(t *testing.T) {
+	wrong := func(p *peer) {
+		p.startup()
+		(scram{password: "another one"}).run(p)
+	}
+	enter(t, wrong, func(t *testing.T, _ *Server, err error) {
+		e := code(t, err, "28P01")
+		if e.Severity != "FATAL" || e.Message != `password authentication failed for user "app"` {
+			t.Errorf("got %+v", e)
+		}
+	})
+}
+
+func TestSCRAMIsChosenWhereverItStandsInTheList(t *testing.T) {
+	for _, list := range []string{
+		"SCRAM-SHA-256\x00\x00",
+		"SCRAM-SHA-256-PLUS\x00SCRAM-SHA-256\x00\x00",
+		"SCRAM-SHA-256\x00SCRAM-SHA-256-PLUS\x00\x00",
+		"OAUTHBEARER\x00X-UNKNOWN\x00SCRAM-SHA-256\x00\x00",
+		"SCRAM-SHA-256\x00SCRAM-SHA-256\x00\x00",
+		"SCRAM-SHA-256\x00\x00garbage behind the terminator",
+		strings.Repeat("X\x00", 15) + "SCRAM-SHA-256\x00\x00",
+	} {
+		t.Run(fmt.Sprintf("%.60q", list), func(t *testing.T) {
+			admitted(t, withSCRAM(scram{mechanisms: list}), nil)
+		})
+	}
+}
+
+func TestAListWithoutSCRAMIsRefused(t *testing.T) {
+	for list, words := range map[string]string{
+		"":                               "no terminator",
+		"SCRAM-SHA-256":                  "no terminator",
+		"SCRAM-SHA-256\x00":              "no terminator",
+		"\x00":                           "no SASL mechanism",
+		"\x00SCRAM-SHA-256\x00\x00":      "no SASL mechanism",
+		"SCRAM-SHA-256-PLUS\x00\x00":     "no SASL mechanism",
+		"scram-sha-256\x00\x00":          "no SASL mechanism",
+		"SCRAM-SHA-1\x00PLAIN\x00\x00":   "no SASL mechanism",
+		strings.Repeat("X\x00", 100_000): "too long",
+	} {
+		t.Run(fmt.Sprintf("%.40q", list), func(t *testing.T) {
+			refused(t, text(frame('R', word(10), list)), words)
+		})
+	}
+}
+
+func TestAServerThatDoesNotProveThatItKnowsThePasswordIsRefused(t *testing.T) {
+	replace := func(with string) func(string) string { return func(string) string { return with } }
+	for name, c := range map[string]struct {
+		scram scram
+		says  string
+	}{
+		"it leaves the signature out":   {scram{final: replace("")}, "before it proved"},
+		"its signature is wrong":        {scram{final: replace("v=" + strings.Repeat("A", 43) + "=")}, "signature is wrong"},
+		"its signature is cut":          {scram{final: func(s string) string { return s[:30] }}, "invalid server signature"},
+		"its signature is empty":        {scram{final: replace("v=")}, "invalid server signature"},
+		"it sends an error":             {scram{final: replace("e=other-error")}, "other-error"},
+		"its nonce is not ours":         {scram{first: func(s string) string { return "r=x" + s[3:] }}, "nonce mismatch"},
+		"it adds nothing to the nonce":  {scram{first: func(s string) string { return s[:26] + s[strings.Index(s, ",s="):] }}, "nonce mismatch"},
+		"its nonce is endless":          {scram{first: func(s string) string { return s[:30] + strings.Repeat("x", 3000) + s[30:] }}, "invalid nonce"},
+		"its message is endless":        {scram{first: func(s string) string { return s + strings.Repeat(",x=y", 50_000) }}, "too long"},
+		"it gives no salt":              {scram{first: func(s string) string { return s[:strings.Index(s, ",s=")] }}, "attribute is missing"},
+		"its salt is no base64":         {scram{first: func(s string) string { return strings.Replace(s, ",s=", ",s=*", 1) }}, "invalid salt"},
+		"it wants no iterations":        {scram{first: func(s string) string { return s[:strings.Index(s, ",i=")] + ",i=0" }}, "iteration count"},
+		"it wants an extension":         {scram{first: func(s string) string { return "m=x," + s }}, "extensions are not supported"},
+		"its first message holds a NUL": {scram{first: func(s string) string { return s + "\x00" }}, "zero byte"},
+		"its first message is empty":    {scram{first: replace("")}, "empty"},
+	} {
+		t.Run(name, func(t *testing.T) { refused(t, withSCRAM(c.scram), c.says) })
+	}
+}
+
+// A count that libpq would work on for minutes is refused before any work.
+func TestAServerThatWantsTooManyIterationsGetsNoAnswer(t *testing.T) {
+	for _, n := range []int{auth.MaxServerIterations + 1, 1<<31 - 1} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			steps := 0
+			refused(t, after(func(p *peer) {
+				p.authentication(10, "SCRAM-SHA-256\x00\x00")
+				_, body := p.recv()
+				nonce := string(body[bytes.LastIndex(body, []byte("r="))+2:])
+				p.authentication(11, fmt.Sprintf("r=%sserver,s=c2FsdHNhbHQ=,i=%d", nonce, n))
+				steps++
+				p.recv()
+				steps++
+			}), "iterations")
+			if steps != 1 {
+				t.Errorf("the exchange went %d steps, want 1", steps)
+			}
+		})
+	}
+}
+
+func TestAnExchangeOutOfOrderIsRefused(t *testing.T) {
+	offer := frame('R', word(10), "SCRAM-SHA-256\x00\x00")
+	for name, c := range map[string]struct{ messages, says string }{
+		"in before the exchange ends": {offer + letIn, "before it proved"},
+		"a second offer":              {offer + offer, "second SASL exchange"},
+		"a step without an offer":     {frame('R', word(11), "r=x,s=c2FsdA==,i=4096"), "never began"},
+		"an end without an offer":     {frame('R', word(12), "v=x"), "never began"},
+		"an end without a step":       {offer + frame('R', word(12), "v=x"), "out of turn"},
+		"in twice":                    {letIn + letIn, "twice"},
+		"an offer behind the door":    {letIn + offer, "twice"},
+		"ready without being in":      {frame('Z', "I"), "before it let us in"},
+		"a parameter before":          {frame('S', "a\x00b\x00") + welcome, "before it let us in"},
+		"a key before":                {frame('K', word(1), word(2)) + welcome, "before it let us in"},
+		"ready in a transaction":      {letIn + frame('Z', "T"), "in a transaction"},
+		"ready in a failed one":       {letIn + frame('Z', "E"), "in a transaction"},
+		"ready without a status":      {letIn + frame('Z'), "in a transaction"},
+		"ready with two":              {letIn + frame('Z', "II"), "in a transaction"},
+	} {
+		t.Run(name, func(t *testing.T) { refused(t, text(c.messages), c.says) })
+	}
+}
+
+func TestWeakAndUnknownMethodsAreRefusedInClearWords(t *testing.T) {
+	for name, c := range map[string]struct {
+		message string
+		says    []string
+	}{
+		"cleartext": {frame('R', word(3)), []string{"weaker than SCRAM-SHA-256", "password_encryption"}},
+		"md5":       {frame('R', word(5), "salt"), []string{"weaker than SCRAM-SHA-256", "password_encryption"}},
+		"kerberos":  {frame('R', word(2)), []string{"kind 2"}},
+		"gss":       {frame('R', word(7)), []string{"kind 7"}},
+		"sspi":      {frame('R', word(9)), []string{"kind 9"}},
+		"unknown":   {frame('R', word(1<<31)), []string{"kind 2147483648"}},
+		"none":      {frame('R', "\x00\x00"), []string{"too short"}},
+	} {
+		t.Run(name, func(t *testing.T) { refused(t, text(c.message), c.says...) })
+	}
+}
+
+func TestAServerThatWantsAPasswordWhereNoneIsKnownIsToldNothing(t *testing.T) {
+	inHouse(t, withSCRAM(scram{}), nil, func(t *testing.T, h *house) {
+		e := code(t, ask(h.pool).refusal(t), wire.CodeConnectionFailure)
+		says(t, e.Cause, "none is known", `"app"`)
+		if got, _ := h.fake.peer(0).received(); strings.Contains(got, "SCRAM") {
+			t.Error("an exchange was begun")
+		}
+	})
+}
+
+// Each of these makes some client library panic, hang or allocate a GiB.
+func TestMalformedMessagesEndTheLogin(t *testing.T) {
+	for name, message := range map[string]string{
+		"an empty CommandComplete":              frame('C'),
+		"a NotificationResponse of two bytes":   frame('A', "\x00\x00"),
+		"a row with a negative field":           frame('D', "\x00\x01\xff\xff\xff\xfe"),
+		"a list of mechanisms without an end":   frame('R', word(10), "SCRAM-SHA-256"),
+		"a list with an empty name":             frame('R', word(10), "\x00\x00"),
+		"a function result that is NULL":        frame('V', "\xff\xff\xff\xff"),
+		"a body of a GiB":                       "S\x40\x00\x00\x00",
+		"a body of 4 GiB":                       "S\xff\xff\xff\xff",
+		"a body just over the limit":            "N" + word(loginMessageLimit+5),
+		"a length of zero":                      "R\x00\x00\x00\x00",
+		"a length of three":                     "R\x00\x00\x00\x03",
+		"an empty Authentication":               frame('R'),
+		"an unknown type":                       frame('?', "what"),
+		"a type of zero":                        frame(0),
+		"a client's message":                    frame('Q', "SELECT 1\x00"),
+		"plain text":                            "HTTP/1.1 400 Bad Request\r\n\r\n",
+		"an empty ErrorResponse":                frame('E'),
+		"an ErrorResponse with an endless code": frame('E', "C28000"),
+		"an error of the old protocol":          "Esomething is wrong\n\x00",
+	} {
+		t.Run("first "+name, func(t *testing.T) { refused(t, text(message)) })
+		t.Run("later "+name, func(t *testing.T) { refused(t, text(letIn, message)) })
+	}
+	for name, message := range map[string]string{
+		"an empty ParameterStatus":              frame('S'),
+		"a ParameterStatus without a value":     frame('S', "TimeZone\x00"),
+		"a ParameterStatus without a name":      frame('S', "\x00UTC\x00"),
+		"a ParameterStatus without an end":      frame('S', "TimeZone\x00UTC"),
+		"a ParameterStatus with more behind it": frame('S', "TimeZone\x00UTC\x00x\x00"),
+		"a BackendKeyData without a secret":     frame('K', word(1)),
+		"a BackendKeyData of three bytes":       frame('K', word(1), "abc"),
+		"a BackendKeyData of 257 bytes":         frame('K', word(1), strings.Repeat("k", 257)),
+	} {
+		t.Run(name, func(t *testing.T) { refused(t, text(letIn, message)) })
+	}
+}
+
+func TestMessagesThatMustNotDisturbALoginDoNot(t *testing.T) {
+	notice := frame('N', "SWARNING\x00C01000\x00Mbeware\x00\x00")
+	negotiate := frame('v', word(version3), word(1), "_pq_.x\x00")
+	for name, messages := range map[string]string{
+		"notices before":            notice + notice + welcome,
+		"notices between":           letIn + notice + frame('S', "a\x00b\x00") + notice + frame('Z', "I"),
+		"a notice without fields":   frame('N') + frame('N', "\x00") + welcome,
+		"protocol negotiation":      negotiate + welcome,
+		"no key":                    letIn + frame('Z', "I"),
+		"a key of 256 bytes":        letIn + frame('K', word(7), strings.Repeat("k", 256)) + frame('Z', "I"),
+		"a parameter of 64 KB":      letIn + frame('S', "search_path\x00", strings.Repeat("x", 64<<10), "\x00") + frame('Z', "I"),
+		"a parameter without value": letIn + frame('S', "session_authorization\x00\x00") + frame('Z', "I"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			admitted(t, after(func(p *peer) {
+				p.write([]byte(messages)...)
+				p.rest()
+			}), nil)
+		})
+	}
+}
+
+func TestAParameterToldTwiceHasItsLastValue(t *testing.T) {
+	script := text(letIn, frame('S', "a\x001\x00"), frame('S', "b\x002\x00"), frame('S', "a\x003\x00"), frame('Z', "I"))
+	admitted(t, script, func(t *testing.T, s *Server) {
+		if want := []wire.Parameter{{Name: "a", Value: "3"}, {Name: "b", Value: "2"}}; !slices.Equal(s.Parameters(), want) {
+			t.Errorf("got %v, want %v", s.Parameters(), want)
+		}
+	})
+}
+
+func TestAnErrorOfTheServerKeepsItsSQLSTATE(t *testing.T) {
+	for name, c := range map[string]struct {
+		messages string
+		want     wire.Error
+	}{
+		"at first": {frame('E', "SFATAL\x00VFATAL\x00C57P03\x00Mthe database system is starting up\x00\x00"),
+			wire.Error{Severity: "FATAL", Code: "57P03", Message: "the database system is starting up"}},
+		"after it let us in": {letIn + frame('E', "SFATAL\x00C3D000\x00Mdatabase \"app\" does not exist\x00\x00"),
+			wire.Error{Severity: "FATAL", Code: "3D000", Message: `database "app" does not exist`}},
+		"in another language": {frame('E', "SFATALE\x00VFATAL\x00C28000\x00Mnon\x00Dparce que\x00Hpeut-\u00eatre\x00\x00"),
+			wire.Error{Severity: "FATAL", Code: "28000", Message: "non", Detail: "parce que", Hint: "peut-\u00eatre"}},
+		"without a code":     {frame('E', "SFATAL\x00Mno\x00\x00"), wire.Error{Severity: "FATAL", Code: "XX000", Message: "no"}},
+		"with a short code":  {frame('E', "SFATAL\x00C28\x00Mno\x00\x00"), wire.Error{Severity: "FATAL", Code: "XX000", Message: "no"}},
+		"without a field":    {frame('E', "\x00"), wire.Error{Severity: "ERROR", Code: "XX000"}},
+		"with unknown ones":  {frame('E', "?x\x00C28000\x00L12\x00\x00"), wire.Error{Severity: "ERROR", Code: "28000"}},
+		"in mid-exchange":    {frame('R', word(10), "SCRAM-SHA-256\x00\x00") + frame('E', "SFATAL\x00C28P01\x00\x00"), wire.Error{Severity: "FATAL", Code: "28P01"}},
+		"with much behind":   {frame('E', "SFATAL\x00C28P01\x00\x00") + welcome, wire.Error{Severity: "FATAL", Code: "28P01"}},
+		"not fatal, it says": {frame('E', "SERROR\x00C22023\x00\x00") + welcome, wire.Error{Severity: "ERROR", Code: "22023"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			enter(t, text(c.messages), func(t *testing.T, _ *Server, err error) {
+				if got := code(t, err, c.want.Code); *got != c.want {
+					t.Errorf("got %+v, want %+v", *got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// The host of a list that refuses a login has the last word: it knows the role.
+func TestARefusalIsNotTriedAtTheNextHost(t *testing.T) {
+	script := func(p *peer) {
+		p.startup()
+		p.fail("FATAL", "28000", "no")
+	}
+	inHouse(t, script, func(s *Spec) { s.Host = "a,b" }, func(t *testing.T, h *house) {
+		code(t, ask(h.pool).refusal(t), "28000")
+		if n := h.fake.dials(); n != 1 {
+			t.Errorf("%d hosts were tried", n)
+		}
+	})
+}
+
+func TestAServerThatTalksWithoutEndIsCutOff(t *testing.T) {
+	for name, message := range map[string]string{
+		"notices":    frame('N', strings.Repeat("x", 10_000)),
+		"parameters": frame('S', "a\x00", strings.Repeat("x", 10_000), "\x00"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			sent := 0
+			refused(t, func(p *peer) {
+				p.startup()
+				p.authentication(0)
+				for {
+					p.write([]byte(message)...)
+					sent += len(message)
+				}
+			}, "without becoming ready")
+			if sent > loginBytes+len(message) {
+				t.Errorf("it could send %d bytes, the limit is %d", sent, loginBytes)
+			}
+		})
+	}
+}
+
+func TestAServerThatTalksSlowlyIsCutOffAfterServerConnectTimeout(t *testing.T) {
+	enter(t, func(p *peer) {
+		p.startup()
+		p.authentication(0)
+		for {
+			pass(time.Second)
+			p.send('N', "\x00")
+		}
+	}, func(t *testing.T, _ *Server, err error) {
+		says(t, code(t, err, wire.CodeConnectionFailure).Cause, "timeout")
+	})
+}
+
+// until plays an honest login up to a step and then does what is left to it.
+func until(step int, then func(*peer)) func(*peer) {
+	return func(p *peer) {
+		p.startup()
+		s := scram{password: password}
+		stop := func(n int) func(string) string {
+			return func(message string) string {
+				if step == n {
+					then(p)
+					panic(gone{})
+				}
+				return message
+			}
+		}
+		if step == 0 {
+			then(p)
+			return
+		}
+		s.first, s.final = stop(1), stop(2)
+		s.run(p)
+		if step == 3 {
+			then(p)
+			return
+		}
+		p.authentication(0)
+		then(p)
+	}
+}
+
+func TestAServerMayStopAtNoStepOfALogin(t *testing.T) {
+	for step := range 5 {
+		t.Run(fmt.Sprint("hangs up at ", step), func(t *testing.T) {
+			refused(t, until(step, func(*peer) {}), "EOF")
+		})
+		t.Run(fmt.Sprint("goes silent at ", step), func(t *testing.T) {
+			refused(t, until(step, func(p *peer) { p.hold() }), "timeout")
+		})
+		t.Run(fmt.Sprint("breaks off in a header at ", step), func(t *testing.T) {
+			refused(t, until(step, func(p *peer) { p.write('R', 0, 0) }), "EOF")
+		})
+		t.Run(fmt.Sprint("breaks off in a body at ", step), func(t *testing.T) {
+			refused(t, until(step, func(p *peer) { p.write('R', 0, 0, 0, 9, 0) }), "EOF")
+		})
+	}
+}
+
+func TestANULByteInARoleStartsNoParameterOfItsOwn(t *testing.T) {
+	inHouse(t, nil, nil, func(t *testing.T, h *house) {
+		p, leave := h.manager.Join(h.pool.Database(), Login{User: "app\x00user\x00postgres"})
+		defer leave()
+		says(t, code(t, ask(p).refusal(t), wire.CodeConnectionFailure).Cause, "NUL byte")
+		if got, _ := h.fake.peer(0).received(); got != "" {
+			t.Errorf("the server got %q", got)
+		}
+	})
+}

@@ -1,0 +1,150 @@
+package proxy
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestACancelRequestReachesTheServerThatRunsTheQuery(t *testing.T) {
+	for name, overTLS := range map[string]bool{"in plaintext": false, "inside TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, servers(2))
+			started, _ := h.server.hangs("SELECT pg_sleep(60)")
+			other, c := h.login("app"), h.login("app")
+			other.do("BEGIN", "T")
+			c.write(query("SELECT pg_sleep(60)"))
+			b := receive(t, "the start of the query", started)
+			h.cancel(c.key, overTLS)
+			c.wantError("57014")
+			c.wants(ready("I"))
+			got := receive(t, "the CancelRequest", h.server.cancels)
+			if got.key != b.key() || !got.encrypted {
+				t.Errorf("the server got %+v, want key %q and TLS", got, b.key())
+			}
+			if strings.Contains(c.key, got.key[4:]) {
+				t.Error("the client knows the server's own key")
+			}
+			other.do("COMMIT", "I")
+			c.ask("SELECT pid") // the session goes on
+			h.logged("query canceled", 1)
+		})
+	}
+}
+
+func TestACancelRequestWithAWrongKeyReachesNobody(t *testing.T) {
+	h := open(t)
+	started, release := h.server.hangs("SELECT pg_sleep(60)")
+	c := h.login("app")
+	c.write(query("SELECT pg_sleep(60)"))
+	b := receive(t, "the start of the query", started)
+	for _, key := range []string{
+		c.key[:4] + "\x00\x00\x00\x00", // another secret
+		"\x00\x00\x00\x00" + c.key[4:], // another process
+		c.key + "\x00", c.key[:7],      // another length
+		c.key[:4] + c.key[:4],
+		b.key(), // the server's own
+		c.key[:4], "", strings.Repeat("\xff", 260), strings.Repeat("x", 5000),
+	} {
+		h.cancel(key, false)
+		h.cancel(key, true)
+	}
+	nothing(t, "a CancelRequest", h.server.cancels)
+	close(release)
+	c.want('C')
+	c.wants(ready("I"))
+}
+
+func TestACancelRequestReachesNobodyWhileNoQueryRuns(t *testing.T) {
+	h := open(t, servers(1))
+	c, other := h.login("app"), h.login("app")
+	h.cancel(c.key, true)
+	c.do("BEGIN", "T")
+	h.cancel(c.key, true) // idle in its transaction
+	c.do("COMMIT", "I")
+	h.cancel(c.key, true)
+	started, release := h.server.hangs("SELECT pg_sleep(60)")
+	other.write(query("SELECT pg_sleep(60)")) // on the server that c had
+	receive(t, "the start of the query", started)
+	h.cancel(c.key, true)
+	nothing(t, "a CancelRequest", h.server.cancels)
+	close(release)
+	other.want('C')
+}
+
+func TestACancelRequestForAClientThatWaitsEndsItsWait(t *testing.T) {
+	h := open(t, servers(1))
+	a, b := h.login("app"), h.login("app")
+	a.do("BEGIN", "T")
+	b.write(query("SELECT pid"))
+	h.waits(b)
+	h.cancel(b.key, true)
+	b.refused("57014")
+	nothing(t, "a CancelRequest", h.server.cancels)
+	a.do("COMMIT", "I")
+}
+
+// sessionOf returns the pooler's side of a client.
+func (h *house) sessionOf(c *client) *session {
+	h.t.Helper()
+	h.proxy.mu.Lock()
+	defer h.proxy.mu.Unlock()
+	for s := range h.proxy.sessions {
+		if s.addr == c.raw.LocalAddr().String() {
+			return s
+		}
+	}
+	h.t.Fatal("the client has no session")
+	return nil
+}
+
+func TestTheKeyOfAClientThatLeftIsWorthless(t *testing.T) {
+	h := open(t, servers(1))
+	c := h.login("app")
+	key := c.key
+	c.leave()
+	eventually(t, "the session is gone", func() bool { return h.proxy.Clients() == 0 })
+	other := h.login("app")
+	started, release := h.server.hangs("SELECT pg_sleep(60)")
+	other.write(query("SELECT pg_sleep(60)"))
+	receive(t, "the start of the query", started)
+	h.cancel(key, true)
+	nothing(t, "a CancelRequest", h.server.cancels)
+	close(release)
+	other.want('C')
+}
+
+// waits asserts that a client comes to wait for a server.
+func (h *house) waits(c *client) {
+	h.t.Helper()
+	s := h.sessionOf(c)
+	eventually(h.t, "the client waits for a server", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.waiting
+	})
+}
+
+func TestAServerIsNotLentAsLongAsACancelRequestIsUnderWay(t *testing.T) {
+	h := open(t, servers(1))
+	gate := make(chan struct{})
+	h.server.set(func() { h.server.gate = gate })
+	started, release := h.server.hangs("SELECT pg_sleep(1)")
+	a, victim := h.login("app"), h.login("app")
+	a.write(query("SELECT pg_sleep(1)"))
+	receive(t, "the start of the query", started)
+	canceler := h.dial()
+	canceler.write(packet("\x04\xd2\x16\x2e" + a.key))
+	receive(t, "the CancelRequest", h.server.cancels)
+	close(release) // the query ends by itself before the request takes effect
+	a.want('C')
+	a.wants(ready("I"))
+	h.ran("SELECT pg_sleep(1)")
+	victim.write(query("SELECT pid"))
+	h.waits(victim)
+	nothing(t, "a statement that the request could hit", h.server.statements)
+	close(gate)
+	canceler.ended()
+	if got := victim.answer(); got != "1" {
+		t.Errorf("the next client was answered by %q", got)
+	}
+}

@@ -36,11 +36,11 @@ func (c Cancel) Send(ctx context.Context) error {
 	spec := s.pool.db.spec.Load()
 	ctx, cancel := context.WithTimeout(ctx, spec.Defaults.CancelWaitTimeout)
 	defer cancel()
-	conn, err := connectBy(ctx, s.pool.manager.dialer, s.at, spec.Trust.Load())
+	conn, err := connect(ctx, s.pool.manager.dialer, s.at, spec.Trust.Load())
 	if err != nil {
 		return err
 	}
-	defer closeNow(conn)
+	defer conn.Close()
 	if deadline, ok := ctx.Deadline(); ok {
 		conn.SetDeadline(deadline)
 	}

@@ -20,7 +20,7 @@ const resultLimit = 1 << 20
 // secured, verified and logged in as a Server is. One goroutine may use it at
 // a time.
 type Conn struct {
-	conn net.Conn
+	conn *transport
 	err  error // ends the connection's use
 }
 
@@ -28,7 +28,7 @@ type Conn struct {
 // opening. An error of the server is returned as *wire.Error.
 func Dial(ctx context.Context, host string, port int, trust *tlsconf.Upstream, login Login, dbname string) (*Conn, error) {
 	at := DatabaseConfig{Host: host, Port: port}.addresses()[0]
-	conn, err := connect(ctx, at, trust)
+	conn, err := connect(ctx, new(net.Dialer).DialContext, at, trust)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func Dial(ctx context.Context, host string, port int, trust *tlsconf.Upstream, l
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := logIn(conn, login, []wire.Parameter{{Name: "database", Value: dbname}, {Name: "application_name", Value: "pgseal"}}); err != nil {
-		closeNow(conn)
+		conn.Close()
 		return nil, err
 	}
 	conn.SetDeadline(time.Time{})
@@ -47,11 +47,10 @@ func Dial(ctx context.Context, host string, port int, trust *tlsconf.Upstream, l
 
 // TLS returns the state of the connection's TLS, and false without TLS.
 func (c *Conn) TLS() (tls.ConnectionState, bool) {
-	t, ok := c.conn.(*tls.Conn)
-	if !ok {
+	if c.conn.tls == nil {
 		return tls.ConnectionState{}, false
 	}
-	return t.ConnectionState(), true
+	return c.conn.tls.ConnectionState(), true
 }
 
 // Query runs one statement and returns its rows in text form; NULL reads as

@@ -14,37 +14,47 @@ import (
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
-// connect opens a transport to addr and secures it as trust demands. Nothing
-// but an SSLRequest is sent before the server is verified. The caller bounds
-// it by ctx.
-func connect(ctx context.Context, addr address, trust *tlsconf.Upstream) (net.Conn, error) {
-	return connectBy(ctx, new(net.Dialer).DialContext, addr, trust)
+// transport is a connection to a server: raw, and TLS on it unless the
+// configuration does without.
+type transport struct {
+	net.Conn // what is spoken through
+	raw      *engine.Transport
+	tls      *tls.Conn // nil without TLS
 }
 
-// dialFunc opens a transport, as net.Dialer.DialContext does.
+// Close closes the connection without TLS's farewell, which may block for five
+// seconds on a peer that does not read.
+func (t *transport) Close() error { return t.raw.Close() }
+
+// dialFunc opens a connection, as net.Dialer.DialContext does.
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-func connectBy(ctx context.Context, dial dialFunc, addr address, trust *tlsconf.Upstream) (net.Conn, error) {
-	raw, err := dial(ctx, addr.network, addr.addr)
+// connect opens a connection to addr and secures it as trust demands. Nothing
+// but an SSLRequest is sent before the server is verified. The caller bounds
+// it by ctx.
+func connect(ctx context.Context, dial dialFunc, addr address, trust *tlsconf.Upstream) (*transport, error) {
+	conn, err := dial(ctx, addr.network, addr.addr)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := secure(ctx, raw, addr.host, trust)
-	if err != nil {
-		raw.Close()
+	t := &transport{raw: engine.NewTransport(conn)}
+	t.Conn = t.raw
+	if trust.Mode() == "disable" {
+		return t, nil
+	}
+	if t.tls, err = secure(ctx, t.raw, addr.host, trust); err != nil {
+		conn.Close()
 		return nil, err
 	}
-	return conn, nil
+	t.Conn = t.tls
+	return t, nil
 }
 
 // secure runs SSLRequest and the TLS handshake on a new connection (PostgreSQL
 // documentation, "SSL Session Encryption"). The answer is read as exactly one
 // byte, so bytes that somebody put behind it reach the handshake, which fails
 // on them, and never the session.
-func secure(ctx context.Context, raw net.Conn, host string, trust *tlsconf.Upstream) (net.Conn, error) {
-	if trust.Mode() == "disable" {
-		return raw, nil
-	}
+func secure(ctx context.Context, raw *engine.Transport, host string, trust *tlsconf.Upstream) (*tls.Conn, error) {
 	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := raw.Write(wire.AppendRequest(nil, wire.SSLRequestCode)); err != nil {

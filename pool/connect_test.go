@@ -199,7 +199,7 @@ func TestNothingIsReadableOnTheWireToASecuredServer(t *testing.T) {
 	p, leave := h.manager.Join(h.database("app"), Login{User: "app_role", Password: password})
 	defer leave()
 	s := ask(p).server(t)
-	ok(t, s.Write([]byte(frame('Q', "SELECT secret\x00"))))
+	s.Write([]byte(frame('Q', "SELECT secret\x00")), nil)
 	p.Discard(s)
 	wire, inside := f.peer(0).received()
 	for _, text := range []string{"app_role", "pgseal", "SCRAM", "SELECT"} {

@@ -50,7 +50,7 @@ func FuzzIdleBytes(f *testing.F) {
 	f.Add([]byte(frame('N', "\x00")+frame('S', "a\x00b\x00")+frame('A', word(1), "c\x00p\x00")), 3)
 	f.Add([]byte(frame('Z', "I")), 1)
 	f.Add([]byte("N\x00\x00\x00\x03"), 2)
-	f.Add([]byte("N"+word(readBuffer)), 5)
+	f.Add([]byte("N"+word(asyncLimit)), 5)
 	f.Add([]byte(frame('E', "SFATAL")), 7)
 	f.Fuzz(func(t *testing.T, b []byte, cut int) {
 		whole := new(Server)

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -157,7 +158,7 @@ func newHouse(t testing.TB, f *fake, dialer dialFunc, edit func(*Spec)) *house {
 		edit = func(*Spec) {}
 	}
 	log, logs := newLog()
-	h := &house{t: t, fake: f, manager: NewManager(log), logs: logs}
+	h := &house{t: t, fake: f, manager: NewManager(log, engine.NewPortable(log)), logs: logs}
 	h.manager.dialer = dialer
 	h.manager.Apply(map[string]*Spec{"app": newSpec(t, edit)})
 	h.pool, h.leave = h.manager.Join(h.database("app"), Login{User: "app"})
@@ -276,6 +277,8 @@ func (h *holder) ServerBytes(_ *Server, b []byte) int {
 	h.bytes = append(h.bytes, b...)
 	return len(b)
 }
+
+func (h *holder) ServerTimedOut(*Server) {}
 
 func (h *holder) ServerClosed(_ *Server, err error) { h.closed <- err }
 

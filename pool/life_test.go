@@ -184,7 +184,7 @@ func TestAnIdleServerThatSpeaksOutOfTurnIsDropped(t *testing.T) {
 		"a ParameterStatus with more behind": frame('S', "a\x00b\x00c"),
 		"a negative length":                  "N\xff\xff\xff\xff",
 		"a length less than four":            "N\x00\x00\x00\x03",
-		"a notice longer than the buffer":    "N" + word(readBuffer),
+		"a notice longer than the buffer":    "N" + word(asyncLimit),
 		"a row behind a notice":              frame('N', "\x00") + frame('D', "\x00\x00"),
 		"a fatal error":                      frame('E', "SFATAL\x00C57P01\x00Mterminating connection\x00\x00"),
 		"an error that has no end":           frame('E', "SFATAL"),
@@ -212,7 +212,7 @@ func TestAnIdleServerMaySendWhatIsAsynchronous(t *testing.T) {
 			frame('S', "TimeZone\x00Europe/Vienna\x00") +
 			frame('A', word(7), "channel\x00payload\x00") +
 			frame('S', "search_path\x00", strings.Repeat("x", 9000), "\x00") +
-			frame('N', strings.Repeat("x", readBuffer-wire.HeaderSize))
+			frame('N', strings.Repeat("x", asyncLimit-wire.HeaderSize))
 		h.fake.push(0, append([]string{messages}, strings.Split(messages[:90], "")...)...)
 		h.wants(1, 0)
 		if h.take() != s {
@@ -231,7 +231,7 @@ func TestAServersBytesGoToTheLinkThatHoldsIt(t *testing.T) {
 		s := h.take()
 		link := newHolder()
 		s.SetLink(link)
-		ok(t, s.Write([]byte(frame('Q', "SELECT 1\x00"))))
+		s.Write([]byte(frame('Q', "SELECT 1\x00")), nil)
 		synctest.Wait()
 		if got, want := link.text(), frame('C', "SELECT 1\x00")+frame('Z', "I"); got != want {
 			t.Errorf("the link was given %q, want %q", got, want)
@@ -280,7 +280,7 @@ func TestALinkThatLeavesMoreThanTheBufferHoldsLosesTheServer(t *testing.T) {
 		s := h.take()
 		link := picky{newHolder()}
 		s.SetLink(link)
-		h.fake.push(0, frame('D', strings.Repeat("y", readBuffer)))
+		h.fake.push(0, frame('D', strings.Repeat("y", asyncLimit)))
 		says(t, <-link.closed, "does not fit")
 		h.pool.Discard(s)
 	})
@@ -301,9 +301,7 @@ func TestALinkLearnsThatItsServerClosedAfterItsLastWords(t *testing.T) {
 		if link.text() != words {
 			t.Errorf("the link was given %q, want %q", link.text(), words)
 		}
-		if err := s.Write([]byte{0}); err == nil {
-			t.Error("a closed connection took bytes")
-		}
+		s.Write([]byte{0}, nil) // goes nowhere, and harms nobody
 		h.pool.Discard(s)
 	})
 }

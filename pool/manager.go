@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -85,7 +86,8 @@ func (d *Database) FixedLogin() (Login, bool) {
 // Manager owns all databases, their pools and servers.
 type Manager struct {
 	log      *zap.Logger
-	children sync.WaitGroup // openers and servers' goroutines
+	engine   engine.Engine
+	children sync.WaitGroup // openers
 	servers  sync.WaitGroup
 	lastID   atomic.Uint64
 	dialer   dialFunc // tests put servers without sockets behind it
@@ -95,10 +97,10 @@ type Manager struct {
 	closed    bool
 }
 
-// NewManager returns a Manager without databases. Apply gives it some; Run
-// has to run beside it.
-func NewManager(log *zap.Logger) *Manager {
-	return &Manager{log: log, dialer: new(net.Dialer).DialContext, databases: map[string]*Database{}}
+// NewManager returns a Manager without databases, whose servers are driven by
+// engine. Apply gives it some; Run has to run beside it.
+func NewManager(log *zap.Logger, engine engine.Engine) *Manager {
+	return &Manager{log: log, engine: engine, dialer: new(net.Dialer).DialContext, databases: map[string]*Database{}}
 }
 
 // Apply makes specs, by name, the databases that exist from now on. Servers
@@ -227,38 +229,38 @@ func (p *Pool) Database() *Database { return p.db }
 // dial opens a server: transport, TLS with verification, login. Errors are
 // *wire.Error: the server's own where it refused the login, else one that
 // tells the client little and keeps the cause for the log.
-func (m *Manager) dial(ctx context.Context, d *Database, login Login) (*Server, error) {
+func (m *Manager) dial(ctx context.Context, d *Database, login Login) (*Server, *transport, error) {
 	// The generation first: a server must not be taken for newer than the
 	// settings it was opened with.
 	generation := d.generation.Load()
 	spec := d.spec.Load()
 	var errs []error
 	for _, at := range spec.addresses() {
-		s, err := m.dialOne(ctx, d, spec, login, at)
+		s, conn, err := m.dialOne(ctx, d, spec, login, at)
 		if err == nil {
 			s.generation = generation
-			return s, nil
+			return s, conn, nil
 		}
 		var refused *wire.Error
 		if errors.As(err, &refused) {
-			return nil, refused
+			return nil, nil, refused
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", at.addr, err))
 	}
-	return nil, wire.Fatal(wire.CodeConnectionFailure, "the connection pooler has no connection to the server of this database").
+	return nil, nil, wire.Fatal(wire.CodeConnectionFailure, "the connection pooler has no connection to the server of this database").
 		WithHint("The pooler's log says why.").WithCause(errors.Join(errs...))
 }
 
-func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Login, at address) (*Server, error) {
+func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Login, at address) (*Server, *transport, error) {
 	began := time.Now()
 	trust := spec.Trust.Load()
 	// Each host has the whole of the time, as in libpq: one that never answers
 	// must not use up that of the next.
 	ctx, cancel := context.WithTimeout(ctx, spec.Defaults.ServerConnectTimeout)
 	defer cancel()
-	conn, err := connectBy(ctx, m.dialer, at, trust)
+	conn, err := connect(ctx, m.dialer, at, trust)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		conn.SetDeadline(deadline)
@@ -269,24 +271,24 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	}
 	greet, err := logIn(conn, login, []wire.Parameter{{Name: "database", Value: dbname}, {Name: "application_name", Value: "pgseal"}})
 	if err != nil {
-		closeNow(conn)
-		return nil, err
+		conn.Close()
+		return nil, nil, err
 	}
 	conn.SetDeadline(time.Time{})
 	at.addr = conn.RemoteAddr().String()
 	s := &Server{
 		ID: m.lastID.Add(1), Addr: at.addr, Verified: trust.Verification(), Created: time.Now(),
-		conn: conn, at: at, key: greet.key, params: greet.params, done: make(chan struct{}),
+		at: at, key: greet.key, params: greet.params, done: make(chan struct{}),
 	}
-	if c, ok := conn.(*tls.Conn); ok {
-		state := c.ConnectionState()
+	if conn.tls != nil {
+		state := conn.tls.ConnectionState()
 		s.TLS = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
 	}
 	s.expires = expiry(s.Created, spec.Defaults.ServerLifetime)
 	m.servers.Add(1)
 	m.log.Info("server opened", zap.Uint64("server", s.ID), zap.String("database", d.Name), zap.String("user", login.User),
 		zap.String("addr", s.Addr), zap.String("tls", s.TLS), zap.String("verified", s.Verified), zap.Duration("took", time.Since(began)))
-	return s, nil
+	return s, conn, nil
 }
 
 // expiry spreads the ends of servers that began together over the last tenth

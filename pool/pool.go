@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/puddle/v2"
 	"go.uber.org/zap"
 
+	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
@@ -302,7 +303,8 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 			err = wire.Fatal(wire.CodeInternal, "internal error in the connection pooler")
 		}
 	}()
-	s, err = p.manager.dial(ctx, p.db, p.login)
+	var conn *transport
+	s, conn, err = p.manager.dial(ctx, p.db, p.login)
 	if err != nil {
 		return nil, err
 	}
@@ -311,7 +313,7 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 	p.params = slices.Clone(s.params)
 	s.idle, s.idleSince = true, s.Created
 	p.mu.Unlock()
-	p.manager.children.Go(s.read)
+	p.manager.engine.Adopt(conn.raw, conn.tls, s, func(c engine.Conn) { s.conn = c })
 	return s, nil
 }
 

@@ -1,42 +1,41 @@
 package pool
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/jackc/puddle/v2"
 
+	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// readBuffer is how many bytes a server's goroutine reads at once: one TLS
-// record of the largest size.
-const readBuffer = 16 << 10
+// asyncLimit is the largest message that an idle server may send.
+const asyncLimit = 16 << 10
 
 // closeWait is how long a server that was told to terminate may take to close
 // the connection before we do.
 const closeWait = time.Second
 
 // A Link is what holds a server: it is given the server's bytes. Its methods
-// are called from the server's reading goroutine.
+// are called at the server's home in the engine, and must not block.
 type Link interface {
 	// ServerBytes takes bytes that the server sent and returns how many of
 	// them it used. What it leaves, at most an incomplete header or small
 	// message, comes again in front of the bytes that follow. It may release
 	// or discard the server.
 	ServerBytes(s *Server, b []byte) int
+	// ServerTimedOut says that the time set by SetTimeout has passed.
+	ServerTimedOut(s *Server)
 	// ServerClosed says that the connection ended while the link held it. The
 	// link discards the server. err is io.EOF where the server closed it.
 	ServerClosed(s *Server, err error)
 }
 
 // Server is a connection to PostgreSQL that is logged in and verified. Its
-// holder may call Write from one goroutine at a time; the other methods may be
-// called from any goroutine.
+// methods may be called from any goroutine.
 type Server struct {
 	// Set once.
 	ID         uint64
@@ -45,12 +44,14 @@ type Server struct {
 	Verified   string // what was verified of the server, an sslmode
 	Created    time.Time
 	pool       *Pool
-	conn       net.Conn
+	conn       engine.Conn
 	at         address
 	key        wire.CancelKey
 	generation uint64
 	expires    time.Time // zero: never
 	done       chan struct{}
+
+	fault error // owned by the server's home: why it was ended there
 
 	// Owned by the pool, guarded by its mutex.
 	res       *puddle.Resource[*Server]
@@ -82,15 +83,24 @@ func (s *Server) SetLink(link Link) bool {
 	return true
 }
 
-// Write sends bytes to the server. An error means that the connection is
-// lost; the link learns that from ServerClosed too, after what the server sent
-// before it closed was delivered, for which it gets closeWait.
-func (s *Server) Write(b []byte) error {
-	_, err := s.conn.Write(b)
-	if err != nil {
-		s.conn.SetReadDeadline(time.Now().Add(closeWait))
-	}
-	return err
+// Write sends bytes to the server that came from a client, which is not read
+// until the server has taken them; from is nil for bytes of our own. Where the
+// connection is lost ServerClosed will say so.
+func (s *Server) Write(b []byte, from engine.Conn) { s.conn.Write(b, from) }
+
+// PassTo sends bytes that the server sent to a client. The server is not read
+// until the client has taken them.
+func (s *Server) PassTo(client engine.Conn, b []byte) { client.Write(b, s.conn) }
+
+// FreeFrom has the server read again although a client has not taken its
+// bytes yet.
+func (s *Server) FreeFrom(client engine.Conn) { client.Free(s.conn) }
+
+// SetTimeout has the link's ServerTimedOut called after d, or never where d is
+// zero. It is called with the lock held that also guards the release of the
+// server, or by whoever releases it.
+func (s *Server) SetTimeout(d time.Duration) {
+	s.conn.Post(func() { s.conn.SetTimeout(d) })
 }
 
 // Parameters returns a copy of the run-time parameters that the server
@@ -123,33 +133,18 @@ func (s *Server) Break() {
 	s.mu.Lock()
 	s.broken = true
 	s.mu.Unlock()
-	s.conn.SetReadDeadline(time.Unix(1, 0))
-	s.conn.SetWriteDeadline(time.Unix(1, 0))
+	s.conn.Close()
 }
 
-// read delivers what the server sends until the connection ends.
-func (s *Server) read() {
-	defer close(s.done)
-	buf := make([]byte, readBuffer)
-	have := 0
-	for {
-		n, err := s.conn.Read(buf[have:])
-		have += n
-		if n > 0 {
-			used, badErr := s.deliver(buf[:have])
-			if badErr != nil {
-				err = badErr
-			}
-			have = copy(buf, buf[used:have])
-			if have == len(buf) && err == nil {
-				err = errors.New("the server's message does not fit")
-			}
-		}
-		if err != nil {
-			s.ended(err)
-			return
-		}
+// Data implements engine.Handler.
+func (s *Server) Data(b []byte) (used int) {
+	used, err := s.deliver(b)
+	if err != nil {
+		s.fault = err
+		s.Break()
+		return len(b)
 	}
+	return used
 }
 
 // deliver hands bytes to whoever holds the server, which may change on the
@@ -173,6 +168,38 @@ func (s *Server) deliver(b []byte) (used int, err error) {
 	return used, nil
 }
 
+// HungUp implements engine.Handler. The end is noticed when its client has
+// read what came before.
+func (s *Server) HungUp() {}
+
+// TimedOut implements engine.Handler.
+func (s *Server) TimedOut() {
+	s.mu.Lock()
+	link := s.link
+	s.mu.Unlock()
+	if link != nil {
+		link.ServerTimedOut(s)
+	}
+}
+
+// Closed implements engine.Handler: it tells whoever holds the server that its
+// connection is over.
+func (s *Server) Closed(err error) {
+	if s.fault != nil {
+		err = s.fault
+	}
+	s.mu.Lock()
+	s.dead = err
+	link := s.link
+	s.mu.Unlock()
+	close(s.done)
+	if link != nil {
+		link.ServerClosed(s, err)
+	} else {
+		s.pool.idleServerEnded(s)
+	}
+}
+
 // idleBytes looks at what a server says that nobody holds. Only asynchronous
 // messages are in order; anything else would reach the next client, so it
 // ends the server.
@@ -181,7 +208,7 @@ func (s *Server) idleBytes(b []byte) (used int, err error) {
 		return 0, nil
 	}
 	typ, n := wire.ParseHeader(b)
-	if n < 0 || n > readBuffer-wire.HeaderSize {
+	if n < 0 || n > asyncLimit {
 		return 0, &wire.LengthError{Type: typ, Body: n}
 	}
 	end := wire.HeaderSize + n
@@ -209,19 +236,6 @@ func (s *Server) idleBytes(b []byte) (used int, err error) {
 	return end, nil
 }
 
-// ended tells whoever holds the server that its connection is over.
-func (s *Server) ended(err error) {
-	s.mu.Lock()
-	s.dead = err
-	link := s.link
-	s.mu.Unlock()
-	if link != nil {
-		link.ServerClosed(s, err)
-	} else {
-		s.pool.idleServerEnded(s)
-	}
-}
-
 // Err returns why the connection ended, or nil while it lives.
 func (s *Server) Err() error {
 	s.mu.Lock()
@@ -238,24 +252,11 @@ func (s *Server) usable() bool {
 
 // close ends the connection in order: it says goodbye, waits until PostgreSQL
 // has closed its side, so that its backend is gone when we count it as gone,
-// and closes ours.
+// and closes ours. It blocks for closeWait at most.
 func (s *Server) close() {
-	s.conn.SetWriteDeadline(time.Now().Add(closeWait))
-	s.conn.SetReadDeadline(time.Now().Add(closeWait))
-	if s.Err() == nil {
-		s.conn.Write([]byte{wire.Terminate, 0, 0, 0, 4})
-	}
+	s.conn.Write([]byte{wire.Terminate, 0, 0, 0, 4}, nil)
+	s.conn.Finish(closeWait)
 	<-s.done
-	closeNow(s.conn)
-}
-
-// closeNow closes a connection without tls.Conn's farewell, which may block
-// for five seconds on a peer that does not read.
-func closeNow(conn net.Conn) {
-	if c, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = c.NetConn()
-	}
-	conn.Close()
 }
 
 // beginCancel notes that a CancelRequest for this server is under way: until

@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -57,6 +60,7 @@ type plan struct {
 type house struct {
 	t        testing.TB
 	server   *fakeServer
+	engine   engine.Engine
 	manager  *pool.Manager
 	proxy    *Server
 	listener *Listener
@@ -75,7 +79,8 @@ func open(t testing.TB, edit ...func(*plan)) *house {
 		f(&p)
 	}
 	core, logs := observer.New(zapcore.DebugLevel)
-	h := &house{t: t, logs: logs, manager: pool.NewManager(zap.New(core))}
+	h := &house{t: t, logs: logs, engine: newEngine(t, zap.New(core))}
+	h.manager = pool.NewManager(zap.New(core), h.engine)
 	pair, err := testCA().Issue(devca.Request{CommonName: "postgres", Hosts: []string{"localhost"}})
 	ok(t, err)
 	cert, err := tls.X509KeyPair(pair.CertPEM, pair.KeyPEM)
@@ -87,7 +92,7 @@ func open(t testing.TB, edit ...func(*plan)) *house {
 	h.manager.Apply(h.specs(p))
 	users, err := auth.ParseUsers("users", []byte(`"alice" "`+password+`"`+"\n"+`"bob" "`+password+`"`+"\n"))
 	ok(t, err)
-	h.proxy = New(zap.New(core), h.manager, Settings{Pool: p.pool, Users: users})
+	h.proxy = New(zap.New(core), h.engine, h.manager, Settings{Pool: p.pool, Users: users})
 	ctx, stop := context.WithCancel(context.Background())
 	var background sync.WaitGroup
 	background.Go(func() { h.manager.Run(ctx) })
@@ -101,6 +106,24 @@ func open(t testing.TB, edit ...func(*plan)) *house {
 		eventually(t, "all goroutines are gone", func() bool { return runtime.NumGoroutine() <= goroutines })
 	})
 	return h
+}
+
+// newEngine returns what PGSEAL_TEST_ENGINE asks for: "portable", or a number
+// of event loops. make test runs the package with several.
+func newEngine(t testing.TB, log *zap.Logger) engine.Engine {
+	t.Helper()
+	kind := os.Getenv("PGSEAL_TEST_ENGINE")
+	switch kind {
+	case "portable":
+		return engine.NewPortable(log)
+	case "":
+		kind = "2"
+	}
+	n, err := strconv.Atoi(kind)
+	ok(t, err)
+	e, err := engine.New(log, n)
+	ok(t, err)
+	return e
 }
 
 // specs returns the databases of the house.
@@ -151,6 +174,7 @@ func (h *house) shutDown() {
 		h.t.Errorf("%d clients, %d sessions and %d keys are left at the end",
 			h.proxy.Clients(), len(h.proxy.sessions), len(h.proxy.keys.byPID))
 	}
+	h.engine.Close()
 }
 
 // checkLogs asserts that no line of the log tells a secret or a statement, or

@@ -42,56 +42,109 @@ func (s *session) cancel() {
 	}
 }
 
-// abandon takes leave of the client, and sees to the server that it held:
-// what runs is cancelled, what is open is rolled back, and where that can't be
-// done in time the connection ends. It tells the client why, if there is a
-// point between messages to do so.
-func (s *session) abandon(reason error) {
-	s.raw.SetWriteDeadline(time.Now().Add(closeWait)) // whoever writes to a client that does not read ends now
+// leave takes leave of the client, and sees to the server that it held: what
+// runs is cancelled, what is open is rolled back, and where that can't be done
+// in time the connection ends. It tells the client why, if there is a point
+// between messages to do so. It runs at the client's home; further calls do
+// nothing.
+func (s *session) leave(reason error) {
+	if s.left {
+		return
+	}
+	s.left = true
+	s.client.Hurry(closeWait) // whoever writes to a client that does not read ends soon
+	p := s.part(reason)
+	s.client.Finish(lingerFor(reason))
+	if p.waiting {
+		s.stopWaiting(reason)
+	}
+	if p.server != nil {
+		p.server.FreeFrom(s.client)
+		s.leaveServer(p)
+	}
+}
+
+// parting is what is left to do when a client has gone.
+type parting struct {
+	waiting bool         // for a server
+	server  *pool.Server // that it held, or nil
+	out     []byte       // brings an unfinished exchange to its end
+	orderly bool         // there is such an end
+	request *pool.Cancel // of what runs, or nil
+}
+
+// part mutes the session and tells the client why.
+func (s *session) part(reason error) parting {
 	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	p, tell := s.mute(reason)
+	if tell != nil {
+		s.client.Write(tell.Append(nil), nil)
+	}
+	return p
+}
+
+func (s *session) mute(reason error) (p parting, tell *wire.Error) {
 	s.mu.Lock()
-	server, tell := s.server, s.lastWords(reason)
+	defer s.mu.Unlock()
 	if s.end == nil {
 		s.end = reason
 	}
-	var out []byte
-	var request *pool.Cancel
-	orderly := true
-	if server != nil {
-		out, orderly = s.relay.leave(nil)
+	tell = s.lastWords(reason)
+	s.muted = true
+	p.server, p.waiting = s.server, s.waiting
+	if p.server != nil {
+		p.out, p.orderly = s.relay.leave(nil)
 		if s.relay.running() {
-			c := server.PrepareCancel()
-			request = &c
+			c := p.server.PrepareCancel()
+			p.request = &c
 		}
-		s.leaveTimer = time.AfterFunc(leaveTimeout, func() { s.breakServer(server) })
+		p.server.SetTimeout(leaveTimeout) // before settle, which holds mu, can take that back
 	}
-	s.mu.Unlock()
-	if tell != nil {
-		s.conn.Write(tell.Append(nil))
+	return p, tell
+}
+
+// leaveServer brings the server that a client left behind to rest.
+func (s *session) leaveServer(p parting) {
+	if p.orderly && len(p.out) > 0 {
+		p.server.Write(p.out, nil)
 	}
-	s.wmu.Unlock()
-	if server == nil {
+	if p.request == nil {
+		s.leftServer(p.server, p.orderly)
 		return
 	}
-	if orderly && len(out) > 0 {
-		server.Write(out)
-	}
-	if request != nil {
-		if err := request.Send(context.Background()); err != nil {
+	s.proxy.cancels.Go(func() {
+		if err := p.request.Send(context.Background()); err != nil {
 			s.proxy.log.Warn("query could not be canceled", append(s.fields(), zap.Error(err))...)
 		}
-	}
-	if !orderly {
+		s.leftServer(p.server, p.orderly)
+	})
+}
+
+// leftServer goes on with a server once nothing is under way to cancel it.
+func (s *session) leftServer(server *pool.Server, orderly bool) {
+	if orderly {
+		s.settle(server)
+	} else {
 		s.breakServer(server)
 	}
-	s.settle(server)
+}
+
+// lingerFor returns how long a client gets to read what it was told. One that
+// left on its own account needs none.
+func lingerFor(reason error) time.Duration {
+	var told *wire.Error
+	if errors.As(reason, &told) || errors.Is(reason, errServerSaid) {
+		return closeWait
+	}
+	return 0
 }
 
 // lastWords returns what the client is told at the end, or nil where it would
 // not hear it or would take it for part of something else. mu is held.
 func (s *session) lastWords(reason error) *wire.Error {
 	var e *wire.Error
-	if s.broken || !s.relay.betweenMessages() || !errors.As(reason, &e) {
+	if s.muted || !s.relay.betweenMessages() || !errors.As(reason, &e) {
 		return nil
 	}
 	return e
@@ -132,7 +185,7 @@ func (s *session) refuse(err error) {
 	last := *e // e may be shared with other sessions
 	last.Severity = "FATAL"
 	s.conn.Write(last.Append(nil))
-	s.linger(e)
+	s.linger()
 }
 
 func (s *session) isDraining() bool {
@@ -141,22 +194,14 @@ func (s *session) isDraining() bool {
 	return s.draining
 }
 
-// linger closes the connection so that the client can still read what it was
-// told: closing a socket with unread bytes in it would destroy that. reason
-// is why it closes; a client that left on its own account needs no patience.
-func (s *session) linger(reason error) {
-	var told *wire.Error
+// linger closes a connection whose login was refused so that the client can
+// still read why: closing a socket with unread bytes in it would destroy that.
+func (s *session) linger() {
 	s.raw.SetDeadline(time.Now().Add(closeWait))
 	if s.tls != nil {
 		s.tls.CloseWrite()
 	}
-	if !errors.As(reason, &told) && !errors.Is(reason, errServerSaid) {
-		s.raw.Close()
-		return
-	}
-	if c, ok := s.raw.(interface{ CloseWrite() error }); ok {
-		c.CloseWrite()
-	}
+	s.raw.CloseWrite()
 	io.CopyN(io.Discard, s.raw, 1<<20)
 	s.raw.Close()
 }

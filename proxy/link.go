@@ -3,40 +3,44 @@ package proxy
 import (
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 )
 
-// acquire takes a server from the pool, or waits for one in its queue.
-func (s *session) acquire() (*pool.Server, error) {
-	server, err := s.pool.Acquire(&s.waiter)
-	if server != nil || err != nil {
-		return server, err
+// toServer writes to the server. Where that fails, ServerClosed will say so.
+func (s *session) toServer(server *pool.Server, b []byte) {
+	if len(s.setup) > 0 {
+		b = append(s.setup, b...)
+		s.setup = nil
 	}
-	s.setWaiting(true)
-	defer s.setWaiting(false)
-	if s.isGreeted() {
-		g := <-s.grants
-		return g.server, g.err
-	}
-	timer := time.NewTimer(time.Until(s.since.Add(s.proxy.settings.Load().Pool.ClientLoginTimeout)))
-	defer timer.Stop()
-	select {
-	case g := <-s.grants:
-		return g.server, g.err
-	case <-timer.C:
-		s.stopWaiting(errLoginTimeout)
-		g := <-s.grants
-		return g.server, g.err
-	}
+	server.Write(b, s.client)
 }
 
-// stopWaiting makes acquire return err, unless it is about to return anyway.
-func (s *session) stopWaiting(err error) {
-	if s.pool.Leave(&s.waiter) {
-		s.grants <- grant{err: err}
+// link gets a server for what the client is about to send. It reports false
+// where the session has to wait for it, or has ended.
+func (s *session) link() bool {
+	if s.client.Unsent() {
+		// It has answers to read first, or it could make us keep any number of
+		// them. PostgreSQL would not read on either.
+		s.client.Write(nil, s.client)
+		return false
+	}
+	for {
+		s.setWaiting(true)
+		server, err := s.pool.Acquire(&s.waiter)
+		if err != nil {
+			s.setWaiting(false)
+			s.leave(err)
+			return false
+		}
+		if server == nil {
+			s.client.Pause()
+			return false
+		}
+		s.setWaiting(false)
+		if s.attach(server) {
+			return true
+		}
 	}
 }
 
@@ -46,37 +50,74 @@ func (s *session) setWaiting(waiting bool) {
 	s.mu.Unlock()
 }
 
-func (s *session) isGreeted() bool {
+// grant is called by the pool, from any goroutine, when the wait is over.
+func (s *session) grant(server *pool.Server, err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.greeted
+	if s.gone {
+		s.mu.Unlock()
+		if server != nil {
+			s.pool.Release(server)
+		}
+		return
+	}
+	s.granted = grant{server, err}
+	s.mu.Unlock()
+	s.client.Post(s.onGranted)
 }
 
-// link gets a server for what the client is about to send.
-func (s *session) link() error {
-	for {
-		server, err := s.acquire()
-		if err != nil {
-			return err
+// takeGrant goes on with what the wait ended with, at the client's home.
+func (s *session) takeGrant() {
+	s.mu.Lock()
+	g := s.granted
+	s.granted, s.waiting = grant{}, false
+	s.mu.Unlock()
+	switch {
+	case s.left:
+		if g.server != nil {
+			s.pool.Release(g.server)
 		}
-		var ok bool
-		if s.setup, ok = s.attach(server); ok {
-			return nil
-		}
+	case g.err != nil:
+		s.leave(g.err)
+	case s.attach(g.server) || s.link():
+		s.client.Resume()
 	}
 }
 
-// attach makes server the session's, and returns the message that gives it the
-// session's parameters, empty where it has them. It reports false where the
-// server died on the way; it is discarded then.
-func (s *session) attach(server *pool.Server) (setup []byte, ok bool) {
+// stopWaiting makes the wait for a server end with err, unless it is about to
+// end anyway.
+func (s *session) stopWaiting(err error) {
+	if s.pool.Leave(&s.waiter) {
+		s.grant(nil, err)
+	}
+}
+
+// attach makes server the session's, and prepares the message that gives it
+// the session's parameters if it lacks any. It reports false where the server
+// died on the way; it is discarded then.
+func (s *session) attach(server *pool.Server) bool {
+	s.setup = s.take(server)
+	if server.SetLink(s) {
+		return true
+	}
 	s.mu.Lock()
+	s.server = nil
+	s.relay.unlink()
+	s.mu.Unlock()
+	s.pool.Discard(server)
+	return false
+}
+
+// take notes that server is the session's, and returns the query that sets
+// what differs.
+func (s *session) take(server *pool.Server) (setup []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var set []wire.Parameter
 	var reset []string
 	server.ViewParameters(func(now []wire.Parameter) {
 		set, reset = difference(now, server.Applied, s.told, s.extra)
 	})
-	if i := index(set, "DateStyle"); i >= 0 && !s.greeted {
+	if i := index(set, "DateStyle"); i >= 0 && s.client == nil {
 		// "German" alone completes itself from the value in force, which must
 		// not be that of another client.
 		reset = append(reset, set[i].Name)
@@ -89,50 +130,12 @@ func (s *session) attach(server *pool.Server) (setup []byte, ok bool) {
 	}
 	s.server, s.reset, s.rolledBack = server, false, false
 	s.relay.link(ours)
-	s.mu.Unlock()
-	if server.SetLink(s) {
-		return setup, true
-	}
-	s.mu.Lock()
-	s.server = nil
-	s.relay.unlink()
-	s.mu.Unlock()
-	s.pool.Discard(server)
-	return nil, false
-}
-
-// tryOut has a server check the parameters of a client that logs in, and
-// learns their canonical values from it. The server's refusal is returned.
-func (s *session) tryOut(server *pool.Server) error {
-	settled := make(chan error, 1)
-	s.mu.Lock()
-	s.settled = settled
-	s.mu.Unlock()
-	setup, ok := s.attach(server)
-	if !ok {
-		return errServerLost
-	}
-	if len(setup) == 0 {
-		s.settle(server)
-		return nil
-	}
-	deadline := s.since.Add(s.proxy.settings.Load().Pool.ClientLoginTimeout)
-	timer := time.AfterFunc(time.Until(deadline), func() { s.breakServer(server) })
-	defer timer.Stop()
-	server.Write(setup)
-	return <-settled
+	return setup
 }
 
 // ServerBytes implements pool.Link.
 func (s *session) ServerBytes(server *pool.Server, b []byte) (used int) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.proxy.log.Error("panic in a session", append(s.fields(), zap.Any("panic", r), zap.Stack("stack"))...)
-			used = len(b)
-			s.abort()
-		}
-	}()
-	used, err := s.passToClient(b)
+	used, err := s.passToClient(server, b)
 	if err != nil {
 		s.fail(server, err)
 		return len(b)
@@ -142,16 +145,14 @@ func (s *session) ServerBytes(server *pool.Server, b []byte) (used int) {
 }
 
 // passToClient steps through what the server sent.
-func (s *session) passToClient(b []byte) (used int, failure *wire.Error) {
+func (s *session) passToClient(server *pool.Server, b []byte) (used int, failure *wire.Error) {
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
 	for {
 		st, mute := s.stepServer(b[used:])
 		used += st.used
 		if len(st.pass) > 0 && !mute {
-			if _, err := s.conn.Write(st.pass); err != nil {
-				s.clientLost()
-			}
+			server.PassTo(s.client, st.pass)
 		}
 		switch {
 		case st.verdict == failed:
@@ -165,7 +166,7 @@ func (s *session) passToClient(b []byte) (used int, failure *wire.Error) {
 func (s *session) stepServer(b []byte) (st step, mute bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.relay.fromServer(b, s.onParam), s.broken || !s.greeted || s.end != nil
+	return s.relay.fromServer(b, s.onParam), s.muted || s.client == nil || s.end != nil
 }
 
 // parameter notes a ParameterStatus. mu is held.
@@ -199,43 +200,57 @@ func (s *session) learn(now []wire.Parameter) {
 // settle gives the server back where the session needs it no longer, or sends
 // the next query that has to run before it may.
 func (s *session) settle(server *pool.Server) {
-	s.mu.Lock()
-	if s.server != server || server == nil {
-		s.mu.Unlock()
-		return
+	d := s.decide(server)
+	if d.query != "" {
+		server.Write(wire.AppendQuery(nil, d.query), nil)
 	}
-	query, release := s.next()
-	if query != "" {
+	if d.release {
+		if s.client != nil {
+			server.FreeFrom(s.client)
+		}
+		if d.left {
+			server.SetTimeout(0)
+		}
+		s.pool.Release(server)
+		if d.settled != nil {
+			d.settled <- nil
+		}
+	}
+	if d.wake {
+		s.poke()
+	}
+}
+
+// decision is what settle does after it has let go of mu.
+type decision struct {
+	query   string     // is to be sent
+	release bool       // the server goes back to the pool
+	left    bool       // the client has gone
+	settled chan error // the login that waits for this
+	wake    bool       // the session may have to end
+}
+
+// decide takes the server from the session if that needs it no longer.
+func (s *session) decide(server *pool.Server) (d decision) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.server != server || server == nil {
+		return d
+	}
+	d.query, d.release = s.next()
+	if d.query != "" {
 		s.relay.ours++
 	}
-	if release {
+	d.left, d.settled = s.relay.left, s.settled
+	d.wake = s.draining && s.client != nil && (d.release || s.relay.atRest())
+	if d.release {
 		if s.settled != nil {
 			server.ViewParameters(s.learn)
 		}
 		s.relay.unlink()
-		s.server = nil
-		if s.leaveTimer != nil {
-			s.leaveTimer.Stop()
-		}
+		s.server, s.settled = nil, nil
 	}
-	wake := s.draining && s.greeted && (release || s.relay.atRest())
-	settled := s.settled
-	if release {
-		s.settled = nil
-	}
-	s.mu.Unlock()
-	if query != "" {
-		server.Write(wire.AppendQuery(nil, query))
-	}
-	if release {
-		s.pool.Release(server)
-		if settled != nil {
-			settled <- nil
-		}
-	}
-	if wake {
-		s.poke()
-	}
+	return d
 }
 
 // next says what is to become of a server that is held. mu is held.
@@ -244,7 +259,7 @@ func (s *session) next() (query string, release bool) {
 	case !s.relay.quiet():
 		return "", false
 	case !s.relay.left:
-		return "", s.relay.atRest() && (!s.greeted || s.db.Mode() == pool.TransactionMode)
+		return "", s.relay.atRest() && (s.client == nil || s.db.Mode() == pool.TransactionMode)
 	}
 	reset := ""
 	if s.db.Mode() == pool.SessionMode && !s.reset {
@@ -264,6 +279,17 @@ func (s *session) next() (query string, release bool) {
 		s.server.Applied = nil
 	}
 	return query, false
+}
+
+// ServerTimedOut implements pool.Link: a server that a client left behind did
+// not come to rest in time.
+func (s *session) ServerTimedOut(server *pool.Server) {
+	s.mu.Lock()
+	left := s.relay.left
+	s.mu.Unlock()
+	if left {
+		s.breakServer(server)
+	}
 }
 
 // ServerClosed implements pool.Link.
@@ -303,10 +329,55 @@ func (s *session) fail(server *pool.Server, err *wire.Error) {
 	server.Break()
 }
 
-// clientLost notes that nothing reaches the client any more.
-func (s *session) clientLost() {
+// breakServer ends a server if the session still holds it.
+func (s *session) breakServer(server *pool.Server) {
 	s.mu.Lock()
-	s.broken = true
+	defer s.mu.Unlock()
+	if s.server == server {
+		s.relay.doubt = true
+		server.Break()
+	}
+}
+
+// acquireNow waits for a server during login, on the goroutine of the login.
+func (s *session) acquireNow() (*pool.Server, error) {
+	grants := make(chan grant, 1)
+	w := pool.Waiter{Ready: func(server *pool.Server, err error) { grants <- grant{server, err} }}
+	server, err := s.pool.Acquire(&w)
+	if server != nil || err != nil {
+		return server, err
+	}
+	timer := time.NewTimer(time.Until(s.deadline))
+	defer timer.Stop()
+	select {
+	case g := <-grants:
+		return g.server, g.err
+	case <-timer.C:
+		if s.pool.Leave(&w) {
+			return nil, errLoginTimeout
+		}
+		g := <-grants
+		return g.server, g.err
+	}
+}
+
+// tryOut has a server check the parameters of a client that logs in, and
+// learns their canonical values from it. The server's refusal is returned.
+func (s *session) tryOut(server *pool.Server) error {
+	settled := make(chan error, 1)
+	s.mu.Lock()
+	s.settled = settled
 	s.mu.Unlock()
-	s.raw.Close()
+	if !s.attach(server) {
+		return errServerLost
+	}
+	if len(s.setup) == 0 {
+		s.settle(server)
+		return nil
+	}
+	timer := time.AfterFunc(time.Until(s.deadline), func() { s.breakServer(server) })
+	defer timer.Stop()
+	server.Write(s.setup, nil)
+	s.setup = nil
+	return <-settled
 }

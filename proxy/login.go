@@ -149,7 +149,7 @@ func (s *session) prepare(asked []wire.Parameter) error {
 	if known && !check {
 		return nil
 	}
-	server, err := s.acquire()
+	server, err := s.acquireNow()
 	if err != nil {
 		return err
 	}

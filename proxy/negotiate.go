@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"time"
 
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
@@ -135,8 +134,3 @@ type handshakeError struct{ err error }
 
 func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error() }
 func (e *handshakeError) Unwrap() error { return e.err }
-
-// loginDeadline returns when a login that begins now has to be over.
-func (p *Server) loginDeadline() time.Time {
-	return time.Now().Add(p.settings.Load().Pool.ClientLoginTimeout)
-}

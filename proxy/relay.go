@@ -46,6 +46,7 @@ const (
 	needServer                // link a server, then step again
 	terminate                 // the client said goodbye
 	failed                    // the step's error ends the session
+	over                      // the session has ended already
 )
 
 // step is what became of a run of bytes: used of them are done with, and pass

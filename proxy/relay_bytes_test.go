@@ -52,7 +52,7 @@ func TestWhereAStreamIsCutMakesNoDifference(t *testing.T) {
 }
 
 func TestMessagesAroundTheSizeOfTheBufferPass(t *testing.T) {
-	const buffer = clientBuffer
+	const buffer = 32 << 10 // as an event loop reads
 	full := func(int) int { return buffer }
 	r := rand.New(rand.NewPCG(1, 2))
 	some := func(n int) int { return 1 + r.IntN(min(n, buffer)) }

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -55,13 +56,16 @@ func (l *Listener) Configure(mode string, store *tlsconf.Store[*tlsconf.Listener
 // Server accepts clients and serves them. New makes one.
 type Server struct {
 	log      *zap.Logger
+	engine   engine.Engine
 	manager  *pool.Manager
 	mocker   *auth.Mocker
 	settings atomic.Pointer[Settings]
 	keys     cancelKeys
 	lastID   atomic.Uint64
-	clients  atomic.Int64 // connections, from accept to close
-	children sync.WaitGroup
+	clients  atomic.Int64   // connections, from accept to close
+	children sync.WaitGroup // accept loops and logins
+	live     sync.WaitGroup // sessions that the engine has
+	cancels  sync.WaitGroup // cancel requests of clients that left
 
 	mu        sync.Mutex
 	listeners []*Listener
@@ -69,11 +73,12 @@ type Server struct {
 	draining  bool
 }
 
-// New returns a Server that lends the servers of manager.
-func New(log *zap.Logger, manager *pool.Manager, settings Settings) *Server {
+// New returns a Server that lends the servers of manager, and whose sessions
+// are driven by engine.
+func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings Settings) *Server {
 	key := make([]byte, 32)
 	rand.Read(key)
-	p := &Server{log: log, manager: manager, mocker: auth.NewMocker(key), sessions: map[*session]struct{}{}}
+	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(key), sessions: map[*session]struct{}{}}
 	p.settings.Store(&settings)
 	return p
 }
@@ -163,32 +168,31 @@ func (p *Server) accept(l *Listener) {
 			conn.Close()
 			continue
 		}
-		p.children.Go(func() {
-			defer p.clients.Add(-1)
-			p.serve(l, conn, n > limit)
-		})
+		p.children.Go(func() { p.serve(l, conn, n > limit) })
 	}
 }
 
-// serve is the life of one connection.
-func (p *Server) serve(l *Listener, raw net.Conn, tooMany bool) {
-	s := &session{proxy: p, id: p.lastID.Add(1), since: time.Now(), conn: raw, raw: raw, addr: peerName(raw)}
-	s.init()
-	defer raw.Close()
+// serve brings a connection through its login and hands it to the engine.
+func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
+	s := newSession(p, conn)
+	started := false
+	defer func() {
+		if r := recover(); r != nil {
+			p.log.Error("panic in a login", append(s.fields(), zap.Any("panic", r), zap.Stack("stack"))...)
+			s.abort()
+		}
+		if !started {
+			conn.Close()
+			p.exit(s)
+		}
+	}()
 	if !p.enter(s) {
 		return
 	}
-	defer p.exit(s)
-	defer func() {
-		if r := recover(); r != nil {
-			p.log.Error("panic in a session", append(s.fields(), zap.Any("panic", r), zap.Stack("stack"))...)
-			s.abort()
-		}
-	}()
-	raw.SetDeadline(p.loginDeadline())
-	n := &negotiation{proxy: p, policy: l.policy.Load(), conn: raw}
-	conn, packet, err := n.run()
-	s.conn, s.tls = conn, n.tls
+	s.raw.SetDeadline(s.deadline)
+	n := &negotiation{proxy: p, policy: l.policy.Load(), conn: s.raw}
+	secured, packet, err := n.run()
+	s.conn, s.tls = secured, n.tls
 	if err == nil && tooMany {
 		err = wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already").
 			WithHint("Raise max_client_conn of the connection pooler.")
@@ -200,8 +204,9 @@ func (p *Server) serve(l *Listener, raw net.Conn, tooMany bool) {
 		s.refuse(err)
 		return
 	}
-	raw.SetDeadline(time.Time{})
-	s.run()
+	started = true
+	p.live.Add(1)
+	s.start()
 }
 
 // enter notes a session, unless the server is about to stop.
@@ -215,7 +220,9 @@ func (p *Server) enter(s *session) bool {
 	return true
 }
 
+// exit forgets a session.
 func (p *Server) exit(s *session) {
+	p.clients.Add(-1)
 	p.mu.Lock()
 	delete(p.sessions, s)
 	p.mu.Unlock()
@@ -253,6 +260,8 @@ func (p *Server) Shutdown(ctx context.Context) error {
 	gone := make(chan struct{})
 	go func() {
 		p.children.Wait()
+		p.live.Wait()
+		p.cancels.Wait()
 		close(gone)
 	}()
 	select {

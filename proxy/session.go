@@ -10,13 +10,10 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 )
-
-// clientBuffer is how many bytes are read from a client at once: one TLS
-// record of the largest size.
-const clientBuffer = 16 << 10
 
 // leaveTimeout is how long the server that a client left behind in mid-query
 // may take to come to rest before it is ended.
@@ -33,24 +30,27 @@ var (
 // Why a session ends, where there is nobody or nothing to tell.
 var (
 	errTerminated = errors.New("the client said goodbye")
+	errClientGone = errors.New("the client closed the connection")
 	errServerSaid = errors.New("the server ended the session")
 )
 
 // session is one client, from accept to close.
 //
-// Its own goroutine, run, is the only one that reads from the client and that
-// writes to the server while the client is there. The goroutine of the server
-// it holds calls ServerBytes and ServerClosed and writes to the client; wmu
-// makes such a write and the decision that led to it one. Any goroutine may
-// call drain, cancel and abort.
+// A goroutine brings it through login. Then an engine calls it: Data, HungUp,
+// TimedOut and Closed at the client's home, ServerBytes, ServerTimedOut and
+// ServerClosed at the home of the server it holds. Only the client's home
+// writes to the server while the client is there, and the server's home to the
+// client; wmu makes such a write and the decision that led to it one. Any
+// goroutine may call drain, cancel and abort.
 type session struct {
-	// Set once, by the session's goroutine, before it is greeted.
+	// Set once, before the session is greeted.
 	proxy     *Server
 	id        uint64
 	since     time.Time
+	deadline  time.Time // of the login
 	addr      string
-	raw       net.Conn  // what was accepted
-	conn      net.Conn  // raw, or TLS on it
+	raw       *engine.Transport
+	conn      net.Conn  // raw, or TLS on it; used for the login only
 	tls       *tls.Conn // nil without TLS
 	user      string
 	database  string
@@ -59,29 +59,32 @@ type session struct {
 	leavePool func()
 	key       wire.CancelKey
 	onParam   func(body []byte)
-	grants    chan grant
+	onGranted func()
+	onCheck   func()
 
-	// Owned by the session's goroutine.
+	// Owned by the client's home.
 	waiter pool.Waiter
 	setup  []byte // goes to the server in front of the client's next bytes
+	left   bool   // leave was called
 
 	wmu sync.Mutex // held while bytes are written to the client; taken before mu
 
 	mu         sync.Mutex
+	client     engine.Conn // nil during login
 	relay      relay
 	server     *pool.Server     // nil while none is held
 	told       []wire.Parameter // what the client knows of its session's parameters
 	extra      []wire.Parameter // parameters of its session that no server reports
-	greeted    bool
-	waiting    bool
+	waiting    bool             // in the pool's queue, or granted a server that was not taken yet
+	granted    grant
+	gone       bool // the client's connection is closed
 	draining   bool
-	broken     bool // writing to the client failed
+	muted      bool // nothing is to be written to the client any more
 	cancelling bool
 	reset      bool // the reset query was sent to the server left behind
 	rolledBack bool
-	end        error       // why the session is to end
-	settled    chan error  // during login: told when our own query was answered
-	leaveTimer *time.Timer // ends the server left behind
+	end        error      // why the session is to end
+	settled    chan error // during login: told when our own query was answered
 }
 
 // grant is what a wait for a server ended with.
@@ -90,10 +93,13 @@ type grant struct {
 	err    error
 }
 
-func (s *session) init() {
-	s.grants = make(chan grant, 1)
-	s.waiter.Ready = func(server *pool.Server, err error) { s.grants <- grant{server, err} }
-	s.onParam = s.parameter
+func newSession(p *Server, conn net.Conn) *session {
+	raw := engine.NewTransport(conn)
+	s := &session{proxy: p, id: p.lastID.Add(1), since: time.Now(), raw: raw, conn: raw, addr: peerName(conn)}
+	s.deadline = s.since.Add(p.settings.Load().Pool.ClientLoginTimeout)
+	s.onParam, s.onGranted, s.onCheck = s.parameter, s.takeGrant, s.check
+	s.waiter.Ready = s.grant
+	return s
 }
 
 // fields identifies the session in a log line.
@@ -108,116 +114,121 @@ func (s *session) fields() []zap.Field {
 	return f
 }
 
-// run serves a client that was greeted until one of the two sides ends it.
-func (s *session) run() {
-	s.mu.Lock()
-	s.greeted = true
-	s.mu.Unlock()
-	reason := s.readClient()
-	s.abandon(reason)
-	s.linger(reason)
-	s.proxy.log.Info("client disconnected", append(s.fields(),
-		zap.Duration("duration", time.Since(s.since)), zap.NamedError("reason", reason))...)
-}
-
-// readClient relays what the client sends until the session is over, and
-// returns why it is.
-func (s *session) readClient() error {
-	buf := make([]byte, clientBuffer)
-	have := 0
-	for {
-		if err := s.over(); err != nil {
-			return err
-		}
-		n, err := s.conn.Read(buf[have:])
-		have += n
-		if n > 0 {
-			used, err := s.clientBytes(buf[:have])
-			if err != nil {
-				return err
-			}
-			have = copy(buf, buf[used:have])
-		}
-		switch {
-		case err == nil:
-		case isTimeout(err):
-			s.raw.SetReadDeadline(time.Time{}) // poke woke us to look at over
-		default:
-			return s.readError(err)
-		}
-	}
-}
-
-// over returns why the session has to end now, or nil.
-func (s *session) over() error {
+// start hands the greeted session to the engine. mu is held over it, so that
+// poke finds either a login to break off or a client to tell.
+func (s *session) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.end == nil && s.draining && (s.server == nil || s.relay.atRest()) {
-		s.end = errShutdown
-	}
-	return s.end
+	s.raw.SetDeadline(time.Time{})
+	s.proxy.engine.Adopt(s.raw, s.tls, s, func(c engine.Conn) { s.client = c })
+	s.client.Post(s.onCheck) // drain may have been called before
 }
 
-func (s *session) readError(err error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.end != nil:
-		return s.end
-	case errors.Is(err, io.EOF), isReset(err):
-		return errors.New("the client closed the connection")
-	}
-	return err
-}
-
-// poke makes the session's goroutine look at over.
-func (s *session) poke() { s.raw.SetReadDeadline(time.Unix(1, 0)) }
-
-// clientBytes passes on what the client sent, and returns how much of it was
-// used.
-func (s *session) clientBytes(b []byte) (used int, err error) {
+// Data implements engine.Handler: it passes on what the client sent.
+func (s *session) Data(b []byte) (used int) {
 	for {
-		s.mu.Lock()
-		if s.end != nil {
-			defer s.mu.Unlock()
-			return used, s.end
-		}
-		st := s.relay.fromClient(b[used:])
-		server, rests := s.server, s.relay.atRest()
-		s.mu.Unlock()
+		st, server, rests := s.stepClient(b[used:])
 		used += st.used
 		if len(st.pass) > 0 {
 			s.toServer(server, st.pass)
 		}
 		if rests && s.wmu.TryLock() {
 			// The skipped rest of a COPY was all that kept the server. Where
-			// the server's goroutine is at work, it will see to that.
+			// the server's home is at work, it will see to that.
 			s.settle(server)
 			s.wmu.Unlock()
 		}
 		switch st.verdict {
 		case proceed:
 		case needMore:
-			return used, nil
+			return used
 		case needServer:
-			if err := s.link(); err != nil {
-				return used, err
+			if !s.link() {
+				return used
 			}
 		case terminate:
-			return used, errTerminated
+			s.leave(errTerminated)
+			return len(b)
 		case failed:
-			return used, st.err
+			s.leave(st.err)
+			return len(b)
+		case over:
+			s.check()
+			return len(b)
 		}
 	}
 }
 
-// toServer writes to the server. Where that fails, ServerClosed will say so.
-func (s *session) toServer(server *pool.Server, b []byte) {
-	if len(s.setup) > 0 {
-		b = append(s.setup, b...)
-		s.setup = nil
+// stepClient has the relay look at what the client sent, unless the session is
+// to end.
+func (s *session) stepClient(b []byte) (st step, server *pool.Server, rests bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock() // also when the relay panics: leave needs it
+	if s.end != nil {
+		return step{verdict: over}, nil, false
 	}
-	server.Write(b)
+	st = s.relay.fromClient(b)
+	return st, s.server, s.relay.atRest()
+}
+
+// HungUp implements engine.Handler: a client that leaves while it waits for a
+// server leaves the queue.
+func (s *session) HungUp() {
+	s.mu.Lock()
+	waiting := s.waiting
+	s.mu.Unlock()
+	if waiting {
+		s.leave(errClientGone)
+	}
+}
+
+// TimedOut implements engine.Handler.
+func (s *session) TimedOut() {}
+
+// Closed implements engine.Handler: the end of the session.
+func (s *session) Closed(err error) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err) {
+		err = errClientGone
+	}
+	s.leave(err)
+	s.mu.Lock()
+	s.gone = true
+	unused := s.granted.server
+	s.granted = grant{}
+	reason := s.end
+	s.mu.Unlock()
+	if unused != nil {
+		s.pool.Release(unused)
+	}
+	s.proxy.exit(s)
+	s.proxy.log.Info("client disconnected", append(s.fields(),
+		zap.Duration("duration", time.Since(s.since)), zap.NamedError("reason", reason))...)
+	s.proxy.live.Done()
+}
+
+// check looks whether the session has to end now. It runs at the client's
+// home.
+func (s *session) check() {
+	s.mu.Lock()
+	if s.end == nil && s.draining && !s.waiting && (s.server == nil || s.relay.atRest()) {
+		s.end = errShutdown
+	}
+	end := s.end
+	s.mu.Unlock()
+	if end != nil {
+		s.leave(end)
+	}
+}
+
+// poke has check run, or breaks off a login.
+func (s *session) poke() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client != nil {
+		s.client.Post(s.onCheck)
+	} else {
+		s.raw.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // drain asks the session to end when it holds no transaction.
@@ -231,28 +242,18 @@ func (s *session) drain() {
 // abort ends the session at once, and the server it holds.
 func (s *session) abort() {
 	s.mu.Lock()
-	server := s.server
-	s.broken = true
+	defer s.mu.Unlock()
+	s.muted = true
 	if s.end == nil {
 		s.end = errShutdown
 	}
 	s.relay.doubt = true
-	s.mu.Unlock()
-	s.raw.Close()
-	if server != nil {
-		server.Break()
+	if s.client != nil {
+		s.client.Close()
+	} else {
+		s.raw.Close()
 	}
-	if s.pool != nil {
-		s.stopWaiting(errShutdown)
-	}
-}
-
-// breakServer ends a server if the session still holds it.
-func (s *session) breakServer(server *pool.Server) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.server == server {
-		s.relay.doubt = true
-		server.Break()
+	if s.server != nil {
+		s.server.Break()
 	}
 }

@@ -91,6 +91,7 @@ type demo struct {
 	cluster            *pgcluster.Cluster
 	instance           *instance
 	log                *os.File
+	endLog             func()
 	trust              *tlsconf.Upstream // what a client of pgseal trusts
 	running            sync.WaitGroup
 	stopRunning        context.CancelFunc
@@ -257,7 +258,9 @@ func (d *demo) startProxy() error {
 		return err
 	}
 	level := zap.NewAtomicLevelAt(f.Log.ZapLevel())
-	in := newInstance(path, newLogger(f.Log.Format, level, d.log), level)
+	log, end := newLogger(f.Log.Format, level, d.log)
+	d.endLog = end
+	in := newInstance(path, log, level)
 	if err := in.start(f); err != nil {
 		return err
 	}
@@ -300,6 +303,9 @@ func (d *demo) close() {
 		if err := d.cluster.Stop(); err != nil {
 			fmt.Fprintf(d.cli.stderr, "pgseal: %v\n", err)
 		}
+	}
+	if d.endLog != nil {
+		d.endLog()
 	}
 	if d.log != nil {
 		d.log.Close()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/config"
+	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -22,6 +23,7 @@ type instance struct {
 	path    string
 	log     *zap.Logger
 	level   zap.AtomicLevel
+	engine  engine.Engine
 	manager *pool.Manager
 	proxy   *proxy.Server
 	watcher *tlsconf.Watcher
@@ -43,9 +45,16 @@ type parts struct {
 func newInstance(path string, log *zap.Logger, level zap.AtomicLevel) *instance {
 	return &instance{
 		path: path, log: log, level: level,
-		manager: pool.NewManager(log), watcher: tlsconf.NewWatcher(log, 0),
-		listeners: map[string]*proxy.Listener{},
+		watcher: tlsconf.NewWatcher(log, 0), listeners: map[string]*proxy.Listener{},
 	}
+}
+
+// newEngine returns the engine that the configuration asks for.
+func (r *instance) newEngine(f config.File) (engine.Engine, error) {
+	if f.Engine == config.PortableEngine {
+		return engine.NewPortable(r.log), nil
+	}
+	return engine.New(r.log, f.Workers)
 }
 
 // load builds the parts of a configuration. What did not change since old is
@@ -134,8 +143,12 @@ func (r *instance) start(f config.File) error {
 		return usageError{err}
 	}
 	r.current = p
+	if r.engine, err = r.newEngine(f); err != nil {
+		return err
+	}
+	r.manager = pool.NewManager(r.log, r.engine)
 	r.manager.Apply(p.specs)
-	r.proxy = proxy.New(r.log, r.manager, p.settings())
+	r.proxy = proxy.New(r.log, r.engine, r.manager, p.settings())
 	r.warn(p)
 	for _, l := range f.Listen {
 		ln, err := r.proxy.Listen(l.ListenConfig, p.certs[l.Address])
@@ -243,5 +256,9 @@ func (r *instance) shutdown(ctx context.Context) error {
 	err := r.proxy.Shutdown(ctx)
 	closing, cancel := context.WithTimeout(context.Background(), closeServers)
 	defer cancel()
-	return errors.Join(err, r.manager.Close(closing))
+	if err := errors.Join(err, r.manager.Close(closing)); err != nil {
+		return err // the engine still has connections
+	}
+	r.engine.Close()
+	return nil
 }

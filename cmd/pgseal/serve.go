@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/pgseal/pgseal/internal/config"
 )
@@ -40,9 +39,10 @@ func runServe(c *cli, args []string) error {
 	if err != nil {
 		return usageError{err}
 	}
+	tuneMemory()
 	level := zap.NewAtomicLevelAt(f.Log.ZapLevel())
-	log := newLogger(f.Log.Format, level, c.stderr)
-	defer log.Sync()
+	log, end := newLogger(f.Log.Format, level, c.stderr)
+	defer end()
 	r := newInstance(*path, log, level)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
@@ -112,22 +112,6 @@ func (r *instance) drain(signals <-chan os.Signal) error {
 			}
 		}
 	}
-}
-
-// newLogger returns a logger of constant messages with typed fields. No line
-// is left out: each tells of a connection or of a fault.
-func newLogger(format string, level zap.AtomicLevel, w io.Writer) *zap.Logger {
-	enc := zap.NewProductionEncoderConfig()
-	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
-	enc.EncodeDuration = zapcore.SecondsDurationEncoder
-	encoder := zapcore.NewJSONEncoder(enc)
-	if format == "console" {
-		enc.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
-		enc.EncodeDuration = zapcore.StringDurationEncoder
-		enc.EncodeLevel = zapcore.CapitalLevelEncoder
-		encoder = zapcore.NewConsoleEncoder(enc)
-	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level))
 }
 
 // parse reads a command's flags. It takes no arguments beside them.

@@ -25,6 +25,30 @@ type File struct {
 	Pool      pool.Config         `yaml:"pool"`
 	Auth      proxy.AuthConfig    `yaml:"auth"`
 	Log       Log                 `yaml:"log"`
+	Engine    string              `yaml:"engine"`  // loops | portable
+	Workers   int                 `yaml:"workers"` // event loops
+}
+
+// Engines. Where there are no event loops for the system, both are portable.
+const (
+	LoopsEngine    = "loops"
+	PortableEngine = "portable"
+)
+
+// maxWorkers is more event loops than any machine has use for.
+const maxWorkers = 64
+
+// Validate returns a *tlsconf.KeyError for each value of the top level that
+// can't be used.
+func (f File) Validate() error {
+	var errs []error
+	if f.Engine != LoopsEngine && f.Engine != PortableEngine {
+		errs = append(errs, &tlsconf.KeyError{Key: "engine", Err: fmt.Errorf("%q is neither loops nor portable", f.Engine)})
+	}
+	if f.Workers < 1 || f.Workers > maxWorkers {
+		errs = append(errs, &tlsconf.KeyError{Key: "workers", Err: fmt.Errorf("%d is not between 1 and %d", f.Workers, maxWorkers)})
+	}
+	return errors.Join(errs...)
 }
 
 // Listen is an entry of the list of listeners.
@@ -90,7 +114,7 @@ func (l Log) ZapLevel() zapcore.Level {
 // Default returns the configuration that an empty file stands for. It listens
 // nowhere.
 func Default() File {
-	return File{Pool: pool.DefaultConfig(), Log: Log{Level: "info", Format: "json"}}
+	return File{Pool: pool.DefaultConfig(), Log: Log{Level: "info", Format: "json"}, Engine: LoopsEngine, Workers: 1}
 }
 
 // An Error is a fault of the file, with the place it stands at.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -23,14 +24,17 @@ type loopConn struct {
 	handler Handler
 	tls     *tls.Conn // nil without TLS
 	io      nonBlocking
-	onFree  func() // proceed, as a value made once
+	// proceed and resume, as values made once.
+	onFree, onResume func()
 
 	// Owned by the home loop.
 	paused    bool
-	hungUp    bool // HungUp was called
+	hungUp    bool // HungUp was called since it was last read
 	finishing bool // what comes in is thrown away
 	linger    time.Duration
 	closed    bool
+	fat       bool   // in the loop's list of those whose buffers are large
+	active    bool   // was read since the loop last looked at that list
 	rest      []byte // plaintext that the handler left
 	unread    []byte // bytes of the socket that wait for the handler
 	due       time.Time
@@ -38,11 +42,12 @@ type loopConn struct {
 
 	held atomic.Int32 // how many connections have bytes of ours that nobody took yet
 
-	wmu     sync.Mutex // one Write at a time, and guards below
-	waiting *loopConn  // is not read until our unsent bytes are gone
+	wmu     sync.Mutex  // one Write at a time, and guards below
+	waiting []*loopConn // are not read until our unsent bytes are gone
 
 	imu      sync.Mutex // guards below
-	interest uint32     // what epoll was asked for
+	watched  bool       // epoll knows the socket
+	interest uint32     // what epoll is asked for
 }
 
 // Write implements Conn.
@@ -54,8 +59,8 @@ func (c *loopConn) Write(b []byte, from Conn) {
 	} else {
 		c.writeTLS(b)
 	}
-	if from, ok := from.(*loopConn); ok && c.waiting == nil && c.io.unsent() {
-		c.waiting = from
+	if from, ok := from.(*loopConn); ok && c.io.unsent() && !slices.Contains(c.waiting, from) {
+		c.waiting = append(c.waiting, from)
 		from.held.Add(1)
 	}
 }
@@ -82,18 +87,29 @@ func (c *loopConn) Unsent() bool { return c.io.unsent() }
 func (c *loopConn) Free(from Conn) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	if c.waiting != nil && c.waiting == from {
-		c.release()
+	i := slices.IndexFunc(c.waiting, func(w *loopConn) bool { return w == from })
+	if i >= 0 {
+		w := c.waiting[i]
+		c.waiting = slices.Delete(c.waiting, i, i+1)
+		w.release()
 	}
 }
 
-// release lets the connection go on whose bytes waited here. wmu is held.
+// releaseAll lets the connections go on whose bytes waited here.
+func (c *loopConn) releaseAll() {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	for i, w := range c.waiting {
+		c.waiting[i] = nil
+		w.release()
+	}
+	c.waiting = c.waiting[:0]
+}
+
+// release says that one connection less holds bytes of this one.
 func (c *loopConn) release() {
-	if w := c.waiting; w != nil {
-		c.waiting = nil
-		if w.held.Add(-1) == 0 {
-			w.loop.post(w.onFree)
-		}
+	if c.held.Add(-1) == 0 {
+		c.loop.post(c.onFree)
 	}
 }
 
@@ -101,24 +117,21 @@ func (c *loopConn) release() {
 func (c *loopConn) Pause() { c.paused = true }
 
 // Resume implements Conn.
-func (c *loopConn) Resume() { c.loop.post(c.resume) }
+func (c *loopConn) Resume() { c.loop.post(c.onResume) }
 
 func (c *loopConn) resume() {
-	c.paused, c.hungUp = false, false
+	c.paused = false
 	c.proceed()
 }
 
 // Post implements Conn.
-func (c *loopConn) Post(f func()) {
-	c.loop.post(func() {
-		if !c.closed {
-			c.protect(f)
-		}
-	})
-}
+func (c *loopConn) Post(f func()) { c.loop.add(task{c, f}) }
 
-// SetTimeout implements Conn.
+// SetTimeout implements Conn. Finish has the last word on it.
 func (c *loopConn) SetTimeout(d time.Duration) {
+	if c.closed || c.finishing {
+		return
+	}
 	due := time.Time{}
 	if d > 0 {
 		due = time.Now().Add(d)
@@ -131,24 +144,33 @@ func (c *loopConn) Hurry(time.Duration) {}
 
 // Finish implements Conn.
 func (c *loopConn) Finish(linger time.Duration) {
-	c.loop.post(func() {
-		if c.closed || c.finishing {
-			return
-		}
-		c.finishing, c.linger = true, linger
-		if c.tls != nil {
-			c.tls.CloseWrite()
-		}
-		c.SetTimeout(max(linger, finishWait))
-		if linger <= 0 && !c.io.unsent() {
-			c.end(net.ErrClosed)
-			return
-		}
-		if !c.io.unsent() {
-			c.shutdown()
-		}
-		c.proceed()
-	})
+	c.loop.post(func() { c.finish(linger) })
+}
+
+func (c *loopConn) finish(linger time.Duration) {
+	if c.closed || c.finishing {
+		return
+	}
+	c.SetTimeout(max(linger, finishWait))
+	c.finishing, c.linger = true, linger
+	if c.tls != nil {
+		c.wmu.Lock() // what others write now has been gathered and sent by then
+		c.tls.CloseWrite()
+		c.wmu.Unlock()
+	}
+	if !c.io.unsent() {
+		c.allSent()
+	}
+	c.proceed()
+}
+
+// allSent goes on with Finish when nothing waits to be sent any more.
+func (c *loopConn) allSent() {
+	if c.linger <= 0 {
+		c.end(net.ErrClosed)
+		return
+	}
+	c.shutdown()
 }
 
 // shutdown closes the sending side.
@@ -174,25 +196,22 @@ func (c *loopConn) protect(f func()) {
 func (c *loopConn) recover() {
 	if r := recover(); r != nil {
 		c.loop.log.Error("panic in a connection's handler", zap.Any("panic", r), zap.Stack("stack"))
-		c.handler = discard{c.handler}
 		c.end(errPanic)
 	}
 }
 
 func (c *loopConn) events(events uint32) {
-	if c.closed {
-		return
-	}
 	if events&(syscall.EPOLLOUT|syscall.EPOLLERR|syscall.EPOLLHUP) != 0 {
 		c.writable()
 	}
-	if !c.mayRead() {
-		if events != 0 {
-			c.notNow(events)
-		}
-		return
+	switch {
+	case c.closed || events&(readable|hangup) == 0:
+		// Once it is closed its descriptor may be somebody else's.
+	case c.mayRead():
+		c.read()
+	default:
+		c.notNow(events)
 	}
-	c.read()
 }
 
 func (c *loopConn) mayRead() bool {
@@ -205,18 +224,38 @@ func (c *loopConn) proceed() {
 	if c.closed || !c.mayRead() {
 		return
 	}
-	c.ask(readable, 0)
-	c.protect(func() { c.handOn() })
+	c.hungUp = false
+	c.ask(readable, edge)
+	defer c.recover()
+	c.handOn()
 }
 
 // notNow stops the events of a connection that may not be read at present.
-// That costs a system call, so it is done only when events come.
+// That costs a system call, so it is done only when events come. A peer that
+// leaves is still reported, but once: epoll can't be told to be silent about
+// a connection that was reset.
 func (c *loopConn) notNow(events uint32) {
-	c.ask(0, readable)
-	if events&hangup != 0 && !c.hungUp {
+	c.ask(syscall.EPOLLRDHUP|edge, syscall.EPOLLIN)
+	if events&hangup != 0 {
+		c.hangUp()
+	}
+}
+
+// hangUp tells the handler, once, that the peer will send no more.
+func (c *loopConn) hangUp() {
+	if !c.hungUp {
 		c.hungUp = true
 		c.handler.HungUp()
 	}
+}
+
+// watch adds the socket to epoll.
+func (c *loopConn) watch() error {
+	c.imu.Lock()
+	defer c.imu.Unlock()
+	c.watched = true
+	c.interest |= readable // a writer may have asked for more
+	return c.loop.control(syscall.EPOLL_CTL_ADD, c.io.fd, c.interest)
 }
 
 // ask changes what epoll reports.
@@ -224,8 +263,12 @@ func (c *loopConn) ask(set, clear uint32) {
 	c.imu.Lock()
 	defer c.imu.Unlock()
 	want := c.interest&^clear | set
-	if want != c.interest && c.loop.control(syscall.EPOLL_CTL_MOD, c.io.fd, want) == nil {
-		c.interest = want
+	if want == c.interest {
+		return
+	}
+	c.interest = want
+	if c.watched {
+		c.loop.control(syscall.EPOLL_CTL_MOD, c.io.fd, want) // the socket is open, so this can't fail
 	}
 }
 
@@ -245,15 +288,9 @@ func (c *loopConn) writable() {
 	if !gone {
 		return
 	}
-	c.wmu.Lock()
-	c.release()
-	c.wmu.Unlock()
+	c.releaseAll()
 	if c.finishing {
-		if c.linger <= 0 {
-			c.end(net.ErrClosed)
-			return
-		}
-		c.shutdown()
+		c.allSent()
 	}
 }
 
@@ -286,6 +323,12 @@ func (c *loopConn) handOn() bool {
 	if c.closed {
 		return false
 	}
+	if err == io.EOF && c.finishing && c.io.unsent() {
+		// It closed only its sending side, and may read yet what waits for it.
+		c.linger = 0
+		c.ask(0, readable)
+		return false
+	}
 	if err != nil {
 		c.end(err)
 		return false
@@ -294,6 +337,13 @@ func (c *loopConn) handOn() bool {
 		c.unread = append(borrow(), c.io.in...)
 	}
 	c.io.in = nil
+	if c.tls != nil && fat(c.tls) {
+		c.active = true
+		if !c.fat {
+			c.fat = true
+			c.loop.fat = append(c.loop.fat, c)
+		}
+	}
 	return c.mayRead()
 }
 
@@ -321,10 +371,13 @@ func (c *loopConn) deliver() error {
 		switch {
 		case err == errWouldBlock:
 			return nil
+		case !c.mayRead():
+			if err != nil { // which the next read returns again
+				c.hangUp()
+			}
+			return nil
 		case err != nil:
 			return err
-		case !c.mayRead():
-			return nil
 		case len(c.rest) == len(c.loop.plain):
 			return io.ErrShortBuffer // a handler that uses nothing of a full buffer never will
 		}
@@ -369,15 +422,6 @@ func (c *loopConn) end(err error) {
 	c.io.drop()
 	c.io.mu.Unlock()
 	c.loop.forget(c)
-	c.wmu.Lock()
-	c.release()
-	c.wmu.Unlock()
+	c.releaseAll()
 	c.protect(func() { c.handler.Closed(err) })
 }
-
-// discard stands for a handler that panicked: only its Closed is called.
-type discard struct{ Handler }
-
-func (discard) Data(b []byte) int { return len(b) }
-func (discard) HungUp()           {}
-func (discard) TimedOut()         {}

@@ -13,7 +13,9 @@ type Handler interface {
 	// valid during the call only.
 	Data(b []byte) (used int)
 	// HungUp says that the peer will send no more, while reading is paused so
-	// that nobody would notice. What it sent before may still be unread.
+	// that nobody would notice. What it sent before may still be unread. It may
+	// come late or never where the end is a TLS alert or, in the portable
+	// engine, is behind more bytes than a buffer holds.
 	HungUp()
 	// TimedOut says that the time set by SetTimeout has passed.
 	TimedOut()
@@ -26,7 +28,7 @@ type Handler interface {
 type Conn interface {
 	// Write sends b. It keeps what the kernel does not take, and from, the
 	// connection that b came from, is not read until that is gone; from may be
-	// nil. Where the connection is dead b goes nowhere, and Closed tells. The
+	// nil, or the connection itself. Where the connection is dead b goes nowhere, and Closed tells. The
 	// portable engine blocks instead, but never for longer than until Hurry's
 	// time is over.
 	Write(b []byte, from Conn)
@@ -41,15 +43,19 @@ type Conn interface {
 	// Post has f called at the connection's home. After Closed it is dropped.
 	Post(f func())
 	// SetTimeout has TimedOut called after d, or never where d is zero. It
-	// replaces what was set before. It may be called only from the handler.
+	// replaces what was set before. It may be called only from the handler, and
+	// has no effect after Finish.
 	SetTimeout(d time.Duration)
 	// Hurry gives writes that block no more than d from now on.
 	Hurry(d time.Duration)
 	// Finish sends what waits to be sent, says goodbye in TLS, and closes when
-	// the peer has closed its side too, or after linger. Nothing it still sends
-	// is delivered.
+	// the peer has closed its side too, or after linger, which is a second at
+	// least; it does not wait for the peer where linger is zero, but for a
+	// second at most until the bytes are gone. From then on nothing is
+	// delivered.
 	Finish(linger time.Duration)
-	// Close closes at once.
+	// Close closes at once. A handler that calls it, or Finish, may be called
+	// on for a moment.
 	Close()
 }
 
@@ -58,7 +64,7 @@ type Engine interface {
 	// Adopt takes over a transport, and the TLS connection on top of it if
 	// there is one, after its handshake. set is called with the new Conn
 	// before anything is delivered to h. Nobody else may read or write the
-	// transport any more.
+	// transport any more. It may not be called once Close was.
 	Adopt(t *Transport, secured *tls.Conn, h Handler, set func(Conn))
 	// Close ends the engine after all its connections have been closed, and
 	// returns when nothing of it runs any more.

@@ -19,6 +19,7 @@ const eventBatch = 256
 const (
 	readable = syscall.EPOLLIN | syscall.EPOLLRDHUP
 	hangup   = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
+	edge     = 1 << 31 // EPOLLET, which package syscall has as a negative number
 )
 
 // Loops is an Engine of event loops.
@@ -55,7 +56,7 @@ func (e *Loops) Adopt(t *Transport, secured *tls.Conn, h Handler, set func(Conn)
 	fd, err := takeOver(t)
 	c.io = nonBlocking{fd: fd, arm: c.armWritable}
 	t.io = &c.io
-	c.onFree = c.proceed
+	c.onFree, c.onResume = c.proceed, c.resume
 	set(c)
 	l.post(func() { l.register(c, err) })
 }
@@ -106,16 +107,26 @@ type loop struct {
 	// Owned by the loop.
 	conns    []*loopConn // by descriptor
 	timeouts timeouts
-	raw      []byte // what is read from sockets
-	plain    []byte // what handlers are given
+	fat      []*loopConn // keep larger buffers than an idle connection should
+	trimAt   time.Time   // when to look at them next
+	raw      []byte      // what is read from sockets
+	plain    []byte      // what handlers are given
 	closing  bool
+	wakes    int // posters that are about to write to evfd, or did and nobody read it yet
 
 	count    atomic.Int64 // connections
 	sleeping atomic.Bool  // a poster has to wake the loop
 
 	mu    sync.Mutex
-	tasks []func()
-	spare []func() // the slice of tasks that is not in use
+	tasks []task
+	spare []task // the slice that is not in use
+}
+
+// task is something to be done on the loop. One that belongs to a connection
+// is dropped once that is closed, and a panic in it ends the connection.
+type task struct {
+	conn *loopConn // nil: the loop's own
+	run  func()
 }
 
 func newLoop(log *zap.Logger) (*loop, error) {
@@ -152,9 +163,11 @@ func (l *loop) control(op, fd int, events uint32) error {
 }
 
 // post has f run on the loop, soon.
-func (l *loop) post(f func()) {
+func (l *loop) post(f func()) { l.add(task{run: f}) }
+
+func (l *loop) add(t task) {
 	l.mu.Lock()
-	l.tasks = append(l.tasks, f)
+	l.tasks = append(l.tasks, t)
 	l.mu.Unlock()
 	if l.sleeping.Swap(false) {
 		one := uint64(1)
@@ -162,8 +175,8 @@ func (l *loop) post(f func()) {
 	}
 }
 
-// run is the loop's thread. It ends when it was told to close and its last
-// connection has gone.
+// run is the loop's thread. It ends when it was told to close, its last
+// connection has gone, and nobody is about to write to evfd.
 func (l *loop) run() {
 	runtime.LockOSThread()
 	defer close(l.done)
@@ -180,18 +193,25 @@ func (l *loop) run() {
 		}
 		l.runTasks()
 		l.runTimeouts()
-		if l.closing && l.count.Load() == 0 {
+		l.trimIdle()
+		if l.closing && l.count.Load() == 0 && l.wakes == 0 {
 			return
 		}
 	}
 }
+
+// maxSleep is far below what epoll_wait can count, which is 24 days.
+const maxSleep = time.Hour
 
 // wait sleeps until something is to be done, and returns how many events
 // there are.
 func (l *loop) wait(events []syscall.EpollEvent) int {
 	timeout := -1
 	if len(l.timeouts.heap) > 0 {
-		timeout = int(l.timeouts.next(time.Now()) / time.Millisecond)
+		timeout = int(min(l.timeouts.next(time.Now()), maxSleep) / time.Millisecond)
+	}
+	if len(l.fat) > 0 && (timeout < 0 || timeout > int(trimEvery/time.Millisecond)) {
+		timeout = int(trimEvery / time.Millisecond)
 	}
 	// Posters look at sleeping after they added their task, and we at tasks
 	// after we set sleeping: one of us sees the other.
@@ -203,7 +223,9 @@ func (l *loop) wait(events []syscall.EpollEvent) int {
 		timeout = 0
 	}
 	n, err := epollWait(l.epfd, events, timeout)
-	l.sleeping.Store(false)
+	if !l.sleeping.Swap(false) {
+		l.wakes++
+	}
 	if err != nil && err != syscall.EINTR {
 		l.log.Error("event loop can't wait", zap.Error(err))
 		time.Sleep(tick)
@@ -227,6 +249,7 @@ func epollWait(epfd int, events []syscall.EpollEvent, timeout int) (int, error) 
 func (l *loop) clearWake() {
 	var n uint64
 	syscall.RawSyscall(syscall.SYS_READ, uintptr(l.evfd), uintptr(unsafe.Pointer(&n)), 8)
+	l.wakes -= int(n)
 }
 
 func (l *loop) conn(fd int) *loopConn {
@@ -241,9 +264,13 @@ func (l *loop) runTasks() {
 	tasks := l.tasks
 	l.tasks = l.spare[:0]
 	l.mu.Unlock()
-	for i, f := range tasks {
-		f()
-		tasks[i] = nil
+	for i, t := range tasks {
+		if t.conn == nil {
+			t.run()
+		} else if !t.conn.closed {
+			t.conn.protect(t.run)
+		}
+		tasks[i] = task{}
 	}
 	l.mu.Lock()
 	l.spare = tasks
@@ -260,11 +287,44 @@ func (l *loop) runTimeouts() {
 	}
 }
 
+// trimEvery is how long a connection may be idle before its buffers are given
+// back.
+const trimEvery = time.Second
+
+// trimIdle gives back the buffers of connections that have been idle.
+func (l *loop) trimIdle() {
+	if len(l.fat) == 0 {
+		return
+	}
+	now := time.Now()
+	if now.Before(l.trimAt) {
+		return
+	}
+	l.trimAt = now.Add(trimEvery)
+	kept := l.fat[:0]
+	for _, c := range l.fat {
+		switch {
+		case c.closed:
+		case c.active:
+			c.active = false
+			kept = append(kept, c)
+		default:
+			c.fat = false
+			trim(c.tls)
+		}
+	}
+	clear(l.fat[len(kept):])
+	l.fat = kept
+}
+
 // register begins to read a connection, or ends it where it could not be
-// taken over.
+// taken over. It may have been closed in the meantime.
 func (l *loop) register(c *loopConn, err error) {
+	if c.closed {
+		return
+	}
 	if err == nil {
-		err = l.control(syscall.EPOLL_CTL_ADD, c.io.fd, readable)
+		err = c.watch()
 	}
 	if err != nil {
 		c.end(err)
@@ -274,9 +334,11 @@ func (l *loop) register(c *loopConn, err error) {
 		l.conns = append(l.conns, make([]*loopConn, max(64, len(l.conns)))...)
 	}
 	l.conns[c.io.fd] = c
-	c.interest = readable
 	// The handshake may have read ahead, where epoll can't see it.
 	c.proceed()
+	if c.tls != nil && !c.closed {
+		trim(c.tls) // of what the handshake left
+	}
 }
 
 // forget ends the loop's part in a connection.
@@ -290,3 +352,6 @@ func (l *loop) forget(c *loopConn) {
 	l.timeouts.set(c, time.Time{})
 	l.count.Add(-1)
 }
+
+// New returns n event loops.
+func New(log *zap.Logger, n int) (Engine, error) { return NewLoops(log, n) }

@@ -21,7 +21,7 @@ type nonBlocking struct {
 	out    []byte     // what the kernel did not take
 	corked bool       // gather writes in out
 	err    error      // writing failed for good
-	armed  bool       // the loop was asked for EPOLLOUT
+	armed  bool       // the loop was asked for EPOLLOUT, because out waits for the kernel
 	arm    func()     // asks for it, with mu held
 }
 
@@ -133,11 +133,12 @@ func (n *nonBlocking) send(b []byte) (sent int, err error) {
 	return sent, nil
 }
 
-// unsent reports whether bytes wait for the kernel to take them.
+// unsent reports whether bytes wait for the kernel to take them. Only the home
+// loop changes its answer from yes to no.
 func (n *nonBlocking) unsent() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return len(n.out) > 0
+	return n.armed && n.err == nil
 }
 
 // cork gathers what is written from now on.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -48,13 +49,18 @@ type goConn struct {
 	// Owned by the goroutine.
 	paused  bool
 	timeout time.Time // zero: none
+	buf     []byte
+	have    int   // bytes in buf that the handler has not used
+	offer   bool  // they are more, or may be worth more, than when it saw them last
+	over    error // why no more bytes will come
+	hungUp  bool  // HungUp was called since the last Data
 
 	wmu sync.Mutex // one Write at a time
 
 	mu        sync.Mutex // guards below
 	tasks     []func()
-	dead      bool
-	reading   bool // the goroutine is woken by a deadline
+	dead      error // why the connection was closed
+	reading   bool  // the goroutine is woken by a deadline
 	finishing bool
 	linger    time.Duration
 }
@@ -64,7 +70,7 @@ func (c *goConn) Write(b []byte, _ Conn) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	if _, err := c.conn.Write(b); err != nil {
-		c.Close()
+		c.stop(err)
 	}
 }
 
@@ -84,7 +90,7 @@ func (c *goConn) Resume() { c.Post(func() { c.paused = false }) }
 func (c *goConn) Post(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.dead {
+	if c.dead != nil {
 		return
 	}
 	c.tasks = append(c.tasks, f)
@@ -125,88 +131,111 @@ func (c *goConn) Finish(linger time.Duration) {
 
 // Close implements Conn.
 func (c *goConn) Close() {
+	c.stop(net.ErrClosed)
+	c.raw.Close() // which also ends a Finish under way
+}
+
+// stop closes the connection, unless it is being closed.
+func (c *goConn) stop(reason error) {
 	c.mu.Lock()
-	c.dead = true
-	c.wake()
-	c.mu.Unlock()
-	c.raw.Close()
+	defer c.mu.Unlock()
+	if c.dead == nil {
+		c.dead = reason
+		c.wake()
+		c.raw.Close()
+	}
 }
 
 // run is the connection's goroutine.
 func (c *goConn) run() {
-	err := c.serve()
+	err := errPanic // unless serve says otherwise
+	c.protect(func() { err = c.serve() })
 	c.mu.Lock()
-	closed := c.dead
-	c.dead, c.tasks = true, nil
+	if c.dead != nil && err != errPanic {
+		err = c.dead
+	}
+	c.dead, c.tasks = err, nil
 	finishing := c.finishing
 	c.mu.Unlock()
-	switch {
-	case finishing:
-		c.sayGoodbye()
-	case closed && !errors.Is(err, errPanic):
-		err = net.ErrClosed
+	if finishing {
+		err = c.sayGoodbye()
 	}
 	c.raw.Close()
 	c.protect(func() { c.handler.Closed(err) })
 }
 
 // sayGoodbye ends the connection so that the peer can read what it was told.
-func (c *goConn) sayGoodbye() {
-	c.raw.SetDeadline(time.Now().Add(max(c.linger, finishWait)))
+// The bound is no deadline, because crypto/tls sets deadlines of its own.
+func (c *goConn) sayGoodbye() error {
+	bound := time.AfterFunc(max(c.linger, finishWait), func() { c.raw.Close() })
+	defer bound.Stop()
+	c.raw.SetDeadline(time.Time{})
 	if c.tls != nil {
 		c.tls.CloseWrite()
 	}
-	if c.linger > 0 {
-		c.raw.CloseWrite()
-		io.Copy(io.Discard, c.raw)
+	if c.linger <= 0 {
+		return net.ErrClosed
 	}
+	c.raw.CloseWrite()
+	if _, err := io.Copy(io.Discard, c.raw); err != nil {
+		return net.ErrClosed
+	}
+	return io.EOF
 }
 
-// protect runs f for the handler and reports whether it panicked.
-func (c *goConn) protect(f func()) (panicked bool) {
+// protect runs f for the handler. A panic in it is an error.
+func (c *goConn) protect(f func()) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.log.Error("panic in a connection's handler", zap.Any("panic", r), zap.Stack("stack"))
-			panicked = true
+			err = errPanic
 		}
 	}()
 	f()
-	return false
+	return nil
 }
 
-// serve reads and delivers until the connection ends, and returns why.
+// serve reads and delivers until the connection ends, and returns why. While
+// the handler has paused it reads on for as long as there is room, because
+// only so it notices a peer that leaves.
 func (c *goConn) serve() error {
-	buf := make([]byte, bufferSize)
-	have, offer := 0, false
+	c.buf = make([]byte, bufferSize)
 	for {
 		ran, err := c.runTasks()
 		if err != nil {
 			return err
 		}
-		if offer = offer || ran; c.paused {
-			c.sleep()
-			continue
-		}
-		if have > 0 && offer {
-			// What the handler left, again: what it waited for may have come.
-			var used int
-			if c.protect(func() { used = c.handler.Data(buf[:have]) }) {
-				return errPanic
-			}
-			have = copy(buf, buf[used:have])
-			offer = false
-			continue
-		}
-		n, err := c.read(buf[have:])
-		have += n
-		offer = n > 0
+		c.offer = c.offer || ran
+		full := c.have == len(c.buf)
 		switch {
-		case err != nil && !isTimeout(err) && n == 0:
-			return err
-		case have == len(buf) && n == 0:
+		case !c.paused && c.offer && c.have > 0:
+			err = c.deliver()
+		case !c.paused && c.over != nil:
+			return c.over
+		case !c.paused && full:
 			return io.ErrShortBuffer
+		case c.over != nil && !c.hungUp:
+			c.hungUp = true
+			err = c.protect(c.handler.HungUp)
+		case c.over != nil || full:
+			c.sleep()
+		default:
+			c.read()
+		}
+		if err != nil {
+			return err
 		}
 	}
+}
+
+// deliver hands the handler what is there. What it leaves comes again: with
+// more bytes, or after something has run that it may have waited for.
+func (c *goConn) deliver() error {
+	c.offer, c.hungUp = false, false
+	used := 0
+	err := c.protect(func() { used = c.handler.Data(c.buf[:c.have]) })
+	c.have = copy(c.buf, c.buf[used:c.have])
+	return err
 }
 
 // runTasks runs what was posted, and the handler's timeout if it is due.
@@ -220,23 +249,20 @@ func (c *goConn) runTasks() (ran bool, err error) {
 		tasks = append(tasks, c.handler.TimedOut)
 	}
 	for _, f := range tasks {
-		if c.protect(f) {
-			return true, errPanic
+		if err := c.protect(f); err != nil {
+			return true, err
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.finishing || c.dead {
+	if c.finishing || c.dead != nil {
 		return true, net.ErrClosed
 	}
 	return len(tasks) > 0, nil
 }
 
 // read waits for bytes, a task or the timeout.
-func (c *goConn) read(b []byte) (int, error) {
-	if len(b) == 0 {
-		return 0, nil
-	}
+func (c *goConn) read() {
 	c.mu.Lock()
 	c.reading = true
 	at := c.timeout
@@ -245,14 +271,18 @@ func (c *goConn) read(b []byte) (int, error) {
 	}
 	c.raw.SetReadDeadline(at)
 	c.mu.Unlock()
-	n, err := c.conn.Read(b)
+	n, err := c.conn.Read(c.buf[c.have:])
 	c.mu.Lock()
 	c.reading = false
 	c.mu.Unlock()
-	return n, err
+	c.have += n
+	c.offer = c.offer || n > 0
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.over = err
+	}
 }
 
-// sleep waits for a task or the timeout while reading is paused.
+// sleep waits for a task or the timeout while there is nothing to read for.
 func (c *goConn) sleep() {
 	var due <-chan time.Time
 	if !c.timeout.IsZero() {
@@ -261,7 +291,7 @@ func (c *goConn) sleep() {
 		due = timer.C
 	}
 	c.mu.Lock()
-	busy := len(c.tasks) > 0 || c.dead
+	busy := len(c.tasks) > 0 || c.dead != nil
 	c.mu.Unlock()
 	if busy {
 		return
@@ -270,9 +300,4 @@ func (c *goConn) sleep() {
 	case <-c.woken:
 	case <-due:
 	}
-}
-
-func isTimeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
 }

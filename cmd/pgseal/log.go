@@ -1,0 +1,112 @@
+package main
+
+import (
+	"io"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// logBacklog is how many bytes of log may wait for whoever reads it. Beyond
+// that lines are counted instead of kept: pgseal must not stop because its log
+// is not read.
+const logBacklog = 4 << 20
+
+// newLogger returns a logger of constant messages with typed fields, and what
+// ends it. No line is left out: each tells of a connection or of a fault. Its
+// caller never waits for w.
+func newLogger(format string, level zap.AtomicLevel, w io.Writer) (log *zap.Logger, end func()) {
+	enc := zap.NewProductionEncoderConfig()
+	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	enc.EncodeDuration = zapcore.SecondsDurationEncoder
+	encoder := zapcore.NewJSONEncoder(enc)
+	if format == "console" {
+		enc.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+		enc.EncodeDuration = zapcore.StringDurationEncoder
+		enc.EncodeLevel = zapcore.CapitalLevelEncoder
+		encoder = zapcore.NewConsoleEncoder(enc)
+	}
+	lines := &logLines{out: w, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	log = zap.New(zapcore.NewCore(encoder, lines, level))
+	go lines.run(func(lost int) {
+		log.Error("log lines were lost, because the log was not read", zap.Int("lines", lost))
+	})
+	return log, lines.end
+}
+
+// logLines is a log that never makes its writer wait: event loops write to
+// it.
+type logLines struct {
+	out  io.Writer
+	wake chan struct{}
+	done chan struct{}
+
+	mu      sync.Mutex
+	waiting []byte
+	lost    int
+	ended   bool
+}
+
+// Write implements zapcore.WriteSyncer.
+func (l *logLines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	if len(l.waiting)+len(line) > logBacklog {
+		l.lost++
+	} else {
+		l.waiting = append(l.waiting, line...)
+	}
+	l.mu.Unlock()
+	l.nudge()
+	return len(line), nil
+}
+
+// Sync implements zapcore.WriteSyncer. The lines are on their way.
+func (l *logLines) Sync() error { return nil }
+
+func (l *logLines) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run writes what waits until end is called and all is written.
+func (l *logLines) run(report func(lost int)) {
+	defer close(l.done)
+	var spare []byte
+	for range l.wake {
+		for {
+			l.mu.Lock()
+			lines, lost, ended := l.waiting, l.lost, l.ended
+			l.waiting, l.lost = spare[:0], 0
+			l.mu.Unlock()
+			if lost > 0 {
+				report(lost)
+			}
+			if len(lines) == 0 && ended {
+				return
+			}
+			if len(lines) == 0 {
+				break
+			}
+			l.out.Write(lines)
+			if spare = lines; cap(spare) > logBacklog/16 {
+				spare = nil
+			}
+		}
+	}
+}
+
+// end waits until all lines are written, but not for ever.
+func (l *logLines) end() {
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
+	l.nudge()
+	select {
+	case <-l.done:
+	case <-time.After(time.Second):
+	}
+}

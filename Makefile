@@ -6,7 +6,7 @@ MODULES := . integration bench
 FUZZTIME ?= 1m
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 
-.PHONY: build demo test lint fmt fuzz clean
+.PHONY: build demo test lint fmt fuzz bench bench-quick clean
 
 build: ## the static binary, bin/pgseal
 	$(BUILD) -o bin/pgseal ./cmd/pgseal
@@ -18,6 +18,7 @@ demo: build ## show it with a throwaway PostgreSQL; ARGS=--once leaves after the
 test: ## every test of all modules, with the race detector
 	scripts/install-test-tools.sh
 	@set -e; for m in $(MODULES); do echo "== go test $$m"; (cd $$m && $(GO) test -race -timeout 20m ./...); done
+	@set -e; for e in portable 1 8; do echo "== sessions on engine $$e"; PGSEAL_TEST_ENGINE=$$e $(GO) test -race ./proxy; done
 
 lint: bin/staticcheck ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run make fmt"; exit 1; }
@@ -31,6 +32,19 @@ fmt:
 
 fuzz: ## every fuzz target for FUZZTIME
 	scripts/fuzz.sh $(FUZZTIME)
+
+bin/pgseal-bench: FORCE
+	cd bench && $(GO) build -o ../bin/pgseal-bench ./cmd/pgseal-bench
+
+bench: bin/pgseal-bench ## pgseal beside direct connections, PgBouncer and HAProxy
+	scripts/install-postgres.sh any
+	scripts/install-bench-peers.sh
+	bin/pgseal-bench run $(ARGS)
+
+bench-quick: ## the same in under 4 minutes
+	@$(MAKE) bench ARGS="--quick $(ARGS)"
+
+FORCE:
 
 clean:
 	rm -rf bin

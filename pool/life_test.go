@@ -184,7 +184,7 @@ func TestAnIdleServerThatSpeaksOutOfTurnIsDropped(t *testing.T) {
 		"a ParameterStatus with more behind": frame('S', "a\x00b\x00c"),
 		"a negative length":                  "N\xff\xff\xff\xff",
 		"a length less than four":            "N\x00\x00\x00\x03",
-		"a notice longer than the buffer":    "N" + word(asyncLimit),
+		"a notice that is too long":          "N" + word(asyncLimit+5),
 		"a row behind a notice":              frame('N', "\x00") + frame('D', "\x00\x00"),
 		"a fatal error":                      frame('E', "SFATAL\x00C57P01\x00Mterminating connection\x00\x00"),
 		"an error that has no end":           frame('E', "SFATAL"),
@@ -193,6 +193,7 @@ func TestAnIdleServerThatSpeaksOutOfTurnIsDropped(t *testing.T) {
 			inHouse(t, nil, size(1), func(t *testing.T, h *house) {
 				h.pool.Release(h.take())
 				h.fake.push(0, message)
+				pass(closeWait) // the fake has not hung up by itself
 				h.wants(0, 0)
 				closed := h.logs.FilterMessage("server closed").All()
 				if len(closed) != 1 || closed[0].ContextMap()["reason"] == nil {
@@ -280,8 +281,8 @@ func TestALinkThatLeavesMoreThanTheBufferHoldsLosesTheServer(t *testing.T) {
 		s := h.take()
 		link := picky{newHolder()}
 		s.SetLink(link)
-		h.fake.push(0, frame('D', strings.Repeat("y", asyncLimit)))
-		says(t, <-link.closed, "does not fit")
+		h.fake.push(0, frame('D', strings.Repeat("y", 3*asyncLimit)))
+		says(t, <-link.closed, "does not fit the buffer")
 		h.pool.Discard(s)
 	})
 }
@@ -306,7 +307,7 @@ func TestALinkLearnsThatItsServerClosedAfterItsLastWords(t *testing.T) {
 	})
 }
 
-func TestBreakEndsAServerAtOnceWhoeverHoldsIt(t *testing.T) {
+func TestBreakEndsAServerWhoeverHoldsIt(t *testing.T) {
 	inHouse(t, nil, size(2), func(t *testing.T, h *house) {
 		idle, held := h.take(), h.take()
 		h.pool.Release(idle)
@@ -319,6 +320,7 @@ func TestBreakEndsAServerAtOnceWhoeverHoldsIt(t *testing.T) {
 		}
 		h.pool.Release(held)
 		idle.Break()
+		pass(closeWait) // for the fake to hang up, which it does not
 		h.wants(0, 0)
 	})
 }

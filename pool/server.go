@@ -25,7 +25,8 @@ type Link interface {
 	// ServerBytes takes bytes that the server sent and returns how many of
 	// them it used. What it leaves, at most an incomplete header or small
 	// message, comes again in front of the bytes that follow. It may release
-	// or discard the server.
+	// or discard the server. A link that gave the server away meanwhile uses
+	// none.
 	ServerBytes(s *Server, b []byte) int
 	// ServerTimedOut says that the time set by SetTimeout has passed.
 	ServerTimedOut(s *Server)
@@ -127,13 +128,14 @@ func (s *Server) SetParameter(p wire.Parameter) {
 	s.params = setParameter(s.params, p)
 }
 
-// Break ends the connection at once. The link, or the pool, then learns that
-// it closed.
+// Break ends the connection, whatever state it is in. The link, or the pool,
+// learns that it closed when PostgreSQL has closed its side too, or after
+// closeWait: until then its backend lives and counts.
 func (s *Server) Break() {
 	s.mu.Lock()
 	s.broken = true
 	s.mu.Unlock()
-	s.conn.Close()
+	s.conn.Finish(closeWait)
 }
 
 // Data implements engine.Handler.
@@ -160,12 +162,18 @@ func (s *Server) deliver(b []byte) (used int, err error) {
 		} else if n, err = s.idleBytes(b[used:]); err != nil {
 			return used, err
 		}
-		if n == 0 {
+		if n == 0 && s.heldBy(link) {
 			break
 		}
 		used += n
 	}
 	return used, nil
+}
+
+func (s *Server) heldBy(link Link) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.link == link
 }
 
 // HungUp implements engine.Handler. The end is noticed when its client has

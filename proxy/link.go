@@ -149,7 +149,7 @@ func (s *session) passToClient(server *pool.Server, b []byte) (used int, failure
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
 	for {
-		st, mute := s.stepServer(b[used:])
+		st, mute := s.stepServer(server, b[used:])
 		used += st.used
 		if len(st.pass) > 0 && !mute {
 			server.PassTo(s.client, st.pass)
@@ -163,9 +163,14 @@ func (s *session) passToClient(server *pool.Server, b []byte) (used int, failure
 	}
 }
 
-func (s *session) stepServer(b []byte) (st step, mute bool) {
+// stepServer has the relay look at what the server sent, unless that was given
+// away meanwhile: what it says then is not ours.
+func (s *session) stepServer(server *pool.Server, b []byte) (st step, mute bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.server != server {
+		return step{verdict: needMore}, true
+	}
 	return s.relay.fromServer(b, s.onParam), s.muted || s.client == nil || s.end != nil
 }
 
@@ -327,6 +332,7 @@ func (s *session) fail(server *pool.Server, err *wire.Error) {
 	s.relay.doubt = true
 	s.mu.Unlock()
 	server.Break()
+	s.poke()
 }
 
 // breakServer ends a server if the session still holds it.

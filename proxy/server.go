@@ -186,10 +186,10 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 			p.exit(s)
 		}
 	}()
+	s.raw.SetDeadline(s.deadline) // before drain, which enter makes possible, can break it off
 	if !p.enter(s) {
 		return
 	}
-	s.raw.SetDeadline(s.deadline)
 	n := &negotiation{proxy: p, policy: l.policy.Load(), conn: s.raw}
 	secured, packet, err := n.run()
 	s.conn, s.tls = secured, n.tls

@@ -72,18 +72,22 @@ func (l *logLines) nudge() {
 	}
 }
 
-// run writes what waits until end is called and all is written.
+// run writes what waits until end is called and all is written. Two buffers
+// take turns: one is filled while the other is written.
 func (l *logLines) run(report func(lost int)) {
 	defer close(l.done)
-	var spare []byte
+	var written []byte
 	for range l.wake {
 		for {
-			l.mu.Lock()
-			lines, lost, ended := l.waiting, l.lost, l.ended
-			l.waiting, l.lost = spare[:0], 0
-			l.mu.Unlock()
+			lines, lost, ended := l.swap(written)
 			if lost > 0 {
 				report(lost)
+			}
+			if len(lines) > 0 {
+				l.out.Write(lines)
+			}
+			if written = lines; cap(written) > logBacklog/16 {
+				written = nil
 			}
 			if len(lines) == 0 && ended {
 				return
@@ -91,12 +95,17 @@ func (l *logLines) run(report func(lost int)) {
 			if len(lines) == 0 {
 				break
 			}
-			l.out.Write(lines)
-			if spare = lines; cap(spare) > logBacklog/16 {
-				spare = nil
-			}
 		}
 	}
+}
+
+// swap takes the lines that wait, and has those that follow put into empty.
+func (l *logLines) swap(empty []byte) (lines []byte, lost int, ended bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines, lost = l.waiting, l.lost
+	l.waiting, l.lost = empty[:0], 0
+	return lines, lost, l.ended
 }
 
 // end waits until all lines are written, but not for ever.

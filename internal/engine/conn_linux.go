@@ -379,7 +379,7 @@ func (c *loopConn) deliver() error {
 		case err != nil:
 			return err
 		case len(c.rest) == len(c.loop.plain):
-			return io.ErrShortBuffer // a handler that uses nothing of a full buffer never will
+			return errFull // a handler that uses nothing of a full buffer never will
 		}
 	}
 }
@@ -387,8 +387,14 @@ func (c *loopConn) deliver() error {
 // fill reads plaintext behind what is already in the loop's buffer, until
 // there is no more or the buffer is full.
 func (c *loopConn) fill(have int) (n int, err error) {
+	if c.tls != nil {
+		c.io.in = preload(c.tls, c.io.in)
+	}
 	plain := c.loop.plain
 	for have+n < len(plain) && err == nil {
+		if n > 0 && c.empty() {
+			return n, errWouldBlock
+		}
 		var m int
 		if c.tls != nil {
 			m, err = c.tls.Read(plain[have+n:])
@@ -398,6 +404,12 @@ func (c *loopConn) fill(have int) (n int, err error) {
 		n += m
 	}
 	return n, err
+}
+
+// empty reports whether it is known, after a read without an error, that the
+// next one would find nothing.
+func (c *loopConn) empty() bool {
+	return len(c.io.in) == 0 && c.io.eof == nil && (c.tls == nil || drained(c.tls))
 }
 
 func (c *loopConn) timedOut() {

@@ -88,3 +88,6 @@ var errPanic = errors.New("the connection's handler panicked")
 // finishWait is how long a peer that reads nothing may hold up a connection
 // that is to be closed.
 const finishWait = time.Second
+
+// errFull is what a connection ends with whose handler left a full buffer.
+var errFull = errors.New("what the peer sent does not fit the buffer")

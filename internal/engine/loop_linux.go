@@ -26,7 +26,6 @@ const (
 type Loops struct {
 	log   *zap.Logger
 	loops []*loop
-	next  atomic.Uint32
 }
 
 // NewLoops starts n event loops. log is told of handlers that panic.

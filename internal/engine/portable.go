@@ -213,7 +213,7 @@ func (c *goConn) serve() error {
 		case !c.paused && c.over != nil:
 			return c.over
 		case !c.paused && full:
-			return io.ErrShortBuffer
+			return errFull // a handler that uses nothing of a full buffer never will
 		case c.over != nil && !c.hungUp:
 			c.hungUp = true
 			err = c.protect(c.handler.HungUp)

@@ -77,12 +77,13 @@ func (t *Transport) SetWriteDeadline(at time.Time) error {
 	return t.conn.SetWriteDeadline(at)
 }
 
-// CloseWrite closes the sending side, where the connection knows how to.
+// CloseWrite closes the sending side, or says that the connection does not know
+// how to.
 func (t *Transport) CloseWrite() error {
 	if c, ok := t.conn.(interface{ CloseWrite() error }); ok && t.io == nil {
 		return c.CloseWrite()
 	}
-	return nil
+	return syscall.EOPNOTSUPP
 }
 
 // SyscallConn implements syscall.Conn, for connections that have a socket.

@@ -61,3 +61,27 @@ func trim(c *tls.Conn) {
 	}
 	*raw, *hand, *view = bytes.Buffer{}, bytes.Buffer{}, bytes.Reader{}
 }
+
+// preload puts what was read from the socket where crypto/tls looks for it
+// first, and returns what it did not take. Each time crypto/tls has to ask for
+// bytes it allocates; for a few that is worth avoiding. It is called where the
+// connection may be read.
+func preload(c *tls.Conn, in []byte) []byte {
+	if len(in) == 0 || len(in) > keepBuffer || !drained(c) {
+		return in
+	}
+	raw := (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.raw))
+	raw.Write(in)
+	return nil
+}
+
+// drained reports whether a TLS connection is known to hold no bytes that it
+// could make plaintext of. It is called where the connection may be read.
+func drained(c *tls.Conn) bool {
+	if !tlsBuffers.known {
+		return false
+	}
+	raw := (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.raw))
+	view := (*bytes.Reader)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.view))
+	return raw.Len() == 0 && view.Len() == 0
+}

@@ -1,0 +1,25 @@
+// Package integration tests the pgseal program against real PostgreSQL servers,
+// with the clients that applications use.
+//
+//	psql, pgbench, pgx, lib/pq ──TLS──► pgseal ──TLS──► PostgreSQL 15 and 18
+//
+// It holds tests only. TestMain builds the program, once with the race
+// detector for the tests of behaviour and once without for those that measure;
+// a data race in the program ends it and with that the test. Clusters are
+// started by internal/pgcluster, certificates made by internal/devca. A server
+// version that is not installed, or psql, pgbench or openssl missing, is a
+// failure: nothing is skipped.
+//
+// What is tested here is what only shows between processes: what real clients
+// and servers accept, what becomes of both when one is killed, what happens to
+// connections while certificates change. What one package can show by itself
+// is tested in that package.
+//
+// Each test owns the pgseal it starts and stops it by its process ID. The two
+// clusters are shared by all tests that do not disturb them, and owned by
+// TestMain. Every log line of every pgseal is read at the end of its test: an
+// error that the test did not announce, a password, a key or a word of SQL in
+// it fails the test.
+//
+// PGSEAL_TEST_SECONDS sets how long each run of pgbench takes; 4 without it.
+package integration

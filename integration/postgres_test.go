@@ -1,0 +1,245 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/pgcluster"
+)
+
+// versions of PostgreSQL that pgseal is tested with: the oldest of those that
+// are widely in use, and the newest.
+var versions = []string{"15", "18"}
+
+// Passwords of the roles that every cluster has. No log may hold them.
+var (
+	superPassword  = rand.Text()
+	appPassword    = rand.Text()
+	sealedPassword = rand.Text()
+	wrongPassword  = rand.Text()
+)
+
+// postgres is a PostgreSQL server with TLS, the database app, its owner app,
+// and the role sealed, which may not log in.
+type postgres struct {
+	*pgcluster.Cluster
+	version string
+	log     *buffer
+	dir     string
+	root    string // file with the authority of its certificate
+	ca      *devca.CA
+}
+
+// shared holds the clusters that tests use together.
+var shared = struct {
+	mu   sync.Mutex
+	list map[string]*postgres
+}{list: map[string]*postgres{}}
+
+func stopShared() {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	for _, pg := range shared.list {
+		if err := pg.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+}
+
+// sharedPostgres returns the cluster of that version that is there for all
+// tests. They must neither restart it nor change its certificate.
+func sharedPostgres(t *testing.T, version string) *postgres {
+	t.Helper()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if pg := shared.list[version]; pg != nil {
+		return pg
+	}
+	pg, err := startPostgres(version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared.list[version] = pg
+	return pg
+}
+
+// ownPostgres starts a cluster that the test may do anything to.
+func ownPostgres(t *testing.T, version string) *postgres {
+	t.Helper()
+	pg, err := startPostgres(version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := pg.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return pg
+}
+
+// onEachVersion runs a test with every version of PostgreSQL.
+func onEachVersion(t *testing.T, f func(t *testing.T, pg *postgres)) {
+	for _, version := range versions {
+		t.Run("PostgreSQL "+version, func(t *testing.T) { f(t, sharedPostgres(t, version)) })
+	}
+}
+
+func startPostgres(version string) (*postgres, error) {
+	bin, err := pgcluster.Find(version)
+	if err != nil {
+		return nil, err
+	}
+	pg := &postgres{version: version, log: &buffer{}}
+	if pg.ca, err = devca.New("authority of PostgreSQL "+version, 24*time.Hour); err != nil {
+		return nil, err
+	}
+	pair, err := pg.ca.Issue(serverRequest())
+	if err != nil {
+		return nil, err
+	}
+	if pg.dir, err = os.MkdirTemp("", "pgseal-integration-"); err != nil {
+		return nil, err
+	}
+	pg.root = filepath.Join(pg.dir, "root.crt")
+	if err := os.WriteFile(pg.root, pg.ca.CertPEM(), 0o644); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	pg.Cluster, err = pgcluster.Start(ctx, pgcluster.Options{
+		BinDir: bin, ServerCert: pair.CertPEM, ServerKey: pair.KeyPEM,
+		Password: superPassword, Log: pg.log,
+		Settings: map[string]string{"log_connections": "on", "timezone": "UTC", "max_wal_size": "4GB"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pg, pg.populate(ctx)
+}
+
+// serverRequest asks for a certificate for a server on this machine.
+func serverRequest() devca.Request {
+	return devca.Request{CommonName: "localhost", Hosts: []string{"localhost", "127.0.0.1"}, Life: 20 * time.Hour}
+}
+
+func (pg *postgres) populate(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, pg.dsn("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for _, sql := range []string{
+		"CREATE ROLE app LOGIN PASSWORD '" + appPassword + "'",
+		"CREATE ROLE sealed NOLOGIN PASSWORD '" + sealedPassword + "'",
+		"CREATE DATABASE app OWNER app",
+	} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (pg *postgres) stop() error {
+	defer os.RemoveAll(pg.dir)
+	return pg.Cluster.Stop()
+}
+
+// dsn leads the superuser to the server itself, without pgseal.
+func (pg *postgres) dsn(database string) string {
+	return fmt.Sprintf("host=localhost port=%d user=postgres password=%s dbname=%s sslmode=verify-full sslrootcert=%s",
+		pg.Port(), superPassword, database, pg.root)
+}
+
+// direct returns a connection of the superuser to the server itself.
+func (pg *postgres) direct(t *testing.T, database string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(soon(t), pg.dsn(database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+// database creates a database that is the test's own, and drops it at the end.
+func (pg *postgres) database(t *testing.T, name string) {
+	t.Helper()
+	conn := pg.direct(t, "postgres")
+	for _, sql := range []string{"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", "CREATE DATABASE " + name + " OWNER app"} {
+		if _, err := conn.Exec(soon(t), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if _, err := conn.Exec(ctx, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// backends counts the server processes that serve the role app in the
+// database of conn, those that fulfil a condition on pg_stat_activity.
+func backends(t *testing.T, conn *pgx.Conn, condition string) int {
+	t.Helper()
+	n, err := countBackends(soon(t), conn, condition)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func countBackends(ctx context.Context, conn *pgx.Conn, condition string) (n int, err error) {
+	err = conn.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' "+
+		"AND datname = current_database() AND "+condition).Scan(&n)
+	return n, err
+}
+
+// program returns the path of one of PostgreSQL's client programs.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	for _, version := range versions {
+		if dir, err := pgcluster.Find(version); err == nil {
+			if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+				return path
+			}
+		}
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// buffer is a bytes.Buffer for many goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

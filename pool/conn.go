@@ -69,6 +69,9 @@ func (c *Conn) Query(ctx context.Context, sql string) (rows [][]string, err erro
 	for {
 		typ, body, err := wire.ReadMessage(c.conn, nil, resultLimit)
 		if err != nil {
+			if ctx.Err() != nil {
+				err = ctx.Err()
+			}
 			if refused != nil { // the server's last words tell more than its silence
 				err = refused
 			}

@@ -172,14 +172,21 @@ func (l *serverLogin) startSCRAM(data []byte) error {
 	return err
 }
 
+// maxParameters is how many parameters a server may report. PostgreSQL has
+// fifteen; a server that goes on for ever must not cost memory.
+const maxParameters = 200
+
 // setParameter sets p in list, keeping the order in which the server
-// reported.
+// reported. What goes beyond maxParameters is not kept.
 func setParameter(list []wire.Parameter, p wire.Parameter) []wire.Parameter {
 	for i := range list {
 		if list[i].Name == p.Name {
 			list[i].Value = p.Value
 			return list
 		}
+	}
+	if len(list) >= maxParameters {
+		return list
 	}
 	return append(list, p)
 }

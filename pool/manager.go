@@ -119,7 +119,7 @@ func (m *Manager) Apply(specs map[string]*Spec) {
 		}
 		if spec == nil {
 			delete(m.databases, name)
-			go d.close(errRemoved)
+			m.children.Go(func() { d.close(errRemoved) })
 			continue
 		}
 		d.auto = d.auto && specs[name] == nil
@@ -149,7 +149,7 @@ func (d *Database) apply(spec *Spec) {
 		if old.User != spec.User || old.Secret != spec.Secret {
 			for user, p := range d.pools {
 				delete(d.pools, user)
-				go p.close(wire.Fatal(wire.CodeAdminShutdown, "the login of this database changed in the connection pooler"))
+				p.closeSoon(wire.Fatal(wire.CodeAdminShutdown, "the login of this database changed in the connection pooler"))
 			}
 		}
 	}
@@ -157,7 +157,12 @@ func (d *Database) apply(spec *Spec) {
 
 // Recycle ends each server of the database when it next comes back, because
 // what it was verified against, or where it leads, has changed.
-func (d *Database) Recycle() { d.generation.Add(1) }
+func (d *Database) Recycle() {
+	d.generation.Add(1)
+	for _, p := range d.all() {
+		p.forgive()
+	}
+}
 
 // RecycleTrust recycles the databases that are verified by this store.
 func (m *Manager) RecycleTrust(store *tlsconf.Store[*tlsconf.Upstream]) {
@@ -214,7 +219,7 @@ func (m *Manager) Join(d *Database, login Login) (p *Pool, leave func()) {
 	p = d.pools[login.User]
 	if p == nil || p.login != login {
 		if p != nil { // the role's password changed
-			go p.close(wire.Fatal(wire.CodeInvalidPassword, "the password of this role changed"))
+			p.closeSoon(wire.Fatal(wire.CodeInvalidPassword, "the password of this role changed"))
 		}
 		p = newPool(m, d, login)
 		p.closed = d.closed

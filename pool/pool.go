@@ -185,6 +185,15 @@ func (p *Pool) LastError() error {
 	return nil
 }
 
+// forgive lets a server be opened at once although the last could not be: what
+// stood in its way may have changed.
+func (p *Pool) forgive() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lastErr, p.retryAt = nil, time.Time{}
+	p.openMore()
+}
+
 func (p *Pool) size() int { return p.db.spec.Load().size() }
 
 // openMore starts the opener where somebody waits whom no opening serves. mu
@@ -361,6 +370,12 @@ func (p *Pool) sweep() {
 		res.ReleaseUnused()
 		p.free++
 	}
+}
+
+// closeSoon closes the pool from a goroutine of the manager's, for callers that
+// hold locks.
+func (p *Pool) closeSoon(reason error) {
+	p.manager.children.Go(func() { p.close(reason) })
 }
 
 // close fails who waits and ends what is idle; servers that are held end when

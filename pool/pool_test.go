@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -478,4 +479,31 @@ func TestTheServersParametersAreRememberedForClientsThatLogIn(t *testing.T) {
 			t.Error("the caller changed what the pool remembers")
 		}
 	})
+}
+
+func TestAReloadThatMayHaveCuredTheServerEndsThePauseAfterItsFailure(t *testing.T) {
+	inHouse(t, nil, nil, func(t *testing.T, h *house) {
+		h.fake.setRefuse(errDown)
+		ask(h.pool).refusal(t)
+		h.fake.setRefuse(nil)
+		h.database("app").Recycle()
+		if err := h.pool.LastError(); err != nil {
+			t.Errorf("clients are still told %v", err)
+		}
+		h.pool.Release(ask(h.pool).server(t))
+	})
+}
+
+func TestAServerThatReportsParametersForEverCostsBoundedMemory(t *testing.T) {
+	var list []wire.Parameter
+	for i := range 100_000 {
+		list = setParameter(list, wire.Parameter{Name: strconv.Itoa(i), Value: "x"})
+	}
+	if len(list) != maxParameters {
+		t.Errorf("%d parameters are kept", len(list))
+	}
+	list = setParameter(list, wire.Parameter{Name: "0", Value: "y"})
+	if list[0].Value != "y" {
+		t.Error("one that is known is no longer followed")
+	}
 }

@@ -45,7 +45,7 @@ func TestAPairThatCannotBeUsedLeavesTheOldOneInForceAndIsLoggedOnce(t *testing.T
 		t.Run(test.name, func(t *testing.T) {
 			p := start(t, sharedPostgres(t, "18"), options{
 				listeners: []*listener{{}},
-				errors:    []string{refused, "reload refused in part, what could not be read stays as it was"},
+				errors:    []string{refused, fileRefused},
 			})
 			broken, witness := p.listeners[0], p.listeners[1]
 			before := broken.pair.Cert.SerialNumber

@@ -117,7 +117,7 @@ func (p *pgseal) signal(s syscall.Signal) {
 func (p *pgseal) reload() {
 	p.t.Helper()
 	outcomes := func() int {
-		return p.log.count("configuration reloaded") + p.log.count("reload refused in part, what could not be read stays as it was")
+		return p.log.count("configuration reloaded") + p.log.count(configRefused) + p.log.count(fileRefused)
 	}
 	before := outcomes()
 	p.signal(syscall.SIGHUP)

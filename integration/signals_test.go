@@ -91,15 +91,18 @@ func TestASecondSIGTERMEndsAtOnce(t *testing.T) {
 	eventually(t, patience, "the servers are gone", func() bool { return backends(t, observer, "true") == 0 })
 }
 
-const reloadRefused = "reload refused in part, what could not be read stays as it was"
+const (
+	configRefused = "configuration refused, all of it stays as it was"
+	fileRefused   = "a file was refused, what was made of it stays as it was"
+)
 
 func TestSIGHUPWithABadFileKeepsTheOldConfiguration(t *testing.T) {
-	p := start(t, sharedPostgres(t, "18"), options{errors: []string{reloadRefused}})
+	p := start(t, sharedPostgres(t, "18"), options{errors: []string{configRefused}})
 	before := p.pgx(t, "app", execMode)
 	for i, bad := range []string{"databases: [", "databases: {}\n", "listen: []\npool: {default_pool_sise: 3}\n", ""} {
 		p.writeFile(p.configFile(), bad)
 		p.reload()
-		if n := p.log.count(reloadRefused); n != i+1 {
+		if n := p.log.count(configRefused); n != i+1 {
 			t.Fatalf("%q: %d refusals in the log, want %d", bad, n, i+1)
 		}
 		execute(t, before, "SELECT 1")

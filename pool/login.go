@@ -172,12 +172,12 @@ func (l *serverLogin) startSCRAM(data []byte) error {
 	return err
 }
 
-// maxParameters is how many parameters a server may report. PostgreSQL has
+// MaxParameters is how many parameters a server may report. PostgreSQL has
 // fifteen; a server that goes on for ever must not cost memory.
-const maxParameters = 200
+const MaxParameters = 200
 
 // setParameter sets p in list, keeping the order in which the server
-// reported. What goes beyond maxParameters is not kept.
+// reported. What goes beyond MaxParameters is not kept.
 func setParameter(list []wire.Parameter, p wire.Parameter) []wire.Parameter {
 	for i := range list {
 		if list[i].Name == p.Name {
@@ -185,7 +185,7 @@ func setParameter(list []wire.Parameter, p wire.Parameter) []wire.Parameter {
 			return list
 		}
 	}
-	if len(list) >= maxParameters {
+	if len(list) >= MaxParameters {
 		return list
 	}
 	return append(list, p)

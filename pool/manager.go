@@ -213,7 +213,7 @@ func (m *Manager) Database(name string) (*Database, bool) {
 // Join returns the pool for a client of the database whose servers log in as
 // login, and counts the client until leave is called.
 func (m *Manager) Join(d *Database, login Login) (p *Pool, leave func()) {
-	d.clients.Add(1)
+	d = m.keep(d)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p = d.pools[login.User]
@@ -225,7 +225,22 @@ func (m *Manager) Join(d *Database, login Login) (p *Pool, leave func()) {
 		p.closed = d.closed
 		d.pools[login.User] = p
 	}
-	return p, func() { d.clients.Add(-1) }
+	return p, func() { p.db.clients.Add(-1) }
+}
+
+// keep counts a client of d, so that it will not be forgotten. Where it was
+// already, the one that has its name now is counted, or it is known again.
+func (m *Manager) keep(d *Database) *Database {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch known := m.databases[d.Name]; {
+	case known != nil:
+		d = known
+	case d.auto && !m.closed && m.databases[AnyDatabase] != nil:
+		m.databases[d.Name] = d
+	}
+	d.clients.Add(1)
+	return d
 }
 
 // Database returns the database that the pool's servers are connected to.
@@ -283,7 +298,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	at.addr = conn.RemoteAddr().String()
 	s := &Server{
 		ID: m.lastID.Add(1), Addr: at.addr, Verified: trust.Verification(), Created: time.Now(),
-		at: at, key: greet.key, params: greet.params, done: make(chan struct{}),
+		at: at, key: greet.key, trust: spec.Trust, params: greet.params, done: make(chan struct{}),
 	}
 	if conn.tls != nil {
 		state := conn.tls.ConnectionState()

@@ -242,7 +242,8 @@ func (p *Pool) open() {
 func (p *Pool) openFailed(err error) {
 	p.live--
 	spec := p.db.spec.Load()
-	p.lastErr = wire.AsError(err)
+	failure := wire.AsError(err)
+	p.lastErr = failure
 	p.retryAt = time.Now().Add(spec.Defaults.ServerLoginRetry)
 	var failed []*Waiter
 	if p.live == 0 {
@@ -252,7 +253,7 @@ func (p *Pool) openFailed(err error) {
 	p.manager.log.Error("server connection could not be opened",
 		zap.String("database", p.db.Name), zap.String("user", p.login.User), zap.NamedError("error", unwrapCause(err)))
 	for _, w := range failed {
-		w.Ready(nil, p.lastErr)
+		w.Ready(nil, failure)
 	}
 }
 

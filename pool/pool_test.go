@@ -499,7 +499,7 @@ func TestAServerThatReportsParametersForEverCostsBoundedMemory(t *testing.T) {
 	for i := range 100_000 {
 		list = setParameter(list, wire.Parameter{Name: strconv.Itoa(i), Value: "x"})
 	}
-	if len(list) != maxParameters {
+	if len(list) != MaxParameters {
 		t.Errorf("%d parameters are kept", len(list))
 	}
 	list = setParameter(list, wire.Parameter{Name: "0", Value: "y"})

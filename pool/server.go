@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // asyncLimit is the largest message that an idle server may send.
@@ -48,6 +49,7 @@ type Server struct {
 	conn       engine.Conn
 	at         address
 	key        wire.CancelKey
+	trust      *tlsconf.Store[*tlsconf.Upstream] // that it was verified by
 	generation uint64
 	expires    time.Time // zero: never
 	done       chan struct{}

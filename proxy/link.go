@@ -186,7 +186,7 @@ func (s *session) parameter(body []byte) {
 	}
 	if i := index(s.told, p.Name); i >= 0 {
 		s.told[i].Value = p.Value
-	} else {
+	} else if len(s.told) < pool.MaxParameters {
 		s.told = append(s.told, p)
 	}
 }
@@ -359,12 +359,15 @@ func (s *session) acquireNow() (*pool.Server, error) {
 	case g := <-grants:
 		return g.server, g.err
 	case <-timer.C:
-		if s.pool.Leave(&w) {
-			return nil, errLoginTimeout
-		}
-		g := <-grants
-		return g.server, g.err
+		err = errLoginTimeout
+	case <-s.stop:
+		err = errShutdown
 	}
+	if s.pool.Leave(&w) {
+		return nil, err
+	}
+	g := <-grants
+	return g.server, g.err
 }
 
 // tryOut has a server check the parameters of a client that logs in, and

@@ -129,8 +129,8 @@ func (s *session) join(db *pool.Database, credential auth.Credential) error {
 				WithHint("Set user and password_file for the database, or give users_file the password itself instead of its SCRAM secret.")
 		}
 	}
-	s.db = db
 	s.pool, s.leavePool = s.proxy.manager.Join(db, login)
+	s.db = s.pool.Database()
 	return nil
 }
 

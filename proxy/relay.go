@@ -25,6 +25,7 @@ type relay struct {
 	dropping   bool // that message goes nowhere
 	batch      bool // extended-protocol messages were sent since the last Sync
 	copyIn     bool // the server reads COPY data
+	mixed      bool // extended-protocol messages were sent while earlier answers were owed
 	doubt      bool // it can't be known what the server still owes: never lend it again
 	pending    pending
 	left       bool // the client has gone; what comes from the server goes nowhere
@@ -163,6 +164,7 @@ func (r *relay) account(typ byte) bool {
 		}
 	case wire.CopyData:
 	default:
+		r.mixed = r.mixed || r.pending.owes()
 		r.batch = true
 	}
 	return true
@@ -248,9 +250,12 @@ func (r *relay) observe(typ byte, body []byte, size int, param func([]byte)) *wi
 		if r.ours > 0 {
 			return violation("the server answered with a COPY that nobody asked for")
 		}
+		// pending does not know where one batch ends and the next begins. With
+		// several under way it can't be told which CopyDone and which Sync
+		// this COPY takes.
 		ended, odd := r.pending.copyIn()
 		r.copyIn = !ended
-		r.doubt = r.doubt || odd
+		r.doubt = r.doubt || odd || r.mixed
 		if !r.pending.owes() {
 			r.batch = true // the Sync that was to end it has been swallowed
 		}
@@ -290,6 +295,7 @@ func (r *relay) ready(status byte) *wire.Error {
 		return violation("the server became ready without having been asked")
 	}
 	r.copyIn = false
+	r.mixed = r.mixed && (r.batch || r.pending.owes())
 	return nil
 }
 
@@ -297,7 +303,7 @@ func (r *relay) ready(status byte) *wire.Error {
 // own queries go to it in front of what the client sends.
 func (r *relay) link(ours int) {
 	r.linked, r.ours, r.status = true, ours, wire.StatusIdle
-	r.batch, r.copyIn, r.doubt = false, false, false
+	r.batch, r.copyIn, r.mixed, r.doubt = false, false, false, false
 	r.serverBody, r.hideBody, r.lastType = 0, false, 0
 	r.pending.reset()
 }

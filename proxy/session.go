@@ -61,6 +61,7 @@ type session struct {
 	onParam   func(body []byte)
 	onGranted func()
 	onCheck   func()
+	stop      chan struct{} // closed when a login is to be broken off
 
 	// Owned by the client's home.
 	waiter pool.Waiter
@@ -75,6 +76,7 @@ type session struct {
 	server     *pool.Server     // nil while none is held
 	told       []wire.Parameter // what the client knows of its session's parameters
 	extra      []wire.Parameter // parameters of its session that no server reports
+	stopped    bool             // stop is closed
 	waiting    bool             // in the pool's queue, or granted a server that was not taken yet
 	granted    grant
 	gone       bool // the client's connection is closed
@@ -99,6 +101,7 @@ func newSession(p *Server, conn net.Conn) *session {
 	s.deadline = s.since.Add(p.settings.Load().Pool.ClientLoginTimeout)
 	s.onParam, s.onGranted, s.onCheck = s.parameter, s.takeGrant, s.check
 	s.waiter.Ready = s.grant
+	s.stop = make(chan struct{})
 	return s
 }
 
@@ -235,8 +238,17 @@ func (s *session) poke() {
 func (s *session) drain() {
 	s.mu.Lock()
 	s.draining = true
+	s.breakOff()
 	s.mu.Unlock()
 	s.poke()
+}
+
+// breakOff ends a login that waits for a server. mu is held.
+func (s *session) breakOff() {
+	if !s.stopped {
+		s.stopped = true
+		close(s.stop)
+	}
 }
 
 // abort ends the session at once, and the server it holds.
@@ -248,6 +260,7 @@ func (s *session) abort() {
 		s.end = errShutdown
 	}
 	s.relay.doubt = true
+	s.breakOff()
 	if s.client != nil {
 		s.client.Close()
 	} else {

@@ -128,7 +128,7 @@ func (l *Listener) LogFields() []zap.Field {
 	fields := []zap.Field{
 		zap.String("subject", l.Leaf.Subject.String()),
 		zap.String("serial", l.Leaf.SerialNumber.Text(16)),
-		zap.Time("not_after", l.Leaf.NotAfter),
+		zap.String("not_after", l.Leaf.NotAfter.UTC().Format(time.RFC3339)),
 		zap.String("fingerprint", l.Fingerprint),
 	}
 	if len(l.Warnings) > 0 {

@@ -202,7 +202,7 @@ func (u *Upstream) LogFields() []zap.Field {
 			}
 		}
 		fields = append(fields, zap.String("subject", first.Subject.String()),
-			zap.Time("not_after", first.NotAfter), zap.String("fingerprint", fingerprint(first.Raw)))
+			zap.String("not_after", first.NotAfter.UTC().Format(time.RFC3339)), zap.String("fingerprint", fingerprint(first.Raw)))
 	}
 	if len(u.Warnings) > 0 {
 		fields = append(fields, zap.Strings("warnings", u.Warnings))

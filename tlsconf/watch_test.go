@@ -320,7 +320,7 @@ func TestTheLogSaysWhatWasLoadedAndWhy(t *testing.T) {
 	if lines[0].Message != "certificates reloaded" || lines[0].Level != zap.InfoLevel ||
 		fields["name"] != "listener test" || fields["subject"] != "CN=next" ||
 		fields["fingerprint"] != s.Load().Fingerprint || fields["serial"] != next.Cert.SerialNumber.Text(16) ||
-		!fields["not_after"].(time.Time).Equal(next.Cert.NotAfter) {
+		fields["not_after"] != next.Cert.NotAfter.UTC().Format(time.RFC3339) {
 		t.Errorf("logged %v %v", lines[0].Entry, fields)
 	}
 	fields = lines[1].ContextMap()

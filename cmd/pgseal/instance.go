@@ -209,14 +209,24 @@ func (r *instance) warn(p parts) {
 	}
 }
 
-// reload re-reads the configuration and all files it names. A fault anywhere
-// leaves what it concerns as it was.
-func (r *instance) reload() error {
+// reload re-reads the configuration and all files it names, and logs what came
+// of it. A fault in the configuration leaves all of that as it was; a fault in
+// a file leaves what is made of that file.
+func (r *instance) reload() {
 	f, err := config.Load(r.path)
 	if err == nil {
 		err = r.apply(f)
 	}
-	return errors.Join(err, r.watcher.ReloadAll())
+	if err != nil {
+		r.log.Error("configuration refused, all of it stays as it was", zap.Error(err))
+	}
+	if files := r.watcher.ReloadAll(); files != nil {
+		r.log.Error("a file was refused, what was made of it stays as it was", zap.Error(files))
+		return
+	}
+	if err == nil {
+		r.log.Info("configuration reloaded")
+	}
 }
 
 func (r *instance) apply(f config.File) error {
@@ -225,6 +235,9 @@ func (r *instance) apply(f config.File) error {
 	p, err := r.load(f, r.current)
 	if err != nil {
 		return err
+	}
+	if f.Engine != r.current.file.Engine || f.Workers != r.current.file.Workers {
+		r.log.Warn("engine and workers take effect at the next start")
 	}
 	r.current = p
 	r.level.SetLevel(f.Log.ZapLevel())

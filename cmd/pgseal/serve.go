@@ -76,17 +76,9 @@ func (r *instance) serve(signals <-chan os.Signal) error {
 			r.log.Info("stopping", zap.String("signal", sig.String()), zap.Int("clients", r.proxy.Clients()))
 			return r.drain(signals)
 		}
-		r.logReload(r.reload())
+		r.reload()
 	}
 	return nil
-}
-
-func (r *instance) logReload(err error) {
-	if err != nil {
-		r.log.Error("reload refused in part, what could not be read stays as it was", zap.Error(err))
-		return
-	}
-	r.log.Info("configuration reloaded")
 }
 
 // drain waits for clients to end their transactions, until another signal

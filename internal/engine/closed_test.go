@@ -43,7 +43,7 @@ func TestClosedIsCalledOnceInEveryWayAConnectionCanEnd(t *testing.T) {
 			h.conn.Post(func() { h.onClosed = panics; h.conn.Close() })
 		}, net.ErrClosed},
 		{"everything used after the end", func(h *testHandler, peer net.Conn) {
-			h.conn.Post(func() { h.onClosed = func() { useAll(h.conn) }; h.conn.Close() })
+			h.conn.Post(func() { h.onClosed = func() { useAll(h) }; h.conn.Close() })
 		}, net.ErrClosed},
 	}
 	for _, way := range ways {
@@ -58,8 +58,11 @@ func TestClosedIsCalledOnceInEveryWayAConnectionCanEnd(t *testing.T) {
 				if way.want != nil && !errors.Is(err, way.want) {
 					t.Errorf("ended with %v, want %v", err, way.want)
 				}
-				useAll(h.conn)
+				useAll(h)
 				roundTrip(t, other, []byte("the others go on"))
+				if h.late.Load() > 0 {
+					t.Error("a posted function ran after the end")
+				}
 				if n := h.closes.Load(); n != 1 {
 					t.Errorf("Closed was called %d times", n)
 				}
@@ -88,12 +91,13 @@ func inTimedOut(h *testHandler, f func()) {
 }
 
 // useAll calls what may be called of a connection that has ended.
-func useAll(c Conn) {
+func useAll(h *testHandler) {
+	c := h.conn
 	c.Write([]byte("goes nowhere"), c)
 	c.Unsent()
 	c.Free(c)
 	c.Resume()
-	c.Post(func() { panic("a posted function ran after the end") })
+	c.Post(func() { h.late.Add(1) })
 	c.Hurry(time.Second)
 	c.Finish(time.Second)
 	c.Close()

@@ -299,6 +299,10 @@ func (c *loopConn) writable() {
 // read that would find it so is saved. What the bounds leave epoll reports
 // again.
 func (c *loopConn) read() {
+	if c.io.overdue() {
+		c.end(errBacklog)
+		return
+	}
 	for range readsPerEvent {
 		full := false
 		if len(c.unread) == 0 && c.io.eof == nil {

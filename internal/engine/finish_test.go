@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -113,7 +114,6 @@ func TestFinishWithoutLingerDoesNotWaitForThePeer(t *testing.T) {
 	})
 }
 
-// The ways run side by side because each takes as long as the bound.
 func TestAPeerThatTakesNothingIsClosedAfterTheBound(t *testing.T) {
 	ways := map[string]struct {
 		bytes  int // that wait for the peer
@@ -123,25 +123,29 @@ func TestAPeerThatTakesNothingIsClosedAfterTheBound(t *testing.T) {
 		"nor after linger":  {much, 10 * time.Millisecond},
 		"it does not close": {10, 10 * time.Millisecond},
 	}
-	for name, way := range ways {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			eachLeg(t, func(t *testing.T, e Engine, secure bool) {
-				t.Parallel()
+	// All at the same time, because each takes as long as the bound.
+	waits := map[string]*testHandler{}
+	begun := time.Now()
+	for _, loops := range []int{1, 2, 8, 0} {
+		e := newEngine(t, loops)
+		for name, way := range ways {
+			for _, secure := range []bool{false, true} {
 				h := newHandler()
 				adopt(t, e, secure, h)
 				go h.conn.Write(make([]byte, way.bytes), nil)
-				begun := time.Now()
 				h.conn.Finish(way.linger)
 				h.conn.Post(func() { h.conn.SetTimeout(0) }) // must not take the bound away
-				if err := receive(t, "the end", h.ended); !errors.Is(err, net.ErrClosed) {
-					t.Errorf("ended with %v", err)
-				}
-				if took := time.Since(begun); took > 4*finishWait {
-					t.Errorf("it took %v", took)
-				}
-			})
-		})
+				waits[fmt.Sprintf("loops=%d tls=%v %s", loops, secure, name)] = h
+			}
+		}
+	}
+	for name, h := range waits {
+		if err := receive(t, name, h.ended); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: ended with %v", name, err)
+		}
+	}
+	if took := time.Since(begun); took > 4*finishWait {
+		t.Errorf("it took %v", took)
 	}
 }
 

@@ -67,6 +67,7 @@ type testHandler struct {
 	onClosed func()
 	ended    chan error // told by every Closed; only the first is waited for
 	closes   atomic.Int32
+	late     atomic.Int32 // posted functions that ran after the end
 }
 
 func newHandler() *testHandler { return &testHandler{ended: make(chan error, 4)} }
@@ -144,7 +145,7 @@ func take(t testing.TB, e Engine, transport *Transport, secured *tls.Conn, h *te
 const smallBuffer = 64 << 10
 
 // much is more than the kernel takes then.
-const much = 2 << 20
+const much = 1 << 20
 
 // tcpPair returns the ends of a TCP connection over loopback. The second one
 // is closed with the test.

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"crypto/tls"
+	"errors"
 	"net"
 	"os"
 	"runtime"
@@ -116,37 +118,51 @@ func loopTime(t *testing.T, c Conn) (spent time.Duration) {
 	return spent
 }
 
-// A connection's descriptor is somebody else's as soon as it is closed.
-func TestAnEventReadsNothingOnceItHasEndedItsConnection(t *testing.T) {
-	e := newEngine(t, 1)
-	h := newHandler()
-	adopt(t, e, false, h)
-	c := h.conn.(*loopConn)
-	other, otherPeer := tcpPair(t)
-	write(t, otherPeer, []byte("not for you"))
-	raw, err := other.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.data = func(b []byte) int {
-		t.Errorf("the handler got %q", b)
-		return len(b)
-	}
-	h.onClosed = func() {
-		raw.Control(func(fd uintptr) {
-			if err := syscall.Dup3(int(fd), c.io.fd, syscall.O_CLOEXEC); err != nil {
-				t.Error(err)
+// trimNow does what a loop does when its connections have been idle for long
+// enough.
+func trimNow(t *testing.T, c *loopConn) {
+	t.Helper()
+	at(t, c, func() {
+		if !fat(c.tls) {
+			t.Error("there is nothing to trim: the test shows nothing")
+		}
+		for range 2 { // the first time it was active
+			c.loop.trimAt = time.Time{}
+			c.loop.trimIdle()
+		}
+	})
+}
+
+func TestBuffersOfALargeMessageAreGivenBackWhenIdle(t *testing.T) {
+	h := echo()
+	peer := adopt(t, newEngine(t, 1), true, h)
+	for range 3 {
+		roundTrip(t, peer, pattern(16<<10))
+		c := h.conn.(*loopConn)
+		trimNow(t, c)
+		at(t, c, func() {
+			if fat(c.tls) || len(c.loop.fat) > 0 {
+				t.Error("an idle connection keeps a large buffer")
 			}
 		})
 	}
-	at(t, c, func() {
-		c.finishing = true // and all is sent
-		c.events(syscall.EPOLLIN | syscall.EPOLLOUT)
-	})
-	receive(t, "the end", h.ended)
-	if !HasUnread(other) {
-		t.Error("bytes of another connection were read")
-	}
-	syscall.Close(c.io.fd)
-	other.Close()
+}
+
+func TestHalfARecordOutlivesTheTrimming(t *testing.T) {
+	ours, theirs := tcpPair(t)
+	link := &gathered{TCPConn: theirs}
+	client := tls.Client(link, clientTLS())
+	in := newInbox()
+	h := newHandler()
+	h.data = in.add
+	adoptTLS(t, newEngine(t, 1), ours, func() error { return errors.Join(client.Handshake(), link.flush()) }, h)
+	sent := pattern(16 << 10)
+	client.Write(sent)
+	record := link.out
+	write(t, theirs, record[:5000])
+	c := h.conn.(*loopConn)
+	at(t, c, func() {})
+	trimNow(t, c)
+	write(t, theirs, record[5000:])
+	in.want(t, sent)
 }

@@ -169,9 +169,13 @@ func (l *loop) add(t task) {
 	l.tasks = append(l.tasks, t)
 	l.mu.Unlock()
 	if l.sleeping.Swap(false) {
-		one := uint64(1)
-		syscall.RawSyscall(syscall.SYS_WRITE, uintptr(l.evfd), uintptr(unsafe.Pointer(&one)), 8)
+		l.wake()
 	}
+}
+
+func (l *loop) wake() {
+	one := uint64(1)
+	syscall.RawSyscall(syscall.SYS_WRITE, uintptr(l.evfd), uintptr(unsafe.Pointer(&one)), 8)
 }
 
 // run is the loop's thread. It ends when it was told to close, its last

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"syscall"
@@ -55,6 +56,21 @@ func (n *nonBlocking) receive(buf []byte) (int, error) {
 			return int(c), nil
 		}
 	}
+}
+
+// maxBacklog is how many bytes may wait for a peer that does not read when it
+// sends more itself. The source of a handler's bytes is paused long before;
+// what comes to more is the TLS layer's own, such as its answers to a flood of
+// key updates.
+const maxBacklog = 8 << 20
+
+var errBacklog = errors.New("the peer does not read what it asked for")
+
+// overdue reports whether more waits than a peer that behaves would leave.
+func (n *nonBlocking) overdue() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.out) > maxBacklog
 }
 
 // write sends b, or keeps what the kernel does not take. It fails only once

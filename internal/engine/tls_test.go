@@ -83,7 +83,7 @@ func TestAnEchoWorksInEveryVersionOfTLS(t *testing.T) {
 				config.MaxVersion = version
 				client := tls.Client(theirs, config)
 				adoptTLS(t, e, ours, client.Handshake, echo())
-				for _, size := range []int{1, 1000, maxRecord, maxRecord + 1, 100_000} {
+				for _, size := range []int{1, 1000, 16 << 10, 16<<10 + 1, 100_000} {
 					message := pattern(size)
 					go client.Write(message)
 					answer := make([]byte, size)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -113,7 +114,7 @@ func TestATransportWithoutASocketStillWorks(t *testing.T) {
 	defer theirs.Close()
 	transport := NewTransport(ours)
 	if err := transport.CloseWrite(); err == nil {
-		t.Error("it claims to close one side only")
+		t.Error("it claims to close its sending side")
 	}
 	if _, err := transport.SyscallConn(); err == nil {
 		t.Error("it claims to have a socket")
@@ -155,4 +156,31 @@ func TestHasUnreadSeesBytesWithoutTakingThem(t *testing.T) {
 	if HasUnread(transport) {
 		t.Error("a closed connection has bytes")
 	}
+}
+
+func TestAUnixSocketIsServedToo(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e Engine) {
+		l, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		theirs, err := net.Dial("unix", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer theirs.Close()
+		ours, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs.SetDeadline(time.Now().Add(patience))
+		h := echo()
+		take(t, e, NewTransport(ours), nil, h)
+		roundTrip(t, theirs, []byte("hello"))
+		theirs.Close()
+		if err := receive(t, "the end", h.ended); err != io.EOF {
+			t.Errorf("ended with %v", err)
+		}
+	})
 }

@@ -28,11 +28,12 @@ const (
 var mayImport = map[string][]string{
 	"cmd/pgseal":         {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster"},
 	"internal/config":    {"proxy", "pool", "tlsconf"},
-	"proxy":              {"pool", "tlsconf", "internal/auth", "internal/engine", "internal/wire"},
+	"proxy":              {"pool", "tlsconf", "internal/auth", "internal/engine", "internal/sqlscan", "internal/wire"},
 	"pool":               {"tlsconf", "internal/auth", "internal/engine", "internal/wire"},
 	"tlsconf":            {"internal/auth"},
 	"internal/auth":      {},
 	"internal/engine":    {},
+	"internal/sqlscan":   {},
 	"internal/wire":      {},
 	"internal/devca":     {},
 	"internal/pgcluster": {},

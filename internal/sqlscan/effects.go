@@ -1,0 +1,87 @@
+package sqlscan
+
+import "strings"
+
+// Effects says what a text may do to its session, as far as the text shows.
+type Effects uint32
+
+const (
+	// Settings: may change session parameters. SET in all its forms but SET
+	// LOCAL, SET TRANSACTION and SET CONSTRAINTS; RESET; set_config; UPDATE of
+	// pg_settings; DISCARD ALL.
+	Settings Effects = 1 << iota
+	// Role: SET or RESET ROLE, also by set_config when the name it is given
+	// is not a literal. SET SESSION AUTHORIZATION sets the role too.
+	Role
+	// SessionAuth: SET or RESET SESSION AUTHORIZATION, or the same by set_config.
+	SessionAuth
+	// TempObjects: CREATE TEMP, SELECT INTO TEMP, anything that names pg_temp.
+	TempObjects
+	// AdvisoryLock: takes an advisory lock of the session.
+	AdvisoryLock
+	// Listen: LISTEN.
+	Listen
+	// HoldCursor: DECLARE ... WITH HOLD.
+	HoldCursor
+	// Prepare: PREPARE name AS. What the statement in it would do is reported
+	// as if it ran.
+	Prepare
+	// Execute: EXECUTE name, also within EXPLAIN and CREATE TABLE AS. It does
+	// what the scan of its PREPARE reported.
+	Execute
+	// Load: LOAD, of which a session can't rid itself.
+	Load
+	// Seed: setseed, SET SEED, set_config of seed or of what is no literal.
+	// PostgreSQL can't be asked for it.
+	Seed
+	// Sequence: currval or lastval, which read what an earlier nextval left in
+	// the session.
+	Sequence
+	// Other: a function that makes the session hold something else: a dblink
+	// connection, a base backup, a temporary replication slot, a replication
+	// origin.
+	Other
+	// Opaque: runs code that can't be seen: DO, CALL, CREATE or ALTER
+	// EXTENSION, functions such as query_to_xml that run their argument. Any
+	// state may come of it.
+	Opaque
+	// Unsure: the text can be read in two ways, so anything may be in it.
+	Unsure
+
+	// Releases: may remove state: DISCARD, UNLISTEN, RESET, CLOSE, DEALLOCATE,
+	// DROP, pg_advisory_unlock and its kin.
+	Releases
+	// Deallocate: DEALLOCATE of one statement; [DeallocateName] tells which.
+	Deallocate
+	// DeallocateAll: DEALLOCATE ALL or DISCARD ALL.
+	DeallocateAll
+	// DiscardAll: DISCARD ALL. Settings, Role, SessionAuth, DeallocateAll and
+	// Releases come with it.
+	DiscardAll
+	// Begins: BEGIN or START TRANSACTION.
+	Begins
+)
+
+// Leaves holds the effects after which the session may differ from what it was
+// before, or, with Sequence, needs what it was before. The rest only tell what
+// kind of statement was there.
+const Leaves = Settings | Role | SessionAuth | TempObjects | AdvisoryLock | Listen | HoldCursor | Prepare |
+	Execute | Load | Seed | Sequence | Other | Opaque | Unsure
+
+// effectNames are in the order of the bits.
+var effectNames = [...]string{
+	"settings", "role", "session authorization", "temporary objects", "advisory lock", "listen",
+	"cursor with hold", "prepare", "execute", "load", "seed", "sequence", "other", "opaque", "unsure",
+	"releases", "deallocate", "deallocate all", "discard all", "begins",
+}
+
+// String lists the effects in plain words, as in "settings, role".
+func (e Effects) String() string {
+	var list []string
+	for i, name := range effectNames {
+		if e&(1<<i) != 0 {
+			list = append(list, name)
+		}
+	}
+	return strings.Join(list, ", ")
+}

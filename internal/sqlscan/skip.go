@@ -1,0 +1,90 @@
+package sqlscan
+
+import "bytes"
+
+// inLineComment reads to the end of the line.
+func (s *Scanner) inLineComment(b []byte) []byte {
+	end := bytes.IndexByte(b, '\n')
+	if end < 0 {
+		end = len(b)
+	}
+	if cr := bytes.IndexByte(b[:end], '\r'); cr >= 0 {
+		end = cr
+	}
+	if end == len(b) {
+		return nil
+	}
+	s.state = base
+	return b[end+1:]
+}
+
+// inBlockComment reads to the end of the outermost comment.
+func (s *Scanner) inBlockComment(b []byte) []byte {
+	for i, c := range b {
+		switch {
+		case c == '/' && s.state == blockStar:
+			s.state = blockComment
+			if s.depth--; s.depth == 0 {
+				s.state = base
+				return b[i+1:]
+			}
+		case c == '*' && s.state == blockSlash:
+			s.state = blockComment
+			s.depth++
+		case c == '*':
+			s.state = blockStar
+		case c == '/':
+			s.state = blockSlash
+		default:
+			s.state = blockComment
+		}
+	}
+	return nil
+}
+
+// openDollarQuote takes the first byte after a dollar, or one of the tag.
+func (s *Scanner) openDollarQuote(b []byte) []byte {
+	c := b[0]
+	switch {
+	case c == '$':
+		s.state, s.matched = dollarBody, 0
+		return b[1:]
+	case s.state == afterDollar && classes[c] == digit: // a parameter
+		s.state = base
+		return b[1:]
+	case classes[c] == letter || s.state == dollarTag && classes[c] == digit:
+		if s.state = dollarTag; int(s.n) < len(s.buf) {
+			s.keep(b[:1])
+			return b[1:]
+		}
+	}
+	// Too long a tag to keep, or a dollar that makes a syntax error, unless in
+	// the client's encoding the odd byte is half a letter.
+	s.statement.effects |= Unsure
+	s.state = base
+	return b
+}
+
+// inDollarQuote reads to the closing tag.
+func (s *Scanner) inDollarQuote(b []byte) []byte {
+	if s.state == dollarBody {
+		start := bytes.IndexByte(b, '$')
+		if start < 0 {
+			return nil
+		}
+		s.state, s.matched = dollarEnd, 0
+		return b[start+1:]
+	}
+	c := b[0]
+	switch {
+	case s.matched == s.n && c == '$':
+		s.state = base
+	case s.matched < s.n && c == s.buf[s.matched]:
+		s.matched++
+	case c == '$':
+		s.matched = 0 // may open the tag itself
+	default:
+		s.state = dollarBody
+	}
+	return b[1:]
+}

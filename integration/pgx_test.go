@@ -15,35 +15,28 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// pgxSetups are the ways of pgx to run a query, each in a pool mode that it
-// is fit for: cached statements need the same server again.
-var pgxSetups = []struct{ database, mode string }{
-	{"transaction", "exec"},
-	{"transaction", "simple_protocol"},
-	{"session", "cache_statement"},
-	{"session", "cache_describe"},
-	{"session", "describe_exec"},
-	{"session", "exec"},
-	{"session", "simple_protocol"},
-}
+// pgxModes are the ways of pgx to run a query.
+var pgxModes = []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"}
 
 func TestPgxWorksInEveryQueryMode(t *testing.T) {
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: bothModes()})
-		for _, setup := range pgxSetups {
-			t.Run(setup.mode+" in "+setup.database+" mode", func(t *testing.T) {
-				// More clients than servers, so that clients change servers.
-				var clients sync.WaitGroup
-				for i := range 4 {
-					clients.Go(func() {
-						table := fmt.Sprintf("pgx_%s_%s_%d", setup.database, setup.mode, i)
-						if err := exercisePgx(soon(t), p, setup.database, "default_query_exec_mode="+setup.mode, table); err != nil {
-							t.Errorf("client %d: %v", i, err)
-						}
-					})
-				}
-				clients.Wait()
-			})
+		for _, database := range []string{"transaction", "session"} {
+			for _, mode := range pgxModes {
+				t.Run(mode+" in "+database+" mode", func(t *testing.T) {
+					// More clients than servers, so that clients change servers.
+					var clients sync.WaitGroup
+					for i := range 4 {
+						clients.Go(func() {
+							table := fmt.Sprintf("pgx_%s_%s_%d", database, mode, i)
+							if err := exercisePgx(soon(t), p, database, "default_query_exec_mode="+mode, table); err != nil {
+								t.Errorf("client %d: %v", i, err)
+							}
+						})
+					}
+					clients.Wait()
+				})
+			}
 		}
 	})
 }

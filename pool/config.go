@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,18 @@ const (
 	SessionMode     = "session"     // until the client leaves
 	TransactionMode = "transaction" // until its transaction ends
 )
+
+// Session states: what becomes of a client that leaves something in its
+// session which can't follow it to another server.
+const (
+	PinState    = "pin"    // it keeps its server until that is gone
+	RejectState = "reject" // the statement is refused
+	IgnoreState = "ignore" // nothing: other clients may find it
+)
+
+// maxPreparedStatements is the most statements that a server may be told to
+// keep.
+const maxPreparedStatements = 100_000
 
 // maxPoolSize is the most servers one pool may be given. It is the fixed size
 // of the puddle below each queue; the real limit lives in the queue, so that
@@ -36,6 +49,8 @@ type Config struct {
 	ServerIdleTimeout    time.Duration `yaml:"server_idle_timeout"`
 	ServerLifetime       time.Duration `yaml:"server_lifetime"`
 	ServerResetQuery     string        `yaml:"server_reset_query"`
+	MaxPrepared          int           `yaml:"max_prepared_statements"`
+	SessionState         string        `yaml:"session_state"`
 }
 
 // DefaultConfig returns the values that hold where the file is silent.
@@ -52,6 +67,8 @@ func DefaultConfig() Config {
 		ServerIdleTimeout:    10 * time.Minute,
 		ServerLifetime:       time.Hour,
 		ServerResetQuery:     "DISCARD ALL",
+		MaxPrepared:          200,
+		SessionState:         PinState,
 	}
 }
 
@@ -87,6 +104,12 @@ func (c Config) Validate() error {
 	notNegative("server_login_retry", c.ServerLoginRetry)
 	notNegative("server_idle_timeout", c.ServerIdleTimeout)
 	notNegative("server_lifetime", c.ServerLifetime)
+	if c.MaxPrepared < 1 || c.MaxPrepared > maxPreparedStatements {
+		bad("max_prepared_statements", "%d is not between 1 and %d", c.MaxPrepared, maxPreparedStatements)
+	}
+	if !slices.Contains([]string{PinState, RejectState, IgnoreState}, c.SessionState) {
+		bad("session_state", "%q is not one of pin, reject and ignore", c.SessionState)
+	}
 	if strings.IndexByte(c.ServerResetQuery, 0) >= 0 {
 		bad("server_reset_query", "holds a NUL byte")
 	}

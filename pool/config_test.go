@@ -132,7 +132,8 @@ func wantKey(t *testing.T, err error, key, says string) {
 func TestAllFaultsAreNamedTogetherInTheOrderOfTheKeys(t *testing.T) {
 	bad := Config{PoolMode: "x", QueryWaitTimeout: -1, ServerLoginRetry: -1, ServerIdleTimeout: -1, ServerLifetime: -1, ServerResetQuery: "\x00"}
 	want := []string{"pool_mode", "default_pool_size", "max_client_conn", "client_login_timeout", "query_wait_timeout", "cancel_wait_timeout",
-		"server_connect_timeout", "server_login_retry", "server_idle_timeout", "server_lifetime", "server_reset_query"}
+		"server_connect_timeout", "server_login_retry", "server_idle_timeout", "server_lifetime",
+		"max_prepared_statements", "session_state", "server_reset_query"}
 	for range 10 {
 		if got, _ := badKeys(t, bad.Validate()); !slices.Equal(got, want) {
 			t.Fatalf("got %v, want %v", got, want)

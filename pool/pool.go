@@ -194,6 +194,9 @@ func (p *Pool) forgive() {
 	p.openMore()
 }
 
+// User returns the role that the pool's servers log in as.
+func (p *Pool) User() string { return p.login.User }
+
 func (p *Pool) size() int { return p.db.spec.Load().size() }
 
 // openMore starts the opener where somebody waits whom no opening serves. mu

@@ -61,9 +61,9 @@ type Server struct {
 	idle      bool
 	idleSince time.Time
 
-	// Owned by whoever holds the server: the parameters that links set on it
-	// beyond those of its login.
-	Applied []wire.Parameter
+	// Notes is what those who hold the server note about it for each other. It
+	// is owned by whoever holds it.
+	Notes any
 
 	mu         sync.Mutex
 	link       Link // nil: idle, or on its way from or to the pool

@@ -26,8 +26,8 @@ type fakeServer struct {
 	secret   auth.Secret // every role's
 	children sync.WaitGroup
 
-	statements chan statement // each Query, in the order of arrival
-	messages   chan string    // types of the other messages, where watch is set
+	statements chan question // each Query, in the order of arrival
+	messages   chan string   // types of the other messages, where watch is set
 	cancels    chan cancellation
 	opened     chan *backend
 	closed     chan *backend
@@ -44,7 +44,7 @@ type fakeServer struct {
 	watch    bool
 }
 
-type statement struct {
+type question struct {
 	pid uint32
 	sql string
 }
@@ -77,7 +77,7 @@ func newFakeServer(t testing.TB, config *tls.Config) *fakeServer {
 	ok(t, err)
 	s := &fakeServer{
 		t: t, ln: ln, tls: config, secret: secret,
-		statements: make(chan statement, 1000), messages: make(chan string, 1000),
+		statements: make(chan question, 1000), messages: make(chan string, 1000),
 		cancels: make(chan cancellation, 100), opened: make(chan *backend, 1000), closed: make(chan *backend, 1000),
 		backends: map[uint32]*backend{}, handlers: map[string]func(*backend){}, stopped: make(chan struct{}),
 	}
@@ -336,7 +336,7 @@ func (b *backend) answer(typ byte, body string) error {
 var setConfig = regexp.MustCompile(`set_config\('([^']*)', (?:'([^']*)'|NULL), false\)`)
 
 func (b *backend) query(sql string) error {
-	b.server.statements <- statement{b.pid, sql}
+	b.server.statements <- question{b.pid, sql}
 	b.server.mu.Lock()
 	handler := b.server.handlers[sql]
 	b.server.mu.Unlock()

@@ -143,7 +143,7 @@ func TestAClientThatLeavesWithinAMessageCostsTheServer(t *testing.T) {
 	c, next := h.login("app"), h.login("app")
 	b := h.firstServer()
 	c.do("BEGIN", "T")
-	c.write(query("SELECT 'half a statement'")[:20])
+	c.write(query("SELECT '" + strings.Repeat("x", 2*wholeMessage) + "'")[:wholeMessage+20])
 	c.raw.Close()
 	if got := receive(t, "the end of the server", h.server.closed); got != b {
 		t.Error("another server was ended")
@@ -151,6 +151,18 @@ func TestAClientThatLeavesWithinAMessageCostsTheServer(t *testing.T) {
 	if got := next.ask("SELECT pid"); got != "2" {
 		t.Errorf("the next client got server %s", got)
 	}
+}
+
+func TestAClientThatLeavesWithinAStatementOfUsualSizeCostsNothing(t *testing.T) {
+	h := open(t, servers(1))
+	c, next := h.login("app"), h.login("app")
+	c.do("BEGIN", "T")
+	c.write(query("SELECT 'half a statement'")[:20])
+	c.raw.Close()
+	if got := next.ask("SELECT pid"); got != "1" {
+		t.Errorf("the next client got server %s", got)
+	}
+	h.ran("BEGIN", "ROLLBACK", "SELECT pid")
 }
 
 func TestAClientThatBreaksTheProtocolIsToldAndItsServerCleaned(t *testing.T) {

@@ -3,6 +3,9 @@ package proxy
 import (
 	"time"
 
+	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 )
@@ -13,7 +16,9 @@ func (s *session) toServer(server *pool.Server, b []byte) {
 		b = append(s.setup, b...)
 		s.setup = nil
 	}
-	server.Write(b, s.client)
+	if len(b) > 0 {
+		server.Write(b, s.client)
+	}
 }
 
 // link gets a server for what the client is about to send. It reports false
@@ -112,24 +117,33 @@ func (s *session) attach(server *pool.Server) bool {
 func (s *session) take(server *pool.Server) (setup []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	state := stateOf(server)
 	var set []wire.Parameter
 	var reset []string
-	server.ViewParameters(func(now []wire.Parameter) {
-		set, reset = difference(now, server.Applied, s.told, s.extra)
-	})
+	ours := 0
+	if state.unlisted && state.lastHolder != s.id { // nobody knows what others have set
+		setup = wire.AppendQuery(nil, "RESET ALL")
+		ours++
+		set, reset = difference(nil, state.afresh(), s.told, s.extra)
+	} else {
+		server.ViewParameters(func(now []wire.Parameter) {
+			set, reset = difference(now, state.settings, s.told, s.extra)
+		})
+	}
 	if i := index(set, "DateStyle"); i >= 0 && s.client == nil {
 		// "German" alone completes itself from the value in force, which must
 		// not be that of another client.
 		reset = append(reset, set[i].Name)
 	}
-	ours := 0
 	if len(set)+len(reset) > 0 {
-		setup = wire.AppendQuery(nil, setQuery(set, reset))
-		server.Applied = append(server.Applied[:0], s.extra...)
-		ours = 1
+		setup = wire.AppendQuery(setup, setQuery(set, reset))
+		state.settings = append(state.settings[:0], s.extra...)
+		ours++
 	}
 	s.server, s.reset, s.rolledBack = server, false, false
-	s.relay.link(ours)
+	s.relay.link(state, s.id, ours)
+	// A role may be refused, and what the client sends must not run as another.
+	s.relay.barrier = index(set, roleName) >= 0
 	return setup
 }
 
@@ -153,6 +167,9 @@ func (s *session) passToClient(server *pool.Server, b []byte) (used int, failure
 		used += st.used
 		if len(st.pass) > 0 && !mute {
 			server.PassTo(s.client, st.pass)
+		}
+		if len(st.insert) > 0 && !mute {
+			server.PassTo(s.client, st.insert)
 		}
 		switch {
 		case st.verdict == failed:
@@ -221,6 +238,16 @@ func (s *session) settle(server *pool.Server) {
 			d.settled <- nil
 		}
 	}
+	if d.ask {
+		s.client.Post(s.onAsk)
+	}
+	if d.resume {
+		s.client.Resume()
+	}
+	if d.pinned != 0 {
+		s.proxy.pinCounts.add(d.pinned)
+		s.proxy.log.Info("client keeps its server", append(s.fields(), zap.Strings("reasons", pinReasons(d.pinned)))...)
+	}
 	if d.wake {
 		s.poke()
 	}
@@ -228,11 +255,14 @@ func (s *session) settle(server *pool.Server) {
 
 // decision is what settle does after it has let go of mu.
 type decision struct {
-	query   string     // is to be sent
-	release bool       // the server goes back to the pool
-	left    bool       // the client has gone
-	settled chan error // the login that waits for this
-	wake    bool       // the session may have to end
+	query   string          // is to be sent
+	release bool            // the server goes back to the pool
+	left    bool            // the client has gone
+	settled chan error      // the login that waits for this
+	wake    bool            // the session may have to end
+	ask     bool            // PostgreSQL has to be asked what the session left
+	resume  bool            // the client waited for the server to come to rest
+	pinned  sqlscan.Effects // why it keeps its server from now on
 }
 
 // decide takes the server from the session if that needs it no longer.
@@ -242,9 +272,19 @@ func (s *session) decide(server *pool.Server) (d decision) {
 	if s.server != server || server == nil {
 		return d
 	}
-	d.query, d.release = s.next()
+	if v := s.relay.survey; v != nil && v.over {
+		s.learnSurvey()
+	}
+	d.query, d.release, d.ask = s.next()
+	if why := s.relay.holdsFor() &^ s.pinsTold; why != 0 && !s.relay.left {
+		d.pinned = why
+	}
+	s.pinsTold = s.relay.holdsFor()
 	if d.query != "" {
-		s.relay.ours++
+		s.relay.pending.push(pendingOurs)
+	}
+	if s.relay.held && (d.release || s.relay.quiet()) {
+		s.relay.held, d.resume = false, s.client != nil
 	}
 	d.left, d.settled = s.relay.left, s.settled
 	d.wake = s.draining && s.client != nil && (d.release || s.relay.atRest())
@@ -259,31 +299,64 @@ func (s *session) decide(server *pool.Server) (d decision) {
 }
 
 // next says what is to become of a server that is held. mu is held.
-func (s *session) next() (query string, release bool) {
+func (s *session) next() (query string, release, ask bool) {
 	switch {
 	case !s.relay.quiet():
-		return "", false
+		return "", false, false
 	case !s.relay.left:
-		return "", s.relay.atRest() && (s.client == nil || s.db.Mode() == pool.TransactionMode)
+		return s.nextOfClient()
 	}
-	reset := ""
-	if s.db.Mode() == pool.SessionMode && !s.reset {
-		reset = s.db.ResetQuery()
-	}
-	query = s.relay.clean(reset)
+	query = s.relay.clean(s.resetQuery())
 	switch {
 	case query == "":
-		return "", true
+		return "", true, false
 	case s.relay.status != wire.StatusIdle && s.rolledBack:
 		s.server.Break() // it would not let go of its transaction
-		return "", false
+		return "", false, false
 	case s.relay.status != wire.StatusIdle:
 		s.rolledBack = true
 	default:
 		s.reset = true
-		s.server.Applied = nil
+		s.relay.server.wiped()
 	}
-	return query, false
+	return query, false, false
+}
+
+// nextOfClient says what is to become of a server that owes nothing, while the
+// client is there. mu is held.
+func (s *session) nextOfClient() (query string, release, ask bool) {
+	switch {
+	case !s.relay.atRest():
+		return "", false, false
+	case s.client == nil: // its parameters were tried out
+		return "", true, false
+	case s.mode == pool.SessionMode:
+		return "", false, false
+	case s.relay.effects.toAsk() != 0:
+		ask = !s.asking
+		s.asking = true
+		return "", false, ask
+	}
+	return "", s.relay.holdsFor() == 0, false
+}
+
+// resetQuery returns what has to be sent to a server that its client left,
+// outside of a transaction, or nothing. mu is held.
+func (s *session) resetQuery() string {
+	if s.reset {
+		return ""
+	}
+	if s.mode == pool.SessionMode {
+		return s.db.ResetQuery()
+	}
+	something, indelibly := s.relay.leavesBehind()
+	switch {
+	case indelibly:
+		s.server.Break()
+	case something:
+		return discardAll
+	}
+	return ""
 }
 
 // ServerTimedOut implements pool.Link: a server that a client left behind did

@@ -53,6 +53,7 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	if err := s.prepare(ask.params); err != nil {
 		return err
 	}
+	s.remember(ask.params)
 	return s.greet()
 }
 
@@ -131,7 +132,17 @@ func (s *session) join(db *pool.Database, credential auth.Credential) error {
 	}
 	s.pool, s.leavePool = s.proxy.manager.Join(db, login)
 	s.db = s.pool.Database()
+	s.follow()
 	return nil
+}
+
+// follow settles how the session is followed from server to server.
+func (s *session) follow() {
+	defaults := s.proxy.settings.Load().Pool
+	s.mode = s.db.Mode()
+	s.relay.tracks = s.mode != pool.SessionMode
+	s.relay.extended.statements, s.relay.extended.limit = s.proxy.statements, defaults.MaxPrepared
+	s.relay.effects.policy = defaults.SessionState
 }
 
 // prepare works out what the session's parameters are. The pool remembers
@@ -160,6 +171,27 @@ func (s *session) prepare(asked []wire.Parameter) error {
 		s.told, s.extra, _ = adopt(reported, asked)
 	}
 	return s.tryOut(server)
+}
+
+// remember prepares for a RESET of what the client asked for, which PostgreSQL
+// would bring back if the client had a connection of its own.
+func (s *session) remember(params []wire.Parameter) {
+	if !s.relay.tracks || len(params) == 0 {
+		return
+	}
+	var base []wire.Parameter
+	for _, p := range params {
+		if i := indexFold(s.told, p.Name); i >= 0 {
+			p = s.told[i]
+		}
+		if i := indexFold(base, p.Name); i >= 0 {
+			base[i] = p
+		} else {
+			base = append(base, p)
+		}
+		s.relay.effects.custom.add(p.Name)
+	}
+	s.relay.fix = wire.AppendQuery(nil, bringBack(base))
 }
 
 // greet lets the client in.

@@ -186,7 +186,7 @@ func difference(now, applied, told, extra []wire.Parameter) (set []wire.Paramete
 		if reportedReadOnly[p.Name] {
 			continue
 		}
-		if i := index(now, p.Name); i >= 0 && now[i].Value != p.Value {
+		if i := index(now, p.Name); now == nil || i >= 0 && now[i].Value != p.Value {
 			set = append(set, p)
 		}
 	}
@@ -229,9 +229,28 @@ func setQuery(set []wire.Parameter, reset []string) string {
 		item(name, "NULL")
 	}
 	for _, p := range set {
-		item(p.Name, literal(p.Value))
+		if p.Name != roleName {
+			item(p.Name, literal(p.Value))
+		}
+	}
+	if i := index(set, roleName); i >= 0 { // last, since it may lack the privilege for the others
+		item(roleName, literal(set[i].Value))
 	}
 	return q.String()
+}
+
+// bringBack returns a statement that sets those of the parameters that nobody
+// has set in the session, because they were reset.
+func bringBack(base []wire.Parameter) string {
+	var values []string
+	for _, p := range base {
+		values = append(values, "("+literal(p.Name)+"::pg_catalog.text, "+literal(p.Value)+"::pg_catalog.text)")
+	}
+	return "SELECT pg_catalog.set_config(name, value, false) FROM (VALUES " + strings.Join(values, ", ") + ") AS base (name, value) WHERE " +
+		"EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) pg_catalog.lower(base.name)" +
+		" AND s.source OPERATOR(pg_catalog.<>) 'session')" +
+		" OR pg_catalog.strpos(name, '.') OPERATOR(pg_catalog.>) 0 AND coalesce(pg_catalog.current_setting(name, true), '') OPERATOR(pg_catalog.=) ''" +
+		" OR name OPERATOR(pg_catalog.=) '" + roleName + "' AND pg_catalog.current_setting('" + roleName + "') OPERATOR(pg_catalog.=) 'none'"
 }
 
 // literal returns an expression for s that reads the same whatever the

@@ -5,15 +5,19 @@ const (
 	pendingQuery byte = 'Q' // a Query or FunctionCall: answered by one ReadyForQuery
 	pendingSync  byte = 'S' // a Sync: the same, unless a COPY swallows it
 	pendingEnd   byte = 'c' // a CopyDone or CopyFail sent ahead of the server's CopyInResponse
+	pendingOurs  byte = 'o' // a Query of our own, whose failure ends the session
+	pendingAside byte = 'a' // a Query of our own that may fail
+	pendingDeny  byte = 'd' // a Query that PostgreSQL is to refuse in place of the client's
+	pendingFix   byte = 'f' // a Query of our own behind the client's, whose ReadyForQuery is the client's
 )
 
 // maxPendingRuns bounds the memory that a client's pipeline may cost. Equal
 // entries in a row count once.
 const maxPendingRuns = 10_000
 
-// pending remembers, in order, what a client has sent that decides how many
-// ReadyForQuery messages its server still owes. Most of the time it holds one
-// entry or none.
+// pending remembers, in order, what a server was sent that decides how many
+// ReadyForQuery messages it still owes, and to whom. Most of the time it holds
+// one entry or none.
 type pending struct {
 	runs []run
 	head int // runs before it are used up
@@ -62,6 +66,41 @@ func (p *pending) owes() bool {
 	return false
 }
 
+// ours reports whether what the server sends now answers a query of our own.
+func (p *pending) ours() bool {
+	switch p.first() {
+	case pendingOurs, pendingAside, pendingFix:
+		return true
+	}
+	return false
+}
+
+// fixed reports whether a fix follows what the server answers now, so that the
+// next ReadyForQuery is not the last.
+func (p *pending) fixed() bool {
+	return p.head+1 < len(p.runs) && p.runs[p.head].count == 1 && p.runs[p.head+1].kind == pendingFix
+}
+
+// owesClient reports whether such an answer is one for the client.
+func (p *pending) owesClient() bool {
+	for _, r := range p.runs[p.head:] {
+		if r.kind != pendingEnd && r.kind != pendingOurs && r.kind != pendingAside {
+			return true
+		}
+	}
+	return false
+}
+
+// onlyOurs reports whether the server owes answers to nobody but us.
+func (p *pending) onlyOurs() bool {
+	for _, r := range p.runs[p.head:] {
+		if r.kind != pendingOurs && r.kind != pendingAside {
+			return false
+		}
+	}
+	return true
+}
+
 func (p *pending) pop() {
 	r := &p.runs[p.head]
 	if r.count--; r.count == 0 {
@@ -76,34 +115,39 @@ func (p *pending) dropAll(kind byte) {
 	}
 }
 
-// ready notes that a ReadyForQuery has come and reports whether one was owed.
-// Ends of a COPY that never began are no longer of interest.
-func (p *pending) ready() bool {
+// ready notes that a ReadyForQuery has come and returns what it answers, or 0
+// where none was owed. Ends of a COPY that never began are no longer of
+// interest.
+func (p *pending) ready() byte {
 	p.dropAll(pendingEnd)
-	if p.first() == 0 {
-		return false
+	kind := p.first()
+	if kind == 0 {
+		return 0
 	}
 	p.pop()
 	p.dropAll(pendingEnd)
-	return true
+	return kind
 }
 
 // copyIn notes that the server has begun to read COPY data. It takes what
 // follows from the client for data until the client ends the COPY, and skips
 // any Sync before that end, so no ReadyForQuery will come for those
-// (PostgreSQL documentation, "COPY Operations"). It reports whether the end
-// was sent already, and whether the client sent what PostgreSQL would choke
-// on in the midst of a COPY.
-func (p *pending) copyIn() (ended, odd bool) {
+// (PostgreSQL documentation, "COPY Operations"). It returns how many those
+// are, whether the end was sent already, and whether the client sent what
+// PostgreSQL would choke on in the midst of a COPY.
+func (p *pending) copyIn() (swallowed int, ended, odd bool) {
 	var query run
 	if p.first() == pendingQuery { // COPY by simple query: that query still gets its answer
 		query = p.runs[p.head]
 		if query.count > 1 {
-			return false, true
+			return 0, false, true
 		}
 		p.head++
 	}
-	p.dropAll(pendingSync)
+	for p.first() == pendingSync {
+		swallowed += p.runs[p.head].count
+		p.head++
+	}
 	switch p.first() {
 	case pendingQuery:
 		odd = true
@@ -114,7 +158,7 @@ func (p *pending) copyIn() (ended, odd bool) {
 	if query.count == 1 {
 		p.unshift(query)
 	}
-	return ended, odd
+	return swallowed, ended, odd
 }
 
 // unshift puts back an entry that was taken from the front.

@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"bytes"
 	"fmt"
 
+	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
@@ -10,32 +12,49 @@ import (
 // gathered whole. A ParameterStatus beyond it passes unread.
 const smallMessage = 4 << 10
 
+// wholeMessage is up to which size a message with SQL text is looked at whole.
+// The text of a longer one is looked at as it passes.
+const wholeMessage = 16 << 10
+
 // relay follows the conversation of one client with the servers it is lent,
 // message by message, and decides where each byte goes. It touches no socket
 // and takes no lock: its driver feeds it what arrived, and does what the steps
 // it returns say. Bodies pass through it in whatever pieces they come; only
-// headers and a few small messages have to be whole.
+// headers, names, SQL text of usual size and a few small messages have to be
+// whole.
 //
 // The rules are those of PostgreSQL documentation, "Message Flow".
 type relay struct {
 	linked bool // a server is held
+	tracks bool // what the client does to its session is followed, so that it may change servers
 
 	// From the client.
 	clientBody int  // bytes still to come of the client's current message
 	dropping   bool // that message goes nowhere
-	batch      bool // extended-protocol messages were sent since the last Sync
-	copyIn     bool // the server reads COPY data
-	mixed      bool // extended-protocol messages were sent while earlier answers were owed
-	doubt      bool // it can't be known what the server still owes: never lend it again
+	scanning   bool // its text is being looked at
+	gather     []byte
+	batch      bool   // extended-protocol messages were sent since the last Sync
+	copyIn     bool   // the server reads COPY data
+	mixed      bool   // extended-protocol messages were sent while earlier answers were owed
+	doubt      bool   // it can't be known what the server still owes: never lend it again
+	barrier    bool   // nothing more may be sent before all that was sent is answered
+	held       bool   // the client has more to send, and waits for that
+	fixAtSync  bool   // a statement of the batch may have reset parameters
+	fix        []byte // the query that brings back what the client came with, or nil
 	pending    pending
 	left       bool // the client has gone; what comes from the server goes nowhere
 
 	// From the server.
 	serverBody int // bytes still to come of the server's current message
 	hideBody   bool
-	ours       int  // queries of our own whose answers come first
 	status     byte // of the last ReadyForQuery
 	lastType   byte // of the message that was last passed to the client
+
+	server   *serverState // of the server that is held
+	extended extended
+	effects  effects
+	survey   *survey // under way, or not learnt from yet
+	scanner  sqlscan.Scanner
 }
 
 // verdict is what a step asks of the driver beyond passing bytes on.
@@ -45,6 +64,7 @@ const (
 	proceed    verdict = iota // step again with what is left
 	needMore                  // what is left waits for more bytes
 	needServer                // link a server, then step again
+	needRest                  // what is left waits until the server owes nothing
 	terminate                 // the client said goodbye
 	failed                    // the step's error ends the session
 	over                      // the session has ended already
@@ -52,10 +72,11 @@ const (
 
 // step is what became of a run of bytes: used of them are done with, and pass
 // is the part of those that goes to the other side. Both start where the bytes
-// given did.
+// given did. insert goes there behind pass, and is good until the next step.
 type step struct {
 	used    int
 	pass    []byte
+	insert  []byte
 	verdict verdict
 	err     *wire.Error
 }
@@ -71,10 +92,18 @@ func (r *relay) fromClient(b []byte) step {
 	for {
 		if r.clientBody > 0 {
 			take := min(r.clientBody, len(b)-n)
+			body := b[n : n+take]
 			r.clientBody -= take
 			n += take
-			if r.dropping {
+			switch {
+			case r.dropping:
 				return step{used: n, verdict: proceedOrMore(n, b)}
+			case r.gather != nil:
+				return r.gatherMore(body, n, b)
+			case r.scanning:
+				if err := r.scanMore(body); err != nil {
+					return step{used: n, pass: b[:n-1], verdict: failed, err: err}
+				}
 			}
 		}
 		if n == len(b) || len(b)-n < wire.HeaderSize {
@@ -83,6 +112,11 @@ func (r *relay) fromClient(b []byte) step {
 		typ, size := wire.ParseHeader(b[n:])
 		if err := checkClientMessage(typ, size); err != nil {
 			return step{used: n, pass: b[:n], verdict: failed, err: err}
+		}
+		if !r.linked && r.tracks && size <= wholeMessage && len(b)-n < wire.HeaderSize+size {
+			// PostgreSQL can do nothing with a part of it, so no server waits
+			// for a slow client.
+			return step{used: n, pass: b[:n], verdict: needMore}
 		}
 		if v := r.admit(typ); v != proceed {
 			return step{used: n, pass: b[:n], verdict: v}
@@ -95,11 +129,23 @@ func (r *relay) fromClient(b []byte) step {
 			r.clientBody = size
 			return step{used: wire.HeaderSize, verdict: proceedOrMore(wire.HeaderSize, b)}
 		}
-		if !r.account(typ) {
-			return step{used: n, pass: b[:n], verdict: failed,
-				err: wire.Fatal(wire.CodeProgramLimit, "too many requests in one pipeline")}
+		l := look{kind: pendingQuery}
+		if r.tracks {
+			if l = r.look(typ, size, b[n:]); l.more {
+				return step{used: n, pass: b[:n], verdict: needMore}
+			}
+		}
+		if l.err == nil && (!r.account(typ, l.kind) || l.fixed && !r.pending.push(pendingFix)) {
+			l.err = errPipeline
+		}
+		if l.err != nil {
+			return step{used: n, pass: b[:n], verdict: failed, err: l.err}
 		}
 		r.clientBody = size
+		if l.cut > 0 {
+			r.clientBody -= l.cut - wire.HeaderSize
+			return step{used: n + l.cut, pass: b[:n], insert: l.out, verdict: proceedOrMore(n+l.cut, b)}
+		}
 		n += wire.HeaderSize
 	}
 }
@@ -130,6 +176,11 @@ func (r *relay) admit(typ byte) verdict {
 		return terminate
 	}
 	if r.linked {
+		if r.barrier && (!r.quiet() || r.status == wire.StatusIdle && (r.effects.toAsk() != 0 || r.survey != nil)) {
+			r.held = true
+			return needRest
+		}
+		r.barrier = false
 		return proceed
 	}
 	switch typ {
@@ -142,17 +193,19 @@ func (r *relay) admit(typ byte) verdict {
 	return needServer
 }
 
-// account notes what the server will owe for a message of this type.
-func (r *relay) account(typ byte) bool {
+// account notes what the server will owe for a message of this type. kind is
+// that of a query.
+func (r *relay) account(typ, kind byte) bool {
 	switch typ {
 	case wire.Query, wire.FunctionCall:
 		// After an error in an unfinished batch PostgreSQL skips all up to the
 		// next Sync, this query too, or it does not: we can't tell.
 		r.doubt = r.doubt || r.batch || r.copyIn
-		return r.pending.push(pendingQuery)
+		return r.pending.push(kind)
 	case wire.Sync:
 		r.doubt = r.doubt || r.copyIn
 		r.batch = false
+		r.extended.synced()
 		return r.pending.push(pendingSync)
 	case wire.CopyDone, wire.CopyFail:
 		if r.copyIn {
@@ -164,202 +217,213 @@ func (r *relay) account(typ byte) bool {
 		}
 	case wire.CopyData:
 	default:
-		r.mixed = r.mixed || r.pending.owes()
+		r.mixed = r.mixed || r.pending.owesClient()
 		r.batch = true
 	}
 	return true
 }
 
-// fromServer takes bytes that the server sent. param is called for each
-// ParameterStatus among them, and its slice is good only during the call.
-func (r *relay) fromServer(b []byte, param func(body []byte)) step {
-	n := 0
-	for {
-		if r.serverBody > 0 {
-			take := min(r.serverBody, len(b)-n)
-			r.serverBody -= take
-			n += take
-			if r.hideBody {
-				return step{used: n, verdict: proceedOrMore(n, b)}
-			}
-		}
-		if len(b)-n < wire.HeaderSize {
-			return step{used: n, pass: b[:n], verdict: needMore}
-		}
-		typ, size := wire.ParseHeader(b[n:])
-		if limit := wire.ServerLimit(typ); limit < 0 || size < 0 || size > limit {
-			return step{used: n, pass: b[:n], verdict: failed, err: violation("the server sent an invalid message")}
-		}
-		if hide := r.hides(typ); hide != r.hideBody {
-			r.hideBody = hide
-			if n > 0 {
-				// Two destinations can't be one piece.
-				return step{used: n, pass: b[:n]}
-			}
-		}
-		if r.needsWhole(typ) && size <= smallMessage && len(b)-n < wire.HeaderSize+size {
-			return step{used: n, pass: b[:n], verdict: needMore}
-		}
-		if err := r.observe(typ, b[n+wire.HeaderSize:], size, param); err != nil {
-			return step{used: n, pass: b[:n], verdict: failed, err: err}
-		}
-		r.serverBody = size
-		n += wire.HeaderSize
-		if r.hideBody {
-			take := min(size, len(b)-n)
-			r.serverBody -= take
-			n += take
-			return step{used: n, verdict: proceedOrMore(n, b)}
-		}
-	}
+// look is what was found in a message.
+type look struct {
+	more  bool // more bytes of it are needed to tell
+	kind  byte // as which a query is pending
+	fixed bool // our fix goes behind it
+	edit
+	err *wire.Error
 }
 
-// needsWhole reports whether observe reads the body of such a message.
-func (r *relay) needsWhole(typ byte) bool {
-	return typ == wire.ReadyForQuery || typ == wire.ParameterStatus || typ == wire.ErrorResponse && r.ours > 0
-}
-
-// hides reports whether a message is kept from the client: all that answers
-// our own queries, but for what concerns the client's session anyway, and
-// everything once the client has gone.
-func (r *relay) hides(typ byte) bool {
-	if r.left {
-		return true
-	}
-	if r.ours == 0 {
-		return false
-	}
-	return typ != wire.ParameterStatus && typ != wire.NotificationResponse
-}
-
-// observe follows the server's side of the conversation. body starts with the
-// message's body, of which size bytes are there where needsWhole asked so.
-func (r *relay) observe(typ byte, body []byte, size int, param func([]byte)) *wire.Error {
-	r.lastType = typ
+// look looks at a message, which may change what goes to the server. It starts
+// b, which may end within it.
+func (r *relay) look(typ byte, size int, b []byte) look {
+	b = b[:min(len(b), wire.HeaderSize+size)]
+	whole := len(b) == wire.HeaderSize+size
 	switch typ {
-	case wire.ReadyForQuery:
-		if size != 1 {
-			return violation("the server sent an invalid message")
+	case wire.Query:
+		return r.lookAtQuery(b, whole, size)
+	case wire.Parse:
+		return r.lookAtParse(b, whole, size)
+	case wire.Bind:
+		return r.lookAtBind(b, whole)
+	case wire.Describe, wire.CloseMessage:
+		if !whole {
+			return look{more: true}
 		}
-		return r.ready(body[0])
-	case wire.ParameterStatus:
-		if size <= smallMessage {
-			param(body[:size])
-		}
-	case wire.CopyInResponse, wire.CopyBothResponse:
-		if r.ours > 0 {
-			return violation("the server answered with a COPY that nobody asked for")
-		}
-		// pending does not know where one batch ends and the next begins. With
-		// several under way it can't be told which CopyDone and which Sync
-		// this COPY takes.
-		ended, odd := r.pending.copyIn()
-		r.copyIn = !ended
-		r.doubt = r.doubt || odd || r.mixed
-		if !r.pending.owes() {
-			r.batch = true // the Sync that was to end it has been swallowed
-		}
-	case wire.ErrorResponse:
-		r.copyIn = false
-		if r.ours > 0 {
-			return refusal(body, size)
+		return r.lookAtName(typ, b)
+	case wire.Execute:
+		r.extended.sent++
+	case wire.Sync:
+		if r.fixAtSync {
+			r.fixAtSync = false
+			return r.fixBehind(look{kind: pendingQuery}, b)
 		}
 	}
-	return nil
+	return look{kind: pendingQuery}
 }
 
-// refusal turns the server's error about a query of ours, which sets the
-// parameters of a session or cleans up after one, into the end of the session.
-func refusal(body []byte, size int) *wire.Error {
-	if size <= smallMessage {
-		if e, err := wire.ParseError(body[:size]); err == nil {
-			e.Severity = "FATAL"
-			return e
-		}
+// lookAtQuery looks at a simple Query.
+func (r *relay) lookAtQuery(b []byte, whole bool, size int) look {
+	if !whole && size <= wholeMessage {
+		return look{more: true}
 	}
-	return wire.Fatal(wire.CodeInvalidParameter, "the server refused the parameters of this session")
+	if r.batch && !r.extended.idle() {
+		return look{err: errMixed}
+	}
+	r.extended.queried(r.server)
+	if !whole {
+		r.startScan()
+		return look{kind: pendingQuery}
+	}
+	text := cString(b[wire.HeaderSize:])
+	seen := scan(text)
+	if seen == 0 {
+		return look{kind: pendingQuery}
+	}
+	return r.heedQuery(seen, text, b)
 }
 
-func (r *relay) ready(status byte) *wire.Error {
-	switch status {
-	case wire.StatusIdle, wire.StatusInTransaction, wire.StatusFailed:
-	default:
-		return violation("the server reported an unknown transaction status")
+var errMixed = wire.Fatal(wire.CodeFeatureNotSupported, "a simple query within an extended-protocol batch that prepares statements does not pass through the connection pooler").
+	WithHint("End the batch with Sync before the query.")
+
+// lookAtParse looks at a Parse.
+func (r *relay) lookAtParse(b []byte, whole bool, size int) look {
+	if !whole && (size <= wholeMessage || len(b) == wire.HeaderSize) {
+		return look{more: true}
 	}
-	r.status = status
-	if r.ours > 0 {
-		r.ours--
+	if !whole && b[wire.HeaderSize] == 0 {
+		// The unnamed statement, too large to be carried elsewhere.
+		r.extended.parseTooLarge(r.server)
+		r.startScan()
+		r.scanner.Feed(nil)
+		return look{kind: pendingQuery, edit: edit{out: b[:wire.HeaderSize+1], cut: wire.HeaderSize + 1}}
+	}
+	if !whole {
+		if size > r.extended.statements.roomFor() {
+			return look{err: errStatementMemory}
+		}
+		r.gather = append([]byte(nil), b[:wire.HeaderSize]...)
+		return look{kind: pendingQuery, edit: edit{cut: wire.HeaderSize}}
+	}
+	return r.parse(b)
+}
+
+// gatherMore takes a part of a Parse that is too large for a buffer. It goes on
+// when it is whole.
+func (r *relay) gatherMore(body []byte, n int, b []byte) step {
+	r.gather = append(r.gather, body...)
+	if r.clientBody > 0 {
+		return step{used: n, verdict: proceedOrMore(n, b)}
+	}
+	m := r.gather
+	r.gather = nil
+	l := r.parse(m)
+	if l.err != nil {
+		return step{used: n, verdict: failed, err: l.err}
+	}
+	if l.cut == 0 {
+		l.out = m
+	}
+	return step{used: n, insert: l.out, verdict: proceedOrMore(n, b)}
+}
+
+// parse looks at a Parse that is whole.
+func (r *relay) parse(m []byte) look {
+	var seen sqlscan.Effects
+	if _, rest, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0}); ok {
+		text := cString(rest)
+		if seen = scan(text); seen != 0 {
+			if l := r.heedParse(seen, text, m); l.cut > 0 || l.err != nil {
+				return l
+			}
+			r.read(seen, text)
+		}
+	}
+	lead := r.startsWithForeignSequences(seen)
+	sure := r.pending.first() == 0 && r.status != wire.StatusFailed
+	e, err := r.extended.parse(r.server, m, seen, sure)
+	if lead && err == nil {
+		if e.cut == 0 {
+			e = edit{m, len(m)}
+		}
+		e.out = append(r.discardSequences(nil), e.out...)
+	}
+	return look{kind: pendingQuery, edit: e, err: err}
+}
+
+// lookAtBind looks at a Bind, whose names at least have to be there.
+func (r *relay) lookAtBind(b []byte, whole bool) look {
+	names := b[wire.HeaderSize:]
+	portal := bytes.IndexByte(names, 0)
+	length := -1
+	if portal >= 0 {
+		length = bytes.IndexByte(names[portal+1:], 0)
+	}
+	if length < 0 {
+		if !whole && len(b) < wholeMessage {
+			return look{more: true}
+		}
+		return look{err: violation("invalid message format")}
+	}
+	name := names[portal+1 : portal+1+length]
+	e, seen, err := r.extended.reference(r.server, b, wire.HeaderSize+portal+1+length+1, name)
+	r.effects.heed(seen)
+	r.fixAtSync = r.fixAtSync || seen&resets != 0 && r.fix != nil
+	return look{kind: pendingQuery, edit: e, err: err}
+}
+
+// lookAtName looks at a Describe or Close, which is whole.
+func (r *relay) lookAtName(typ byte, b []byte) look {
+	l := look{kind: pendingQuery}
+	if len(b) < wire.HeaderSize+2 || b[wire.HeaderSize] != 'S' || b[len(b)-1] != 0 {
+		r.extended.sent++
+		return l
+	}
+	name := b[wire.HeaderSize+1 : len(b)-1]
+	if typ == wire.CloseMessage {
+		l.err = r.extended.closeName(r.server, name)
+		return l
+	}
+	l.edit, _, l.err = r.extended.reference(r.server, b, len(b), name)
+	return l
+}
+
+// cString returns b up to its first NUL.
+func cString(b []byte) []byte {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return b[:i]
+	}
+	return b
+}
+
+// startScan begins to look at a text that passes in pieces.
+func (r *relay) startScan() {
+	r.scanning = true
+	r.scanner.Reset()
+}
+
+// scanMore looks at a piece of text. At the end of the message what was seen
+// takes effect.
+func (r *relay) scanMore(piece []byte) *wire.Error {
+	text := cString(piece)
+	r.scanner.Feed(text)
+	if len(text) == len(piece) && r.clientBody > 0 {
 		return nil
 	}
-	if !r.pending.ready() {
-		return violation("the server became ready without having been asked")
+	r.scanning = false
+	seen := r.scanner.Effects()
+	if seen&sqlscan.Settings != 0 {
+		seen |= resets
 	}
-	r.copyIn = false
-	r.mixed = r.mixed && (r.batch || r.pending.owes())
+	if r.effects.denies(seen) {
+		r.clientBody++ // its last byte is withheld, so PostgreSQL will never run it
+		r.doubt = true
+		e := denial(seen)
+		e.Severity = "FATAL"
+		return e
+	}
+	if seen&(carried|opaque) != 0 { // whose names were not read
+		r.server.unlisted = true
+		r.effects.pin(unknownState)
+	}
+	r.effects.heed(seen)
 	return nil
 }
-
-// link notes that a server, clean and idle, is held from now on, and that our
-// own queries go to it in front of what the client sends.
-func (r *relay) link(ours int) {
-	r.linked, r.ours, r.status = true, ours, wire.StatusIdle
-	r.batch, r.copyIn, r.mixed, r.doubt = false, false, false, false
-	r.serverBody, r.hideBody, r.lastType = 0, false, 0
-	r.pending.reset()
-}
-
-// unlink notes that the server was given back.
-func (r *relay) unlink() { r.linked = false }
-
-// quiet reports whether the server owes nothing and is between messages, so
-// that it would not notice a change of its client.
-func (r *relay) quiet() bool {
-	return r.linked && r.ours == 0 && r.pending.first() == 0 && !r.batch && !r.copyIn && !r.doubt &&
-		r.clientBody == 0 && r.serverBody == 0
-}
-
-// atRest reports whether, beyond that, no transaction is open.
-func (r *relay) atRest() bool { return r.quiet() && r.status == wire.StatusIdle }
-
-// running reports whether the server works for the client at this moment.
-func (r *relay) running() bool {
-	return r.linked && r.ours == 0 && (r.pending.first() != 0 || r.batch || r.copyIn)
-}
-
-// betweenMessages reports whether the client could be told something of ours
-// without tearing a server's message apart.
-func (r *relay) betweenMessages() bool { return !r.linked || r.serverBody == 0 || r.hideBody }
-
-// leave notes that the client has gone while it held a server, and returns
-// what to send to bring an unfinished exchange to its end. It reports false
-// where that can't be done, so that the server has to be ended.
-func (r *relay) leave(dst []byte) ([]byte, bool) {
-	r.left, r.hideBody = true, true
-	if r.clientBody > 0 || r.doubt {
-		return dst, false
-	}
-	if r.copyIn {
-		dst = wire.AppendCopyFail(dst, "the client has gone")
-		r.copyIn = false
-	}
-	if r.batch {
-		dst = wire.AppendSync(dst)
-		r.batch = false
-		r.pending.push(pendingSync)
-	}
-	return dst, true
-}
-
-// clean is called when the server that a client left behind is quiet. It
-// returns the query that has to run before somebody else may have the server:
-// the end of an open transaction, then reset, if that is not empty.
-func (r *relay) clean(reset string) string {
-	if r.status != wire.StatusIdle {
-		return "ROLLBACK"
-	}
-	return reset
-}
-
-// fatalSeen reports whether the server's last word to the client was an
-// error, as it is when PostgreSQL ends a session by itself.
-func (r *relay) fatalSeen() bool { return r.lastType == wire.ErrorResponse && r.serverBody == 0 }

@@ -201,12 +201,15 @@ func TestAnAnsweredPipelineMakesRoomForMore(t *testing.T) {
 	c.free(1)
 }
 
+// linkedState is that of the server that queryAndAnswer links.
+var linkedState = &serverState{}
+
 // queryAndAnswer relays a query and its answer as a session does.
 func queryAndAnswer(r *relay, q, a []byte, param func([]byte)) bool {
 	if st := r.fromClient(q); st.verdict != needServer {
 		return false
 	}
-	r.link(0)
+	r.link(linkedState, 1, 0)
 	if st := r.fromClient(q); st.verdict != needMore || len(st.pass) != len(q) {
 		return false
 	}
@@ -222,7 +225,7 @@ func TestRelayingAQueryAllocatesNothing(t *testing.T) {
 	for name, q := range map[string]string{
 		"simple": query("SELECT 1"), "extended": parse + bind + describe + execute + syncMsg,
 	} {
-		var r relay
+		r := relay{tracks: true}
 		ask, reply := []byte(q), []byte(parameter("a", "b")+answer)
 		param := func([]byte) {}
 		n := testing.AllocsPerRun(1000, func() {
@@ -237,7 +240,7 @@ func TestRelayingAQueryAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkRelayOfAQueryAndItsAnswer(b *testing.B) {
-	var r relay
+	r := relay{tracks: true}
 	ask, reply := []byte(query("SELECT 1")), []byte(answer)
 	param := func([]byte) {}
 	b.SetBytes(int64(len(ask) + len(reply)))

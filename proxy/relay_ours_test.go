@@ -151,7 +151,8 @@ func TestAClientThatLeavesInATransactionLeavesItToBeRolledBack(t *testing.T) {
 			}
 			c.server(notice, notification)
 			c.heard.Reset()
-			c.linked, c.relay.ours = true, 1 // the driver sends ROLLBACK
+			c.linked = true
+			c.pending.push(pendingOurs) // the driver sends ROLLBACK
 			c.settles("I", complete("ROLLBACK"))
 		})
 	}
@@ -240,7 +241,7 @@ func TestATornHeaderNeverReachedTheServer(t *testing.T) {
 
 func TestAServerIsCleanedByRollbackBeforeReset(t *testing.T) {
 	var r relay
-	r.link(0)
+	r.link(&serverState{}, 1, 0)
 	r.status = wire.StatusInTransaction
 	if got := r.clean("DISCARD ALL"); got != "ROLLBACK" {
 		t.Errorf("first %q", got)

@@ -62,6 +62,7 @@ type talk struct {
 	t   testing.TB
 	cut func(n int) int // size of the next piece of n bytes
 
+	state *serverState
 	ours  int  // our own queries that go in front at the next link
 	keeps bool // the server is kept, as in session mode
 
@@ -76,7 +77,8 @@ type talk struct {
 }
 
 func newTalk(t testing.TB, cut func(n int) int) *talk {
-	c := &talk{t: t, cut: cut}
+	c := &talk{t: t, cut: cut, state: &serverState{}}
+	c.relay.extended.statements, c.relay.extended.limit = newStatements(statementMemory), 200
 	c.parameterBody = func(b []byte) { c.params = append(c.params, string(b)) }
 	return c
 }
@@ -123,13 +125,14 @@ func (c *talk) clientChunk(b []byte) (used int) {
 		c.check(st, b[used:])
 		used += st.used
 		c.sent.Write(st.pass)
+		c.sent.Write(st.insert)
 		c.settle()
 		switch st.verdict {
 		case needMore:
 			return used
 		case needServer:
 			c.links++
-			c.link(c.ours)
+			c.link(c.state, 1, c.ours)
 			c.ours = 0
 		case terminate:
 			c.gone = true
@@ -147,6 +150,7 @@ func (c *talk) serverChunk(b []byte) (used int) {
 		c.check(st, b[used:])
 		used += st.used
 		c.heard.Write(st.pass)
+		c.heard.Write(st.insert)
 		if st.verdict == failed {
 			c.err = st.err
 			return used

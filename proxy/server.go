@@ -55,17 +55,19 @@ func (l *Listener) Configure(mode string, store *tlsconf.Store[*tlsconf.Listener
 
 // Server accepts clients and serves them. New makes one.
 type Server struct {
-	log      *zap.Logger
-	engine   engine.Engine
-	manager  *pool.Manager
-	mocker   *auth.Mocker
-	settings atomic.Pointer[Settings]
-	keys     cancelKeys
-	lastID   atomic.Uint64
-	clients  atomic.Int64   // connections, from accept to close
-	children sync.WaitGroup // accept loops and logins
-	live     sync.WaitGroup // sessions that the engine has
-	cancels  sync.WaitGroup // cancel requests of clients that left
+	log        *zap.Logger
+	engine     engine.Engine
+	manager    *pool.Manager
+	mocker     *auth.Mocker
+	settings   atomic.Pointer[Settings]
+	keys       cancelKeys
+	statements *statements
+	pinCounts  pinCounts
+	lastID     atomic.Uint64
+	clients    atomic.Int64   // connections, from accept to close
+	children   sync.WaitGroup // accept loops and logins
+	live       sync.WaitGroup // sessions that the engine has
+	cancels    sync.WaitGroup // cancel requests of clients that left
 
 	mu        sync.Mutex
 	listeners []*Listener
@@ -78,7 +80,7 @@ type Server struct {
 func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings Settings) *Server {
 	key := make([]byte, 32)
 	rand.Read(key)
-	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(key), sessions: map[*session]struct{}{}}
+	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(key), statements: newStatements(statementMemory), sessions: map[*session]struct{}{}}
 	p.settings.Store(&settings)
 	return p
 }

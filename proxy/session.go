@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 )
@@ -61,6 +62,8 @@ type session struct {
 	onParam   func(body []byte)
 	onGranted func()
 	onCheck   func()
+	onAsk     func()
+	mode      string        // a pool mode
 	stop      chan struct{} // closed when a login is to be broken off
 
 	// Owned by the client's home.
@@ -76,6 +79,8 @@ type session struct {
 	server     *pool.Server     // nil while none is held
 	told       []wire.Parameter // what the client knows of its session's parameters
 	extra      []wire.Parameter // parameters of its session that no server reports
+	asking     bool             // a survey is about to be sent
+	pinsTold   sqlscan.Effects  // why it keeps its server, as far as the log knows
 	stopped    bool             // stop is closed
 	waiting    bool             // in the pool's queue, or granted a server that was not taken yet
 	granted    grant
@@ -99,7 +104,7 @@ func newSession(p *Server, conn net.Conn) *session {
 	raw := engine.NewTransport(conn)
 	s := &session{proxy: p, id: p.lastID.Add(1), since: time.Now(), raw: raw, conn: raw, addr: peerName(conn)}
 	s.deadline = s.since.Add(p.settings.Load().Pool.ClientLoginTimeout)
-	s.onParam, s.onGranted, s.onCheck = s.parameter, s.takeGrant, s.check
+	s.onParam, s.onGranted, s.onCheck, s.onAsk = s.parameter, s.takeGrant, s.check, s.ask
 	s.waiter.Ready = s.grant
 	s.stop = make(chan struct{})
 	return s
@@ -129,11 +134,17 @@ func (s *session) start() {
 
 // Data implements engine.Handler: it passes on what the client sent.
 func (s *session) Data(b []byte) (used int) {
+	out := outgoing{from: b}
 	for {
 		st, server, rests := s.stepClient(b[used:])
+		out.pass(used, len(st.pass))
+		out.insert(st.insert)
 		used += st.used
-		if len(st.pass) > 0 {
-			s.toServer(server, st.pass)
+		if st.verdict == proceed && !rests {
+			continue // as much as can be goes in one write
+		}
+		if b := out.take(); len(b) > 0 {
+			s.toServer(server, b)
 		}
 		if rests && s.wmu.TryLock() {
 			// The skipped rest of a COPY was all that kept the server. Where
@@ -144,18 +155,28 @@ func (s *session) Data(b []byte) (used int) {
 		switch st.verdict {
 		case proceed:
 		case needMore:
+			out.free()
+			return used
+		case needRest:
+			s.toServer(server, nil) // what sets its parameters
+			s.client.Pause()
+			out.free()
 			return used
 		case needServer:
 			if !s.link() {
+				out.free()
 				return used
 			}
 		case terminate:
+			out.free()
 			s.leave(errTerminated)
 			return len(b)
 		case failed:
+			out.free()
 			s.leave(st.err)
 			return len(b)
 		case over:
+			out.free()
 			s.check()
 			return len(b)
 		}

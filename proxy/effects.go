@@ -1,0 +1,295 @@
+package proxy
+
+import (
+	"bytes"
+	"strings"
+	"time"
+
+	"github.com/pgseal/pgseal/internal/sqlscan"
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool"
+)
+
+// What may be left in a session, by how it is dealt with.
+const (
+	// surveyed is what PostgreSQL can be asked for, and keeps the client on its
+	// server while it is there.
+	surveyed = sqlscan.TempObjects | sqlscan.AdvisoryLock | sqlscan.Listen | sqlscan.HoldCursor |
+		sqlscan.Prepare | sqlscan.SessionAuth
+	// lasting can't be asked for: it keeps the client there to the end.
+	lasting = sqlscan.Load | sqlscan.Seed | sqlscan.Sequence | sqlscan.Other
+	// pinning is all that keeps a client on its server.
+	pinning = surveyed | lasting
+	// carried follows the client to its next server.
+	carried = sqlscan.Settings | sqlscan.Role
+	// indelible outlives even DISCARD ALL, so the server ends with the session.
+	indelible = sqlscan.Load | sqlscan.Seed | sqlscan.Other | unknownState
+	// opaque may be anything.
+	opaque = sqlscan.Opaque | sqlscan.Unsure
+)
+
+// More reasons to stay, beside those that a text shows.
+const (
+	unknownState  sqlscan.Effects = 1 << 31 // PostgreSQL could not be asked
+	largeUnnamed  sqlscan.Effects = 1 << 30 // the unnamed statement is too large to carry
+	largeSettings sqlscan.Effects = 1 << 29 // so are the session's parameters
+	// resets is no reason, but an effect: parameters may get their default.
+	resets sqlscan.Effects = 1 << 28
+)
+
+// scan returns the effects of a text.
+func scan(text []byte) sqlscan.Effects {
+	seen := sqlscan.Scan(text)
+	if seen&sqlscan.Settings != 0 && (seen&sqlscan.Releases != 0 || mentionsDefault(text)) {
+		seen |= resets
+	}
+	return seen
+}
+
+// mentionsDefault reports whether the word DEFAULT is in a text.
+func mentionsDefault(text []byte) bool {
+	const word = "default"
+	for i := 0; i+len(word) <= len(text); i++ {
+		if text[i]|0x20 == word[0] && bytes.EqualFold(text[i:i+len(word)], []byte(word)) {
+			return true
+		}
+	}
+	return false
+}
+
+// reasons names what keeps a client on its server, for people.
+var reasons = []struct {
+	bit  sqlscan.Effects
+	name string
+}{
+	{sqlscan.TempObjects, "temporary object"},
+	{sqlscan.AdvisoryLock, "advisory lock"},
+	{sqlscan.Listen, "LISTEN"},
+	{sqlscan.HoldCursor, "cursor WITH HOLD"},
+	{sqlscan.Prepare, "PREPARE"},
+	{sqlscan.SessionAuth, "SESSION AUTHORIZATION"},
+	{sqlscan.Load, "LOAD"},
+	{sqlscan.Seed, "random seed"},
+	{sqlscan.Sequence, "sequence value"},
+	{sqlscan.Other, "other state"},
+	{unknownState, "unknown state"},
+	{largeUnnamed, "large unnamed statement"},
+	{largeSettings, "large parameters"},
+}
+
+// pinReasons names the bits of pins.
+func pinReasons(pins sqlscan.Effects) []string {
+	var list []string
+	for _, r := range reasons {
+		if pins&r.bit != 0 {
+			list = append(list, r.name)
+		}
+	}
+	return list
+}
+
+// effects follows what a client may have left in its session. What its
+// statements show is a suspicion; PostgreSQL is asked for the truth before the
+// server is lent to anybody else.
+type effects struct {
+	policy  string          // a session_state of pool's
+	suspect sqlscan.Effects // seen in statements since PostgreSQL was asked
+	pins    sqlscan.Effects // what keeps the client on its server
+	since   time.Time       // when that began
+	within  sqlscan.Effects // what statements of PREPARE may do when they are executed
+	denied  sqlscan.Effects // of the last statement that was denied
+	foreign bool            // others used the server's sequences since the client did
+	custom  custom
+}
+
+// heed notes what a statement that is sent may do.
+func (e *effects) heed(seen sqlscan.Effects) {
+	if seen == 0 {
+		return
+	}
+	if seen&sqlscan.Prepare != 0 {
+		e.within |= seen
+	}
+	if seen&sqlscan.Execute != 0 {
+		seen |= e.within
+	}
+	e.suspect |= seen
+	if e.policy == pool.PinState {
+		e.pin(seen & lasting)
+	}
+}
+
+func (e *effects) pin(why sqlscan.Effects) {
+	if e.pins == 0 && why != 0 {
+		e.since = time.Now()
+	}
+	e.pins |= why
+}
+
+// denies reports whether a statement is not to be run at all.
+func (e *effects) denies(seen sqlscan.Effects) bool {
+	return e.policy == pool.RejectState && seen&pinning != 0
+}
+
+// toAsk returns what PostgreSQL has to be asked for before it is known what the
+// session has left.
+func (e *effects) toAsk() sqlscan.Effects {
+	ask := e.suspect & (surveyed | carried)
+	if e.suspect&opaque != 0 {
+		ask |= surveyed | carried
+	}
+	if e.suspect&sqlscan.Releases != 0 {
+		ask |= e.pins & surveyed
+	}
+	if e.policy == pool.IgnoreState {
+		ask &= carried
+	}
+	return ask
+}
+
+// learn takes PostgreSQL's answer to what it was asked for.
+func (e *effects) learn(asked, found sqlscan.Effects) {
+	e.pins &^= asked
+	if e.policy != pool.IgnoreState {
+		e.pin(found)
+	}
+}
+
+// deniedText is what PostgreSQL is sent in place of a statement that is
+// denied: it has to refuse it, so that the transaction fails as after any
+// error.
+const deniedText = "pgseal does not run this statement, since session_state is reject"
+
+// denial is what the client is told in place of PostgreSQL's refusal.
+func denial(seen sqlscan.Effects) *wire.Error {
+	return &wire.Error{
+		Severity: "ERROR", Code: wire.CodeFeatureNotSupported,
+		Message: "this statement would leave something in the session (" + strings.Join(pinReasons(seen), ", ") +
+			"), which session_state of the connection pooler rejects",
+		Hint: "Use a database or role with pool_mode session, or set session_state to pin.",
+	}
+}
+
+// heedQuery sees to a simple Query whose text shows effects.
+func (r *relay) heedQuery(seen sqlscan.Effects, text, m []byte) look {
+	l := look{kind: pendingQuery}
+	x := &r.extended
+	if r.effects.denies(seen) {
+		r.effects.denied = seen
+		x.out = wire.AppendQuery(x.out[:0], deniedText)
+		l.kind, l.edit = pendingDeny, edit{x.out, len(m)}
+		return l
+	}
+	if seen&sqlscan.Deallocate != 0 && r.deallocates(text) {
+		if !r.pending.push(pendingAside) {
+			l.err = errPipeline
+			return l
+		}
+		x.out = wire.AppendQuery(x.out[:0], "PREPARE "+goneName+" AS SELECT 1")
+		x.out = wire.AppendQuery(x.out, "DEALLOCATE "+goneName)
+		l.edit = edit{x.out, len(m)}
+		return l
+	}
+	if r.startsWithForeignSequences(seen) {
+		x.out = append(r.discardSequences(x.out[:0]), m...)
+		l.edit = edit{x.out, len(m)}
+	}
+	r.read(seen, text)
+	r.effects.heed(seen)
+	r.barrier = seen&(sqlscan.DiscardAll|sqlscan.DeallocateAll) != 0
+	if seen&resets != 0 && r.fix != nil {
+		if l.cut > 0 {
+			m = l.out
+		}
+		l = r.fixBehind(l, m)
+	}
+	return l
+}
+
+// heedParse sees to a Parse whose text shows effects, where that takes another
+// message in its place.
+func (r *relay) heedParse(seen sqlscan.Effects, text, m []byte) look {
+	l := look{kind: pendingQuery}
+	x := &r.extended
+	if x.full() {
+		l.err = errPipeline
+		return l
+	}
+	if r.effects.denies(seen) {
+		r.effects.denied = seen
+		x.note(event{kind: eventDeny})
+		x.sent++
+		x.out = appendParse(x.out[:0], "", deniedText+"\x00\x00\x00")
+		l.edit = edit{x.out, len(m)}
+		return l
+	}
+	if seen&sqlscan.Deallocate != 0 && r.deallocates(text) {
+		x.out = x.out[:0]
+		x.close(goneName)
+		x.note(event{kind: eventHide})
+		x.sent += 2
+		x.out = appendParse(x.out, goneName, "SELECT 1\x00\x00\x00")
+		name := string(cString(m[wire.HeaderSize:]))
+		x.out = appendParse(x.out, name, "DEALLOCATE "+goneName+"\x00\x00\x00")
+		l.edit = edit{x.out, len(m)}
+	}
+	return l
+}
+
+// read looks at a text that may set parameters for the names of such that
+// PostgreSQL has to be asked for one by one.
+func (r *relay) read(seen sqlscan.Effects, text []byte) {
+	if seen&(carried|opaque) == 0 {
+		return
+	}
+	if seen&opaque != 0 || bytes.IndexByte(text, '.') >= 0 {
+		r.server.unlisted = true
+		r.effects.custom.note(text)
+	}
+}
+
+// fixBehind has a message that may reset parameters followed by the query that
+// brings back what the client came with, before the client is told that the
+// server is ready.
+func (r *relay) fixBehind(l look, m []byte) look {
+	out := append(append([]byte(nil), m...), r.fix...)
+	if l.cut == 0 {
+		l.cut = len(m)
+	}
+	l.out, l.fixed = out, true
+	return l
+}
+
+// goneName is a statement that exists only to be deallocated in place of one
+// that servers know by another name.
+const goneName = nameOnServers + "gone"
+
+// deallocates reports whether text deallocates a statement of the protocol's,
+// and forgets that.
+func (r *relay) deallocates(text []byte) bool {
+	name, ok := sqlscan.DeallocateName(text)
+	if !ok {
+		return false
+	}
+	if _, known := r.extended.names[name]; !known {
+		return false
+	}
+	if r.status != wire.StatusFailed {
+		delete(r.extended.names, name)
+	}
+	return true
+}
+
+// startsWithForeignSequences reports whether what is sent first to a server
+// reads what others left in its sequences.
+func (r *relay) startsWithForeignSequences(seen sqlscan.Effects) bool {
+	return seen&sqlscan.Sequence != 0 && r.effects.foreign && r.status == wire.StatusIdle && !r.batch && r.pending.onlyOurs()
+}
+
+// discardSequences appends what makes currval and lastval say that they were
+// not called yet in this session, rather than what another client was told.
+func (r *relay) discardSequences(dst []byte) []byte {
+	r.effects.foreign = false
+	r.pending.push(pendingAside)
+	return wire.AppendQuery(dst, "DISCARD SEQUENCES")
+}

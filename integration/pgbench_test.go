@@ -18,6 +18,10 @@ func TestPgbenchRunsWithoutOneErrorAndNeverOnMoreServersThanPoolSize(t *testing.
 		{"transaction", []string{"-M", "simple"}, poolSize},
 		{"transaction", []string{"-M", "extended", "-S"}, poolSize},
 		{"transaction", []string{"-M", "extended"}, poolSize},
+		{"transaction", []string{"-M", "prepared", "-S"}, poolSize},
+		// A thread for each client: pgbench prepares with a call that blocks its
+		// thread, and so the other clients of it, in mid-transaction.
+		{"transaction", []string{"-M", "prepared", "-j", strconv.Itoa(clients)}, poolSize},
 		{"session", []string{"-M", "prepared"}, clients},
 	}
 	onEachVersion(t, func(t *testing.T, pg *postgres) {

@@ -11,17 +11,18 @@ import (
 	"github.com/lib/pq"
 )
 
-// pqDatabases are the databases that lib/pq is tried with, and what it needs
-// there: without binary_parameters it prepares a statement in one round trip
-// and runs it in the next, which only a session survives.
-var pqDatabases = map[string]string{"transaction": "binary_parameters=yes", "session": ""}
+// pqSetups are lib/pq's ways to run a query, in each pool mode. By default it
+// prepares a statement in one round trip and runs it in the next.
+var pqSetups = []struct{ database, more string }{
+	{"transaction", ""}, {"transaction", "binary_parameters=yes"}, {"session", ""},
+}
 
 func TestPqWorksInBothPoolModes(t *testing.T) {
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: bothModes()})
-		for database, more := range pqDatabases {
-			t.Run(database+" mode", func(t *testing.T) {
-				db := p.pq(t, database, more)
+		for i, setup := range pqSetups {
+			t.Run(setup.database+" mode "+setup.more, func(t *testing.T) {
+				db := p.pq(t, setup.database, setup.more)
 				var n int
 				var word string
 				if err := db.QueryRowContext(soon(t), "SELECT $1::int + 1, $2::text", 41, "näher").Scan(&n, &word); err != nil || n != 42 || word != "näher" {
@@ -31,7 +32,7 @@ func TestPqWorksInBothPoolModes(t *testing.T) {
 				if _, err := db.ExecContext(soon(t), "SELECT 1/0"); !errors.As(err, &e) || e.Code != "22012" {
 					t.Fatalf("got %v, want division by zero", err)
 				}
-				pqTransaction(t, db, fmt.Sprintf("pq_%s_%s", database, pg.version))
+				pqTransaction(t, db, fmt.Sprintf("pq_%d_%s", i, pg.version))
 			})
 		}
 	})
@@ -80,15 +81,15 @@ func pqTransaction(t *testing.T, db *sql.DB, table string) {
 func TestPqGetsTheStartupParametersItAsksFor(t *testing.T) {
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: bothModes()})
-		for database, more := range pqDatabases {
-			db := p.pq(t, database, more+" application_name=orders client_encoding=UTF8 DateStyle='ISO, DMY' extra_float_digits=1 TimeZone=Asia/Tokyo")
+		for _, setup := range pqSetups {
+			db := p.pq(t, setup.database, setup.more+" application_name=orders client_encoding=UTF8 DateStyle='ISO, DMY' extra_float_digits=1 TimeZone=Asia/Tokyo")
 			for name, want := range map[string]string{
 				"application_name": "orders", "client_encoding": "UTF8", "DateStyle": "ISO, DMY",
 				"extra_float_digits": "1", "TimeZone": "Asia/Tokyo",
 			} {
 				var got string
 				if err := db.QueryRowContext(soon(t), "SHOW "+name).Scan(&got); err != nil || got != want {
-					t.Errorf("%s mode: %s is %q, %v, want %q", database, name, got, err, want)
+					t.Errorf("%s mode: %s is %q, %v, want %q", setup.database, name, got, err, want)
 				}
 			}
 		}
@@ -99,21 +100,21 @@ func TestPqCancelsAQueryWhenItsContextEnds(t *testing.T) {
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: bothModes()})
 		observer := pg.direct(t, "app")
-		for database, more := range pqDatabases {
-			db := p.pq(t, database, more)
+		for _, setup := range pqSetups {
+			db := p.pq(t, setup.database, setup.more)
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			_, err := db.ExecContext(ctx, "SELECT pg_sleep(300)")
 			cancel()
 			var e *pq.Error
 			if !errors.Is(err, context.DeadlineExceeded) && (!errors.As(err, &e) || e.Code != "57014") {
-				t.Errorf("%s mode: got %v, want a canceled query", database, err)
+				t.Errorf("%s mode: got %v, want a canceled query", setup.database, err)
 			}
 			eventually(t, patience, "no query is left behind", func() bool {
 				return backends(t, observer, "state = 'active'") == 0
 			})
 			var one int
 			if err := db.QueryRowContext(soon(t), "SELECT 1").Scan(&one); err != nil {
-				t.Errorf("%s mode: the query after it: %v", database, err)
+				t.Errorf("%s mode: the query after it: %v", setup.database, err)
 			}
 		}
 	})

@@ -247,7 +247,7 @@ func (s *session) decide(server *pool.Server) (d decision) {
 		s.relay.ours++
 	}
 	d.left, d.settled = s.relay.left, s.settled
-	d.wake = s.draining && s.client != nil && (d.release || s.relay.atRest())
+	d.wake = s.draining && s.client != nil && (d.release || s.mayEnd())
 	if d.release {
 		if s.settled != nil {
 			server.ViewParameters(s.learn)
@@ -263,6 +263,8 @@ func (s *session) next() (query string, release bool) {
 	switch {
 	case !s.relay.quiet():
 		return "", false
+	case s.replication:
+		return "", s.relay.left
 	case !s.relay.left:
 		return "", s.relay.atRest() && (s.client == nil || s.db.Mode() == pool.TransactionMode)
 	}

@@ -4,12 +4,18 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
+
+// canceledLimit bounds how long what a client left running may run on. A
+// second is what is meant; on a busy machine it may take longer, but by far
+// not the five after which the server would be ended anyway.
+const canceledLimit = 3 * time.Second
 
 // goneLimit bounds how long the server that a client left behind may take to
 // be clean again or gone: five seconds, and a second to close.
@@ -48,6 +54,31 @@ var departures = []struct {
 		return cut(t, p, message('P', "\x00SELECT pg_sleep(300)\x00\x00\x00"), message('B', "\x00\x00\x00\x00\x00\x00\x00\x00"),
 			message('E', "\x00\x00\x00\x00\x00"), message('H', ""))
 	}},
+	{"connection ended in a query", "state = 'active'", func(t *testing.T, p *pgseal) func() {
+		return ended(t, p, query("SELECT pg_sleep(300)"))
+	}},
+	{"connection ended in a transaction", "state = 'idle in transaction'", func(t *testing.T, p *pgseal) func() {
+		return ended(t, p, query("BEGIN; SET search_path TO leftover; CREATE TABLE public.leftover ()"))
+	}},
+	{"connection ended in a COPY in", "state = 'active' AND wait_event = 'ClientRead'", func(t *testing.T, p *pgseal) func() {
+		return ended(t, p, query("COPY inbox FROM STDIN"), message('d', "1\n2\n"))
+	}},
+	{"connection cut in a COPY in by the extended protocol", "state = 'active' AND wait_event = 'ClientRead'", func(t *testing.T, p *pgseal) func() {
+		return cut(t, p, extended("COPY inbox FROM STDIN"), message('d', "1\n2\n"))
+	}},
+	{"connection cut in the midst of COPY data", "state = 'active' AND wait_event = 'ClientRead'", func(t *testing.T, p *pgseal) func() {
+		return cut(t, p, query("COPY inbox FROM STDIN"), message('d', "1\n2\n")[:7])
+	}},
+	{"connection ended in a COPY out that nobody reads", "state = 'active' AND wait_event = 'ClientWrite'", func(t *testing.T, p *pgseal) func() {
+		return ended(t, p, query("COPY (SELECT repeat('x', 1000), generate_series(1, 100000000)) TO STDOUT"))
+	}},
+	{"connection cut in a pipeline", "state = 'active'", func(t *testing.T, p *pgseal) func() {
+		return cut(t, p, extended("SELECT 1"), message('S', ""), extended("SELECT pg_sleep(300)"), message('S', ""),
+			extended("SELECT 2"), message('S', ""))
+	}},
+	{"connection cut in a pipeline that the server does not take", "state = 'active' AND query LIKE '%pg_sleep%'", func(t *testing.T, p *pgseal) func() {
+		return flooded(t, p, query("SELECT pg_sleep(300)"), query("SELECT 1 WHERE '"+strings.Repeat("x", 1<<20)+"' <> ''"))
+	}},
 }
 
 func TestAServerIsCleanOrGoneSoonAfterItsClientVanished(t *testing.T) {
@@ -75,6 +106,9 @@ func TestAServerIsCleanOrGoneSoonAfterItsClientVanished(t *testing.T) {
 				}
 				if n := backends(t, observer, "true"); n > 1 {
 					t.Errorf("%d servers, limit 1", n)
+				}
+				if took > canceledLimit {
+					t.Errorf("clean only after %v", took)
 				}
 				t.Logf("clean after %v", took.Round(time.Millisecond))
 			})
@@ -106,6 +140,13 @@ func killed(t *testing.T, p *pgseal, input string) (gone func()) {
 // Its end is a TCP reset.
 func cut(t *testing.T, p *pgseal, messages ...[]byte) (gone func()) {
 	t.Helper()
+	conn := p.hijacked(t, messages...)
+	return func() { reset(conn) }
+}
+
+// hijacked returns a connection after login on which these messages were sent.
+func (p *pgseal) hijacked(t *testing.T, messages ...[]byte) net.Conn {
+	t.Helper()
 	conn, err := p.tryPgx(soon(t), "app", execMode)
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +160,33 @@ func cut(t *testing.T, p *pgseal, messages ...[]byte) (gone func()) {
 			t.Fatal(err)
 		}
 	}
-	return func() { reset(raw.Conn) }
+	return raw.Conn
+}
+
+// ended is like cut, but the end is that of a process that was killed: TCP's
+// FIN, without a farewell of TLS.
+func ended(t *testing.T, p *pgseal, messages ...[]byte) (gone func()) {
+	t.Helper()
+	conn := p.hijacked(t, messages...)
+	return func() { conn.(*tls.Conn).NetConn().Close() }
+}
+
+// flooded sends a message and then another until the connection is full.
+func flooded(t *testing.T, p *pgseal, first, more []byte) (gone func()) {
+	t.Helper()
+	conn := p.hijacked(t, first)
+	for full := false; !full; {
+		conn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+		_, err := conn.Write(more)
+		full = err != nil
+	}
+	return func() { reset(conn) }
+}
+
+// extended makes the messages that run a statement in the extended protocol.
+func extended(sql string) []byte {
+	return slices.Concat(message('P', "\x00"+sql+"\x00\x00\x00"), message('B', "\x00\x00\x00\x00\x00\x00\x00\x00"),
+		message('E', "\x00\x00\x00\x00\x00"))
 }
 
 // reset closes a connection without a farewell of TLS or TCP.
@@ -198,5 +265,28 @@ func TestAHundredClientsKilledAtOnceLeaveNoServerBehind(t *testing.T) {
 		}
 		gone := func() int { return p.log.count("client disconnected") }
 		eventually(t, patience, "all clients are gone", func() bool { return gone() >= p.log.count("client logged in") })
+	})
+}
+
+func TestAClientThatVanishesWhileItWaitsForAServerIsForgotten(t *testing.T) {
+	onEachVersion(t, func(t *testing.T, pg *postgres) {
+		p := start(t, pg, options{databases: map[string]settings{"app": {"pool_size": "1"}}})
+		observer := pg.direct(t, "app")
+		execute(t, observer, "DROP TABLE IF EXISTS inbox")
+		execute(t, observer, "CREATE TABLE inbox (n int)")
+		execute(t, observer, "ALTER TABLE inbox OWNER TO app")
+		holder := p.pgx(t, "app", execMode)
+		execute(t, holder, "BEGIN")
+		insert := query("INSERT INTO inbox VALUES (1)")
+		left := func() int { return p.log.count("client disconnected") }
+		for _, vanish := range []func(*testing.T, *pgseal, ...[]byte) func(){cut, ended} {
+			before := left()
+			vanish(t, p, insert)()
+			eventually(t, canceledLimit, "the client is forgotten", func() bool { return left() == before+1 })
+		}
+		execute(t, holder, "COMMIT")
+		if got := value(t, p.pgx(t, "app", execMode), "SELECT count(*)::text FROM inbox"); got != "0" {
+			t.Errorf("%s of their statements ran", got)
+		}
 	})
 }

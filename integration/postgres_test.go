@@ -31,7 +31,8 @@ var (
 )
 
 // postgres is a PostgreSQL server with TLS, the database app, its owner app,
-// and the role sealed, which may not log in.
+// the role streamer, which may replicate, and the role sealed, which may not
+// log in.
 type postgres struct {
 	*pgcluster.Cluster
 	version string
@@ -121,7 +122,8 @@ func startPostgres(version string) (*postgres, error) {
 	pg.Cluster, err = pgcluster.Start(ctx, pgcluster.Options{
 		BinDir: bin, ServerCert: pair.CertPEM, ServerKey: pair.KeyPEM,
 		Password: superPassword, Log: pg.log,
-		Settings: map[string]string{"log_connections": "on", "timezone": "UTC", "max_wal_size": "4GB"},
+		HBA:      []string{"hostssl all,replication all 127.0.0.1/32 scram-sha-256", "hostssl all,replication all ::1/128 scram-sha-256"},
+		Settings: map[string]string{"log_connections": "on", "timezone": "UTC", "max_wal_size": "4GB", "wal_level": "logical"},
 	})
 	if err != nil {
 		return nil, err
@@ -142,6 +144,7 @@ func (pg *postgres) populate(ctx context.Context) error {
 	defer conn.Close(ctx)
 	for _, sql := range []string{
 		"CREATE ROLE app LOGIN PASSWORD '" + appPassword + "'",
+		"CREATE ROLE streamer LOGIN REPLICATION PASSWORD '" + appPassword + "'",
 		"CREATE ROLE sealed NOLOGIN PASSWORD '" + sealedPassword + "'",
 		"CREATE DATABASE app OWNER app",
 	} {

@@ -20,7 +20,8 @@ import (
 // Codes in the place of the protocol version, as the documentation of
 // PostgreSQL has them.
 const (
-	version3  = 196608
+	version30 = 196608
+	version32 = 196610
 	askCancel = 80877102
 	askSSL    = 80877103
 )
@@ -305,8 +306,8 @@ func (p *peer) handshakeOver(raw net.Conn, pair devca.Pair) {
 // startup reads the startup packet.
 func (p *peer) startup() map[string]string {
 	code, body := p.packet()
-	if code != version3 {
-		panic("no startup packet of version 3.0")
+	if code != version32 {
+		panic("no startup packet of version 3.2")
 	}
 	return p.started(body)
 }

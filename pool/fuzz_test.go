@@ -27,6 +27,7 @@ func FuzzLogIn(f *testing.F) {
 	f.Add([]byte(frame('N', "\x00") + welcome))
 	f.Add([]byte(frame('R', word(10), "SCRAM-SHA-256\x00\x00") + frame('R', word(11), "r=x,s=c2FsdA==,i=4096") + frame('R', word(12), "v=x") + welcome))
 	f.Add([]byte(frame('E', "SFATAL\x00C28P01\x00Mno\x00\x00")))
+	f.Add([]byte(frame('v', word(version30), word(0)) + welcome))
 	f.Add([]byte("R\x00\x00\x00\x03"))
 	f.Add([]byte("S\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -42,13 +42,14 @@ type serverLogin struct {
 	scram *auth.ClientExchange // nil until the server asks for SCRAM
 	proof bool                 // the server proved that it knows the secret
 	ok    bool                 // AuthenticationOk was seen
+	lower bool                 // the server negotiated the protocol down
 	greet greeting
 }
 
-// logIn sends the startup packet and answers the server until it is ready for
+// logIn sends a startup packet of protocol 3.2 and answers the server until it is ready for
 // a query. An error that the server reported is returned as *wire.Error.
 func logIn(conn net.Conn, login Login, params []wire.Parameter) (greeting, error) {
-	packet, err := wire.AppendStartup(nil, append([]wire.Parameter{{Name: "user", Value: login.User}}, params...))
+	packet, err := wire.AppendStartup(nil, wire.Version32, append([]wire.Parameter{{Name: "user", Value: login.User}}, params...))
 	if err != nil {
 		return greeting{}, err
 	}
@@ -84,8 +85,10 @@ func (l *serverLogin) message(typ byte, body []byte) (ready bool, err error) {
 			return false, err
 		}
 		return false, e
-	case wire.NoticeResponse, wire.NegotiateProtocolVersion:
+	case wire.NoticeResponse:
 		return false, nil
+	case wire.NegotiateProtocolVersion:
+		return false, l.negotiate(body)
 	}
 	if !l.ok {
 		return false, fmt.Errorf("the server sent message type 0x%02x before it let us in", typ)
@@ -108,6 +111,25 @@ func (l *serverLogin) message(typ byte, body []byte) (ready bool, err error) {
 		return true, nil
 	}
 	return false, fmt.Errorf("the server sent message type 0x%02x during login", typ)
+}
+
+// negotiate takes notice that the server speaks no 3.2, as PostgreSQL 17 and
+// older do not. It may say so once and before anything else, has to name a
+// version that there is, and can't know less of our options: we send none.
+func (l *serverLogin) negotiate(body []byte) error {
+	version, unknown, err := wire.ParseNegotiateProtocolVersion(body)
+	switch {
+	case err != nil:
+		return err
+	case l.lower || l.ok || l.scram != nil:
+		return errors.New("the server negotiated the protocol's version out of turn")
+	case version != wire.Version30:
+		return fmt.Errorf("the server answered the request for protocol 3.2 with version %d.%d", version>>16, version&0xffff)
+	case len(unknown) > 0:
+		return errors.New("the server refused protocol options that it was not sent")
+	}
+	l.lower = true
+	return nil
 }
 
 func (l *serverLogin) authentication(body []byte) error {

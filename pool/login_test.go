@@ -295,12 +295,12 @@ func TestMalformedMessagesEndTheLogin(t *testing.T) {
 
 func TestMessagesThatMustNotDisturbALoginDoNot(t *testing.T) {
 	notice := frame('N', "SWARNING\x00C01000\x00Mbeware\x00\x00")
-	negotiate := frame('v', word(version3), word(1), "_pq_.x\x00")
+	negotiate := frame('v', word(version30), word(0))
 	for name, messages := range map[string]string{
 		"notices before":            notice + notice + welcome,
 		"notices between":           letIn + notice + frame('S', "a\x00b\x00") + notice + frame('Z', "I"),
 		"a notice without fields":   frame('N') + frame('N', "\x00") + welcome,
-		"protocol negotiation":      negotiate + welcome,
+		"protocol negotiation":      notice + negotiate + welcome,
 		"no key":                    letIn + frame('Z', "I"),
 		"a key of 256 bytes":        letIn + frame('K', word(7), strings.Repeat("k", 256)) + frame('Z', "I"),
 		"a parameter of 64 KB":      letIn + frame('S', "search_path\x00", strings.Repeat("x", 64<<10), "\x00") + frame('Z', "I"),
@@ -457,4 +457,27 @@ func TestANULByteInARoleStartsNoParameterOfItsOwn(t *testing.T) {
 			t.Errorf("the server got %q", got)
 		}
 	})
+}
+
+func TestANegotiationOfTheProtocolThatMakesNoSenseEndsTheLogin(t *testing.T) {
+	negotiate := frame('v', word(version30), word(0))
+	for name, messages := range map[string]string{
+		"twice":                          negotiate + negotiate,
+		"after it let us in":             letIn + negotiate,
+		"in the midst of SCRAM":          frame('R', word(10), "SCRAM-SHA-256\x00\x00") + negotiate,
+		"the version that was asked for": frame('v', word(version32), word(0)),
+		"a version that never was":       frame('v', word(version30+1), word(0)),
+		"a newer minor version":          frame('v', word(version30+3), word(0)),
+		"an older major version":         frame('v', word(2<<16), word(0)),
+		"a newer major version":          frame('v', word(4<<16), word(0)),
+		"a minor version alone":          frame('v', word(0), word(0)),
+		"an option that was not sent":    frame('v', word(version30), word(1), "_pq_.x\x00"),
+		"more options than there are":    frame('v', word(version30), word(1)),
+		"four billion options":           frame('v', word(version30), word(1<<32-1), "x\x00"),
+		"bytes behind the options":       frame('v', word(version30), word(0), "\x00"),
+		"no count":                       frame('v', word(version30)),
+		"nothing":                        frame('v'),
+	} {
+		t.Run(name, func(t *testing.T) { refused(t, text(messages+welcome)) })
+	}
 }

@@ -246,17 +246,21 @@ func (m *Manager) keep(d *Database) *Database {
 // Database returns the database that the pool's servers are connected to.
 func (p *Pool) Database() *Database { return p.db }
 
-// dial opens a server: transport, TLS with verification, login. Errors are
+// ourStartup is what servers that are lent from client to client log in with.
+var ourStartup = []wire.Parameter{{Name: "application_name", Value: "pgseal"}}
+
+// dial opens a server: transport, TLS with verification, login with startup in
+// the startup packet, beside the role and the database. Errors are
 // *wire.Error: the server's own where it refused the login, else one that
 // tells the client little and keeps the cause for the log.
-func (m *Manager) dial(ctx context.Context, d *Database, login Login) (*Server, *transport, error) {
+func (m *Manager) dial(ctx context.Context, d *Database, login Login, startup []wire.Parameter) (*Server, *transport, error) {
 	// The generation first: a server must not be taken for newer than the
 	// settings it was opened with.
 	generation := d.generation.Load()
 	spec := d.spec.Load()
 	var errs []error
 	for _, at := range spec.addresses() {
-		s, conn, err := m.dialOne(ctx, d, spec, login, at)
+		s, conn, err := m.dialOne(ctx, d, spec, login, startup, at)
 		if err == nil {
 			s.generation = generation
 			return s, conn, nil
@@ -271,7 +275,7 @@ func (m *Manager) dial(ctx context.Context, d *Database, login Login) (*Server, 
 		WithHint("The pooler's log says why.").WithCause(errors.Join(errs...))
 }
 
-func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Login, at address) (*Server, *transport, error) {
+func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Login, startup []wire.Parameter, at address) (*Server, *transport, error) {
 	began := time.Now()
 	trust := spec.Trust.Load()
 	// Each host has the whole of the time, as in libpq: one that never answers
@@ -289,7 +293,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	if dbname == "" {
 		dbname = d.Name
 	}
-	greet, err := logIn(conn, login, []wire.Parameter{{Name: "database", Value: dbname}, {Name: "application_name", Value: "pgseal"}})
+	greet, err := logIn(conn, login, append([]wire.Parameter{{Name: "database", Value: dbname}}, startup...))
 	if err != nil {
 		conn.Close()
 		return nil, nil, err

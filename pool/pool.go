@@ -22,7 +22,7 @@ var (
 )
 
 // Pool lends the servers of one database under one login. All methods may be
-// called from any goroutine and none blocks.
+// called from any goroutine, and none but OpenOwn blocks.
 type Pool struct {
 	// Set once.
 	manager *Manager
@@ -36,6 +36,7 @@ type Pool struct {
 
 	mu      sync.Mutex
 	queue   queue
+	owners  queue       // who waits for a place for a server of their own
 	timer   *time.Timer // expires the head of the queue; nil until needed
 	free    int         // idle servers in store that are nobody's yet
 	live    int         // servers that exist, or are being opened or closed
@@ -111,14 +112,14 @@ func (p *Pool) take() *Server {
 		if p.fit(s) {
 			return s
 		}
-		p.end(res)
+		p.end(s)
 	}
 	return nil
 }
 
 // fit reports whether a server may be lent again. mu is held.
 func (p *Pool) fit(s *Server) bool {
-	return s.usable() && p.closed == nil && s.generation == p.db.generation.Load() &&
+	return s.res != nil && s.usable() && p.closed == nil && s.generation == p.db.generation.Load() &&
 		(s.expires.IsZero() || time.Now().Before(s.expires))
 }
 
@@ -127,9 +128,13 @@ func (p *Pool) fit(s *Server) bool {
 func (p *Pool) surplus() bool { return p.live-p.closing > p.size() }
 
 // end closes a server that is in nobody's hands. mu is held.
-func (p *Pool) end(res *puddle.Resource[*Server]) {
+func (p *Pool) end(s *Server) {
 	p.closing++
-	res.Destroy()
+	if s.res == nil {
+		go p.destruct(s) // the manager waits until the server has gone
+		return
+	}
+	s.res.Destroy()
 }
 
 // Release takes back a server whose session is clean: outside a transaction,
@@ -140,8 +145,8 @@ func (p *Pool) Release(s *Server) {
 
 func (p *Pool) release(s *Server) {
 	p.mu.Lock()
-	if !p.fit(s) || p.surplus() {
-		p.end(s.res)
+	if !p.fit(s) || p.surplus() || p.makesPlace() {
+		p.end(s)
 		p.mu.Unlock()
 		return
 	}
@@ -162,7 +167,7 @@ func (p *Pool) Discard(s *Server) {
 	s.afterCancels(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.end(s.res)
+		p.end(s)
 	})
 }
 
@@ -199,9 +204,10 @@ func (p *Pool) User() string { return p.login.User }
 
 func (p *Pool) size() int { return p.db.spec.Load().size() }
 
-// openMore starts the opener where somebody waits whom no opening serves. mu
-// is held.
+// openMore starts the opener where somebody waits whom no opening serves, and
+// gives places to those who open for themselves. mu is held.
 func (p *Pool) openMore() {
+	p.givePlaces()
 	if p.opening || p.closed != nil || p.queue.length == 0 || p.live >= p.size() || time.Now().Before(p.retryAt) {
 		return
 	}
@@ -250,7 +256,7 @@ func (p *Pool) openFailed(err error) {
 	p.retryAt = time.Now().Add(spec.Defaults.ServerLoginRetry)
 	var failed []*Waiter
 	if p.live == 0 {
-		failed = p.popAll()
+		failed = p.queue.popAll()
 	}
 	p.mu.Unlock()
 	p.manager.log.Error("server connection could not be opened",
@@ -266,14 +272,6 @@ func unwrapCause(err error) error {
 		return e.Cause
 	}
 	return err
-}
-
-func (p *Pool) popAll() []*Waiter {
-	var list []*Waiter
-	for w := p.queue.pop(); w != nil; w = p.queue.pop() {
-		list = append(list, w)
-	}
-	return list
 }
 
 // armTimer makes sure that the head of the queue is told when it has waited
@@ -317,7 +315,7 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 		}
 	}()
 	var conn *transport
-	s, conn, err = p.manager.dial(ctx, p.db, p.login)
+	s, conn, err = p.manager.dial(ctx, p.db, p.login, ourStartup)
 	if err != nil {
 		return nil, err
 	}
@@ -368,7 +366,7 @@ func (p *Pool) sweep() {
 		s := res.Value()
 		if !p.fit(s) || idleFor > 0 && time.Since(s.idleSince) >= idleFor || p.surplus() {
 			s.idle = false
-			p.end(res)
+			p.end(s)
 			continue
 		}
 		res.ReleaseUnused()
@@ -391,7 +389,7 @@ func (p *Pool) close(reason error) {
 		return
 	}
 	p.closed = reason
-	waiting := p.popAll()
+	waiting := append(p.queue.popAll(), p.owners.popAll()...)
 	p.mu.Unlock()
 	for _, w := range waiting {
 		w.Ready(nil, reason)
@@ -403,5 +401,5 @@ func (p *Pool) close(reason error) {
 func (p *Pool) counts() (servers, waiting int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.live, p.queue.length
+	return p.live, p.queue.length + p.owners.length
 }

@@ -60,3 +60,12 @@ func (q *queue) pop() *Waiter {
 	}
 	return w
 }
+
+// popAll empties the line.
+func (q *queue) popAll() []*Waiter {
+	var list []*Waiter
+	for w := q.pop(); w != nil; w = q.pop() {
+		list = append(list, w)
+	}
+	return list
+}

@@ -57,7 +57,7 @@ type Server struct {
 	fault error // owned by the server's home: why it was ended there
 
 	// Owned by the pool, guarded by its mutex.
-	res       *puddle.Resource[*Server]
+	res       *puddle.Resource[*Server] // nil for a server that is a client's own
 	idle      bool
 	idleSince time.Time
 

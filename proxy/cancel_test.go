@@ -3,6 +3,8 @@ package proxy
 import (
 	"strings"
 	"testing"
+
+	"github.com/pgseal/pgseal/internal/wire"
 )
 
 func TestACancelRequestReachesTheServerThatRunsTheQuery(t *testing.T) {
@@ -146,5 +148,121 @@ func TestAServerIsNotLentAsLongAsACancelRequestIsUnderWay(t *testing.T) {
 	canceler.ended()
 	if got := victim.answer(); got != "1" {
 		t.Errorf("the next client was answered by %q", got)
+	}
+}
+
+// loginLong returns a session of alice in protocol 3.2.
+func (h *house) loginLong() *client {
+	h.t.Helper()
+	c := h.dialTLS()
+	c.write(packet(version32, "user", "alice", "database", "app"))
+	c.authenticate(password)
+	c.greeted()
+	if len(c.key) != 36 {
+		h.t.Fatalf("the key has %d bytes", len(c.key))
+	}
+	return c
+}
+
+func TestALongKeyCancelsAndNoPartOfItDoes(t *testing.T) {
+	h := open(t)
+	started, _ := h.server.hangs("SELECT pg_sleep(60)")
+	c := h.loginLong()
+	c.write(query("SELECT pg_sleep(60)"))
+	b := receive(t, "the start of the query", started)
+	for n := range 36 {
+		h.cancel(c.key[:n], n%2 == 0)
+	}
+	flipped := []byte(c.key)
+	flipped[35] ^= 1
+	for _, key := range []string{string(flipped), c.key + "\x00", c.key + strings.Repeat("\x00", 224)} {
+		h.cancel(key, true)
+	}
+	nothing(t, "a CancelRequest", h.server.cancels)
+	h.cancel(c.key, true)
+	c.wantError("57014")
+	c.wants(ready("I"))
+	if got := receive(t, "the CancelRequest", h.server.cancels); got.key != b.key() {
+		t.Errorf("the server got %q, want %q", got.key, b.key())
+	}
+}
+
+func TestNoTwoKeysAreAlikeAndEachSecretIsWhole(t *testing.T) {
+	var keys cancelKeys
+	seen := map[wire.CancelKey]bool{}
+	byPID := map[uint32]bool{}
+	for i := range 2000 {
+		s := &session{version: wire.Version30}
+		size := shortSecret
+		if i%2 == 0 {
+			s.version, size = wire.Version32, longSecret
+		}
+		keys.issue(s)
+		if len(s.key.Secret) != size || seen[s.key] || byPID[s.key.PID] || s.key.PID == 0 || s.key.PID > 1<<31-1 {
+			t.Fatalf("key %d: process %d with a secret of %d bytes", i, s.key.PID, len(s.key.Secret))
+		}
+		seen[s.key], byPID[s.key.PID] = true, true
+		if keys.find(s.key) != s {
+			t.Fatal("a key leads to another session")
+		}
+	}
+}
+
+func TestAKeyOfNobodyCostsNoMemory(t *testing.T) {
+	var keys cancelKeys
+	for range 1000 {
+		keys.issue(&session{version: wire.Version32})
+	}
+	guess := wire.CancelKey{PID: 1, Secret: strings.Repeat("x", longSecret)}
+	var found *session
+	if n := testing.AllocsPerRun(10_000, func() {
+		guess.PID++
+		found = keys.find(guess)
+	}); n > 0 || found != nil {
+		t.Errorf("a guess costs %v allocations and finds %v", n, found != nil)
+	}
+	if len(keys.byPID) != 1000 {
+		t.Errorf("%d keys are known, want 1000", len(keys.byPID))
+	}
+}
+
+func TestACancelRequestThatComesWhileAnotherIsUnderWayIsNotLost(t *testing.T) {
+	h := open(t, servers(1))
+	gate := make(chan struct{})
+	h.server.set(func() { h.server.gate = gate })
+	first, release := h.server.hangs("SELECT pg_sleep(1)")
+	second, _ := h.server.hangs("SELECT pg_sleep(2)")
+	c := h.login("app")
+	c.do("BEGIN", "T")
+	c.write(query("SELECT pg_sleep(1)"))
+	receive(t, "the start of the first query", first)
+	early := h.dial()
+	early.write(packet("\x04\xd2\x16\x2e" + c.key))
+	receive(t, "the first CancelRequest", h.server.cancels)
+	close(release) // too late: the query has ended
+	c.want('C')
+	c.wants(ready("T"))
+	c.write(query("SELECT pg_sleep(2)"))
+	receive(t, "the start of the second query", second)
+	var late []*client
+	for range 5 {
+		x := h.dial()
+		x.write(packet("\x04\xd2\x16\x2e" + c.key))
+		late = append(late, x)
+	}
+	s := h.sessionOf(c)
+	eventually(t, "another cancel waits for its turn", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.cancelQueue
+	})
+	h.server.set(func() { h.server.gate = nil })
+	close(gate)
+	c.wantError("57014")
+	for _, x := range append(late, early) {
+		x.ended()
+	}
+	if n := len(h.server.cancels); n > 5 {
+		t.Errorf("%d more requests reached the server", n)
 	}
 }

@@ -26,6 +26,7 @@ const (
 	sslRequest = "\x00\x00\x00\x08\x04\xd2\x16\x2f"
 	gssRequest = "\x00\x00\x00\x08\x04\xd2\x16\x30"
 	version3   = "\x00\x03\x00\x00"
+	version32  = "\x00\x03\x00\x02"
 )
 
 // packet builds a packet of the startup phase.
@@ -205,7 +206,7 @@ func (c *client) greeted() {
 			c.key = body
 			continue
 		}
-		if typ != 'Z' || body != "I" || len(c.key) != 8 {
+		if typ != 'Z' || body != "I" || len(c.key) != 8 && len(c.key) != 36 {
 			c.t.Fatalf("the greeting ended in %q %q with key %q", typ, body, c.key)
 		}
 		return

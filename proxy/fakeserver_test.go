@@ -186,7 +186,7 @@ func (s *fakeServer) serve(conn net.Conn) error {
 		s.cancel(cancellation{key, encrypted})
 		return nil
 	}
-	body, ok := strings.CutPrefix(packet, "\x00\x03\x00\x00")
+	body, ok := strings.CutPrefix(packet, version32)
 	if !ok {
 		return fmt.Errorf("startup packet %q", packet)
 	}
@@ -286,7 +286,7 @@ func (b *backend) scram(secret auth.Secret) error {
 }
 
 func (b *backend) key() string {
-	return string(binary.BigEndian.AppendUint32(nil, b.pid)) + fmt.Sprintf("k%03d", b.pid)
+	return string(binary.BigEndian.AppendUint32(nil, b.pid)) + fmt.Sprintf("k%0255d", b.pid) // the longest there is
 }
 
 func (b *backend) send(msgs ...string) error {

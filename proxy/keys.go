@@ -16,18 +16,28 @@ type cancelKeys struct {
 	byPID map[uint32]*session
 }
 
-// issue gives s a key of its own: 64 random bits, as much as protocol 3.0 has
-// room for. The process ID is no more than a name to look it up by.
+// Sizes of a secret in bytes: all that protocol 3.0 has room for, and what
+// PostgreSQL gives since 3.2 has room for 256.
+const (
+	shortSecret = 4
+	longSecret  = 32
+)
+
+// issue gives s a key of its own, of random bits. The process ID is no more
+// than a name to look it up by.
 func (k *cancelKeys) issue(s *session) {
-	var b [8]byte
+	b := make([]byte, 4+shortSecret)
+	if s.version >= wire.Version32 {
+		b = make([]byte, 4+longSecret)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.byPID == nil {
 		k.byPID = map[uint32]*session{}
 	}
 	for {
-		rand.Read(b[:])
-		pid := binary.BigEndian.Uint32(b[:]) >> 1 // drivers read it as a signed number
+		rand.Read(b)
+		pid := binary.BigEndian.Uint32(b) >> 1 // drivers read it as a signed number
 		if pid == 0 || k.byPID[pid] != nil {
 			continue
 		}

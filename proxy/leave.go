@@ -18,28 +18,53 @@ var errLoginTimeout = wire.Fatal(wire.CodeInvalidAuth, "login took longer than c
 // the request is under way its server goes to nobody else. It blocks until
 // PostgreSQL has got the request.
 func (s *session) cancel() {
-	s.mu.Lock()
-	if s.waiting {
-		s.mu.Unlock()
-		s.stopWaiting(errCanceled)
+	request, ok := s.prepareCancel()
+	if !ok {
 		return
 	}
-	if s.server == nil || !s.relay.running() || s.cancelling {
-		s.mu.Unlock()
-		return
-	}
-	s.cancelling = true
-	request := s.server.PrepareCancel()
-	s.mu.Unlock()
 	err := request.Send(context.Background())
 	s.mu.Lock()
-	s.cancelling = false
+	close(s.cancelling)
+	s.cancelling = nil
 	s.mu.Unlock()
 	if err != nil {
 		s.proxy.log.Warn("query could not be canceled", append(s.fields(), zap.Error(err))...)
 	} else {
 		s.proxy.log.Info("query canceled", s.fields()...)
 	}
+}
+
+// prepareCancel returns a request to cancel what runs, and false where nothing
+// does. One is under way at a time; it may come too early for a query that
+// began meanwhile, so one more waits for its turn, and the others are one with
+// that.
+func (s *session) prepareCancel() (request pool.Cancel, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cancelling != nil {
+		if s.cancelQueue {
+			return request, false
+		}
+		s.cancelQueue = true
+		for s.cancelling != nil {
+			through := s.cancelling
+			s.mu.Unlock()
+			<-through
+			s.mu.Lock()
+		}
+		s.cancelQueue = false
+	}
+	if s.waiting {
+		s.mu.Unlock()
+		s.stopWaiting(errCanceled)
+		s.mu.Lock()
+		return request, false
+	}
+	if s.server == nil || !s.relay.running() {
+		return request, false
+	}
+	s.cancelling = make(chan struct{})
+	return s.server.PrepareCancel(), true
 }
 
 // leave takes leave of the client, and sees to the server that it held: what
@@ -95,6 +120,7 @@ func (s *session) mute(reason error) (p parting, tell *wire.Error) {
 	p.server, p.waiting = s.server, s.waiting
 	if p.server != nil {
 		p.out, p.orderly = s.relay.leave(nil)
+		p.orderly = p.orderly && (!s.replication || s.relay.quiet())
 		if s.relay.running() {
 			c := p.server.PrepareCancel()
 			p.request = &c

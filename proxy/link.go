@@ -287,7 +287,7 @@ func (s *session) decide(server *pool.Server) (d decision) {
 		s.relay.held, d.resume = false, s.client != nil
 	}
 	d.left, d.settled = s.relay.left, s.settled
-	d.wake = s.draining && s.client != nil && (d.release || s.relay.atRest())
+	d.wake = s.draining && s.client != nil && (d.release || s.mayEnd())
 	if d.release {
 		if s.settled != nil {
 			server.ViewParameters(s.learn)
@@ -303,6 +303,8 @@ func (s *session) next() (query string, release, ask bool) {
 	switch {
 	case !s.relay.quiet():
 		return "", false, false
+	case s.replication:
+		return "", s.relay.left, false
 	case !s.relay.left:
 		return s.nextOfClient()
 	}

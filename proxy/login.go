@@ -33,10 +33,8 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 		return refused
 	}
 	s.user, s.database = ask.user, ask.database
-	if packet.Minor() > 0 || len(ask.unknown) > 0 {
-		if _, err := s.conn.Write(wire.AppendNegotiateProtocolVersion(nil, ask.unknown)); err != nil {
-			return err
-		}
+	if err := s.negotiate(packet.Code, ask.unknown); err != nil {
+		return err
 	}
 	credential, err := p.authenticate(s.conn, ask.user)
 	if err != nil {
@@ -50,11 +48,28 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	if err := s.join(db, credential); err != nil {
 		return err
 	}
-	if err := s.prepare(ask.params); err != nil {
+	if ask.replication != nil {
+		err = s.replicate(ask.replication)
+	} else {
+		err = s.prepare(ask.params)
+	}
+	if err != nil {
 		return err
 	}
 	s.remember(ask.params)
 	return s.greet()
+}
+
+// negotiate settles which version of the protocol is spoken, in the way that
+// PostgreSQL 18 does: a client that asks for a newer one than ours, or for
+// options that we do not know, is told so before it is asked for its secret.
+func (s *session) negotiate(asked uint32, unknown []string) error {
+	s.version = min(asked, wire.Version32)
+	if s.version == asked && len(unknown) == 0 {
+		return nil
+	}
+	_, err := s.conn.Write(wire.AppendNegotiateProtocolVersion(nil, s.version, unknown))
+	return err
 }
 
 // authenticate runs SCRAM-SHA-256 with a client. A role that is unknown goes

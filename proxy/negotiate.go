@@ -119,7 +119,7 @@ func (n *negotiation) gssRequest() error {
 func (n *negotiation) startup(p wire.StartupPacket) error {
 	if p.Major() != 3 {
 		return wire.Fatal(wire.CodeFeatureNotSupported,
-			fmt.Sprintf("unsupported frontend protocol %d.%d: the connection pooler supports 3.0", p.Major(), p.Minor()))
+			fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.2", p.Major(), p.Minor()))
 	}
 	if n.tls == nil && n.policy.mode == "require" {
 		return wire.Fatal(wire.CodeInvalidAuth, "this connection pooler takes no connection without TLS").

@@ -122,7 +122,8 @@ func TestOtherMajorVersionsOfTheProtocolAreRefusedInWords(t *testing.T) {
 	for code, version := range map[string]string{"\x00\x02\x00\x00": "2.0", "\x00\x04\x00\x00": "4.0", "\x00\x00\x00\x00": "0.0"} {
 		c := h.dial()
 		c.write(packet(code, "user", "alice"))
-		if fields := c.refused("0A000"); !strings.Contains(fields['M'], version) {
+		want := "unsupported frontend protocol " + version + ": server supports 3.0 to 3.2"
+		if fields := c.refused("0A000"); fields['M'] != want {
 			t.Errorf("version %s is refused with %q", version, fields['M'])
 		}
 	}
@@ -130,22 +131,26 @@ func TestOtherMajorVersionsOfTheProtocolAreRefusedInWords(t *testing.T) {
 
 func TestANewerMinorVersionOrAnUnknownOptionIsNegotiatedOnce(t *testing.T) {
 	h := open(t)
-	for _, minor := range []uint16{0, 1, 2, 9999} {
+	for _, minor := range []uint16{0, 1, 2, 3, 9999, 1<<16 - 1} {
 		for _, options := range [][]string{nil, {"_pq_.a"}, {"_pq_.c", "_pq_.a", "_pq_.test_protocol_negotiation"}} {
 			t.Run(fmt.Sprintf("3.%d with %d options", minor, len(options)), func(t *testing.T) {
 				fields := []string{"user", "alice"}
-				body := version3 + size(strings.Repeat(" ", len(options)))
+				spoken := min(minor, 2)
+				body := "\x00\x03" + string(binary.BigEndian.AppendUint16(nil, spoken)) + size(strings.Repeat(" ", len(options)))
 				for _, o := range options {
 					fields = append(fields, o, "on")
 					body += o + "\x00"
 				}
 				c := h.dialTLS()
 				c.write(packet("\x00\x03"+string(binary.BigEndian.AppendUint16(nil, minor)), append(fields, "database", "app")...))
-				if minor > 0 || len(options) > 0 {
+				if minor > spoken || len(options) > 0 {
 					c.wants(msg('v', body))
 				}
 				c.authenticate(password) // it reads the request first, and nothing else
 				c.greeted()
+				if want := map[bool]int{true: 32, false: 4}[spoken == 2]; len(c.key) != 4+want {
+					t.Errorf("the secret has %d bytes, want %d", len(c.key)-4, want)
+				}
 				c.leave()
 			})
 		}
@@ -171,7 +176,7 @@ func TestAStartupPacketWithoutSenseIsRefused(t *testing.T) {
 		packet(version3 + "user\x00alice\x00"):                   "08P01",
 		packet(version3 + "user\x00alice\x00\x00x"):              "08P01",
 		packet(version3, "user", "alice", "user", "admin"):       "08P01",
-		packet(version3, "user", "alice", "replication", "true"): "0A000",
+		packet(version3, "user", "alice", "replication", "both"): "22023",
 		packet(version3, "user", "alice", "options", "-W 1"):     "0A000",
 		packet(version3 + strings.Repeat("x", 9_996)):            "08P01", // the longest
 	} {

@@ -20,6 +20,8 @@ type startup struct {
 	database string
 	params   []wire.Parameter // run-time parameters of its session
 	unknown  []string         // protocol options (_pq_.…) that we do not know
+	// Of a replication connection: what its server's startup packet bears.
+	replication []wire.Parameter
 }
 
 // newStartup sorts the parameters of a startup packet. The rules are those of
@@ -27,6 +29,7 @@ type startup struct {
 func newStartup(list []wire.Parameter) (startup, *wire.Error) {
 	var s startup
 	var options string
+	var replication bool
 	for _, p := range list {
 		switch {
 		case p.Name == "user":
@@ -36,11 +39,12 @@ func newStartup(list []wire.Parameter) (startup, *wire.Error) {
 		case p.Name == "options":
 			options = p.Value
 		case p.Name == "replication":
-			if !isFalse(p.Value) {
-				return s, wire.Fatal(wire.CodeFeatureNotSupported, "replication connections do not pass through the connection pooler").
-					WithHint("Connect to PostgreSQL directly.")
+			replicates, err := parseReplication(p.Value)
+			if err != nil {
+				return s, err
 			}
-		case strings.HasPrefix(p.Name, "_pq_."):
+			replication = replicates // the last one holds, as in PostgreSQL
+		case wire.IsProtocolOption(p.Name):
 			s.unknown = append(s.unknown, p.Name)
 		default:
 			s.params = append(s.params, p)
@@ -52,6 +56,10 @@ func newStartup(list []wire.Parameter) (startup, *wire.Error) {
 	if s.database == "" {
 		s.database = s.user
 	}
+	if replication {
+		s.params, s.replication = nil, replicationStartup(list)
+		return s, nil
+	}
 	fromOptions, err := parseOptions(options)
 	if err != nil {
 		return s, err
@@ -59,14 +67,6 @@ func newStartup(list []wire.Parameter) (startup, *wire.Error) {
 	// What stands in the packet by itself wins over options, as in PostgreSQL.
 	s.params = append(fromOptions, s.params...)
 	return s, nil
-}
-
-func isFalse(v string) bool {
-	switch strings.ToLower(v) {
-	case "", "0", "off", "no", "false", "f", "n":
-		return true
-	}
-	return false
 }
 
 // parseOptions reads the command-line options of a startup packet: -c

@@ -110,21 +110,6 @@ func TestAStartupPacketWithoutARoleIsRefused(t *testing.T) {
 	}
 }
 
-func TestAReplicationConnectionIsRefusedWithAHint(t *testing.T) {
-	for _, value := range []string{"true", "on", "yes", "1", "database", "TRUE", "whatever"} {
-		_, err := newStartup(params("user=alice replication=" + value))
-		if err == nil || err.Code != wire.CodeFeatureNotSupported || err.Hint == "" {
-			t.Errorf("%s: %v", value, err)
-		}
-	}
-	for _, value := range []string{"false", "off", "no", "0", "OFF", ""} {
-		got, err := newStartup(params("user=alice replication=" + value))
-		if err != nil || len(got.params) != 0 {
-			t.Errorf("%q: %v, parameters %q", value, err, got.params)
-		}
-	}
-}
-
 func TestProtocolOptionsAreNoParametersOfTheSession(t *testing.T) {
 	got, err := newStartup(params("user=alice _pq_.b=1 TimeZone=UTC _pq_.a=2 _pq_=3"))
 	if err != nil {

@@ -185,6 +185,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 		}
 		if !started {
 			conn.Close()
+			s.dropOwn()
 			p.exit(s)
 		}
 	}()

@@ -58,6 +58,7 @@ type session struct {
 	db        *pool.Database
 	pool      *pool.Pool
 	leavePool func()
+	version   uint32 // of the protocol
 	key       wire.CancelKey
 	onParam   func(body []byte)
 	onGranted func()
@@ -73,25 +74,27 @@ type session struct {
 
 	wmu sync.Mutex // held while bytes are written to the client; taken before mu
 
-	mu         sync.Mutex
-	client     engine.Conn // nil during login
-	relay      relay
-	server     *pool.Server     // nil while none is held
-	told       []wire.Parameter // what the client knows of its session's parameters
-	extra      []wire.Parameter // parameters of its session that no server reports
-	asking     bool             // a survey is about to be sent
-	pinsTold   sqlscan.Effects  // why it keeps its server, as far as the log knows
-	stopped    bool             // stop is closed
-	waiting    bool             // in the pool's queue, or granted a server that was not taken yet
-	granted    grant
-	gone       bool // the client's connection is closed
-	draining   bool
-	muted      bool // nothing is to be written to the client any more
-	cancelling bool
-	reset      bool // the reset query was sent to the server left behind
-	rolledBack bool
-	end        error      // why the session is to end
-	settled    chan error // during login: told when our own query was answered
+	mu          sync.Mutex
+	client      engine.Conn // nil during login
+	relay       relay
+	server      *pool.Server     // nil while none is held
+	replication bool             // the server is its own
+	told        []wire.Parameter // what the client knows of its session's parameters
+	extra       []wire.Parameter // parameters of its session that no server reports
+	asking      bool             // a survey is about to be sent
+	pinsTold    sqlscan.Effects  // why it keeps its server, as far as the log knows
+	stopped     bool             // stop is closed
+	waiting     bool             // in the pool's queue, or granted a server that was not taken yet
+	granted     grant
+	gone        bool // the client's connection is closed
+	draining    bool
+	muted       bool          // nothing is to be written to the client any more
+	cancelling  chan struct{} // closed when the cancel request under way is through
+	cancelQueue bool          // somebody waits for that to cancel again
+	reset       bool          // the reset query was sent to the server left behind
+	rolledBack  bool
+	end         error      // why the session is to end
+	settled     chan error // during login: told when our own query was answered
 }
 
 // grant is what a wait for a server ended with.
@@ -195,13 +198,13 @@ func (s *session) stepClient(b []byte) (st step, server *pool.Server, rests bool
 	return st, s.server, s.relay.atRest()
 }
 
-// HungUp implements engine.Handler: a client that leaves while it waits for a
-// server leaves the queue.
+// HungUp implements engine.Handler: a client that leaves while it is not read,
+// because it waits for a server, or its server for something, has left.
 func (s *session) HungUp() {
 	s.mu.Lock()
-	waiting := s.waiting
+	idle := !s.waiting && s.server == nil
 	s.mu.Unlock()
-	if waiting {
+	if !idle {
 		s.leave(errClientGone)
 	}
 }
@@ -234,7 +237,7 @@ func (s *session) Closed(err error) {
 // home.
 func (s *session) check() {
 	s.mu.Lock()
-	if s.end == nil && s.draining && !s.waiting && (s.server == nil || s.relay.atRest()) {
+	if s.end == nil && s.draining && !s.waiting && s.mayEnd() {
 		s.end = errShutdown
 	}
 	end := s.end
@@ -242,6 +245,13 @@ func (s *session) check() {
 	if end != nil {
 		s.leave(end)
 	}
+}
+
+// mayEnd reports whether the session can be ended in order: nothing of its
+// client's is under way, or what never comes to an end by itself, and the
+// client can be told. mu is held.
+func (s *session) mayEnd() bool {
+	return s.server == nil || s.relay.atRest() || s.replication && s.relay.betweenMessages()
 }
 
 // poke has check run, or breaks off a login.

@@ -82,7 +82,7 @@ func FuzzStartupParametersGoRound(f *testing.F) {
 	f.Add("a\x00b", "c", "options", "-c a=b")
 	f.Fuzz(func(t *testing.T, n1, v1, n2, v2 string) {
 		want := []Parameter{{n1, v1}, {n2, v2}}
-		whole, err := AppendStartup(nil, want)
+		whole, err := AppendStartup(nil, Version30, want)
 		if err != nil {
 			return
 		}

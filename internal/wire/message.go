@@ -127,22 +127,6 @@ func AppendCopyFail(dst []byte, reason string) []byte {
 	return appendMessage(dst, &pgproto3.CopyFail{Message: reason})
 }
 
-// AppendNegotiateProtocolVersion appends the answer to a client that asked
-// for a newer minor version than ours or for protocol options (_pq_.…) that
-// we do not know: the newest minor version we speak, which is 0, and those
-// options. pgproto3 has no such message.
-func AppendNegotiateProtocolVersion(dst []byte, unknown []string) []byte {
-	start := len(dst)
-	dst = append(dst, NegotiateProtocolVersion, 0, 0, 0, 0)
-	dst = binary.BigEndian.AppendUint32(dst, Version3Code)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(unknown)))
-	for _, name := range unknown {
-		dst = append(append(dst, name...), 0)
-	}
-	binary.BigEndian.PutUint32(dst[start+1:], uint32(len(dst)-start-1))
-	return dst
-}
-
 // AppendSASLInitialResponse appends the first message of a SASL exchange.
 func AppendSASLInitialResponse(dst []byte, mechanism string, data []byte) []byte {
 	return appendMessage(dst, &pgproto3.SASLInitialResponse{AuthMechanism: mechanism, Data: data})

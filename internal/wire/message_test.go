@@ -37,11 +37,11 @@ func TestNegotiateProtocolVersionNamesOurVersionAndEachUnknownOption(t *testing.
 		unknown []string
 		body    string
 	}{
-		{nil, word(3<<16) + word(0)},
-		{[]string{"_pq_.a"}, word(3<<16) + word(1) + "_pq_.a\x00"},
-		{[]string{"_pq_.c", "_pq_.a", "_pq_.b"}, word(3<<16) + word(3) + "_pq_.c\x00_pq_.a\x00_pq_.b\x00"},
+		{nil, word(3<<16+2) + word(0)},
+		{[]string{"_pq_.a"}, word(3<<16+2) + word(1) + "_pq_.a\x00"},
+		{[]string{"_pq_.c", "_pq_.a", "_pq_.b"}, word(3<<16+2) + word(3) + "_pq_.c\x00_pq_.a\x00_pq_.b\x00"},
 	} {
-		got := AppendNegotiateProtocolVersion([]byte("before"), c.unknown)
+		got := AppendNegotiateProtocolVersion([]byte("before"), Version32, c.unknown)
 		equal(t, "message", string(got), "before"+string(frame('v', c.body)))
 	}
 }

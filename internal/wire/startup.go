@@ -10,7 +10,6 @@ import (
 
 // Codes that stand where a startup packet has its protocol version.
 const (
-	Version3Code   = 3 << 16
 	CancelCode     = 80877102
 	SSLRequestCode = 80877103
 	GSSEncCode     = 80877104
@@ -107,13 +106,13 @@ func ParseParameters(body []byte) ([]Parameter, error) {
 	}
 }
 
-// AppendStartup appends a startup packet of protocol 3.0 with params in their
-// order. A NUL byte in a name or value would start a parameter of its own at
+// AppendStartup appends a startup packet that asks for a version of the
+// protocol, such as Version32, with params in their order. A NUL byte in a name or value would start a parameter of its own at
 // the server, so it is refused.
-func AppendStartup(dst []byte, params []Parameter) ([]byte, error) {
+func AppendStartup(dst []byte, version uint32, params []Parameter) ([]byte, error) {
 	start := len(dst)
 	dst = append(dst, 0, 0, 0, 0)
-	dst = binary.BigEndian.AppendUint32(dst, Version3Code)
+	dst = binary.BigEndian.AppendUint32(dst, version)
 	for _, p := range params {
 		if p.Name == "" || strings.IndexByte(p.Name, 0) >= 0 || strings.IndexByte(p.Value, 0) >= 0 {
 			return dst[:start], fmt.Errorf("startup parameter %q can't be sent: empty name or NUL byte", p.Name)

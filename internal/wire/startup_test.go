@@ -13,7 +13,7 @@ import (
 )
 
 func TestAStartupPacketIsReadToItsEndAndNoFurther(t *testing.T) {
-	whole, err := AppendStartup(nil, []Parameter{{"user", "alice"}, {"database", "app"}})
+	whole, err := AppendStartup(nil, Version30, []Parameter{{"user", "alice"}, {"database", "app"}})
 	ok(t, err)
 	stream := append(bytes.Clone(whole), "behind"...)
 	for name, r := range map[string]io.Reader{
@@ -22,7 +22,7 @@ func TestAStartupPacketIsReadToItsEndAndNoFurther(t *testing.T) {
 	} {
 		p, err := ReadStartup(r)
 		ok(t, err)
-		equal(t, name+": code", p.Code, Version3Code)
+		equal(t, name+": code", p.Code, Version30)
 		equal(t, name+": body", string(p.Body), string(whole[8:]))
 		rest, err := io.ReadAll(r)
 		ok(t, err)
@@ -77,7 +77,7 @@ func TestTheEndOfTheStreamTellsWhetherAStartupPacketWasTorn(t *testing.T) {
 
 func TestTheVersionOfAStartupPacketIsMajorAndMinor(t *testing.T) {
 	for code, want := range map[uint32][2]int{
-		Version3Code: {3, 0}, 3<<16 | 2: {3, 2}, 3<<16 | 9999: {3, 9999}, 2 << 16: {2, 0}, CancelCode: {1234, 5678},
+		Version30: {3, 0}, 3<<16 | 2: {3, 2}, 3<<16 | 9999: {3, 9999}, 2 << 16: {2, 0}, CancelCode: {1234, 5678},
 	} {
 		p := StartupPacket{Code: code}
 		equal(t, "version", [2]int{p.Major(), p.Minor()}, want)
@@ -89,7 +89,7 @@ func TestStartupParametersKeepTheirOrderAndTheirBytes(t *testing.T) {
 		{"user", "älice"}, {"options", `-c a=b\ c`}, {"empty", ""}, {"application_name", "\x01\xff"},
 		{"empty", "given twice, as any but user and database may be"},
 	}
-	whole, err := AppendStartup([]byte("before"), want)
+	whole, err := AppendStartup([]byte("before"), Version30, want)
 	ok(t, err)
 	p, err := ReadStartup(bytes.NewReader(whole[len("before"):]))
 	ok(t, err)
@@ -145,7 +145,7 @@ func TestANULByteCanNotSmuggleAParameterIntoAStartupPacket(t *testing.T) {
 		{"application_name", "x\x00user\x00admin"}, {"application_name", "\x00"},
 		{"a\x00user", "admin"}, {"", "value"},
 	} {
-		got, err := AppendStartup([]byte("before"), []Parameter{{"user", "alice"}, p})
+		got, err := AppendStartup([]byte("before"), Version30, []Parameter{{"user", "alice"}, p})
 		if err == nil {
 			t.Errorf("%q was encoded", p)
 		}
@@ -157,14 +157,14 @@ func TestANULByteCanNotSmuggleAParameterIntoAStartupPacket(t *testing.T) {
 }
 
 func TestAStartupPacketIsNeverLongerThanItsReaderTakes(t *testing.T) {
-	fixed, err := AppendStartup(nil, []Parameter{{"user", ""}})
+	fixed, err := AppendStartup(nil, Version30, []Parameter{{"user", ""}})
 	ok(t, err)
 	room := StartupLimit + 4 - len(fixed)
-	largest, err := AppendStartup(nil, []Parameter{{"user", strings.Repeat("u", room)}})
+	largest, err := AppendStartup(nil, Version30, []Parameter{{"user", strings.Repeat("u", room)}})
 	ok(t, err)
 	_, err = ReadStartup(bytes.NewReader(largest))
 	ok(t, err)
-	got, err := AppendStartup([]byte("before"), []Parameter{{"user", strings.Repeat("u", room+1)}})
+	got, err := AppendStartup([]byte("before"), Version30, []Parameter{{"user", strings.Repeat("u", room+1)}})
 	if err == nil {
 		t.Error("a packet was encoded that no server takes")
 	}

@@ -119,7 +119,7 @@ func (c *Conn) logIn(e *Endpoint) error {
 	for name, value := range e.Params {
 		params = append(params, wire.Parameter{Name: name, Value: value})
 	}
-	packet, err := wire.AppendStartup(nil, params)
+	packet, err := wire.AppendStartup(nil, wire.Version30, params)
 	if err != nil {
 		return err
 	}

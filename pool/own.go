@@ -1,0 +1,105 @@
+package pool
+
+import (
+	"context"
+	"time"
+
+	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// OpenOwn opens a server that is the caller's own: its startup packet bears
+// startup beside the role and the database, and it is lent to nobody else. It
+// takes one of the pool's places. Where all are taken an idle server gives way,
+// or the caller waits for its turn among those who wait for a server, for
+// query_wait_timeout at most. Release and Discard end the server.
+//
+// It blocks until ctx ends, so it may not be called on an event loop. Its
+// errors are those of Acquire and of the server; where ctx ended, what it
+// returns means no more than that.
+func (p *Pool) OpenOwn(ctx context.Context, startup []wire.Parameter) (*Server, error) {
+	if err := p.takePlace(ctx); err != nil {
+		return nil, err
+	}
+	defer p.manager.children.Done()
+	s, conn, err := p.manager.dial(ctx, p.db, p.login, startup)
+	if err != nil {
+		p.leavePlace()
+		return nil, err
+	}
+	s.pool = p
+	p.manager.engine.Adopt(conn.raw, conn.tls, s, func(c engine.Conn) { s.conn = c })
+	return s, nil
+}
+
+// takePlace waits until the caller may open a server. It holds on to the
+// manager's children then, so that the manager's end waits for the caller.
+func (p *Pool) takePlace(ctx context.Context) error {
+	granted := make(chan error, 1)
+	w := &Waiter{Ready: func(_ *Server, err error) { granted <- err }, since: time.Now()}
+	p.mu.Lock()
+	if p.closed != nil {
+		p.mu.Unlock()
+		return p.closed
+	}
+	p.owners.push(w)
+	p.openMore()
+	p.mu.Unlock()
+	var expired <-chan time.Time
+	if limit := p.db.spec.Load().Defaults.QueryWaitTimeout; limit > 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	var err error
+	select {
+	case err := <-granted:
+		return err
+	case <-expired:
+		err = errWaitTimeout
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	p.mu.Lock()
+	queued := p.owners.remove(w)
+	p.mu.Unlock()
+	if queued {
+		return err
+	}
+	return <-granted // it came at the same moment
+}
+
+// leavePlace gives back a place that no server came to.
+func (p *Pool) leavePlace() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.live--
+	p.openMore()
+}
+
+// givePlaces gives the places that are free to those who wait for one, as
+// long as nobody has waited for a server longer, and has an idle server make
+// place where none is. mu is held.
+func (p *Pool) givePlaces() {
+	for p.ownerIsNext() && p.live < p.size() {
+		p.live++
+		p.manager.children.Add(1)
+		p.owners.pop().Ready(nil, nil)
+	}
+	if p.makesPlace() {
+		if s := p.take(); s != nil {
+			p.end(s)
+		}
+	}
+}
+
+// ownerIsNext reports whether the one who has waited longest waits for a
+// place. mu is held.
+func (p *Pool) ownerIsNext() bool {
+	return p.owners.length > 0 && p.closed == nil &&
+		(p.queue.length == 0 || !p.queue.head.since.Before(p.owners.head.since))
+}
+
+// makesPlace reports whether a server that nobody holds has to end so that
+// somebody can open his own. One place is made at a time. mu is held.
+func (p *Pool) makesPlace() bool { return p.ownerIsNext() && p.live-p.closing >= p.size() }

@@ -1,0 +1,156 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+var replication = []wire.Parameter{{Name: "replication", Value: "true"}, {Name: "client_encoding", Value: "UTF8"}}
+
+// askOwn asks for a server of the asker's own.
+func askOwn(ctx context.Context, p *Pool) *asker {
+	a := &asker{got: make(chan grant, 1)}
+	go func() {
+		s, err := p.OpenOwn(ctx, replication)
+		a.got <- grant{s, err}
+	}()
+	synctest.Wait()
+	return a
+}
+
+func TestAServerOfItsOwnBearsTheClientsStartupAndIsLentToNobodyElse(t *testing.T) {
+	inHouse(t, nil, size(2), func(t *testing.T, h *house) {
+		s := askOwn(t.Context(), h.pool).server(t)
+		got := h.fake.peer(0).startedWith()
+		if got["user"] != "app" || got["database"] != "app" || got["replication"] != "true" ||
+			got["client_encoding"] != "UTF8" || len(got) != 4 {
+			t.Errorf("the startup packet bears %v", got)
+		}
+		h.wants(1, 0)
+		h.pool.Release(s)
+		h.wants(0, 0) // it ended
+		other := h.take()
+		if other == s {
+			t.Error("it was lent to another")
+		}
+		if got := h.fake.peer(1).startedWith(); got["replication"] != "" || got["client_encoding"] != "" {
+			t.Errorf("the next server was started with %v", got)
+		}
+		h.pool.Release(other)
+	})
+}
+
+func TestAnIdleServerGivesWayToOneOfAClientsOwn(t *testing.T) {
+	inHouse(t, nil, size(2), func(t *testing.T, h *house) {
+		kept, idle := h.take(), h.take()
+		h.pool.Release(idle)
+		own := askOwn(t.Context(), h.pool).server(t)
+		h.wants(2, 0)
+		if _, most := h.fake.limits(); most > 2 {
+			t.Errorf("there were %d connections, limit 2", most)
+		}
+		if idle.usable() || !kept.usable() {
+			t.Error("another server gave way than the idle one")
+		}
+		h.pool.Release(kept)
+		h.pool.Release(own)
+		h.wants(1, 0)
+	})
+}
+
+func TestWhoWantsAServerOfHisOwnWaitsInTurn(t *testing.T) {
+	inHouse(t, nil, size(1), func(t *testing.T, h *house) {
+		s := h.take()
+		first := ask(h.pool)
+		pass(time.Millisecond)
+		second := askOwn(t.Context(), h.pool)
+		pass(time.Millisecond)
+		third := ask(h.pool)
+		h.wants(1, 3)
+		h.pool.Release(s)
+		if s := first.server(t); second.answered() || third.answered() {
+			t.Error("served out of turn")
+		} else {
+			h.pool.Release(s)
+		}
+		own := second.server(t)
+		h.wants(1, 1)
+		if third.answered() {
+			t.Error("the server of one's own was lent to another")
+		}
+		h.pool.Discard(own)
+		h.pool.Release(third.server(t))
+		if _, most := h.fake.limits(); most > 1 {
+			t.Errorf("there were %d connections, limit 1", most)
+		}
+	})
+}
+
+func TestAWaitForAServerOfOnesOwnEndsInTime(t *testing.T) {
+	brief := func(s *Spec) {
+		size(1)(s)
+		s.Defaults.QueryWaitTimeout = 5 * time.Second
+	}
+	inHouse(t, nil, brief, func(t *testing.T, h *house) {
+		s := h.take()
+		began := time.Now()
+		code(t, askOwn(t.Context(), h.pool).refusal(t), wire.CodeTooManyConnections)
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("query_wait_timeout took %v", took)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		broken := askOwn(ctx, h.pool)
+		h.wants(1, 1)
+		cancel()
+		if err := broken.refusal(t); !errors.Is(err, context.Canceled) {
+			t.Errorf("a wait that was broken off ended with %v", err)
+		}
+		waiting := askOwn(t.Context(), h.pool)
+		h.pool.close(errRemoved)
+		code(t, waiting.refusal(t), wire.CodeUndefinedDatabase)
+		code(t, askOwn(t.Context(), h.pool).refusal(t), wire.CodeUndefinedDatabase)
+		h.pool.Release(s)
+	})
+}
+
+func TestAServersRefusalOfAClientsOwnConnectionConcernsNobodyElse(t *testing.T) {
+	picky := func(p *peer) {
+		if p.startup()["replication"] != "" {
+			p.fail("FATAL", "42501", "must be superuser or replication role to start walsender")
+			return
+		}
+		p.welcome()
+		p.rest()
+	}
+	inHouse(t, picky, size(1), func(t *testing.T, h *house) {
+		e := code(t, askOwn(t.Context(), h.pool).refusal(t), "42501")
+		if e.Message != "must be superuser or replication role to start walsender" {
+			t.Errorf("the client is told %q", e.Message)
+		}
+		h.wants(0, 0)
+		if err := h.pool.LastError(); err != nil {
+			t.Errorf("others would be told %v", err)
+		}
+		h.pool.Release(h.take())
+	})
+}
+
+func TestTheManagersEndWaitsForAServerOfAClientsOwn(t *testing.T) {
+	inHouse(t, slowly(3*time.Second), nil, func(t *testing.T, h *house) {
+		opening := askOwn(t.Context(), h.pool)
+		ended := make(chan error, 1)
+		go func() { ended <- h.manager.Close(t.Context()) }()
+		s := opening.server(t)
+		pass(time.Minute)
+		if len(ended) > 0 {
+			t.Error("the manager ended while a server lived")
+		}
+		h.pool.Release(s)
+		ok(t, <-ended)
+	})
+}

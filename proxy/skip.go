@@ -1,0 +1,61 @@
+package proxy
+
+import "github.com/pgseal/pgseal/internal/wire"
+
+// skipper consumes what a client sent that shall not be run, because its
+// statement was cancelled before a server had it. It is to such messages what
+// PostgreSQL is to those behind an error (PostgreSQL documentation, "Message
+// Flow"): a simple query is over with its own message, anything of the extended
+// protocol with the next Sync. The zero value is at the beginning of an
+// exchange. It allocates nothing and keeps no bytes.
+type skipper struct {
+	begun  bool
+	toSync bool // the exchange ends with a Sync
+	last   bool // it ends with the current message
+	body   int  // bytes still to come of that
+}
+
+// skip takes bytes that the client sent and says how many of them to drop. Its
+// verdict is proceed where the exchange is over, so that it is to be answered
+// by ReadyForQuery; terminate where the client says goodbye instead, in a
+// message that is left; failed where the client breaks the protocol; and else
+// needMore. After proceed the skipper is at the beginning of an exchange.
+func (k *skipper) skip(b []byte) step {
+	for n := 0; ; {
+		take := min(k.body, len(b)-n)
+		k.body -= take
+		n += take
+		switch {
+		case k.last && k.body == 0:
+			*k = skipper{}
+			return step{used: n, verdict: proceed}
+		case len(b)-n < wire.HeaderSize: // also where the body goes on
+			return step{used: n, verdict: needMore}
+		}
+		typ, size := wire.ParseHeader(b[n:])
+		if err := checkClientMessage(typ, size); err != nil {
+			return step{used: n, verdict: failed, err: err}
+		}
+		if typ == wire.Terminate {
+			return step{used: n, verdict: terminate}
+		}
+		k.begin(typ)
+		k.body = size
+		n += wire.HeaderSize
+	}
+}
+
+// begin notes a message by its type.
+func (k *skipper) begin(typ byte) {
+	if !k.begun {
+		k.begun = true
+		switch typ {
+		case wire.Query, wire.FunctionCall, wire.Sync:
+			k.last = true
+		default:
+			k.toSync = true
+		}
+		return
+	}
+	k.last = k.toSync && typ == wire.Sync
+}

@@ -35,6 +35,7 @@ func (s *session) link() bool {
 		}
 		if server == nil {
 			s.client.Pause()
+			s.waits()
 			return false
 		}
 		s.setWaiting(false)
@@ -70,6 +71,7 @@ func (s *session) takeGrant() {
 	s.mu.Lock()
 	g := s.granted
 	s.granted, s.waiting = grant{}, false
+	s.observe()
 	s.mu.Unlock()
 	switch {
 	case s.left:
@@ -130,6 +132,7 @@ func (s *session) take(server *pool.Server) (setup []byte) {
 	}
 	s.server, s.reset, s.rolledBack = server, false, false
 	s.relay.link(ours)
+	s.relay.single = s.pool.Mode() == pool.StatementMode
 	return setup
 }
 
@@ -171,7 +174,9 @@ func (s *session) stepServer(server *pool.Server, b []byte) (st step, mute bool)
 	if s.server != server {
 		return step{verdict: needMore}, true
 	}
-	return s.relay.fromServer(b, s.onParam), s.muted || s.client == nil || s.end != nil
+	st = s.relay.fromServer(b, s.onParam)
+	s.observe()
+	return st, s.muted || s.client == nil || s.end != nil
 }
 
 // parameter notes a ParameterStatus. mu is held.
@@ -255,6 +260,7 @@ func (s *session) decide(server *pool.Server) (d decision) {
 		s.relay.unlink()
 		s.server, s.settled = nil, nil
 	}
+	s.observe()
 	return d
 }
 
@@ -264,10 +270,10 @@ func (s *session) next() (query string, release bool) {
 	case !s.relay.quiet():
 		return "", false
 	case !s.relay.left:
-		return "", s.relay.atRest() && (s.client == nil || s.db.Mode() == pool.TransactionMode)
+		return "", s.relay.atRest() && (s.client == nil || s.pool.Mode() != pool.SessionMode)
 	}
 	reset := ""
-	if s.db.Mode() == pool.SessionMode && !s.reset {
+	if s.pool.Mode() == pool.SessionMode && !s.reset {
 		reset = s.db.ResetQuery()
 	}
 	query = s.relay.clean(reset)

@@ -129,7 +129,10 @@ func (s *session) join(db *pool.Database, credential auth.Credential) error {
 				WithHint("Set user and password_file for the database, or give users_file the password itself instead of its SCRAM secret.")
 		}
 	}
-	s.pool, s.leavePool = s.proxy.manager.Join(db, login)
+	var err error
+	if s.pool, s.leavePool, err = s.proxy.manager.Admit(db, s.user, login); err != nil {
+		return err
+	}
 	s.db = s.pool.Database()
 	return nil
 }

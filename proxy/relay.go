@@ -34,6 +34,8 @@ type relay struct {
 	serverBody int // bytes still to come of the server's current message
 	hideBody   bool
 	ours       int  // queries of our own whose answers come first
+	answered   uint // ReadyForQuery messages that answered the client
+	single     bool // a transaction block ends the session
 	status     byte // of the last ReadyForQuery
 	lastType   byte // of the message that was last passed to the client
 }
@@ -293,6 +295,10 @@ func (r *relay) ready(status byte) *wire.Error {
 	}
 	if !r.pending.ready() {
 		return violation("the server became ready without having been asked")
+	}
+	r.answered++
+	if r.single && status != wire.StatusIdle {
+		return errBlock
 	}
 	r.copyIn = false
 	r.mixed = r.mixed && (r.batch || r.pending.owes())

@@ -79,6 +79,7 @@ type session struct {
 	stopped    bool             // stop is closed
 	waiting    bool             // in the pool's queue, or granted a server that was not taken yet
 	granted    grant
+	watch      watch
 	gone       bool // the client's connection is closed
 	draining   bool
 	muted      bool // nothing is to be written to the client any more
@@ -129,6 +130,7 @@ func (s *session) start() {
 
 // Data implements engine.Handler: it passes on what the client sent.
 func (s *session) Data(b []byte) (used int) {
+	defer s.arm()
 	for {
 		st, server, rests := s.stepClient(b[used:])
 		used += st.used
@@ -171,6 +173,7 @@ func (s *session) stepClient(b []byte) (st step, server *pool.Server, rests bool
 		return step{verdict: over}, nil, false
 	}
 	st = s.relay.fromClient(b)
+	s.observe()
 	return st, s.server, s.relay.atRest()
 }
 
@@ -184,9 +187,6 @@ func (s *session) HungUp() {
 		s.leave(errClientGone)
 	}
 }
-
-// TimedOut implements engine.Handler.
-func (s *session) TimedOut() {}
 
 // Closed implements engine.Handler: the end of the session.
 func (s *session) Closed(err error) {
@@ -220,7 +220,9 @@ func (s *session) check() {
 	s.mu.Unlock()
 	if end != nil {
 		s.leave(end)
+		return
 	}
+	s.heed()
 }
 
 // poke has check run, or breaks off a login.

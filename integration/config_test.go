@@ -38,9 +38,10 @@ type options struct {
 	binary    string              // raceBinary where empty
 	databases map[string]settings // beyond where the server is and its trust
 	pool      settings
-	users     map[string]string // beyond app
-	listeners []*listener       // beyond the first
-	errors    []string          // messages of errors that the test provokes
+	users     map[string]string   // beyond app
+	limits    map[string]settings // what roles have of their own
+	listeners []*listener         // beyond the first
+	errors    []string            // messages of errors that the test provokes
 }
 
 // listener is an address of pgseal and the files of its certificate.
@@ -133,6 +134,12 @@ func (p *pgseal) writeConfig() {
 	for _, name := range slices.Sorted(maps.Keys(p.options.databases)) {
 		base := settings{"host": "localhost", "port": fmt.Sprint(p.pg.Port()), "sslrootcert": p.pg.root, "dbname": "app"}
 		fmt.Fprintf(&b, "  %q: %s\n", name, base.with(p.options.databases[name]))
+	}
+	if len(p.options.limits) > 0 {
+		b.WriteString("users:\n")
+	}
+	for _, role := range slices.Sorted(maps.Keys(p.options.limits)) {
+		fmt.Fprintf(&b, "  %q: %s\n", role, p.options.limits[role])
 	}
 	fmt.Fprintf(&b, "pool: %s\n", p.options.pool)
 	fmt.Fprintf(&b, "auth: {users_file: %s}\n", p.usersFile())

@@ -16,6 +16,7 @@ import (
 const (
 	SessionMode     = "session"     // until the client leaves
 	TransactionMode = "transaction" // until its transaction ends
+	StatementMode   = "statement"   // for one statement: a transaction block is an error
 )
 
 // Session states: what becomes of a client that leaves something in its
@@ -30,90 +31,146 @@ const (
 // keep.
 const maxPreparedStatements = 100_000
 
+func isMode(mode string) bool {
+	return mode == SessionMode || mode == TransactionMode || mode == StatementMode
+}
+
 // maxPoolSize is the most servers one pool may be given. It is the fixed size
 // of the puddle below each queue; the real limit lives in the queue, so that
 // it can change on reload.
 const maxPoolSize = 10_000
 
+// maxCount is more connections than any system has.
+const maxCount = 1 << 30
+
 // Config holds what is set once for all databases, under PgBouncer's names.
 // Durations of zero switch a limit off unless it says otherwise.
 type Config struct {
-	PoolMode             string        `yaml:"pool_mode"`
-	DefaultPoolSize      int           `yaml:"default_pool_size"`
-	MaxClientConn        int           `yaml:"max_client_conn"`
-	ClientLoginTimeout   time.Duration `yaml:"client_login_timeout"`
-	QueryWaitTimeout     time.Duration `yaml:"query_wait_timeout"`
-	CancelWaitTimeout    time.Duration `yaml:"cancel_wait_timeout"`
-	ServerConnectTimeout time.Duration `yaml:"server_connect_timeout"`
-	ServerLoginRetry     time.Duration `yaml:"server_login_retry"`
-	ServerIdleTimeout    time.Duration `yaml:"server_idle_timeout"`
-	ServerLifetime       time.Duration `yaml:"server_lifetime"`
-	ServerResetQuery     string        `yaml:"server_reset_query"`
-	MaxPrepared          int           `yaml:"max_prepared_statements"`
-	SessionState         string        `yaml:"session_state"`
+	PoolMode                 string        `yaml:"pool_mode"`
+	DefaultPoolSize          int           `yaml:"default_pool_size"`
+	MinPoolSize              int           `yaml:"min_pool_size"`
+	ReservePoolSize          int           `yaml:"reserve_pool_size"`
+	ReservePoolTimeout       time.Duration `yaml:"reserve_pool_timeout"`
+	MaxDBConnections         int           `yaml:"max_db_connections"`
+	MaxUserConnections       int           `yaml:"max_user_connections"`
+	MaxClientConn            int           `yaml:"max_client_conn"`
+	MaxDBClientConnections   int           `yaml:"max_db_client_connections"`
+	MaxUserClientConnections int           `yaml:"max_user_client_connections"`
+	ClientLoginTimeout       time.Duration `yaml:"client_login_timeout"`
+	ClientIdleTimeout        time.Duration `yaml:"client_idle_timeout"`
+	QueryTimeout             time.Duration `yaml:"query_timeout"`
+	QueryWaitTimeout         time.Duration `yaml:"query_wait_timeout"`
+	QueryWaitNotify          time.Duration `yaml:"query_wait_notify"`
+	IdleTransactionTimeout   time.Duration `yaml:"idle_transaction_timeout"`
+	TransactionTimeout       time.Duration `yaml:"transaction_timeout"`
+	CancelWaitTimeout        time.Duration `yaml:"cancel_wait_timeout"`
+	ServerConnectTimeout     time.Duration `yaml:"server_connect_timeout"`
+	ServerLoginRetry         time.Duration `yaml:"server_login_retry"`
+	ServerIdleTimeout        time.Duration `yaml:"server_idle_timeout"`
+	ServerLifetime           time.Duration `yaml:"server_lifetime"`
+	ServerCheckQuery         string        `yaml:"server_check_query"`
+	ServerCheckDelay         time.Duration `yaml:"server_check_delay"`
+	ServerRoundRobin         bool          `yaml:"server_round_robin"`
+	ServerResetQuery         string        `yaml:"server_reset_query"`
+	MaxPrepared              int           `yaml:"max_prepared_statements"`
+	SessionState             string        `yaml:"session_state"`
 }
 
-// DefaultConfig returns the values that hold where the file is silent.
+// DefaultConfig returns the values that hold where the file is silent. They
+// are PgBouncer's, but for the mode and for more clients.
 func DefaultConfig() Config {
 	return Config{
 		PoolMode:             TransactionMode,
 		DefaultPoolSize:      20,
+		ReservePoolTimeout:   5 * time.Second,
 		MaxClientConn:        1000,
 		ClientLoginTimeout:   60 * time.Second,
 		QueryWaitTimeout:     120 * time.Second,
+		QueryWaitNotify:      5 * time.Second,
 		CancelWaitTimeout:    10 * time.Second,
 		ServerConnectTimeout: 15 * time.Second,
 		ServerLoginRetry:     15 * time.Second,
 		ServerIdleTimeout:    10 * time.Minute,
 		ServerLifetime:       time.Hour,
+		ServerCheckQuery:     EmptyQuery,
+		ServerCheckDelay:     30 * time.Second,
 		ServerResetQuery:     "DISCARD ALL",
 		MaxPrepared:          200,
 		SessionState:         PinState,
 	}
 }
 
+// EmptyQuery is how the configuration writes a query without a text, where
+// no text at all means no query.
+const EmptyQuery = "<empty>"
+
+// faults collects what is wrong with the values of keys.
+type faults []error
+
+func (f *faults) bad(key, format string, args ...any) {
+	*f = append(*f, &tlsconf.KeyError{Key: key, Err: fmt.Errorf(format, args...)})
+}
+
+// between asserts that a number lies in a range.
+func (f *faults) between(key string, n, least, most int) {
+	if n < least || n > most {
+		f.bad(key, "%d is not between %d and %d", n, least, most)
+	}
+}
+
+func (f *faults) positive(key string, d time.Duration) {
+	if d <= 0 {
+		f.bad(key, "must be longer than zero")
+	}
+}
+
+func (f *faults) notNegative(key string, d time.Duration) {
+	if d < 0 {
+		f.bad(key, "must not be negative")
+	}
+}
+
+func (f *faults) query(key, sql string) {
+	if strings.IndexByte(sql, 0) >= 0 {
+		f.bad(key, "holds a NUL byte")
+	}
+}
+
 // Validate returns a *tlsconf.KeyError for each value that can't be used.
 func (c Config) Validate() error {
-	var errs []error
-	bad := func(key, format string, args ...any) {
-		errs = append(errs, &tlsconf.KeyError{Key: key, Err: fmt.Errorf(format, args...)})
+	var f faults
+	if !isMode(c.PoolMode) {
+		f.bad("pool_mode", "%q is none of session, transaction and statement", c.PoolMode)
 	}
-	if c.PoolMode != SessionMode && c.PoolMode != TransactionMode {
-		bad("pool_mode", "%q is neither session nor transaction", c.PoolMode)
-	}
-	if c.DefaultPoolSize < 1 || c.DefaultPoolSize > maxPoolSize {
-		bad("default_pool_size", "%d is not between 1 and %d", c.DefaultPoolSize, maxPoolSize)
-	}
-	if c.MaxClientConn < 1 {
-		bad("max_client_conn", "%d is less than 1", c.MaxClientConn)
-	}
-	positive := func(key string, d time.Duration) {
-		if d <= 0 {
-			bad(key, "must be longer than zero")
-		}
-	}
-	notNegative := func(key string, d time.Duration) {
-		if d < 0 {
-			bad(key, "must not be negative")
-		}
-	}
-	positive("client_login_timeout", c.ClientLoginTimeout)
-	notNegative("query_wait_timeout", c.QueryWaitTimeout)
-	positive("cancel_wait_timeout", c.CancelWaitTimeout)
-	positive("server_connect_timeout", c.ServerConnectTimeout)
-	notNegative("server_login_retry", c.ServerLoginRetry)
-	notNegative("server_idle_timeout", c.ServerIdleTimeout)
-	notNegative("server_lifetime", c.ServerLifetime)
-	if c.MaxPrepared < 1 || c.MaxPrepared > maxPreparedStatements {
-		bad("max_prepared_statements", "%d is not between 1 and %d", c.MaxPrepared, maxPreparedStatements)
-	}
+	f.between("default_pool_size", c.DefaultPoolSize, 1, maxPoolSize)
+	f.between("min_pool_size", c.MinPoolSize, 0, maxPoolSize)
+	f.between("reserve_pool_size", c.ReservePoolSize, 0, maxPoolSize)
+	f.notNegative("reserve_pool_timeout", c.ReservePoolTimeout)
+	f.between("max_db_connections", c.MaxDBConnections, 0, maxCount)
+	f.between("max_user_connections", c.MaxUserConnections, 0, maxCount)
+	f.between("max_client_conn", c.MaxClientConn, 1, maxCount)
+	f.between("max_db_client_connections", c.MaxDBClientConnections, 0, maxCount)
+	f.between("max_user_client_connections", c.MaxUserClientConnections, 0, maxCount)
+	f.positive("client_login_timeout", c.ClientLoginTimeout)
+	f.notNegative("client_idle_timeout", c.ClientIdleTimeout)
+	f.notNegative("query_timeout", c.QueryTimeout)
+	f.notNegative("query_wait_timeout", c.QueryWaitTimeout)
+	f.notNegative("query_wait_notify", c.QueryWaitNotify)
+	f.notNegative("idle_transaction_timeout", c.IdleTransactionTimeout)
+	f.notNegative("transaction_timeout", c.TransactionTimeout)
+	f.positive("cancel_wait_timeout", c.CancelWaitTimeout)
+	f.positive("server_connect_timeout", c.ServerConnectTimeout)
+	f.notNegative("server_login_retry", c.ServerLoginRetry)
+	f.notNegative("server_idle_timeout", c.ServerIdleTimeout)
+	f.notNegative("server_lifetime", c.ServerLifetime)
+	f.query("server_check_query", c.ServerCheckQuery)
+	f.notNegative("server_check_delay", c.ServerCheckDelay)
+	f.query("server_reset_query", c.ServerResetQuery)
+	f.between("max_prepared_statements", c.MaxPrepared, 1, maxPreparedStatements)
 	if !slices.Contains([]string{PinState, RejectState, IgnoreState}, c.SessionState) {
-		bad("session_state", "%q is not one of pin, reject and ignore", c.SessionState)
+		f.bad("session_state", "%q is none of pin, reject and ignore", c.SessionState)
 	}
-	if strings.IndexByte(c.ServerResetQuery, 0) >= 0 {
-		bad("server_reset_query", "holds a NUL byte")
-	}
-	return errors.Join(errs...)
+	return errors.Join(f...)
 }
 
 // DatabaseConfig tells how the servers of one database are reached, under
@@ -128,51 +185,41 @@ type DatabaseConfig struct {
 
 	tlsconf.UpstreamConfig `yaml:",inline"`
 
-	PoolMode string `yaml:"pool_mode"`
-	PoolSize int    `yaml:"pool_size"`
+	ConnectQuery string `yaml:"connect_query"` // run on each new server
+
+	DatabaseLimits `yaml:",inline"`
 }
 
 // DefaultDatabaseConfig returns the values that hold where the file is
-// silent. An empty dbname means the name clients ask for, an empty pool_mode
-// and a pool_size of zero the defaults of Config.
+// silent. An empty dbname means the name clients ask for.
 func DefaultDatabaseConfig() DatabaseConfig {
-	return DatabaseConfig{Port: 5432, UpstreamConfig: tlsconf.DefaultUpstreamConfig()}
+	return DatabaseConfig{Port: 5432, UpstreamConfig: tlsconf.DefaultUpstreamConfig(), DatabaseLimits: defaultDatabaseLimits()}
 }
 
 // Validate returns a *tlsconf.KeyError for each value that can't be used. The
-// TLS settings validate themselves.
+// TLS settings and the limits validate themselves.
 func (c DatabaseConfig) Validate() error {
-	var errs []error
-	bad := func(key, format string, args ...any) {
-		errs = append(errs, &tlsconf.KeyError{Key: key, Err: fmt.Errorf(format, args...)})
-	}
+	var f faults
 	if c.Host == "" {
-		bad("host", "is missing")
+		f.bad("host", "is missing")
 	}
 	for host := range strings.SplitSeq(c.Host, ",") {
 		if c.Host != "" && strings.TrimSpace(host) == "" {
-			bad("host", "the list has an empty name")
+			f.bad("host", "the list has an empty name")
 		}
 		if isSocketDir(host) && c.SSLMode != "disable" {
-			bad("sslmode", "PostgreSQL speaks no TLS on a unix socket: write sslmode: disable for host %s", host)
+			f.bad("sslmode", "PostgreSQL speaks no TLS on a unix socket: write sslmode: disable for host %s", host)
 		}
 	}
-	if c.Port < 1 || c.Port > 65535 {
-		bad("port", "%d is not between 1 and 65535", c.Port)
-	}
+	f.between("port", c.Port, 1, 65535)
 	if c.Password != "" && c.PasswordFile != "" {
-		bad("password_file", "stands beside password: keep one")
+		f.bad("password_file", "stands beside password: keep one")
 	}
 	if c.User == "" && (c.Password != "" || c.PasswordFile != "") {
-		bad("user", "is missing beside a password")
+		f.bad("user", "is missing beside a password")
 	}
-	if c.PoolMode != "" && c.PoolMode != SessionMode && c.PoolMode != TransactionMode {
-		bad("pool_mode", "%q is neither session nor transaction", c.PoolMode)
-	}
-	if c.PoolSize < 0 || c.PoolSize > maxPoolSize {
-		bad("pool_size", "%d is not between 1 and %d", c.PoolSize, maxPoolSize)
-	}
-	return errors.Join(errs...)
+	f.query("connect_query", c.ConnectQuery)
+	return errors.Join(f...)
 }
 
 // addresses returns the network and address of each host of the list.

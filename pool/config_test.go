@@ -36,6 +36,8 @@ func TestTheDefaultsAreValid(t *testing.T) {
 	db := DefaultDatabaseConfig()
 	db.Host = "db.internal"
 	ok(t, db.Validate())
+	ok(t, db.DatabaseLimits.Validate())
+	ok(t, DefaultUserConfig().Validate())
 }
 
 func TestConfigValidateNamesEachBadKey(t *testing.T) {
@@ -46,12 +48,13 @@ func TestConfigValidateNamesEachBadKey(t *testing.T) {
 	}{
 		"session mode":           {func(c *Config) { c.PoolMode = SessionMode }, "", ""},
 		"no mode":                {func(c *Config) { c.PoolMode = "" }, "pool_mode", `""`},
-		"statement mode":         {func(c *Config) { c.PoolMode = "statement" }, "pool_mode", `"statement"`},
+		"statement mode":         {func(c *Config) { c.PoolMode = StatementMode }, "", ""},
+		"an unknown mode":        {func(c *Config) { c.PoolMode = "query" }, "pool_mode", `"query"`},
 		"one server":             {func(c *Config) { c.DefaultPoolSize = 1 }, "", ""},
 		"the most servers":       {func(c *Config) { c.DefaultPoolSize = maxPoolSize }, "", ""},
 		"no servers":             {func(c *Config) { c.DefaultPoolSize = 0 }, "default_pool_size", "0 is not between"},
 		"too many servers":       {func(c *Config) { c.DefaultPoolSize = maxPoolSize + 1 }, "default_pool_size", "10001"},
-		"no clients":             {func(c *Config) { c.MaxClientConn = 0 }, "max_client_conn", "less than 1"},
+		"no clients":             {func(c *Config) { c.MaxClientConn = 0 }, "max_client_conn", "0 is not between"},
 		"no login time":          {func(c *Config) { c.ClientLoginTimeout = 0 }, "client_login_timeout", "longer than zero"},
 		"no cancel time":         {func(c *Config) { c.CancelWaitTimeout = 0 }, "cancel_wait_timeout", "longer than zero"},
 		"no connect time":        {func(c *Config) { c.ServerConnectTimeout = -1 }, "server_connect_timeout", "longer than zero"},
@@ -97,11 +100,8 @@ func TestDatabaseConfigValidateNamesEachBadKey(t *testing.T) {
 		"both kinds of password":     {func(c *DatabaseConfig) { c.User, c.Password, c.PasswordFile = "app", "hunter2", "/p" }, "password_file", "keep one"},
 		"a password for nobody":      {func(c *DatabaseConfig) { c.Password = "hunter2" }, "user", "missing"},
 		"a password file for nobody": {func(c *DatabaseConfig) { c.PasswordFile = "/p" }, "user", "missing"},
-		"a mode of its own":          {func(c *DatabaseConfig) { c.PoolMode = SessionMode }, "", ""},
-		"an unknown mode":            {func(c *DatabaseConfig) { c.PoolMode = "Session" }, "pool_mode", `"Session"`},
-		"a size of its own":          {func(c *DatabaseConfig) { c.PoolSize = maxPoolSize }, "", ""},
-		"a negative size":            {func(c *DatabaseConfig) { c.PoolSize = -1 }, "pool_size", "-1"},
-		"a size too large":           {func(c *DatabaseConfig) { c.PoolSize = maxPoolSize + 1 }, "pool_size", "10001"},
+		"a query for new servers":    {func(c *DatabaseConfig) { c.ConnectQuery = "SET a = 1" }, "", ""},
+		"NUL in that query":          {func(c *DatabaseConfig) { c.ConnectQuery = "a\x00b" }, "connect_query", "NUL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := DefaultDatabaseConfig()
@@ -109,6 +109,44 @@ func TestDatabaseConfigValidateNamesEachBadKey(t *testing.T) {
 			c.edit(&config)
 			wantKey(t, config.Validate(), c.key, c.says)
 		})
+	}
+}
+
+func TestDatabaseLimitsValidateNamesEachBadKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit func(*DatabaseLimits)
+		key  string
+		says string
+	}{
+		"a mode of its own":        {func(c *DatabaseLimits) { c.PoolMode = StatementMode }, "", ""},
+		"an unknown mode":          {func(c *DatabaseLimits) { c.PoolMode = "Session" }, "pool_mode", `"Session"`},
+		"a size of its own":        {func(c *DatabaseLimits) { c.PoolSize = maxPoolSize }, "", ""},
+		"a negative size":          {func(c *DatabaseLimits) { c.PoolSize = -1 }, "pool_size", "-1"},
+		"a size too large":         {func(c *DatabaseLimits) { c.PoolSize = maxPoolSize + 1 }, "pool_size", "10001"},
+		"no least size":            {func(c *DatabaseLimits) { c.MinPoolSize = 0 }, "", ""},
+		"a negative least size":    {func(c *DatabaseLimits) { c.MinPoolSize = -2 }, "min_pool_size", "-2"},
+		"a negative reserve":       {func(c *DatabaseLimits) { c.ReservePoolSize = -2 }, "reserve_pool_size", "-2"},
+		"a negative server limit":  {func(c *DatabaseLimits) { c.MaxDBConnections = -2 }, "max_db_connections", "-2"},
+		"a negative client limit":  {func(c *DatabaseLimits) { c.MaxDBClientConnections = -2 }, "max_db_client_connections", "-2"},
+		"no lifetime":              {func(c *DatabaseLimits) { c.ServerLifetime = 0 }, "", ""},
+		"a lifetime that is unset": {func(c *DatabaseLimits) { c.ServerLifetime = -time.Second }, "", ""},
+		"a lifetime below zero":    {func(c *DatabaseLimits) { c.ServerLifetime = -2 * time.Second }, "server_lifetime", "-1s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			limits := defaultDatabaseLimits()
+			c.edit(&limits)
+			wantKey(t, limits.Validate(), c.key, c.says)
+		})
+	}
+}
+
+func TestUserConfigValidateNamesAllBadKeysInTheirOrder(t *testing.T) {
+	d := -2 * time.Second
+	bad := UserConfig{"x", -1, -2, -2, -2, d, d, d, d}
+	want := []string{"pool_mode", "pool_size", "reserve_pool_size", "max_user_connections", "max_user_client_connections",
+		"client_idle_timeout", "query_timeout", "idle_transaction_timeout", "transaction_timeout"}
+	if got, _ := badKeys(t, bad.Validate()); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
@@ -130,17 +168,23 @@ func wantKey(t *testing.T, err error, key, says string) {
 }
 
 func TestAllFaultsAreNamedTogetherInTheOrderOfTheKeys(t *testing.T) {
-	bad := Config{PoolMode: "x", QueryWaitTimeout: -1, ServerLoginRetry: -1, ServerIdleTimeout: -1, ServerLifetime: -1, ServerResetQuery: "\x00"}
-	want := []string{"pool_mode", "default_pool_size", "max_client_conn", "client_login_timeout", "query_wait_timeout", "cancel_wait_timeout",
-		"server_connect_timeout", "server_login_retry", "server_idle_timeout", "server_lifetime",
-		"max_prepared_statements", "session_state", "server_reset_query"}
+	bad := Config{PoolMode: "x", MinPoolSize: -1, ReservePoolSize: -1, ReservePoolTimeout: -1, MaxDBConnections: -1,
+		MaxUserConnections: -1, MaxDBClientConnections: -1, MaxUserClientConnections: -1, ClientIdleTimeout: -1, QueryTimeout: -1,
+		QueryWaitTimeout: -1, QueryWaitNotify: -1, IdleTransactionTimeout: -1, TransactionTimeout: -1, ServerLoginRetry: -1,
+		ServerIdleTimeout: -1, ServerLifetime: -1, ServerCheckQuery: "\x00", ServerCheckDelay: -1, ServerResetQuery: "\x00"}
+	want := []string{"pool_mode", "default_pool_size", "min_pool_size", "reserve_pool_size", "reserve_pool_timeout", "max_db_connections",
+		"max_user_connections", "max_client_conn", "max_db_client_connections", "max_user_client_connections", "client_login_timeout",
+		"client_idle_timeout", "query_timeout", "query_wait_timeout", "query_wait_notify", "idle_transaction_timeout",
+		"transaction_timeout", "cancel_wait_timeout", "server_connect_timeout", "server_login_retry", "server_idle_timeout",
+		"server_lifetime", "server_check_query", "server_check_delay", "server_reset_query",
+		"max_prepared_statements", "session_state"}
 	for range 10 {
 		if got, _ := badKeys(t, bad.Validate()); !slices.Equal(got, want) {
 			t.Fatalf("got %v, want %v", got, want)
 		}
 	}
-	db := DatabaseConfig{Password: "a", PasswordFile: "b", PoolMode: "x", PoolSize: -1}
-	if got, _ := badKeys(t, db.Validate()); !slices.Equal(got, []string{"host", "port", "password_file", "user", "pool_mode", "pool_size"}) {
+	db := DatabaseConfig{Password: "a", PasswordFile: "b", ConnectQuery: "\x00"}
+	if got, _ := badKeys(t, db.Validate()); !slices.Equal(got, []string{"host", "port", "password_file", "user", "connect_query"}) {
 		t.Errorf("got %v", got)
 	}
 }

@@ -11,6 +11,11 @@
 // server, so taking one never blocks. One opener per pool creates servers, one
 // at a time, while somebody waits.
 //
+// A pool counts its servers in two shares, that of its database and that of its
+// login's role: limits across pools hold there. A pool that is stopped by one
+// has an idle server of another pool ended, or the next that comes back.
+// Locks are taken downward: Manager, Database, Pool, Server.
+//
 // Who owns what: a Server has a goroutine of its own that reads from it, from
 // login to close. What it reads goes to the Link that holds the server at that
 // time, and to the server itself while it is idle: so a server that dies in the

@@ -36,22 +36,9 @@ const maxAutoDatabases = 1000
 type Spec struct {
 	DatabaseConfig
 	Defaults Config
-	Secret   string // the password of User, wherever it came from
+	Users    map[string]UserConfig // by role; it is never changed
+	Secret   string                // the password of User, wherever it came from
 	Trust    *tlsconf.Store[*tlsconf.Upstream]
-}
-
-func (s *Spec) size() int {
-	if s.PoolSize > 0 {
-		return s.PoolSize
-	}
-	return s.Defaults.DefaultPoolSize
-}
-
-func (s *Spec) mode() string {
-	if s.DatabaseConfig.PoolMode != "" {
-		return s.DatabaseConfig.PoolMode
-	}
-	return s.Defaults.PoolMode
 }
 
 // Database is an entry of the configuration, or a database that the
@@ -62,16 +49,16 @@ type Database struct {
 	auto       bool // made from AnyDatabase
 	spec       atomic.Pointer[Spec]
 	generation atomic.Uint64 // servers of an older one end when they come back
-	clients    atomic.Int64
+	share      share
 
 	mu     sync.Mutex
 	pools  map[string]*Pool // by login role
 	closed error            // why it opens no server any more
 }
 
-// Mode returns for how long clients of the database hold a server:
-// SessionMode or TransactionMode.
-func (d *Database) Mode() string { return d.spec.Load().mode() }
+// Mode returns for how long clients of the database hold a server, where
+// their role has no mode of its own: Pool.Mode knows.
+func (d *Database) Mode() string { return d.spec.Load().mode("") }
 
 // ResetQuery returns what is sent to a server between two sessions.
 func (d *Database) ResetQuery() string { return d.spec.Load().Defaults.ServerResetQuery }
@@ -95,12 +82,15 @@ type Manager struct {
 	mu        sync.RWMutex
 	databases map[string]*Database
 	closed    bool
+
+	rolesMu sync.Mutex
+	roles   map[string]*share // of those that have logged in
 }
 
 // NewManager returns a Manager without databases, whose servers are driven by
 // engine. Apply gives it some; Run has to run beside it.
 func NewManager(log *zap.Logger, engine engine.Engine) *Manager {
-	return &Manager{log: log, engine: engine, dialer: new(net.Dialer).DialContext, databases: map[string]*Database{}}
+	return &Manager{log: log, engine: engine, dialer: new(net.Dialer).DialContext, databases: map[string]*Database{}, roles: map[string]*share{}}
 }
 
 // Apply makes specs, by name, the databases that exist from now on. Servers
@@ -141,7 +131,7 @@ func newDatabase(name string, spec *Spec, auto bool) *Database {
 func (d *Database) apply(spec *Spec) {
 	old := d.spec.Swap(spec)
 	a, b := old.DatabaseConfig, spec.DatabaseConfig
-	a.PoolMode, b.PoolMode, a.PoolSize, b.PoolSize = "", "", 0, 0
+	a.DatabaseLimits, b.DatabaseLimits = DatabaseLimits{}, DatabaseLimits{}
 	if !reflect.DeepEqual(a, b) || old.Secret != spec.Secret {
 		d.Recycle()
 		d.mu.Lock()
@@ -214,9 +204,19 @@ func (m *Manager) Database(name string) (*Database, bool) {
 // login, and counts the client until leave is called.
 func (m *Manager) Join(d *Database, login Login) (p *Pool, leave func()) {
 	d = m.keep(d)
+	p = d.pool(m, login)
+	p.clients.Add(1)
+	return p, func() {
+		p.clients.Add(-1)
+		p.db.share.clients.Add(-1)
+	}
+}
+
+// pool returns the pool whose servers log in as login.
+func (d *Database) pool(m *Manager, login Login) *Pool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p = d.pools[login.User]
+	p := d.pools[login.User]
 	if p == nil || p.login != login {
 		if p != nil { // the role's password changed
 			p.closeSoon(wire.Fatal(wire.CodeInvalidPassword, "the password of this role changed"))
@@ -225,7 +225,7 @@ func (m *Manager) Join(d *Database, login Login) (p *Pool, leave func()) {
 		p.closed = d.closed
 		d.pools[login.User] = p
 	}
-	return p, func() { p.db.clients.Add(-1) }
+	return p
 }
 
 // keep counts a client of d, so that it will not be forgotten. Where it was
@@ -239,7 +239,7 @@ func (m *Manager) keep(d *Database) *Database {
 	case d.auto && !m.closed && m.databases[AnyDatabase] != nil:
 		m.databases[d.Name] = d
 	}
-	d.clients.Add(1)
+	d.share.clients.Add(1)
 	return d
 }
 
@@ -298,6 +298,10 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 		conn.Close()
 		return nil, nil, err
 	}
+	if err := m.greet(conn, d, spec.ConnectQuery, &greet); err != nil {
+		conn.Close()
+		return nil, nil, fmt.Errorf("connect_query: %w", err)
+	}
 	conn.SetDeadline(time.Time{})
 	at.addr = conn.RemoteAddr().String()
 	s := &Server{
@@ -308,7 +312,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 		state := conn.tls.ConnectionState()
 		s.TLS = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
 	}
-	s.expires = expiry(s.Created, spec.Defaults.ServerLifetime)
+	s.expires = expiry(s.Created, spec.lifetime())
 	m.servers.Add(1)
 	m.log.Info("server opened", zap.Uint64("server", s.ID), zap.String("database", d.Name), zap.String("user", login.User),
 		zap.String("addr", s.Addr), zap.String("tls", s.TLS), zap.String("verified", s.Verified), zap.Duration("took", time.Since(began)))
@@ -326,8 +330,10 @@ func expiry(created time.Time, lifetime time.Duration) time.Time {
 
 func (m *Manager) serverGone() { m.servers.Done() }
 
-// Run looks after idle servers until ctx ends.
+// Run looks after idle servers, and opens those that min_pool_size asks for,
+// until ctx ends.
 func (m *Manager) Run(ctx context.Context) {
+	m.warm()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
@@ -345,12 +351,13 @@ func (m *Manager) sweep() {
 	var unused []string
 	for name, d := range m.databases {
 		servers := 0
+		d.warm(m)
 		for _, p := range d.all() {
 			p.sweep()
 			n, _ := p.counts()
 			servers += n
 		}
-		if d.auto && servers == 0 && d.clients.Load() == 0 {
+		if d.auto && servers == 0 && d.share.clients.Load() == 0 {
 			unused = append(unused, name)
 		}
 	}
@@ -360,11 +367,27 @@ func (m *Manager) sweep() {
 	}
 }
 
+func (m *Manager) warm() {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, d := range m.databases {
+		d.warm(m)
+	}
+}
+
+// warm makes the pool of a database whose clients share one login, so that
+// min_pool_size holds before the first of them has come.
+func (d *Database) warm(m *Manager) {
+	if login, fixed := d.FixedLogin(); fixed && d.Name != AnyDatabase && d.spec.Load().least(login.User) > 0 {
+		d.pool(m, login).retry()
+	}
+}
+
 // forget drops an automatic database that nobody uses.
 func (m *Manager) forget(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if d := m.databases[name]; d != nil && d.auto && d.clients.Load() == 0 {
+	if d := m.databases[name]; d != nil && d.auto && d.share.clients.Load() == 0 {
 		delete(m.databases, name)
 	}
 }

@@ -173,11 +173,11 @@ func TestAGrownPoolServesWhoWaits(t *testing.T) {
 
 func TestThePoolSizeOfADatabaseComesBeforeTheDefault(t *testing.T) {
 	s := &Spec{Defaults: DefaultConfig()}
-	if got := s.size(); got != 20 {
+	if got := s.size("app"); got != 20 {
 		t.Errorf("by default %d", got)
 	}
 	s.PoolSize = 7
-	if got := s.size(); got != 7 {
+	if got := s.size("app"); got != 7 {
 		t.Errorf("of its own %d", got)
 	}
 }

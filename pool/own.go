@@ -72,17 +72,21 @@ func (p *Pool) takePlace(ctx context.Context) error {
 // leavePlace gives back a place that no server came to.
 func (p *Pool) leavePlace() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.live--
-	p.openMore()
+	p.unclaim()
+	p.mu.Unlock()
+	p.roomMade()
+	p.retry()
 }
 
 // givePlaces gives the places that are free to those who wait for one, as
 // long as nobody has waited for a server longer, and has an idle server make
 // place where none is. mu is held.
 func (p *Pool) givePlaces() {
-	for p.ownerIsNext() && p.live < p.size() {
-		p.live++
+	for p.ownerIsNext() && p.live < p.most() {
+		if full := p.claim(); full != nil {
+			p.wantRoom(full)
+			return
+		}
 		p.manager.children.Add(1)
 		p.owners.pop().Ready(nil, nil)
 	}
@@ -102,4 +106,4 @@ func (p *Pool) ownerIsNext() bool {
 
 // makesPlace reports whether a server that nobody holds has to end so that
 // somebody can open his own. One place is made at a time. mu is held.
-func (p *Pool) makesPlace() bool { return p.ownerIsNext() && p.live-p.closing >= p.size() }
+func (p *Pool) makesPlace() bool { return p.ownerIsNext() && p.live-p.closing >= p.most() }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/puddle/v2"
@@ -28,6 +29,8 @@ type Pool struct {
 	manager *Manager
 	db      *Database
 	login   Login
+	role    *share // that of the login
+	clients atomic.Int64
 
 	// store holds the idle servers. It is touched only with mu held, but for
 	// CreateResource, and asked for a server only where free says that it has
@@ -41,7 +44,9 @@ type Pool struct {
 	free    int         // idle servers in store that are nobody's yet
 	live    int         // servers that exist, or are being opened or closed
 	closing int         // those of them that are being closed
+	asked   int         // idle servers that are asked whether they live
 	opening bool
+	blocked *share    // what has no room for the server that somebody waits for
 	retryAt time.Time // no server is opened before
 	lastErr error     // why the last one could not be opened
 	params  []wire.Parameter
@@ -49,7 +54,7 @@ type Pool struct {
 }
 
 func newPool(m *Manager, db *Database, login Login) *Pool {
-	p := &Pool{manager: m, db: db, login: login}
+	p := &Pool{manager: m, db: db, login: login, role: m.role(login.User)}
 	store, err := puddle.NewPool(&puddle.Config[*Server]{
 		Constructor: p.construct,
 		Destructor:  func(s *Server) { p.destruct(s) },
@@ -95,26 +100,74 @@ func (p *Pool) Acquire(w *Waiter) (*Server, error) {
 func (p *Pool) Leave(w *Waiter) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer p.relax()
 	return p.queue.remove(w)
 }
 
-// take returns an idle server that is fit for use, or nil. mu is held.
+// relax has other pools make no room for this one where nobody waits any
+// more. mu is held.
+func (p *Pool) relax() {
+	if p.queue.length+p.owners.length == 0 {
+		p.block(nil)
+	}
+}
+
+// Mode returns for how long clients of the pool hold a server: SessionMode,
+// TransactionMode or StatementMode.
+func (p *Pool) Mode() string { return p.db.spec.Load().mode(p.login.User) }
+
+// take returns an idle server that is fit for use, or nil. One that was idle
+// for so long that it has to be asked first whether it lives comes back by
+// itself. mu is held.
 func (p *Pool) take() *Server {
 	for p.free > 0 {
-		p.free--
-		res, err := p.store.TryAcquire(context.Background())
-		if err != nil {
-			p.manager.log.Error("idle server is missing", zap.String("database", p.db.Name), zap.Error(err))
+		res := p.idleResource()
+		if res == nil {
 			return nil
 		}
+		p.free--
 		s := res.Value()
 		s.res, s.idle = res, false
-		if p.fit(s) {
+		switch {
+		case !p.fit(s):
+			p.end(s)
+		case p.stale(s):
+			p.ask(s)
+			return nil
+		default:
 			return s
 		}
-		p.end(s)
 	}
 	return nil
+}
+
+// idleResource takes the idle server that was used last from the store, or
+// with server_round_robin that which was used first. mu is held.
+func (p *Pool) idleResource() *puddle.Resource[*Server] {
+	if p.db.spec.Load().Defaults.ServerRoundRobin {
+		return p.takeOut(func(all []*puddle.Resource[*Server]) int { return len(all) - 1 })
+	}
+	res, err := p.store.TryAcquire(context.Background())
+	if err != nil {
+		p.manager.log.Error("idle server is missing", zap.String("database", p.db.Name), zap.Error(err))
+		p.free--
+		return nil
+	}
+	return res
+}
+
+// takeOut takes the idle server from the store that choose picks of a list
+// with the newest first. There has to be one. mu is held.
+func (p *Pool) takeOut(choose func([]*puddle.Resource[*Server]) int) *puddle.Resource[*Server] {
+	all := p.store.AcquireAllIdle()
+	chosen := choose(all)
+	// Giving them back in reverse keeps their order.
+	for i, res := range slices.Backward(all) {
+		if i != chosen {
+			res.ReleaseUnused()
+		}
+	}
+	return all[chosen]
 }
 
 // fit reports whether a server may be lent again. mu is held.
@@ -124,12 +177,18 @@ func (p *Pool) fit(s *Server) bool {
 }
 
 // surplus reports whether there is a server too many, which happens when
-// pool_size shrinks. mu is held.
-func (p *Pool) surplus() bool { return p.live-p.closing > p.size() }
+// a limit shrinks, or when nobody here waits for one and others do. mu is held.
+func (p *Pool) surplus() bool {
+	spec := p.db.spec.Load()
+	most := spec.size(p.login.User) + spec.reserve(p.login.User)
+	return p.live-p.closing > most || p.overfull() || p.queue.length == 0 && p.wantedElsewhere()
+}
 
 // end closes a server that is in nobody's hands. mu is held.
 func (p *Pool) end(s *Server) {
 	p.closing++
+	p.db.share.closing.Add(1)
+	p.role.closing.Add(1)
 	if s.res == nil {
 		go p.destruct(s) // the manager waits until the server has gone
 		return
@@ -151,6 +210,7 @@ func (p *Pool) release(s *Server) {
 		return
 	}
 	w := p.queue.pop()
+	p.relax()
 	if w == nil {
 		s.idle, s.idleSince = true, time.Now()
 		s.res.Release()
@@ -202,18 +262,56 @@ func (p *Pool) forgive() {
 // User returns the role that the pool's servers log in as.
 func (p *Pool) User() string { return p.login.User }
 
-func (p *Pool) size() int { return p.db.spec.Load().size() }
-
-// openMore starts the opener where somebody waits whom no opening serves, and
-// gives places to those who open for themselves. mu is held.
+// openMore starts the opener where somebody waits whom neither an opening nor a
+// server that is being asked serves, or where there are fewer servers than
+// min_pool_size, and gives places to those who open for themselves. mu is held.
 func (p *Pool) openMore() {
-	p.givePlaces()
-	if p.opening || p.closed != nil || p.queue.length == 0 || p.live >= p.size() || time.Now().Before(p.retryAt) {
+	if p.givePlaces(); p.blocked != nil && p.ownerIsNext() {
 		return
 	}
-	p.opening = true
-	p.live++
-	p.manager.children.Go(p.open)
+	needed := p.queue.length > p.asked
+	if p.opening || p.closed != nil || time.Now().Before(p.retryAt) || !needed && !p.cold() || p.live >= p.most() {
+		p.block(nil)
+		return
+	}
+	full := p.claim()
+	switch {
+	case full == nil:
+		p.block(nil)
+		p.opening = true
+		p.manager.children.Go(p.open)
+	case !needed:
+		p.block(nil)
+	default:
+		p.wantRoom(full)
+	}
+}
+
+// tryAgain is openMore for when room may have been made meanwhile. mu is held.
+func (p *Pool) tryAgain() {
+	p.block(nil)
+	p.openMore()
+}
+
+// most returns how many servers there may be now: the reserve is for clients
+// that have waited for long. mu is held.
+func (p *Pool) most() int {
+	spec := p.db.spec.Load()
+	n := spec.size(p.login.User)
+	if p.queue.length > 0 && time.Since(p.queue.head.since) >= spec.Defaults.ReservePoolTimeout {
+		n += spec.reserve(p.login.User)
+	}
+	return n
+}
+
+// cold reports whether there are fewer servers than min_pool_size asks for,
+// and room for one more that nobody needs more urgently. Pools that nobody
+// uses are not kept warm, but for those whose login the configuration names.
+// mu is held.
+func (p *Pool) cold() bool {
+	spec := p.db.spec.Load()
+	return p.live < spec.least(p.login.User) && (p.clients.Load() > 0 || spec.User == p.login.User) &&
+		p.db.share.blocked.Load() == 0 && p.role.blocked.Load() == 0
 }
 
 // open creates one server and hands it to the first waiter.
@@ -249,7 +347,7 @@ func (p *Pool) open() {
 // other servers live, the waiters stay: one of those will come back. mu is
 // held, and released.
 func (p *Pool) openFailed(err error) {
-	p.live--
+	p.unclaim()
 	spec := p.db.spec.Load()
 	failure := wire.AsError(err)
 	p.lastErr = failure
@@ -257,6 +355,7 @@ func (p *Pool) openFailed(err error) {
 	var failed []*Waiter
 	if p.live == 0 {
 		failed = p.queue.popAll()
+		p.relax()
 	}
 	p.mu.Unlock()
 	p.manager.log.Error("server connection could not be opened",
@@ -264,6 +363,13 @@ func (p *Pool) openFailed(err error) {
 	for _, w := range failed {
 		w.Ready(nil, failure)
 	}
+	p.roomMade()
+}
+
+// roomMade tells the other pools that this one has a server less.
+func (p *Pool) roomMade() {
+	p.manager.roomMade(&p.db.share)
+	p.manager.roomMade(p.role)
 }
 
 func unwrapCause(err error) error {
@@ -274,28 +380,40 @@ func unwrapCause(err error) error {
 	return err
 }
 
-// armTimer makes sure that the head of the queue is told when it has waited
-// for query_wait_timeout. mu is held.
+// armTimer makes sure that the head of the queue is looked at when it has
+// waited for query_wait_timeout, and when it may have a server of the reserve.
+// mu is held.
 func (p *Pool) armTimer() {
-	limit := p.db.spec.Load().Defaults.QueryWaitTimeout
-	if limit == 0 || p.queue.length == 0 {
+	if p.queue.length == 0 {
 		return
 	}
-	wait := time.Until(p.queue.head.since.Add(limit))
+	spec := p.db.spec.Load()
+	waited := time.Since(p.queue.head.since)
+	wait := spec.Defaults.QueryWaitTimeout - waited
+	if reserve := spec.Defaults.ReservePoolTimeout - waited; reserve > 0 && spec.reserve(p.login.User) > 0 {
+		if spec.Defaults.QueryWaitTimeout == 0 || reserve < wait {
+			wait = reserve
+		}
+	} else if spec.Defaults.QueryWaitTimeout == 0 {
+		return
+	}
 	if p.timer == nil {
-		p.timer = time.AfterFunc(wait, p.expireWaiters)
+		p.timer = time.AfterFunc(wait, p.waitedLong)
 	} else {
 		p.timer.Reset(wait)
 	}
 }
 
-func (p *Pool) expireWaiters() {
+// waitedLong tells those who have waited for query_wait_timeout, and opens
+// servers of the reserve for others.
+func (p *Pool) waitedLong() {
 	var expired []*Waiter
 	p.mu.Lock()
 	limit := p.db.spec.Load().Defaults.QueryWaitTimeout
 	for limit > 0 && p.queue.length > 0 && time.Since(p.queue.head.since) >= limit {
 		expired = append(expired, p.queue.pop())
 	}
+	p.openMore()
 	p.armTimer()
 	p.mu.Unlock()
 	for _, w := range expired {
@@ -339,10 +457,13 @@ func (p *Pool) destruct(s *Server) {
 	p.manager.log.Info("server closed", zap.Uint64("server", s.ID), zap.String("database", p.db.Name),
 		zap.String("user", p.login.User), zap.Duration("age", time.Since(s.Created)), reason)
 	p.mu.Lock()
-	p.live--
+	p.unclaim()
 	p.closing--
-	p.openMore()
+	p.db.share.closing.Add(-1)
+	p.role.closing.Add(-1)
 	p.mu.Unlock()
+	p.roomMade() // first to who has waited longest
+	p.retry()
 	p.manager.serverGone()
 }
 
@@ -354,17 +475,20 @@ func (p *Pool) idleServerEnded(*Server) { p.sweep() }
 func (p *Pool) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	defer p.openMore()
+	defer p.tryAgain()
 	if p.free == 0 {
 		return
 	}
-	idleFor := p.db.spec.Load().Defaults.ServerIdleTimeout
+	spec := p.db.spec.Load()
+	idleFor, least := spec.Defaults.ServerIdleTimeout, spec.least(p.login.User)
 	all := p.store.AcquireAllIdle()
 	p.free -= len(all)
 	// Newest first; giving them back in reverse keeps that order.
 	for _, res := range slices.Backward(all) {
 		s := res.Value()
-		if !p.fit(s) || idleFor > 0 && time.Since(s.idleSince) >= idleFor || p.surplus() {
+		s.res = res
+		idleLong := idleFor > 0 && time.Since(s.idleSince) >= idleFor && p.live-p.closing > least
+		if !p.fit(s) || idleLong || p.surplus() {
 			s.idle = false
 			p.end(s)
 			continue
@@ -372,6 +496,26 @@ func (p *Pool) sweep() {
 		res.ReleaseUnused()
 		p.free++
 	}
+}
+
+// idlers returns the idle servers, the newest first. mu is held.
+func (p *Pool) idlers() []*Server {
+	all := p.store.AcquireAllIdle()
+	list := make([]*Server, len(all))
+	for i, res := range slices.Backward(all) {
+		list[i] = res.Value()
+		res.ReleaseUnused()
+	}
+	return list
+}
+
+// pick ends the i-th of the idle servers. mu is held.
+func (p *Pool) pick(i int) {
+	res := p.takeOut(func([]*puddle.Resource[*Server]) int { return i })
+	p.free--
+	s := res.Value()
+	s.res, s.idle = res, false
+	p.end(s)
 }
 
 // closeSoon closes the pool from a goroutine of the manager's, for callers that
@@ -390,6 +534,7 @@ func (p *Pool) close(reason error) {
 	}
 	p.closed = reason
 	waiting := append(p.queue.popAll(), p.owners.popAll()...)
+	p.relax()
 	p.mu.Unlock()
 	for _, w := range waiting {
 		w.Ready(nil, reason)

@@ -40,6 +40,7 @@ func (s *session) link() bool {
 		}
 		if server == nil {
 			s.client.Pause()
+			s.waits()
 			return false
 		}
 		s.setWaiting(false)
@@ -75,6 +76,7 @@ func (s *session) takeGrant() {
 	s.mu.Lock()
 	g := s.granted
 	s.granted, s.waiting = grant{}, false
+	s.observe()
 	s.mu.Unlock()
 	switch {
 	case s.left:
@@ -144,6 +146,7 @@ func (s *session) take(server *pool.Server) (setup []byte) {
 	s.relay.link(state, s.id, ours)
 	// A role may be refused, and what the client sends must not run as another.
 	s.relay.barrier = index(set, roleName) >= 0
+	s.relay.single = s.mode == pool.StatementMode
 	return setup
 }
 
@@ -188,7 +191,9 @@ func (s *session) stepServer(server *pool.Server, b []byte) (st step, mute bool)
 	if s.server != server {
 		return step{verdict: needMore}, true
 	}
-	return s.relay.fromServer(b, s.onParam), s.muted || s.client == nil || s.end != nil
+	st = s.relay.fromServer(b, s.onParam)
+	s.observe()
+	return st, s.muted || s.client == nil || s.end != nil
 }
 
 // parameter notes a ParameterStatus. mu is held.
@@ -295,6 +300,7 @@ func (s *session) decide(server *pool.Server) (d decision) {
 		s.relay.unlink()
 		s.server, s.settled = nil, nil
 	}
+	s.observe()
 	return d
 }
 

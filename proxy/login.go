@@ -145,7 +145,10 @@ func (s *session) join(db *pool.Database, credential auth.Credential) error {
 				WithHint("Set user and password_file for the database, or give users_file the password itself instead of its SCRAM secret.")
 		}
 	}
-	s.pool, s.leavePool = s.proxy.manager.Join(db, login)
+	var err error
+	if s.pool, s.leavePool, err = s.proxy.manager.Admit(db, s.user, login); err != nil {
+		return err
+	}
 	s.db = s.pool.Database()
 	s.follow()
 	return nil
@@ -154,7 +157,7 @@ func (s *session) join(db *pool.Database, credential auth.Credential) error {
 // follow settles how the session is followed from server to server.
 func (s *session) follow() {
 	defaults := s.proxy.settings.Load().Pool
-	s.mode = s.db.Mode()
+	s.mode = s.pool.Mode()
 	s.relay.tracks = s.mode != pool.SessionMode
 	s.relay.extended.statements, s.relay.extended.limit = s.proxy.statements, defaults.MaxPrepared
 	s.relay.effects.policy = defaults.SessionState

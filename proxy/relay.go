@@ -47,6 +47,8 @@ type relay struct {
 	// From the server.
 	serverBody int // bytes still to come of the server's current message
 	hideBody   bool
+	answered   uint // ReadyForQuery messages that answered the client
+	single     bool // a transaction block ends the session
 	status     byte // of the last ReadyForQuery
 	lastType   byte // of the message that was last passed to the client
 

@@ -284,6 +284,10 @@ func (r *relay) ready(status byte) *wire.Error {
 	case pendingSync:
 		r.extended.ready(r.server)
 	}
+	r.answered++
+	if r.single && status != wire.StatusIdle {
+		return errBlock
+	}
 	r.copyIn = false
 	r.mixed = r.mixed && (r.batch || r.pending.owesClient())
 	if status == wire.StatusIdle && !r.batch && r.pending.first() == 0 {

@@ -87,7 +87,14 @@ func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings 
 
 // Configure swaps the settings. Sessions that exist keep the login they came
 // in with.
-func (p *Server) Configure(settings Settings) { p.settings.Store(&settings) }
+func (p *Server) Configure(settings Settings) {
+	p.settings.Store(&settings)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for s := range p.sessions {
+		s.recheck()
+	}
+}
 
 // Listen opens an address and serves it from goroutines of its own until
 // Shutdown. store is nil where the address speaks no TLS.
@@ -197,7 +204,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	secured, packet, err := n.run()
 	s.conn, s.tls = secured, n.tls
 	if err == nil && tooMany {
-		err = wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already").
+		err = wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already (max_client_conn)").
 			WithHint("Raise max_client_conn of the connection pooler.")
 	}
 	if err == nil {

@@ -86,6 +86,7 @@ type session struct {
 	stopped     bool             // stop is closed
 	waiting     bool             // in the pool's queue, or granted a server that was not taken yet
 	granted     grant
+	watch       watch
 	gone        bool // the client's connection is closed
 	draining    bool
 	muted       bool          // nothing is to be written to the client any more
@@ -138,6 +139,7 @@ func (s *session) start() {
 // Data implements engine.Handler: it passes on what the client sent.
 func (s *session) Data(b []byte) (used int) {
 	out := outgoing{from: b}
+	defer s.arm()
 	for {
 		st, server, rests := s.stepClient(b[used:])
 		out.pass(used, len(st.pass))
@@ -195,6 +197,7 @@ func (s *session) stepClient(b []byte) (st step, server *pool.Server, rests bool
 		return step{verdict: over}, nil, false
 	}
 	st = s.relay.fromClient(b)
+	s.observe()
 	return st, s.server, s.relay.atRest()
 }
 
@@ -208,9 +211,6 @@ func (s *session) HungUp() {
 		s.leave(errClientGone)
 	}
 }
-
-// TimedOut implements engine.Handler.
-func (s *session) TimedOut() {}
 
 // Closed implements engine.Handler: the end of the session.
 func (s *session) Closed(err error) {
@@ -244,7 +244,9 @@ func (s *session) check() {
 	s.mu.Unlock()
 	if end != nil {
 		s.leave(end)
+		return
 	}
+	s.heed()
 }
 
 // mayEnd reports whether the session can be ended in order: nothing of its

@@ -72,8 +72,12 @@ func (r *instance) load(f config.File, old parts) (parts, error) {
 		errs = append(errs, err)
 		p.certs[l.Address] = store
 	}
+	users := f.UserConfigs()
 	for name, d := range f.Databases {
 		spec, err := r.spec(name, d, f.Pool, old)
+		if spec != nil {
+			spec.Users = users
+		}
 		errs = append(errs, err)
 		if err == nil {
 			p.specs[name], p.trust[name] = spec, spec.Trust

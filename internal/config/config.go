@@ -22,6 +22,7 @@ const DefaultPath = "/etc/pgseal/config.yaml"
 type File struct {
 	Listen    []Listen            `yaml:"listen"`
 	Databases map[string]Database `yaml:"databases"`
+	Users     map[string]User     `yaml:"users"`
 	Pool      pool.Config         `yaml:"pool"`
 	Auth      proxy.AuthConfig    `yaml:"auth"`
 	Log       Log                 `yaml:"log"`
@@ -82,6 +83,26 @@ type Database struct {
 func (d *Database) UnmarshalYAML(n *yaml.Node) error {
 	d.DatabaseConfig = pool.DefaultDatabaseConfig()
 	return n.Decode(&d.DatabaseConfig)
+}
+
+// User is an entry of the map of users: what one role has of its own.
+type User struct {
+	pool.UserConfig `yaml:",inline"`
+}
+
+// UnmarshalYAML implements yaml.Unmarshaler: it starts from the defaults.
+func (u *User) UnmarshalYAML(n *yaml.Node) error {
+	u.UserConfig = pool.DefaultUserConfig()
+	return n.Decode(&u.UserConfig)
+}
+
+// UserConfigs returns the users as package pool knows them.
+func (f File) UserConfigs() map[string]pool.UserConfig {
+	users := make(map[string]pool.UserConfig, len(f.Users))
+	for name, u := range f.Users {
+		users[name] = u.UserConfig
+	}
+	return users
 }
 
 // Log tells how much is logged, and how.

@@ -119,7 +119,7 @@ func TestEachSectionTellsWhatItRefuses(t *testing.T) {
 		"    sslmode: maybe\n":                       below(1, "databases.app.sslmode: not one of"),
 		"    ssl_min_protocol_version: TLSv1\n":      below(1, "databases.app.ssl_min_protocol_version: not one of"),
 		"    password: " + secret + "\n":             "7 databases.app.user: missing",
-		"    pool_mode: statement\n":                 below(1, "databases.app.pool_mode: neither session nor transaction"),
+		"    pool_mode: query\n":                     below(1, "databases.app.pool_mode: none of session"),
 		"  \"*\": {sslmode: disable}\n":              below(1, "databases.*.host: is missing"),
 		"  pgseal: {host: a, sslmode: disable}\n":    below(1, "databases.pgseal: name of the console"),
 		"  pgbouncer: {host: a, sslmode: disable}\n": below(1, "databases.pgbouncer: name of the console"),
@@ -163,7 +163,7 @@ pool:
 			"4 databases.a.port: between",
 			"6 listen[0].address: neither",
 			"9 pool.server_lifetime: negative",
-			"10 pool.pool_mode: neither",
+			"10 pool.pool_mode: none of",
 		)
 	}
 }

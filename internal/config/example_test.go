@@ -85,7 +85,7 @@ func paths(n *yaml.Node, path string, inMap bool) []string {
 			} else {
 				list = append(list, at)
 			}
-			list = append(list, paths(n.Content[i+1], at, at == "databases")...)
+			list = append(list, paths(n.Content[i+1], at, at == "databases" || at == "users")...)
 		}
 	}
 	return list
@@ -96,6 +96,7 @@ func ofDefaults() *File {
 	f := Default()
 	f.Listen = []Listen{{proxy.DefaultListenConfig()}}
 	f.Databases = map[string]Database{"app": {pool.DefaultDatabaseConfig()}}
+	f.Users = map[string]User{"app": {pool.DefaultUserConfig()}}
 	return &f
 }
 
@@ -225,8 +226,8 @@ func TestTheValuesThatTheExampleListsAreThoseThatAreTaken(t *testing.T) {
 		"      min_version":            {`"1.2"`, `"1.3"`},
 		"    sslmode":                  {"verify-full", "verify-ca", "require", "disable"},
 		"    ssl_min_protocol_version": {"TLSv1.2", "TLSv1.3"},
-		"    pool_mode":                {"session", "transaction", `""`},
-		"  pool_mode":                  {"session", "transaction"},
+		"    pool_mode":                {"session", "transaction", "statement", `""`},
+		"  pool_mode":                  {"session", "transaction", "statement"},
 		"  level":                      {"debug", "info", "warn", "error"},
 		"  format":                     {"json", "console"},
 	} {

@@ -10,6 +10,7 @@ import (
 // SQLSTATE codes that pgseal itself sends, with PostgreSQL's meaning
 // (appendix "PostgreSQL Error Codes").
 const (
+	CodeSuccess             = "00000"
 	CodeConnectionFailure   = "08006"
 	CodeConnectionRefused   = "08004"
 	CodeProtocolViolation   = "08P01"
@@ -18,10 +19,13 @@ const (
 	CodeInvalidAuth         = "28000"
 	CodeInvalidPassword     = "28P01"
 	CodeUndefinedDatabase   = "3D000"
+	CodeIdleInTransaction   = "25P03"
+	CodeTransactionTimeout  = "25P04"
 	CodeTooManyConnections  = "53300"
 	CodeProgramLimit        = "54000"
 	CodeQueryCanceled       = "57014"
 	CodeAdminShutdown       = "57P01"
+	CodeIdleSession         = "57P05"
 	CodeCannotConnectNow    = "57P03"
 	CodeSystemError         = "58000"
 	CodeInternal            = "XX000"
@@ -76,6 +80,15 @@ func (e *Error) Append(dst []byte) []byte {
 	}
 	m := pgproto3.ErrorResponse{
 		Severity: severity, SeverityUnlocalized: severity, Code: code,
+		Message: e.Message, Detail: e.Detail, Hint: e.Hint,
+	}
+	return appendMessage(dst, &m)
+}
+
+// AppendNotice appends e as a NoticeResponse message.
+func (e *Error) AppendNotice(dst []byte) []byte {
+	m := pgproto3.NoticeResponse{
+		Severity: e.Severity, SeverityUnlocalized: e.Severity, Code: e.Code,
 		Message: e.Message, Detail: e.Detail, Hint: e.Hint,
 	}
 	return appendMessage(dst, &m)

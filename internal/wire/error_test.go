@@ -20,6 +20,17 @@ func TestAnErrorGoesRound(t *testing.T) {
 	equal(t, "error", *got, *e)
 }
 
+func TestANoticeGoesRound(t *testing.T) {
+	e := &Error{Severity: "NOTICE", Code: CodeSuccess, Message: "wait", Hint: "think"}
+	m := e.AppendNotice(nil)
+	typ, size := ParseHeader(m)
+	equal(t, "type", typ, NoticeResponse)
+	equal(t, "size", size, len(m)-HeaderSize)
+	got, err := ParseError(m[HeaderSize:])
+	ok(t, err)
+	equal(t, "notice", *got, *e)
+}
+
 func TestAnErrorTellsOldAndNewClientsItsSeverity(t *testing.T) {
 	m := string(Fatal(CodeInvalidPassword, "no").Append(nil)[HeaderSize:])
 	for _, field := range []string{"SFATAL\x00", "VFATAL\x00", "C28P01\x00", "Mno\x00"} {

@@ -1,0 +1,140 @@
+package pool
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// stale reports whether a server was idle for so long that it is asked by
+// server_check_query before it is lent again. That finds connections that died
+// without a word, which the engine can't notice. mu is held.
+func (p *Pool) stale(s *Server) bool {
+	spec := p.db.spec.Load()
+	_, ask := spec.checkQuery()
+	return ask && time.Since(s.idleSince) >= spec.Defaults.ServerCheckDelay
+}
+
+// ask sends the check query to a server that was idle, and has its answer
+// decide what becomes of it. mu is held.
+func (p *Pool) ask(s *Server) {
+	if !s.SetLink(&check{p}) {
+		p.end(s)
+		return
+	}
+	p.asked++
+	spec := p.db.spec.Load()
+	sql, _ := spec.checkQuery()
+	s.conn.Post(func() {
+		s.conn.SetTimeout(spec.Defaults.ServerConnectTimeout)
+		s.conn.Write(wire.AppendQuery(nil, sql), nil)
+	})
+}
+
+// check holds a server while that answers the check query.
+type check struct{ pool *Pool }
+
+// ServerBytes implements Link.
+func (c *check) ServerBytes(s *Server, b []byte) (used int) {
+	for len(b)-used >= wire.HeaderSize {
+		typ, n := wire.ParseHeader(b[used:])
+		if n < 0 || n > asyncLimit {
+			s.Break()
+			return len(b)
+		}
+		end := used + wire.HeaderSize + n
+		if len(b) < end {
+			break
+		}
+		body := b[used+wire.HeaderSize : end]
+		used = end
+		switch typ {
+		case wire.ParameterStatus:
+			if p, err := wire.ParseParameterStatus(body); err == nil {
+				s.SetParameter(p)
+			}
+		case wire.ReadyForQuery:
+			if n != 1 || body[0] != wire.StatusIdle {
+				s.Break()
+				return len(b)
+			}
+			c.passed(s)
+			return used
+		case wire.ErrorResponse, wire.CopyInResponse, wire.CopyOutResponse, wire.CopyBothResponse:
+			s.Break()
+			return len(b)
+		}
+	}
+	return used
+}
+
+func (c *check) passed(s *Server) {
+	s.conn.SetTimeout(0)
+	c.pool.answered()
+	c.pool.Release(s)
+}
+
+// answered notes that one server less is being asked.
+func (p *Pool) answered() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked--
+}
+
+// ServerTimedOut implements Link.
+func (c *check) ServerTimedOut(s *Server) { s.Break() }
+
+// ServerClosed implements Link.
+func (c *check) ServerClosed(s *Server, err error) {
+	c.pool.manager.log.Warn("server failed its check", zap.Uint64("server", s.ID), zap.String("database", c.pool.db.Name), zap.Error(err))
+	c.pool.answered()
+	c.pool.Discard(s)
+}
+
+// greet runs connect_query on a connection that has just logged in. As in
+// PgBouncer an error of the server is logged and nothing more; parameters that
+// the query sets become those of the login.
+func (m *Manager) greet(conn io.ReadWriter, d *Database, sql string, to *greeting) error {
+	if sql == "" {
+		return nil
+	}
+	if _, err := conn.Write(wire.AppendQuery(nil, sql)); err != nil {
+		return err
+	}
+	for got := 0; got < loginBytes; {
+		typ, body, err := wire.ReadMessage(conn, nil, loginMessageLimit)
+		if err != nil {
+			return err
+		}
+		got += wire.HeaderSize + len(body)
+		switch typ {
+		case wire.ParameterStatus:
+			p, err := wire.ParseParameterStatus(body)
+			if err != nil {
+				return err
+			}
+			to.params = setParameter(to.params, p)
+		case wire.ErrorResponse:
+			e, err := wire.ParseError(body)
+			if err != nil {
+				return err
+			}
+			if e.Severity == "FATAL" || e.Severity == "PANIC" {
+				return e
+			}
+			m.log.Warn("connect_query failed", zap.String("database", d.Name), zap.String("sqlstate", e.Code))
+		case wire.CopyInResponse, wire.CopyOutResponse, wire.CopyBothResponse:
+			return errors.New("it is a COPY")
+		case wire.ReadyForQuery:
+			if len(body) != 1 || body[0] != wire.StatusIdle {
+				return errors.New("it leaves a transaction open")
+			}
+			return nil
+		}
+	}
+	return errors.New("it returns too much")
+}

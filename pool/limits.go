@@ -1,0 +1,206 @@
+package pool
+
+import (
+	"errors"
+	"time"
+)
+
+// What a limit holds that leaves the matter to the next wider
+// scope, where zero already means that there is none.
+const (
+	unset    = -1
+	unsetFor = -time.Second
+)
+
+// DatabaseLimits is what one database may have of its own instead of the
+// defaults of Config. It may change without its servers being opened anew.
+type DatabaseLimits struct {
+	PoolMode               string        `yaml:"pool_mode"`
+	PoolSize               int           `yaml:"pool_size"`
+	MinPoolSize            int           `yaml:"min_pool_size"`
+	ReservePoolSize        int           `yaml:"reserve_pool_size"`
+	MaxDBConnections       int           `yaml:"max_db_connections"`
+	MaxDBClientConnections int           `yaml:"max_db_client_connections"`
+	ServerLifetime         time.Duration `yaml:"server_lifetime"`
+}
+
+func defaultDatabaseLimits() DatabaseLimits {
+	return DatabaseLimits{
+		MinPoolSize: unset, ReservePoolSize: unset, MaxDBConnections: unset, MaxDBClientConnections: unset,
+		ServerLifetime: unsetFor,
+	}
+}
+
+// Validate returns a *tlsconf.KeyError for each value that can't be used.
+func (c DatabaseLimits) Validate() error {
+	var f faults
+	f.mode(c.PoolMode)
+	f.between("pool_size", c.PoolSize, 0, maxPoolSize)
+	f.between("min_pool_size", c.MinPoolSize, unset, maxPoolSize)
+	f.between("reserve_pool_size", c.ReservePoolSize, unset, maxPoolSize)
+	f.between("max_db_connections", c.MaxDBConnections, unset, maxCount)
+	f.between("max_db_client_connections", c.MaxDBClientConnections, unset, maxCount)
+	f.orUnset("server_lifetime", c.ServerLifetime)
+	return errors.Join(f...)
+}
+
+// UserConfig is what one role may have of its own. The pool's mode and sizes,
+// which come before those of a database, and max_user_connections are those of
+// the role that servers log in as; the others those of the role that the
+// client logged in as.
+type UserConfig struct {
+	PoolMode                 string        `yaml:"pool_mode"`
+	PoolSize                 int           `yaml:"pool_size"`
+	ReservePoolSize          int           `yaml:"reserve_pool_size"`
+	MaxUserConnections       int           `yaml:"max_user_connections"`
+	MaxUserClientConnections int           `yaml:"max_user_client_connections"`
+	ClientIdleTimeout        time.Duration `yaml:"client_idle_timeout"`
+	QueryTimeout             time.Duration `yaml:"query_timeout"`
+	IdleTransactionTimeout   time.Duration `yaml:"idle_transaction_timeout"`
+	TransactionTimeout       time.Duration `yaml:"transaction_timeout"`
+}
+
+// DefaultUserConfig returns the values that hold where the file is silent:
+// those of the database and of Config.
+func DefaultUserConfig() UserConfig {
+	return UserConfig{
+		ReservePoolSize: unset, MaxUserConnections: unset, MaxUserClientConnections: unset,
+		ClientIdleTimeout: unsetFor, QueryTimeout: unsetFor, IdleTransactionTimeout: unsetFor, TransactionTimeout: unsetFor,
+	}
+}
+
+// Validate returns a *tlsconf.KeyError for each value that can't be used.
+func (c UserConfig) Validate() error {
+	var f faults
+	f.mode(c.PoolMode)
+	f.between("pool_size", c.PoolSize, 0, maxPoolSize)
+	f.between("reserve_pool_size", c.ReservePoolSize, unset, maxPoolSize)
+	f.between("max_user_connections", c.MaxUserConnections, unset, maxCount)
+	f.between("max_user_client_connections", c.MaxUserClientConnections, unset, maxCount)
+	f.orUnset("client_idle_timeout", c.ClientIdleTimeout)
+	f.orUnset("query_timeout", c.QueryTimeout)
+	f.orUnset("idle_transaction_timeout", c.IdleTransactionTimeout)
+	f.orUnset("transaction_timeout", c.TransactionTimeout)
+	return errors.Join(f...)
+}
+
+func (f *faults) mode(mode string) {
+	if mode != "" && !isMode(mode) {
+		f.bad("pool_mode", "%q is none of session, transaction and statement", mode)
+	}
+}
+
+func (f *faults) orUnset(key string, d time.Duration) {
+	if d < 0 && d != unsetFor {
+		f.bad(key, "must not be negative, but for %v, which stands for the value of all", unsetFor)
+	}
+}
+
+// Timeouts bound what a client may do with its time. Zero means no bound.
+type Timeouts struct {
+	ClientIdle      time.Duration // between transactions
+	Query           time.Duration // that one query runs
+	IdleTransaction time.Duration // between the queries of a transaction
+	Transaction     time.Duration // from a transaction's first query to its end
+	WaitNotify      time.Duration // in line for a server, before the client is told
+}
+
+// Bound reports whether anything ends a client that takes its time.
+func (t Timeouts) Bound() bool {
+	return t.ClientIdle > 0 || t.Query > 0 || t.IdleTransaction > 0 || t.Transaction > 0
+}
+
+// Timeouts returns what holds at present for clients that logged in as user.
+func (d *Database) Timeouts(user string) Timeouts {
+	s := d.spec.Load()
+	u := s.user(user)
+	return Timeouts{
+		ClientIdle:      firstSet(u.ClientIdleTimeout, s.Defaults.ClientIdleTimeout),
+		Query:           firstSet(u.QueryTimeout, s.Defaults.QueryTimeout),
+		IdleTransaction: firstSet(u.IdleTransactionTimeout, s.Defaults.IdleTransactionTimeout),
+		Transaction:     firstSet(u.TransactionTimeout, s.Defaults.TransactionTimeout),
+		WaitNotify:      s.Defaults.QueryWaitNotify,
+	}
+}
+
+// firstSet returns the first value that is not unset.
+func firstSet[T int | time.Duration](values ...T) T {
+	for _, v := range values {
+		if v >= 0 {
+			return v
+		}
+	}
+	return 0
+}
+
+func (s *Spec) user(name string) UserConfig {
+	if u, ok := s.Users[name]; ok {
+		return u
+	}
+	return DefaultUserConfig()
+}
+
+// mode returns the mode of the pool whose servers log in as role.
+func (s *Spec) mode(role string) string {
+	if u := s.user(role); u.PoolMode != "" {
+		return u.PoolMode
+	}
+	if s.DatabaseLimits.PoolMode != "" {
+		return s.DatabaseLimits.PoolMode
+	}
+	return s.Defaults.PoolMode
+}
+
+// size returns the most servers of the pool whose servers log in as role.
+func (s *Spec) size(role string) int {
+	if u := s.user(role); u.PoolSize > 0 {
+		return u.PoolSize
+	}
+	if s.PoolSize > 0 {
+		return s.PoolSize
+	}
+	return s.Defaults.DefaultPoolSize
+}
+
+// reserve returns how many more such a pool may have for clients that waited
+// for reserve_pool_timeout.
+func (s *Spec) reserve(role string) int {
+	if s.Defaults.ReservePoolTimeout == 0 {
+		return 0
+	}
+	return firstSet(s.user(role).ReservePoolSize, s.DatabaseLimits.ReservePoolSize, s.Defaults.ReservePoolSize)
+}
+
+// least returns how many servers such a pool is to have at least.
+func (s *Spec) least(role string) int {
+	return min(s.size(role), firstSet(s.DatabaseLimits.MinPoolSize, s.Defaults.MinPoolSize))
+}
+
+func (s *Spec) maxDBConnections() int {
+	return firstSet(s.DatabaseLimits.MaxDBConnections, s.Defaults.MaxDBConnections)
+}
+
+func (s *Spec) maxUserConnections(role string) int {
+	return firstSet(s.user(role).MaxUserConnections, s.Defaults.MaxUserConnections)
+}
+
+func (s *Spec) maxDBClients() int {
+	return firstSet(s.DatabaseLimits.MaxDBClientConnections, s.Defaults.MaxDBClientConnections)
+}
+
+func (s *Spec) maxUserClients(user string) int {
+	return firstSet(s.user(user).MaxUserClientConnections, s.Defaults.MaxUserClientConnections)
+}
+
+func (s *Spec) lifetime() time.Duration {
+	return firstSet(s.DatabaseLimits.ServerLifetime, s.Defaults.ServerLifetime)
+}
+
+// checkQuery returns what an idle server is asked before it is lent, and
+// false where it is asked nothing.
+func (s *Spec) checkQuery() (sql string, ask bool) {
+	if s.Defaults.ServerCheckQuery == EmptyQuery {
+		return "", true
+	}
+	return s.Defaults.ServerCheckQuery, s.Defaults.ServerCheckQuery != ""
+}

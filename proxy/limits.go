@@ -1,0 +1,220 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool"
+)
+
+// What a client is told that took longer than it may, and what it is told
+// that has to wait.
+var (
+	errClientIdle      = wire.Fatal(wire.CodeIdleSession, "terminating connection due to client_idle_timeout")
+	errQueryTime       = wire.Fatal(wire.CodeQueryCanceled, "canceling statement and terminating connection due to query_timeout")
+	errIdleTransaction = wire.Fatal(wire.CodeIdleInTransaction, "terminating connection due to idle_transaction_timeout")
+	errTransactionTime = wire.Fatal(wire.CodeTransactionTimeout, "terminating connection due to transaction_timeout")
+	errBlock           = wire.Fatal(wire.CodeFeatureNotSupported, "transaction blocks not allowed in statement pooling mode").
+				WithHint("The connection pooler has pool_mode statement for this database or role.")
+	waitNotice = &wire.Error{Severity: "NOTICE", Code: wire.CodeSuccess, Message: "no server connection is free, the query waits in line (query_wait_notify)"}
+)
+
+// phase is what a client spends its time with.
+type phase byte
+
+const (
+	idle              phase = iota // between transactions
+	waiting                        // for a server
+	running                        // a query, or sending one
+	idleInTransaction              // between the queries of a transaction
+)
+
+// watch follows for how long a client has been at what it does. It is told of
+// events and notes times only; one timer, which is never set back while events
+// come, has it look at them. The session's lock guards it.
+type watch struct {
+	limits   pool.Timeouts
+	phase    phase
+	since    time.Time // in phase; for running: of the query under way
+	begun    time.Time // of the transaction; zero where there is none
+	answered uint      // ReadyForQuery messages when since was set
+	notified bool      // the client knows that it waits
+	due      time.Time // when the timer fires; zero where it is not set
+}
+
+// note tells what the client does now. answered counts the ReadyForQuery
+// messages of its session: each begins another query.
+func (w *watch) note(p phase, answered uint) {
+	if p == w.phase && (p != running || answered == w.answered) {
+		return
+	}
+	if p != waiting && !w.limits.Bound() {
+		w.phase = p // nothing of it is timed
+		return
+	}
+	now := time.Now()
+	switch {
+	case p == idle || p == waiting:
+		w.begun = time.Time{}
+	case w.begun.IsZero():
+		w.begun = now
+	}
+	if p == waiting {
+		w.notified = false
+	}
+	w.phase, w.since, w.answered = p, now, answered
+}
+
+// expired returns the end of the session where something took too long, and
+// whether the client is to be told that it waits.
+func (w *watch) expired(now time.Time) (end *wire.Error, notify bool) {
+	over := func(limit time.Duration, since time.Time) bool { return limit > 0 && now.Sub(since) >= limit }
+	switch {
+	case w.phase == idle && over(w.limits.ClientIdle, w.since):
+		return errClientIdle, false
+	case w.phase == running && over(w.limits.Query, w.since):
+		return errQueryTime, false
+	case w.phase == idleInTransaction && over(w.limits.IdleTransaction, w.since):
+		return errIdleTransaction, false
+	case !w.begun.IsZero() && over(w.limits.Transaction, w.begun):
+		return errTransactionTime, false
+	case w.phase == waiting && !w.notified && over(w.limits.WaitNotify, w.since):
+		w.notified = true
+		return nil, true
+	}
+	return nil, false
+}
+
+// next returns the earliest time at which something can have taken too long,
+// or zero. What has not begun yet counts from now, because it may begin without
+// a look at the timer; but a client that is idle begins nothing without one.
+func (w *watch) next(now time.Time) (due time.Time) {
+	from := func(limit time.Duration, begun bool, since time.Time) {
+		if limit == 0 {
+			return
+		}
+		at := now.Add(limit)
+		if begun {
+			at = since.Add(limit)
+		}
+		if due.IsZero() || at.Before(due) {
+			due = at
+		}
+	}
+	from(w.limits.ClientIdle, w.phase == idle, w.since)
+	if w.phase == idle {
+		return due
+	}
+	from(w.limits.Query, w.phase == running, w.since)
+	from(w.limits.IdleTransaction, w.phase == idleInTransaction, w.since)
+	from(w.limits.Transaction, !w.begun.IsZero(), w.begun)
+	if w.phase == waiting && !w.notified {
+		from(w.limits.WaitNotify, true, w.since)
+	}
+	return due
+}
+
+// arm returns for how long to set the timer, where it has to be set.
+func (w *watch) arm() (d time.Duration, set bool) {
+	if w.phase == idle && w.limits.ClientIdle == 0 || w.phase != waiting && !w.limits.Bound() {
+		return 0, false
+	}
+	now := time.Now()
+	due := w.next(now)
+	if due.IsZero() || !w.due.IsZero() && !w.due.After(due) {
+		return 0, false // it fires early enough, and looks again
+	}
+	w.due = due
+	return max(due.Sub(now), 1), true
+}
+
+// now says what the client does. mu is held.
+func (s *session) now() phase {
+	switch {
+	case s.waiting:
+		return waiting
+	case !s.relay.linked:
+		return idle
+	case s.relay.running() || !s.relay.quiet() && !s.relay.doubt:
+		return running
+	case s.relay.status != wire.StatusIdle:
+		return idleInTransaction
+	}
+	return idle
+}
+
+// waits notes that the session waits for a server.
+func (s *session) waits() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.observe()
+}
+
+// observe notes what the client does. mu is held.
+func (s *session) observe() { s.watch.note(s.now(), s.relay.answered) }
+
+// arm sets the timer where that is needed. It runs at the client's home.
+func (s *session) arm() {
+	s.mu.Lock()
+	d, set := s.watch.arm()
+	s.mu.Unlock()
+	if set {
+		s.client.SetTimeout(d)
+	}
+}
+
+// heed takes the timeouts that are configured now. It runs at the client's
+// home.
+func (s *session) heed() {
+	limits := s.db.Timeouts(s.user)
+	s.mu.Lock()
+	if s.watch.limits != limits {
+		// What was not watched until now counts from now.
+		s.watch.since, s.watch.limits, s.watch.due = time.Now(), limits, time.Time{}
+		s.watch.phase, s.watch.answered = s.now(), s.relay.answered
+		if s.watch.phase >= running && s.watch.begun.IsZero() {
+			s.watch.begun = s.watch.since
+		}
+	}
+	s.mu.Unlock()
+	s.arm()
+}
+
+// TimedOut implements engine.Handler: the timer of the watch.
+func (s *session) TimedOut() {
+	s.mu.Lock()
+	s.watch.due = time.Time{}
+	end, notify := s.watch.expired(time.Now())
+	s.mu.Unlock()
+	switch {
+	case end != nil:
+		s.leave(end)
+		return
+	case notify:
+		s.tell(waitNotice)
+	}
+	s.arm()
+}
+
+// tell sends a notice to a client that waits for a server: nobody else writes
+// to it then, and what it got so far are whole messages.
+func (s *session) tell(notice *wire.Error) {
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	s.mu.Lock()
+	hears := !s.muted && s.end == nil && s.relay.betweenMessages()
+	s.mu.Unlock()
+	if hears {
+		s.client.Write(notice.AppendNotice(nil), nil)
+	}
+}
+
+// recheck has the session look at settings that may have changed. A login
+// will, when it ends.
+func (s *session) recheck() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client != nil {
+		s.client.Post(s.onCheck)
+	}
+}

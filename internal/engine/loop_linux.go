@@ -51,7 +51,7 @@ func (e *Loops) Adopt(t *Transport, secured *tls.Conn, h Handler, set func(Conn)
 		}
 	}
 	l.count.Add(1)
-	c := &loopConn{loop: l, handler: h, tls: secured, dueAt: -1}
+	c := &loopConn{loop: l, handler: h, tls: secured, maxRecord: t.maxRecord, dueAt: -1}
 	fd, err := takeOver(t)
 	c.io = nonBlocking{fd: fd, arm: c.armWritable}
 	t.io = &c.io

@@ -132,7 +132,7 @@ func (c *loopConn) SetTimeout(d time.Duration) {
 	}
 	due := time.Time{}
 	if d > 0 {
-		due = time.Now().Add(d)
+		due = c.loop.now().Add(d)
 	}
 	c.loop.timeouts.set(c, due)
 }

@@ -61,6 +61,12 @@ func (c *client) secure() {
 	c.t.Helper()
 	c.write(sslRequest)
 	c.wantByte('S')
+	c.handshake()
+}
+
+// handshake makes c a TLS connection on what is now raw.
+func (c *client) handshake() {
+	c.t.Helper()
 	conn := tls.Client(c.raw, &tls.Config{RootCAs: testCA().Pool(), ServerName: "localhost", NextProtos: []string{"postgresql"}})
 	ok(c.t, conn.Handshake())
 	c.Conn = conn

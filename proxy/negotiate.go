@@ -92,14 +92,15 @@ func (n *negotiation) sslRequest() error {
 	if _, err := n.conn.Write([]byte{'S'}); err != nil {
 		return err
 	}
-	conn := tls.Server(n.conn, store.Load().Config)
+	listener := store.Load()
+	conn := tls.Server(n.conn, listener.Config)
 	if err := conn.Handshake(); err != nil {
 		if errors.Is(err, io.EOF) || isReset(err) {
 			return errProbe
 		}
 		return &handshakeError{err}
 	}
-	n.tls, n.conn = conn, conn
+	n.tls, n.conn = conn, engine.LimitRecords(conn, listener.MaxRecordSize)
 	return nil
 }
 

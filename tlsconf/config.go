@@ -61,12 +61,24 @@ type ListenerConfig struct {
 	KeyFile string `yaml:"key_file"`
 	// MinVersion is the lowest TLS version taken: 1.2 or 1.3.
 	MinVersion string `yaml:"min_version"`
+	// MaxRecordSize is the most plaintext in a TLS record towards a client.
+	// libpq's asynchronous interface can stall on more than 8 KiB, the size of
+	// PostgreSQL's own records: it waits for the socket while the rest of the
+	// record is in OpenSSL's buffer already.
+	MaxRecordSize Size `yaml:"max_record_size"`
 }
+
+// Bounds of MaxRecordSize: what RFC 8449 lets a peer ask for at least, in
+// round figures, and what a record holds at most (RFC 8446, 5.1).
+const (
+	minRecordSize = 512
+	maxRecordSize = 16 * KiB
+)
 
 // DefaultListenerConfig requires TLS 1.2 or newer. It names no files, so it
 // is not valid by itself.
 func DefaultListenerConfig() ListenerConfig {
-	return ListenerConfig{Mode: ListenRequire, MinVersion: "1.2"}
+	return ListenerConfig{Mode: ListenRequire, MinVersion: "1.2", MaxRecordSize: 8 * KiB}
 }
 
 var listenerVersions = map[string]uint16{
@@ -92,6 +104,9 @@ func (c ListenerConfig) Validate() error {
 	}
 	if _, ok := listenerVersions[c.MinVersion]; !ok {
 		errs = append(errs, keyErrorf("min_version", "%q is not one of 1.2, 1.3", c.MinVersion))
+	}
+	if c.MaxRecordSize < minRecordSize || c.MaxRecordSize > maxRecordSize {
+		errs = append(errs, keyErrorf("max_record_size", "%v is not between %dB and %v", c.MaxRecordSize, minRecordSize, maxRecordSize))
 	}
 	return errors.Join(errs...)
 }

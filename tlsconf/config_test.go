@@ -36,14 +36,18 @@ func TestValidatingAListenerNamesEveryWrongKey(t *testing.T) {
 		c    ListenerConfig
 		want []string
 	}{
-		{"complete", ListenerConfig{"require", "c", "k", "1.2"}, nil},
-		{"prefer and 1.3", ListenerConfig{"prefer", "c", "k", "1.3"}, nil},
-		{"disable needs no files", ListenerConfig{"disable", "", "", "1.2"}, nil},
+		{"complete", ListenerConfig{"require", "c", "k", "1.2", 8 * KiB}, nil},
+		{"prefer and 1.3", ListenerConfig{"prefer", "c", "k", "1.3", 8 * KiB}, nil},
+		{"disable needs no files", ListenerConfig{"disable", "", "", "1.2", 8 * KiB}, nil},
 		{"the default lacks files", DefaultListenerConfig(), []string{"cert_file", "key_file"}},
-		{"prefer without a key", ListenerConfig{"prefer", "c", "", "1.2"}, []string{"key_file"}},
-		{"nothing at all", ListenerConfig{}, []string{"mode", "min_version"}},
-		{"libpq's spelling", ListenerConfig{"verify-full", "c", "k", "TLSv1.2"}, []string{"mode", "min_version"}},
-		{"TLS 1.1", ListenerConfig{"require", "c", "k", "1.1"}, []string{"min_version"}},
+		{"prefer without a key", ListenerConfig{"prefer", "c", "", "1.2", 8 * KiB}, []string{"key_file"}},
+		{"nothing at all", ListenerConfig{}, []string{"mode", "min_version", "max_record_size"}},
+		{"libpq's spelling", ListenerConfig{"verify-full", "c", "k", "TLSv1.2", 8 * KiB}, []string{"mode", "min_version"}},
+		{"TLS 1.1", ListenerConfig{"require", "c", "k", "1.1", 8 * KiB}, []string{"min_version"}},
+		{"the smallest records", ListenerConfig{"require", "c", "k", "1.2", 512}, nil},
+		{"the largest records", ListenerConfig{"require", "c", "k", "1.2", 16 * KiB}, nil},
+		{"records too small", ListenerConfig{"require", "c", "k", "1.2", 511}, []string{"max_record_size"}},
+		{"records too large", ListenerConfig{"require", "c", "k", "1.2", 16*KiB + 1}, []string{"max_record_size"}},
 	} {
 		if got := keysOf(t, test.c.Validate()); !slices.Equal(got, test.want) {
 			t.Errorf("%s: wrong keys %q, want %q", test.name, got, test.want)
@@ -113,13 +117,13 @@ func TestEachWeakerChoiceHasAWarning(t *testing.T) {
 }
 
 func TestTheKeysOfTheFileAreThoseOfTheContract(t *testing.T) {
-	const listener = "mode: prefer\ncert_file: c\nkey_file: k\nmin_version: \"1.3\"\n"
+	const listener = "mode: prefer\ncert_file: c\nkey_file: k\nmin_version: \"1.3\"\nmax_record_size: 4KiB\n"
 	const upstream = "sslmode: verify-ca\nsslrootcert: ca\nssl_min_protocol_version: TLSv1.3\n"
 	var l ListenerConfig
 	var u UpstreamConfig
 	ok(t, yaml.Unmarshal([]byte(listener), &l))
 	ok(t, yaml.Unmarshal([]byte(upstream), &u))
-	if want := (ListenerConfig{"prefer", "c", "k", "1.3"}); l != want {
+	if want := (ListenerConfig{"prefer", "c", "k", "1.3", 4 * KiB}); l != want {
 		t.Errorf("decoded %+v, want %+v", l, want)
 	}
 	if want := (UpstreamConfig{"verify-ca", "ca", "TLSv1.3"}); u != want {

@@ -23,6 +23,9 @@ type Listener struct {
 	// Config is shared by all connections; clone it to change it. It is nil,
 	// and all fields with it, when the mode is disable.
 	Config *tls.Config
+	// MaxRecordSize is the most plaintext that a record to a client may hold.
+	// crypto/tls has no setting for it: who writes has to see to it.
+	MaxRecordSize int
 	// Leaf is the server certificate, Chain the whole of cert_file from Leaf
 	// on, as it is sent.
 	Leaf  *x509.Certificate
@@ -83,6 +86,7 @@ func buildListener(c ListenerConfig, contents Contents) (*Listener, error) {
 	}
 	return &Listener{
 		Config:          serverConfig(pair, listenerVersions[c.MinVersion]),
+		MaxRecordSize:   int(c.MaxRecordSize),
 		Leaf:            chain[0],
 		Chain:           chain,
 		EndpointHash:    endpointHash(chain[0]),

@@ -370,7 +370,7 @@ func FuzzAListenerIsBuiltWholeOrNotAtAll(f *testing.F) {
 	f.Add(pair.CertPEM, other.KeyPEM)
 	f.Add(pair.KeyPEM, pair.CertPEM)
 	f.Add([]byte{}, []byte{})
-	c := ListenerConfig{Mode: ListenRequire, CertFile: "cert", KeyFile: "key", MinVersion: "1.2"}
+	c := ListenerConfig{Mode: ListenRequire, CertFile: "cert", KeyFile: "key", MinVersion: "1.2", MaxRecordSize: 8 * KiB}
 	f.Fuzz(func(t *testing.T, cert, key []byte) {
 		l, err := buildListener(c, Contents{"cert": cert, "key": key})
 		if err != nil {

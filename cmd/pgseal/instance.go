@@ -264,6 +264,7 @@ func (r *instance) run(ctx context.Context) {
 	var children sync.WaitGroup
 	children.Go(func() { r.watcher.Run(ctx) })
 	children.Go(func() { r.manager.Run(ctx) })
+	children.Go(func() { giveBack(ctx) })
 	children.Wait()
 }
 

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
+	"time"
 )
 
 // idleGC is the garbage collector's GOGC. The relay path allocates nothing, so
@@ -15,4 +18,61 @@ func tuneMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(idleGC)
 	}
+}
+
+const (
+	// lookEvery is how often the heap is looked at.
+	lookEvery = 5 * time.Second
+
+	// quiet is the most that is allocated between two looks while nobody logs
+	// in and little is going on.
+	quiet = 256 << 10
+
+	// worthwhile is the least that was allocated since memory was last given
+	// back: a collection of a heap where nothing happened would free nothing.
+	worthwhile = 4 << 20
+)
+
+// giveBack returns memory to the system after clients have left or have moved
+// much, until ctx ends. The garbage collector alone would wait for allocations
+// that a relay does not make. It works only while nothing else allocates, and
+// once for each time that something did.
+func giveBack(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	h := heapWatch{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if h.look(allocated()) {
+				debug.FreeOSMemory()
+			}
+		}
+	}
+}
+
+// heapWatch tells when it is time to give memory back.
+type heapWatch struct {
+	last  uint64 // allocated in all at the last look
+	freed uint64 // allocated in all when memory was last given back
+}
+
+// look takes how many bytes were allocated in all until now.
+func (h *heapWatch) look(now uint64) bool {
+	calm := now-h.last < quiet
+	h.last = now
+	if !calm || now-h.freed < worthwhile {
+		return false
+	}
+	h.freed = now
+	return true
+}
+
+// allocated is how many bytes the process has allocated since it started.
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }

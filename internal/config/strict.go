@@ -23,6 +23,7 @@ const maxDepth = 16
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
+	sizeType     = reflect.TypeFor[tlsconf.Size]()
 	variable     = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 )
 
@@ -262,6 +263,8 @@ func (w *walker) scalar(n *yaml.Node, t reflect.Type, path string) {
 	switch {
 	case t == durationType:
 		w.fault(n.Line, path, errors.New("has to be a duration with its unit, such as 15s, 10m or 1h"))
+	case t == sizeType:
+		w.fault(n.Line, path, errors.New("has to be a size with its unit, such as 8KiB"))
 	case t.Kind() == reflect.Bool:
 		w.fault(n.Line, path, errors.New("has to be true or false"))
 	case t.Kind() == reflect.Int:

@@ -149,7 +149,11 @@ func TestAValueOfTheWrongKindIsRefused(t *testing.T) {
 		"listen: {address: x}":       "1 listen: has to be a list",
 		"listen: [0.0.0.0:6432]":     "1 listen[0]: mapping of keys",
 		"listen:\n - address: x\n -": "3 listen[1]: is empty",
-		"databases: [app]":           "1 databases: mapping of keys",
+
+		"listen:\n - tls: {max_record_size: 8192}":   "2 listen[0].tls.max_record_size: size with its unit",
+		"listen:\n - tls: {max_record_size: 8kB}":    "2 listen[0].tls.max_record_size: size with its unit",
+		"listen:\n - tls: {max_record_size: [8KiB]}": "2 listen[0].tls.max_record_size: single value",
+		"databases: [app]":                           "1 databases: mapping of keys",
 	} {
 		_, err := parse(text)
 		wants(t, err, want)

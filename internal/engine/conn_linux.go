@@ -23,7 +23,9 @@ type loopConn struct {
 	loop    *loop
 	handler Handler
 	tls     *tls.Conn // nil without TLS
-	io      nonBlocking
+	// maxRecord is the most plaintext that a record of tls may hold.
+	maxRecord int
+	io        nonBlocking
 	// proceed and resume, as values made once.
 	onFree, onResume func()
 
@@ -65,18 +67,14 @@ func (c *loopConn) Write(b []byte, from Conn) {
 	}
 }
 
-// maxRecord is the most plaintext that a TLS record holds.
-const maxRecord = 16 << 10
-
-// writeTLS sends b in as few system calls as there are records of it: one,
-// where the records can be gathered first.
+// writeTLS sends b by one system call: its records are gathered first.
 func (c *loopConn) writeTLS(b []byte) {
-	if len(b) <= maxRecord {
+	if len(b) <= c.maxRecord {
 		c.tls.Write(b)
 		return
 	}
 	c.io.cork()
-	c.tls.Write(b)
+	writeRecords(c.tls, b, c.maxRecord)
 	c.io.uncork()
 }
 
@@ -134,7 +132,7 @@ func (c *loopConn) SetTimeout(d time.Duration) {
 	}
 	due := time.Time{}
 	if d > 0 {
-		due = time.Now().Add(d)
+		due = c.loop.now().Add(d)
 	}
 	c.loop.timeouts.set(c, due)
 }

@@ -29,10 +29,13 @@ type Loops struct {
 }
 
 // NewLoops starts n event loops. log is told of handlers that panic.
-func NewLoops(log *zap.Logger, n int) (*Loops, error) {
+func NewLoops(log *zap.Logger, n int) (*Loops, error) { return newLoops(log, n, time.Now) }
+
+// newLoops is NewLoops with a clock, which timeouts are judged by.
+func newLoops(log *zap.Logger, n int, now func() time.Time) (*Loops, error) {
 	e := &Loops{log: log}
 	for range n {
-		l, err := newLoop(log)
+		l, err := newLoop(log, now)
 		if err != nil {
 			e.Close()
 			return nil, err
@@ -51,7 +54,7 @@ func (e *Loops) Adopt(t *Transport, secured *tls.Conn, h Handler, set func(Conn)
 		}
 	}
 	l.count.Add(1)
-	c := &loopConn{loop: l, handler: h, tls: secured, dueAt: -1}
+	c := &loopConn{loop: l, handler: h, tls: secured, maxRecord: t.maxRecord, dueAt: -1}
 	fd, err := takeOver(t)
 	c.io = nonBlocking{fd: fd, arm: c.armWritable}
 	t.io = &c.io
@@ -101,6 +104,7 @@ type loop struct {
 	log  *zap.Logger
 	epfd int
 	evfd int // an eventfd that wakes the loop
+	now  func() time.Time
 	done chan struct{}
 
 	// Owned by the loop.
@@ -128,7 +132,7 @@ type task struct {
 	run  func()
 }
 
-func newLoop(log *zap.Logger) (*loop, error) {
+func newLoop(log *zap.Logger, now func() time.Time) (*loop, error) {
 	epfd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err
@@ -139,7 +143,7 @@ func newLoop(log *zap.Logger) (*loop, error) {
 		return nil, errno
 	}
 	l := &loop{
-		log: log, epfd: epfd, evfd: int(evfd), done: make(chan struct{}),
+		log: log, epfd: epfd, evfd: int(evfd), now: now, done: make(chan struct{}),
 		raw: make([]byte, bufferSize), plain: make([]byte, bufferSize),
 	}
 	if err := l.control(syscall.EPOLL_CTL_ADD, l.evfd, syscall.EPOLLIN); err != nil {
@@ -209,9 +213,14 @@ const maxSleep = time.Hour
 // wait sleeps until something is to be done, and returns how many events
 // there are.
 func (l *loop) wait(events []syscall.EpollEvent) int {
+	// Under load there is something already. Then neither the scheduler nor a
+	// poster has to know that we looked.
+	if n, _ := epollWait(l.epfd, events, 0); n > 0 {
+		return n
+	}
 	timeout := -1
 	if len(l.timeouts.heap) > 0 {
-		timeout = int(min(l.timeouts.next(time.Now()), maxSleep) / time.Millisecond)
+		timeout = int(min(l.timeouts.next(l.now()), maxSleep) / time.Millisecond)
 	}
 	if len(l.fat) > 0 && (timeout < 0 || timeout > int(trimEvery/time.Millisecond)) {
 		timeout = int(trimEvery / time.Millisecond)
@@ -284,7 +293,7 @@ func (l *loop) runTimeouts() {
 	if len(l.timeouts.heap) == 0 {
 		return
 	}
-	now := time.Now()
+	now := l.now()
 	for c := l.timeouts.expired(now); c != nil; c = l.timeouts.expired(now) {
 		c.protect(c.timedOut)
 	}
@@ -299,7 +308,7 @@ func (l *loop) trimIdle() {
 	if len(l.fat) == 0 {
 		return
 	}
-	now := time.Now()
+	now := l.now()
 	if now.Before(l.trimAt) {
 		return
 	}

@@ -26,7 +26,7 @@ func NewPortable(log *zap.Logger) *Portable { return &Portable{log: log} }
 func (e *Portable) Adopt(t *Transport, secured *tls.Conn, h Handler, set func(Conn)) {
 	c := &goConn{log: e.log, handler: h, raw: t, conn: t, woken: make(chan struct{}, 1)}
 	if secured != nil {
-		c.conn, c.tls = secured, secured
+		c.conn, c.tls = limited{secured, t.maxRecord}, secured
 	}
 	t.SetDeadline(time.Time{})
 	set(c)

@@ -3,8 +3,11 @@ package engine
 import (
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // day is when the timeouts of these tests are: no clock runs in them.
@@ -136,5 +139,53 @@ func TestTimeoutsDoWhatASlowListDoes(t *testing.T) {
 		if len(ts.heap) != len(list) {
 			t.Fatalf("seed %d: %d are left, want %d", seed, len(ts.heap), len(list))
 		}
+	}
+}
+
+// testClock is a clock that stands until it is set.
+type testClock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *testClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *testClock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+func TestTimeoutsFollowTheClockThatTheLoopIsGiven(t *testing.T) {
+	for _, loops := range []int{1, 2, 8} {
+		clock := &testClock{at: day}
+		e, err := newLoops(zap.NewNop(), loops, clock.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { within(t, "the engine to end", e.Close) })
+		h := newHandler()
+		fired, fire := signal()
+		h.timedOut = fire
+		adopt(t, e, true, h)
+		wake := func() { // a loop looks at its clock when it wakes
+			at(t, h.conn, func() {})
+			at(t, h.conn, func() {})
+		}
+		at(t, h.conn, func() { h.conn.SetTimeout(24 * time.Hour) })
+		for range 10 {
+			clock.advance(24*time.Hour/10 - time.Nanosecond)
+			wake()
+		}
+		if len(fired) > 0 {
+			t.Fatal("it came early")
+		}
+		clock.advance(10 * time.Nanosecond)
+		wake()
+		receive(t, "the timeout", fired)
 	}
 }

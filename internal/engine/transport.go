@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/tls"
 	"net"
 	"syscall"
 	"time"
@@ -11,6 +12,41 @@ import (
 type Transport struct {
 	conn net.Conn
 	io   rawIO // nil until an event loop adopts it
+	// maxRecord is the most plaintext that the engine puts in a TLS record.
+	maxRecord int
+}
+
+// maxRecord is the most plaintext that a TLS record holds (RFC 8446, 5.1).
+const maxRecord = 16 << 10
+
+// LimitRecords bounds the plaintext in each TLS record that the engine will
+// send on secured, which was made on a Transport, to size bytes. The
+// connection it returns keeps to that too, for writes before the adoption.
+func LimitRecords(secured *tls.Conn, size int) net.Conn {
+	secured.NetConn().(*Transport).maxRecord = size
+	return limited{secured, size}
+}
+
+// limited is a TLS connection whose records are bounded.
+type limited struct {
+	*tls.Conn
+	size int
+}
+
+// Write implements net.Conn.
+func (l limited) Write(b []byte) (int, error) { return writeRecords(l.Conn, b, l.size) }
+
+// writeRecords writes b in records of so many bytes of plaintext at most.
+func writeRecords(conn *tls.Conn, b []byte, size int) (n int, err error) {
+	for {
+		end := min(n+size, len(b))
+		var m int
+		m, err = conn.Write(b[n:end])
+		n += m
+		if err != nil || n == len(b) {
+			return n, err
+		}
+	}
 }
 
 // rawIO reads and writes a socket without ever waiting.
@@ -20,7 +56,7 @@ type rawIO interface {
 }
 
 // NewTransport wraps a connection that nothing was read from yet.
-func NewTransport(conn net.Conn) *Transport { return &Transport{conn: conn} }
+func NewTransport(conn net.Conn) *Transport { return &Transport{conn: conn, maxRecord: maxRecord} }
 
 // Read implements net.Conn.
 func (t *Transport) Read(b []byte) (int, error) {

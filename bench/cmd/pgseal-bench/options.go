@@ -25,6 +25,7 @@ const (
 	maxSeconds = 3600
 	maxCrowd   = 10_000
 	maxScale   = 1000
+	maxWorkers = 64
 )
 
 const runHelp = `Usage: pgseal-bench run [flags]
@@ -75,6 +76,8 @@ func (p pairs) check(option, value string) error {
 type runFlags struct {
 	scenarios, builtIn, clients string
 	external, pids, containers  pairs
+	builds                      pairs
+	workers                     string
 }
 
 // parseRun reads the command line; done tells that the command is over.
@@ -92,6 +95,9 @@ func parseRun(args []string, stdout, stderr io.Writer) (o runOptions, status int
 	flags.IntVar(&o.Rounds, "rounds", defaultRounds, "how often the targets take turns: `N`; with fewer than 3 nothing is concluded")
 	flags.StringVar(&o.out, "out", "bench-results", "write the results to this `DIR`")
 	flags.StringVar(&o.PgSealPath, "pgseal", "", "measure this `PROGRAM` instead of one built from the checkout")
+	flags.Var(&f.builds, "also", "measure this build of pgseal as well, beside the other (`NAME=PROGRAM`); may stand several times")
+	flags.StringVar(&f.workers, "workers", "", "measure pgseal with these numbers of event loops as well, separated by commas (`LIST`)")
+	flags.StringVar(&o.PgBouncerPath, "pgbouncer", "", "measure this `PROGRAM` instead of the pgbouncer in PATH")
 	flags.StringVar(&o.PostgreSQL, "postgres", "", "major `VERSION` of PostgreSQL instead of the newest")
 	flags.IntVar(&o.Scale, "scale", 10, "scale of pgbench's tables: `N` times 100,000 rows")
 	flags.BoolVar(&o.OwnLoad, "own-load", false, "drive throughput by own clients, even where pgbench is installed")
@@ -125,14 +131,42 @@ func (f *runFlags) into(o *runOptions) (err error) {
 	if o.Clients, err = parseClients(f.clients); err != nil {
 		return err
 	}
-	if err = errors.Join(f.external.check("--target", "DSN"), f.pids.check("--pid", "PID"), f.containers.check("--container-pid", "PID")); err != nil {
+	if err = errors.Join(f.external.check("--target", "DSN"), f.builds.check("--also", "PROGRAM"), f.pids.check("--pid", "PID"), f.containers.check("--container-pid", "PID")); err != nil {
 		return err
 	}
 	if o.BuiltIn, err = f.chosenTargets(); err != nil {
 		return err
 	}
+	if o.Variants, err = f.variants(o); err != nil {
+		return err
+	}
+	for _, v := range o.Variants {
+		if slices.Contains(o.BuiltIn, v.Name) {
+			return fmt.Errorf("target %s is named twice", v.Name)
+		}
+		o.BuiltIn = append(o.BuiltIn, v.Name)
+	}
 	o.External, err = f.externals(o.BuiltIn)
 	return err
+}
+
+// variants are the pgseals beside the one that is measured anyway.
+func (f *runFlags) variants(o *runOptions) ([]targets.Variant, error) {
+	var list []targets.Variant
+	for _, b := range f.builds {
+		list = append(list, targets.Variant{Name: b[0], Program: b[1]})
+	}
+	if f.workers == "" {
+		return list, nil
+	}
+	for word := range strings.SplitSeq(f.workers, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(word))
+		if err != nil || n < 1 || n > maxWorkers {
+			return nil, fmt.Errorf("--workers: %q is not a number from 1 to %d", word, maxWorkers)
+		}
+		list = append(list, targets.Variant{Name: fmt.Sprintf("pgseal-%d", n), Program: o.PgSealPath, Workers: n})
+	}
+	return list, nil
 }
 
 func (f *runFlags) chosenScenarios() ([]scenario.Scenario, error) {

@@ -140,7 +140,7 @@ func TestTheCommandToRepeatARunHoldsNoPassword(t *testing.T) {
 
 func TestWithoutTargetsOfTheUsersAllBuiltInOnesTakePart(t *testing.T) {
 	o, _, done := parseRun(nil, io.Discard, io.Discard)
-	if done || len(o.BuiltIn) != 4 || len(o.Scenarios) != 7 || o.Rounds != 3 || o.out != "bench-results" {
+	if done || len(o.BuiltIn) != 4 || len(o.Scenarios) != 9 || o.Rounds != 3 || o.out != "bench-results" {
 		t.Errorf("%+v", o)
 	}
 }
@@ -180,6 +180,8 @@ func check(t *testing.T, r *result.Run) {
 		"throughput": {"tps", "cpu_us_per_tx", "load_cpu_us_per_tx", "peak_rss_kib", "p99_ms"},
 		"connect":    {"logins_per_s", "login_p50_ms", "cpu_us_per_login", "query_open_p50_ms", "reconnect_overhead"},
 		"latency":    {"p50_ms", "p999_ms", "achieved_rate"},
+		"crowd":      {"tps", "cpu_us_per_tx", "p99_ms"},
+		"kept":       {"rss_kib_per_client"},
 		"idle":       {"rss_kib_per_client"},
 		"bulk":       {"copy_out_mb_s", "copy_in_mb_s", "rows_mb_s", "cpu_ms_per_mb"},
 		"storm":      {"storm_all_s", "storm_slowest_ms", "server_conns"},

@@ -26,7 +26,8 @@ var percentiles = []struct{ metric, name string }{
 var glance = [][2]string{
 	{"throughput", "cpu_us_per_tx"}, {"throughput", "tps"},
 	{"connect", "cpu_us_per_login"}, {"connect", "logins_per_s"}, {"connect", "login_p99_ms"},
-	{"latency", "p50_ms"}, {"latency", "p99_ms"}, {"idle", "rss_kib_per_client"},
+	{"latency", "p50_ms"}, {"latency", "p99_ms"}, {"crowd", "cpu_us_per_tx"},
+	{"idle", "rss_kib_per_client"}, {"kept", "rss_kib_per_client"},
 	{"bulk", "cpu_ms_per_mb"}, {"bulk", "copy_out_mb_s"}, {"bulk", "copy_in_mb_s"}, {"bulk", "rows_mb_s"},
 	{"storm", "storm_all_s"}, {"reload", "worst_p99_ms"},
 }

@@ -50,10 +50,13 @@ type Options struct {
 	External   []External
 	Rounds     int
 	PgSealPath string
-	PostgreSQL string // major version, "" for the newest
-	Scale      int    // of pgbench's tables, 0 for 10
-	OwnLoad    bool   // no pgbench, even where it is installed
-	Command    string // to repeat it, without secrets
+	// PgBouncerPath is the program, "" for the one in PATH.
+	PgBouncerPath string
+	Variants      []targets.Variant // more pgseals, named in BuiltIn too
+	PostgreSQL    string            // major version, "" for the newest
+	Scale         int               // of pgbench's tables, 0 for 10
+	OwnLoad       bool              // no pgbench, even where it is installed
+	Command       string            // to repeat it, without secrets
 }
 
 // Benchmark makes the run. Progress is told to w. It returns an error, and no
@@ -159,6 +162,7 @@ func (b *benchmark) startBuiltIn(ctx context.Context) error {
 	lab, err := targets.NewLab(ctx, targets.Options{
 		PostgreSQL: b.PostgreSQL, Scale: cmp.Or(b.Scale, defaultScale), MaxConnections: maxConnections,
 		PoolSize: poolSize, MaxClients: maxClients, PgSealPath: b.PgSealPath,
+		PgBouncerPath: b.PgBouncerPath, Variants: b.Variants,
 	})
 	if err != nil {
 		return err

@@ -41,21 +41,34 @@ func idleCase(e *Env, clients int) *Case {
 			return tooMany(t, clients)
 		},
 		Take: func(ctx context.Context, t *targets.Target) (Metrics, error) {
-			// What earlier clients left in memory would hide what these take.
-			if t.Restartable() {
-				if err := t.Restart(ctx); err != nil {
-					return nil, err
-				}
-			}
-			if err := Warm(ctx, t); err != nil {
-				return nil, err
-			}
-			return e.takeIdle(ctx, t, clients)
+			return e.takeMemory(ctx, t, clients, settle, workOnce)
 		},
 	}
 }
 
-func (e *Env) takeIdle(ctx context.Context, t *targets.Target, clients int) (Metrics, error) {
+// workOnce lets each client do a query: an idle client is one that has worked.
+func workOnce(_ context.Context, crowd load.Crowd) error {
+	for _, c := range crowd {
+		c.SetDeadline(time.Now().Add(30 * time.Second))
+		if err := selectOne(c, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeMemory reads what clients cost that do nothing after they have worked.
+func (e *Env) takeMemory(ctx context.Context, t *targets.Target, clients int, rest time.Duration,
+	work func(context.Context, load.Crowd) error) (Metrics, error) {
+	// What earlier clients left in memory would hide what these take.
+	if t.Restartable() {
+		if err := t.Restart(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := Warm(ctx, t); err != nil {
+		return nil, err
+	}
 	if err := pause(ctx, settle); err != nil {
 		return nil, err
 	}
@@ -70,14 +83,10 @@ func (e *Env) takeIdle(ctx context.Context, t *targets.Target, clients int) (Met
 		return nil, err
 	}
 	defer crowd.Close()
-	// An idle client is one that has worked: a query each.
-	for _, c := range crowd {
-		c.SetDeadline(time.Now().Add(30 * time.Second))
-		if err := selectOne(c, nil); err != nil {
-			return nil, err
-		}
+	if err := work(ctx, crowd); err != nil {
+		return nil, err
 	}
-	if err := pause(ctx, settle); err != nil {
+	if err := pause(ctx, rest); err != nil {
 		return nil, err
 	}
 	after, err := m.group.Memory()

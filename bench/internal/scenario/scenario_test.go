@@ -71,7 +71,7 @@ func TestClientsAndSecondsOfTheUserHoldInEveryScenario(t *testing.T) {
 }
 
 func TestScenariosAreFoundByName(t *testing.T) {
-	for _, want := range []string{"throughput", "connect", "latency", "idle", "bulk", "storm", "reload"} {
+	for _, want := range []string{"throughput", "connect", "latency", "crowd", "idle", "kept", "bulk", "storm", "reload"} {
 		if s, ok := Find(want); !ok || s.Name != want {
 			t.Errorf("%s: %v, %v", want, s.Name, ok)
 		}

@@ -2,6 +2,7 @@ package targets
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,10 +15,11 @@ import (
 // rootModule is the line by which pgseal's checkout is known.
 const rootModule = "module github.com/pgseal/pgseal"
 
-// pgsealProgram is the one that was asked for, else one built from the checkout
-// around the working directory, else the one in PATH.
-func (l *Lab) pgsealProgram(ctx context.Context) (string, error) {
-	if path := l.options.PgSealPath; path != "" {
+// pgsealProgram is the one of a variant, else the one that was asked for, else
+// one built from the checkout around the working directory, else the one in
+// PATH.
+func (l *Lab) pgsealProgram(ctx context.Context, variant string) (string, error) {
+	if path := cmp.Or(variant, l.options.PgSealPath); path != "" {
 		if _, err := exec.LookPath(path); err != nil {
 			return "", fmt.Errorf("pgseal: %w", err)
 		}
@@ -38,6 +40,20 @@ func (l *Lab) pgsealProgram(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("build pgseal: %w: %s", err, firstLineOf(out))
 	}
 	return program, nil
+}
+
+// pgbouncerProgram is the one that was asked for, else the one in PATH. It is
+// copied to where the account that runs it can read it.
+func (l *Lab) pgbouncerProgram() (string, error) {
+	if l.options.PgBouncerPath == "" {
+		return find("pgbouncer")
+	}
+	text, err := os.ReadFile(l.options.PgBouncerPath)
+	if err != nil {
+		return "", fmt.Errorf("pgbouncer: %w", err)
+	}
+	program := filepath.Join(l.dir, "pgbouncer-program")
+	return program, os.WriteFile(program, text, 0o755)
 }
 
 // firstLineOf is the first line that is no heading of the compiler.

@@ -43,6 +43,9 @@ auth:
   users_file: {{.Dir}}/users.txt
 log:
   level: warn
+{{- if .Workers}}
+workers: {{.Workers}}
+{{- end}}
 `, c)
 }
 

@@ -106,7 +106,7 @@ func TestAProgramThatIsNotThereIsMissing(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	l := &Lab{options: Options{PgSealPath: "/nowhere/pgseal"}}
-	if _, err := l.pgsealProgram(t.Context()); err == nil || errors.Is(err, ErrMissing) {
+	if _, err := l.pgsealProgram(t.Context(), ""); err == nil || errors.Is(err, ErrMissing) {
 		t.Errorf("a program that was asked for: got %v", err)
 	}
 	if _, err := l.Start(t.Context(), "odyssey"); err == nil {

@@ -40,6 +40,15 @@ type Options struct {
 	PoolSize       int
 	MaxClients     int    // that a pooler lets in
 	PgSealPath     string // the program, "" to build it from this checkout
+	PgBouncerPath  string // the program, "" for the one in PATH
+	Variants       []Variant
+}
+
+// Variant is one more pgseal: of another build, or with other settings.
+type Variant struct {
+	Name    string
+	Program string // "" for the one that is measured anyway
+	Workers int    // event loops, 0 for the default
 }
 
 // Lab is one throwaway PostgreSQL and what is needed to put targets before it.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -22,8 +23,13 @@ const pgsealPrepares = false
 // is not there.
 func (l *Lab) Start(ctx context.Context, name string) (*Target, error) {
 	start, ok := map[string]func(context.Context) (*Target, error){
-		Direct: l.direct, PgSeal: l.startPgSeal, PgBouncer: l.startPgBouncer, HAProxy: l.startHAProxy,
+		Direct: l.direct, PgBouncer: l.startPgBouncer, HAProxy: l.startHAProxy,
+		PgSeal: func(ctx context.Context) (*Target, error) { return l.startPgSeal(ctx, Variant{Name: PgSeal}) },
 	}[name]
+	if i := slices.IndexFunc(l.options.Variants, func(v Variant) bool { return v.Name == name }); !ok && i >= 0 {
+		ok = true
+		start = func(ctx context.Context) (*Target, error) { return l.startPgSeal(ctx, l.options.Variants[i]) }
+	}
 	if !ok {
 		return nil, fmt.Errorf("no built-in target is called %q", name)
 	}
@@ -82,6 +88,7 @@ type config struct {
 	PoolSize, MaxClients        int
 	MaxConnections              int  // PostgreSQL's
 	MaxPrepared                 bool // PgBouncer knows the setting
+	Workers                     int  // pgseal's event loops, 0 for the default
 }
 
 func (l *Lab) config(r room) config {
@@ -118,12 +125,12 @@ func (l *Lab) listenerPair(r room, as *account) error {
 	return as.own(r.dir)
 }
 
-func (l *Lab) startPgSeal(ctx context.Context) (*Target, error) {
-	program, err := l.pgsealProgram(ctx)
+func (l *Lab) startPgSeal(ctx context.Context, v Variant) (*Target, error) {
+	program, err := l.pgsealProgram(ctx, v.Program)
 	if err != nil {
 		return nil, err
 	}
-	r, err := l.newRoom(PgSeal)
+	r, err := l.newRoom(v.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -131,21 +138,25 @@ func (l *Lab) startPgSeal(ctx context.Context) (*Target, error) {
 		return nil, err
 	}
 	c := l.config(r)
+	c.Workers = v.Workers
 	for name, text := range map[string]string{"config.yaml": pgsealYAML(c), "users.txt": usersFile(c), "password": c.Password + "\n"} {
 		if err := os.WriteFile(r.file(name), []byte(text), 0o600); err != nil {
 			return nil, err
 		}
 	}
-	p, err := l.launch(ctx, PgSeal, r, nil, program, "serve", "--config", r.file("config.yaml"))
+	p, err := l.launch(ctx, v.Name, r, nil, program, "serve", "--config", r.file("config.yaml"))
 	if err != nil {
 		return nil, err
 	}
 	t := &Target{
-		Name: PgSeal, Version: firstLine(ctx, program, "version"),
+		Name: v.Name, Version: firstLine(ctx, program, "version"),
 		Settings: fmt.Sprintf("pool_mode transaction, pool_size %d, tls require, sslmode verify-full, users_file with a SCRAM secret, log level warn", c.PoolSize),
 		Endpoint: l.endpoint(role, database, r.port), process: p,
 		// It watches the files itself: nobody has to tell it.
 		replaceCertificate: func(context.Context) error { return l.listenerPair(r, nil) },
+	}
+	if v.Workers > 0 {
+		t.Settings += fmt.Sprintf(", workers %d", v.Workers)
 	}
 	if !pgsealPrepares {
 		t.NoPrepared = "no prepared statements of the protocol in transaction mode yet"
@@ -154,7 +165,7 @@ func (l *Lab) startPgSeal(ctx context.Context) (*Target, error) {
 }
 
 func (l *Lab) startPgBouncer(ctx context.Context) (*Target, error) {
-	program, err := find("pgbouncer")
+	program, err := l.pgbouncerProgram()
 	if err != nil {
 		return nil, err
 	}

@@ -158,108 +158,111 @@ func TestAGoodSetUpHasNoFindings(t *testing.T) {
 	}
 }
 
+// pair begins the tls block of a listener that is served by the lab's files.
+const pair = "tls: {cert_file: DIR/tls.crt, key_file: DIR/tls.key"
+
+var mistakes = []struct {
+	name, id string
+	plant    func(l *lab)
+}{
+	{"an unknown key", "config", func(l *lab) { l.listener(l.listen + "    colour: red\n") }},
+	{"TLS 1.0", "config", func(l *lab) { l.listener("  - address: 0.0.0.0:6432\n    " + pair + ", min_version: \"1.0\"}\n") }},
+	{"sslmode prefer", "config", func(l *lab) { l.database = "  app: {host: db.internal, sslmode: prefer}\n" }},
+	{"a key that others read", "secret-readable", func(l *lab) { l.chmod("tls.key", 0o644) }},
+	{"a users file that others read", "secret-readable", func(l *lab) { l.chmod("users.txt", 0o644) }},
+	{"a password file that others read", "secret-readable", func(l *lab) { l.chmod("app.password", 0o644) }},
+	{"roots that others write", "file-writable", func(l *lab) { l.chmod("ca.crt", 0o666) }},
+	{"a configuration that others write", "file-writable", func(l *lab) { l.write("pgseal.yaml", 0o602) }},
+	{"a directory that others write", "file-directory", func(l *lab) { l.chmod(".", 0o777) }},
+	{"a password in a readable configuration", "password-readable", func(l *lab) {
+		l.write("pgseal.yaml", 0o644)
+		l.database = "  app: {host: db.internal, sslrootcert: DIR/ca.crt, user: app, password: " + plantedPassword + "}\n"
+	}},
+	{"a password in the configuration", "password-in-config", func(l *lab) {
+		l.database = "  app: {host: db.internal, sslrootcert: DIR/ca.crt, user: app, password: " + plantedPassword + "}\n"
+	}},
+	{"an expired certificate", "cert-expired", func(l *lab) {
+		c := server()
+		c.NotBefore, c.NotAfter = time.Now().AddDate(0, -2, 0), time.Now().Add(-time.Hour)
+		l.leaf(c)
+	}},
+	{"a certificate that is not valid yet", "cert-expired", func(l *lab) {
+		c := server()
+		c.NotBefore, c.NotAfter = time.Now().Add(time.Hour), time.Now().AddDate(1, 0, 0)
+		l.leaf(c)
+	}},
+	{"a certificate that expires soon", "cert-expiring", func(l *lab) {
+		c := server()
+		c.NotBefore, c.NotAfter = time.Now().AddDate(-1, 0, 0), time.Now().AddDate(0, 0, 20)
+		l.leaf(c)
+	}},
+	{"an RSA key of 1024 bits", "weak-key", func(l *lab) {
+		k, err := rsa.GenerateKey(rand.Reader, 1024)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		c := server()
+		c.PublicKey = k
+		l.leaf(c)
+	}},
+	{"a SHA-1 signature", "weak-signature", func(l *lab) {
+		c := server()
+		c.SignatureAlgorithm = x509.ECDSAWithSHA1
+		l.leaf(c)
+	}},
+	{"a key of another certificate", "key-mismatch", func(l *lab) {
+		old, err := os.ReadFile(filepath.Join(l.dir, "tls.key"))
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		l.leaf(server())
+		l.write("tls.key", 0o600, old)
+	}},
+	{"a client's certificate", "not-for-servers", func(l *lab) {
+		c := server()
+		c.ExtKeyUsage[0] = x509.ExtKeyUsageClientAuth
+		l.leaf(c)
+	}},
+	{"a root that is no authority", "root-no-authority", func(l *lab) { l.write("ca.crt", 0o644, certPEM(l.leaf(server()))) }},
+	{"a chain in the wrong order", "chain-order", func(l *lab) {
+		l.write("tls.crt", 0o644, certPEM(l.leaf(server())), certPEM(l.root), certPEM(l.mid))
+	}},
+	{"a missing intermediate", "chain-gap", func(l *lab) {
+		l.write("tls.crt", 0o644, certPEM(l.leaf(server())))
+		l.write("chain.pem", 0o644, certPEM(l.mid))
+	}},
+	{"no name at all", "san-missing", func(l *lab) {
+		c := server()
+		c.DNSNames = nil
+		l.leaf(c)
+	}},
+	{"another host's name", "san-mismatch", func(l *lab) { l.listener("  - address: db.example.com:6432\n    " + pair + "}\n") }},
+	{"another address", "san-mismatch", func(l *lab) {
+		c := server()
+		c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 1)}
+		l.leaf(c)
+		l.listener("  - address: 10.0.0.2:6432\n    " + pair + "}\n")
+	}},
+	{"plaintext clients taken too", "plaintext-clients", func(l *lab) { l.listener("  - address: 0.0.0.0:6432\n    " + pair + ", mode: prefer}\n") }},
+	{"plaintext clients", "plaintext-clients", func(l *lab) { l.listener("  - address: 0.0.0.0:6432\n    tls: {mode: disable}\n") }},
+	{"plaintext clients of this machine", "plaintext-loopback", func(l *lab) { l.listener("  - address: 127.0.0.1:6432\n    tls: {mode: disable}\n") }},
+	{"a plaintext server", "plaintext-server", func(l *lab) { l.database = "  app: {host: db.internal, sslmode: disable}\n" }},
+	{"an unverified server", "unverified-server", func(l *lab) { l.database = "  app: {host: db.internal, sslmode: require}\n" }},
+	{"an unverified name", "unverified-name", func(l *lab) {
+		l.database = "  app: {host: db.internal, sslmode: verify-ca, sslrootcert: DIR/ca.crt}\n"
+	}},
+	{"a login without a password", "login-without-password", func(l *lab) { l.database = "  app: {host: db.internal, sslrootcert: DIR/ca.crt, user: app}\n" }},
+	{"an md5 secret", "users-md5", func(l *lab) {
+		l.write("users.txt", 0o600, []byte(`"bob" "md5`+strings.Repeat("0a", 16)+"\"\n"))
+	}},
+	{"a plain password", "users-plain", func(l *lab) { l.write("users.txt", 0o600, []byte(`"bob" "`+plantedPassword+"\"\n")) }},
+	{"a users file that is none", "unusable", func(l *lab) { l.write("users.txt", 0o600, []byte("bob "+plantedPassword+"\n")) }},
+	{"a key that is garbage", "unusable", func(l *lab) { l.write("tls.key", 0o600, []byte(plantedPassword)) }},
+	{"roots that are missing", "unusable", func(l *lab) { l.database = strings.ReplaceAll(l.database, "ca.crt", "none.crt") }},
+}
+
 func TestEachPlantedMistakeIsFound(t *testing.T) {
-	pair := "tls: {cert_file: DIR/tls.crt, key_file: DIR/tls.key"
-	tests := []struct {
-		name, id string
-		plant    func(l *lab)
-	}{
-		{"an unknown key", "config", func(l *lab) { l.listener(l.listen + "    colour: red\n") }},
-		{"TLS 1.0", "config", func(l *lab) { l.listener("  - address: 0.0.0.0:6432\n    " + pair + ", min_version: \"1.0\"}\n") }},
-		{"sslmode prefer", "config", func(l *lab) { l.database = "  app: {host: db.internal, sslmode: prefer}\n" }},
-		{"a key that others read", "secret-readable", func(l *lab) { l.chmod("tls.key", 0o644) }},
-		{"a users file that others read", "secret-readable", func(l *lab) { l.chmod("users.txt", 0o644) }},
-		{"a password file that others read", "secret-readable", func(l *lab) { l.chmod("app.password", 0o644) }},
-		{"roots that others write", "file-writable", func(l *lab) { l.chmod("ca.crt", 0o666) }},
-		{"a configuration that others write", "file-writable", func(l *lab) { l.write("pgseal.yaml", 0o602) }},
-		{"a directory that others write", "file-directory", func(l *lab) { l.chmod(".", 0o777) }},
-		{"a password in a readable configuration", "password-readable", func(l *lab) {
-			l.write("pgseal.yaml", 0o644)
-			l.database = "  app: {host: db.internal, sslrootcert: DIR/ca.crt, user: app, password: " + plantedPassword + "}\n"
-		}},
-		{"a password in the configuration", "password-in-config", func(l *lab) {
-			l.database = "  app: {host: db.internal, sslrootcert: DIR/ca.crt, user: app, password: " + plantedPassword + "}\n"
-		}},
-		{"an expired certificate", "cert-expired", func(l *lab) {
-			c := server()
-			c.NotBefore, c.NotAfter = time.Now().AddDate(0, -2, 0), time.Now().Add(-time.Hour)
-			l.leaf(c)
-		}},
-		{"a certificate that is not valid yet", "cert-expired", func(l *lab) {
-			c := server()
-			c.NotBefore, c.NotAfter = time.Now().Add(time.Hour), time.Now().AddDate(1, 0, 0)
-			l.leaf(c)
-		}},
-		{"a certificate that expires soon", "cert-expiring", func(l *lab) {
-			c := server()
-			c.NotBefore, c.NotAfter = time.Now().AddDate(-1, 0, 0), time.Now().AddDate(0, 0, 20)
-			l.leaf(c)
-		}},
-		{"an RSA key of 1024 bits", "weak-key", func(l *lab) {
-			k, err := rsa.GenerateKey(rand.Reader, 1024)
-			if err != nil {
-				l.t.Fatal(err)
-			}
-			c := server()
-			c.PublicKey = k
-			l.leaf(c)
-		}},
-		{"a SHA-1 signature", "weak-signature", func(l *lab) {
-			c := server()
-			c.SignatureAlgorithm = x509.ECDSAWithSHA1
-			l.leaf(c)
-		}},
-		{"a key of another certificate", "key-mismatch", func(l *lab) {
-			old, err := os.ReadFile(filepath.Join(l.dir, "tls.key"))
-			if err != nil {
-				l.t.Fatal(err)
-			}
-			l.leaf(server())
-			l.write("tls.key", 0o600, old)
-		}},
-		{"a client's certificate", "not-for-servers", func(l *lab) {
-			c := server()
-			c.ExtKeyUsage[0] = x509.ExtKeyUsageClientAuth
-			l.leaf(c)
-		}},
-		{"a root that is no authority", "root-no-authority", func(l *lab) { l.write("ca.crt", 0o644, certPEM(l.leaf(server()))) }},
-		{"a chain in the wrong order", "chain-order", func(l *lab) {
-			l.write("tls.crt", 0o644, certPEM(l.leaf(server())), certPEM(l.root), certPEM(l.mid))
-		}},
-		{"a missing intermediate", "chain-gap", func(l *lab) {
-			l.write("tls.crt", 0o644, certPEM(l.leaf(server())))
-			l.write("chain.pem", 0o644, certPEM(l.mid))
-		}},
-		{"no name at all", "san-missing", func(l *lab) {
-			c := server()
-			c.DNSNames = nil
-			l.leaf(c)
-		}},
-		{"another host's name", "san-mismatch", func(l *lab) { l.listener("  - address: db.example.com:6432\n    " + pair + "}\n") }},
-		{"another address", "san-mismatch", func(l *lab) {
-			c := server()
-			c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 1)}
-			l.leaf(c)
-			l.listener("  - address: 10.0.0.2:6432\n    " + pair + "}\n")
-		}},
-		{"plaintext clients taken too", "plaintext-clients", func(l *lab) { l.listener("  - address: 0.0.0.0:6432\n    " + pair + ", mode: prefer}\n") }},
-		{"plaintext clients", "plaintext-clients", func(l *lab) { l.listener("  - address: 0.0.0.0:6432\n    tls: {mode: disable}\n") }},
-		{"plaintext clients of this machine", "plaintext-loopback", func(l *lab) { l.listener("  - address: 127.0.0.1:6432\n    tls: {mode: disable}\n") }},
-		{"a plaintext server", "plaintext-server", func(l *lab) { l.database = "  app: {host: db.internal, sslmode: disable}\n" }},
-		{"an unverified server", "unverified-server", func(l *lab) { l.database = "  app: {host: db.internal, sslmode: require}\n" }},
-		{"an unverified name", "unverified-name", func(l *lab) {
-			l.database = "  app: {host: db.internal, sslmode: verify-ca, sslrootcert: DIR/ca.crt}\n"
-		}},
-		{"a login without a password", "login-without-password", func(l *lab) { l.database = "  app: {host: db.internal, sslrootcert: DIR/ca.crt, user: app}\n" }},
-		{"an md5 secret", "users-md5", func(l *lab) {
-			l.write("users.txt", 0o600, []byte(`"bob" "md5`+strings.Repeat("0a", 16)+"\"\n"))
-		}},
-		{"a plain password", "users-plain", func(l *lab) { l.write("users.txt", 0o600, []byte(`"bob" "`+plantedPassword+"\"\n")) }},
-		{"a users file that is none", "unusable", func(l *lab) { l.write("users.txt", 0o600, []byte("bob "+plantedPassword+"\n")) }},
-		{"a key that is garbage", "unusable", func(l *lab) { l.write("tls.key", 0o600, []byte(plantedPassword)) }},
-		{"roots that are missing", "unusable", func(l *lab) { l.database = strings.ReplaceAll(l.database, "ca.crt", "none.crt") }},
-	}
-	for _, test := range tests {
+	for _, test := range mistakes {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t)
 			test.plant(l)
@@ -289,5 +292,17 @@ func TestIDsOfChecksAreUnique(t *testing.T) {
 			t.Errorf("check %q is there twice or lacks something", c.ID)
 		}
 		seen[c.ID] = true
+	}
+}
+
+func TestHardeningListsEachCheckWithItsSeverity(t *testing.T) {
+	text, err := os.ReadFile("../../docs/hardening.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range Checks() {
+		if row := "| `" + c.ID + "` | " + string(c.Severity) + " |"; !strings.Contains(string(text), row) {
+			t.Errorf("docs/hardening.md has no row %s", row)
+		}
 	}
 }

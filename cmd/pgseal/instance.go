@@ -67,9 +67,9 @@ func (r *instance) load(f config.File, old parts) (parts, error) {
 		specs: map[string]*pool.Spec{},
 	}
 	var errs []error
-	for _, l := range f.Listen {
+	for i, l := range f.Listen {
 		store, err := r.listenerStore(l, old)
-		errs = append(errs, err)
+		errs = append(errs, f.Fault(fmt.Sprintf("listen[%d].tls", i), err))
 		p.certs[l.Address] = store
 	}
 	users := f.UserConfigs()
@@ -78,14 +78,14 @@ func (r *instance) load(f config.File, old parts) (parts, error) {
 		if spec != nil {
 			spec.Users = users
 		}
-		errs = append(errs, err)
+		errs = append(errs, f.Fault("databases."+name, err))
 		if err == nil {
 			p.specs[name], p.trust[name] = spec, spec.Trust
 		}
 	}
 	var err error
 	p.users, err = r.usersStore(f.Auth, old)
-	errs = append(errs, err)
+	errs = append(errs, f.Fault("auth.users_file", err))
 	return p, errors.Join(errs...)
 }
 
@@ -106,7 +106,7 @@ func (r *instance) spec(name string, d config.Database, defaults pool.Config, ol
 	if d.PasswordFile != "" {
 		secret, err := auth.ReadSecretFile(d.PasswordFile)
 		if err != nil {
-			return nil, fmt.Errorf("databases.%s.password_file: %w", name, err)
+			return nil, fmt.Errorf("password_file: %w", err)
 		}
 		spec.Secret = strings.TrimRight(string(secret), "\r\n")
 	}

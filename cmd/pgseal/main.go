@@ -38,7 +38,7 @@ func usagef(format string, args ...any) error {
 var errHelp = errors.New("help")
 
 func commands() []command {
-	return []command{serveCommand(), demoCommand(), certsCommand(), hashPasswordCommand(), versionCommand()}
+	return []command{serveCommand(), checkCommand(), demoCommand(), certsCommand(), hashPasswordCommand(), versionCommand()}
 }
 
 func main() {
@@ -74,6 +74,8 @@ func (c *cli) exit(err error) int {
 	switch {
 	case err == nil, errors.Is(err, errHelp):
 		return 0
+	case errors.Is(err, errFound): // the report said it all
+		return 1
 	case errors.As(err, &usage):
 		fmt.Fprintf(c.stderr, "pgseal: %v\n", err)
 		return 2

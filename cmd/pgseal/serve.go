@@ -114,8 +114,14 @@ func (c *cli) parse(flags *flag.FlagSet, args []string, usage, help string) erro
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprintf(c.stdout, "Usage: %s\n\n%s\n", usage, strings.TrimSpace(help))
+		first := true
 		flags.SetOutput(c.stdout)
-		fmt.Fprintln(c.stdout, "\nFlags:")
+		flags.VisitAll(func(*flag.Flag) {
+			if first {
+				fmt.Fprintln(c.stdout, "\nFlags:")
+			}
+			first = false
+		})
 		flags.PrintDefaults()
 		return errHelp
 	case err != nil:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -29,8 +30,9 @@ func versionCommand() command {
 	return command{
 		name: "version", summary: "print the version",
 		run: func(c *cli, args []string) error {
-			if len(args) > 0 {
-				return usagef("version takes no arguments")
+			flags := flag.NewFlagSet("version", flag.ContinueOnError)
+			if err := c.parse(flags, args, "pgseal version", "Prints the version, and what it was built with."); err != nil {
+				return err
 			}
 			fmt.Fprintf(c.stdout, "pgseal %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return nil

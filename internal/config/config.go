@@ -28,6 +28,8 @@ type File struct {
 	Log       Log                 `yaml:"log"`
 	Engine    string              `yaml:"engine"`  // loops | portable
 	Workers   int                 `yaml:"workers"` // event loops
+
+	source source
 }
 
 // Engines. Where there are no event loops for the system, both are portable.
@@ -179,7 +181,8 @@ func Parse(name string, content []byte, env func(string) (string, bool)) (File, 
 	if err != nil {
 		return f, err
 	}
-	w := &walker{file: name, env: env, lines: map[string]int{}, expanded: map[*yaml.Node]bool{}}
+	w := &walker{file: name, env: env, lines: map[string]int{}, variables: map[string]bool{}, expanded: map[*yaml.Node]bool{}}
+	f.source = source{path: name, lines: w.lines, variables: w.variables}
 	if root != nil {
 		w.walk(root, typeOf[File](), "")
 		if err := w.err(); err != nil {

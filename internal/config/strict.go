@@ -95,6 +95,8 @@ type walker struct {
 	depth  int
 	faults []*Error
 
+	variables map[string]bool // by path: the value holds ${NAME}
+
 	expanded map[*yaml.Node]bool // an alias leads to a node again
 }
 
@@ -279,8 +281,10 @@ func (w *walker) scalar(n *yaml.Node, t reflect.Type, path string) {
 // is not set.
 func (w *walker) expand(n *yaml.Node, t reflect.Type, path string) bool {
 	if w.expanded[n] || !strings.Contains(n.Value, "${") {
+		w.variables[path] = w.expanded[n]
 		return true
 	}
+	w.variables[path] = true
 	all := true
 	w.expanded[n] = true
 	n.Value = variable.ReplaceAllStringFunc(n.Value, func(m string) string {
@@ -352,9 +356,11 @@ func (w *walker) keyErrors(err error, path string) {
 
 // lineOf returns where a key stands, or the nearest one around it that is in
 // the file, or 0.
-func (w *walker) lineOf(path string) int {
+func (w *walker) lineOf(path string) int { return nearest(w.lines, path) }
+
+func nearest(lines map[string]int, path string) int {
 	for {
-		if line := w.lines[path]; line > 0 {
+		if line := lines[path]; line > 0 {
 			return line
 		}
 		end := strings.LastIndexAny(path, ".[")

@@ -1,0 +1,118 @@
+package doctor
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// issued reports whether parent signed child.
+func issued(parent, child *x509.Certificate) bool {
+	return bytes.Equal(parent.RawSubject, child.RawIssuer) &&
+		parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature) == nil
+}
+
+func chainOrder(e *exam) {
+	for _, l := range e.listeners {
+		for i := 1; i < len(l.chain); i++ {
+			if issued(l.chain[i], l.chain[i-1]) {
+				continue
+			}
+			e.found(l.subject, l.key+".tls.cert_file",
+				fmt.Sprintf("certificate %d of %s (%s) did not issue certificate %d (%s) before it", i+1, l.TLS.CertFile, name(l.chain[i]), i, name(l.chain[i-1])),
+				"put the server's certificate first, then each one's issuer: cat server.crt intermediate.crt > "+l.TLS.CertFile)
+			break
+		}
+	}
+}
+
+// chainGap looks for an intermediate certificate that is not in cert_file. An
+// issuer that is a root need not be there, so it matters what the issuer of
+// the last one is: it is looked for where people keep it.
+func chainGap(e *exam) {
+	for _, l := range e.listeners {
+		if len(l.chain) == 0 {
+			continue
+		}
+		last := l.chain[len(l.chain)-1]
+		if selfIssued(last) {
+			e.good(l.subject, "the certificate leads to %s", name(last))
+			continue
+		}
+		issuer, path := e.issuerOf(last, filepath.Dir(l.TLS.CertFile))
+		if issuer != nil && !selfIssued(issuer) {
+			e.found(l.subject, l.key+".tls.cert_file",
+				fmt.Sprintf("the intermediate %s is missing in %s; it is in %s", name(issuer), l.TLS.CertFile, path),
+				fmt.Sprintf("cat %s >> %s", path, l.TLS.CertFile))
+			continue
+		}
+		e.good(l.subject, "the certificate leads to %s, which clients need as their root", last.Issuer)
+	}
+}
+
+// issuerOf looks for the certificate that issued c: among the roots that the
+// configuration names, and beside cert_file.
+func (e *exam) issuerOf(c *x509.Certificate, dir string) (*x509.Certificate, string) {
+	var paths []string
+	for _, d := range e.databases {
+		if len(d.roots) > 0 {
+			paths = append(paths, d.SSLRootCert)
+		}
+	}
+	entries, _ := os.ReadDir(dir) // unreadable: fewer places to look at
+	for _, entry := range entries {
+		if ext := filepath.Ext(entry.Name()); ext == ".pem" || ext == ".crt" || ext == ".cer" {
+			paths = append(paths, filepath.Join(dir, entry.Name()))
+		}
+	}
+	for _, path := range paths {
+		for _, candidate := range readCertificates(path) {
+			if issued(candidate, c) {
+				return candidate, path
+			}
+		}
+	}
+	return nil, ""
+}
+
+func sanMissing(e *exam) {
+	for _, l := range e.listeners {
+		if len(l.chain) > 0 && len(names(l.chain[0])) == 0 {
+			e.found(l.subject, l.key+".tls.cert_file", fmt.Sprintf("%s names no host: it has no subject alternative name of a host or address", name(l.chain[0])),
+				"have it issued again with the names that clients connect to, such as DNS:"+example(l))
+		}
+	}
+}
+
+// example is a name that a listener's certificate could bear.
+func example(l listener) string {
+	if host, _, err := net.SplitHostPort(l.Address); err == nil && host != "" && net.ParseIP(host) == nil {
+		return host
+	}
+	return "db.example.com"
+}
+
+func sanMismatch(e *exam) {
+	for _, l := range e.listeners {
+		if len(l.chain) == 0 || l.unix {
+			continue
+		}
+		have := names(l.chain[0])
+		host, _, err := net.SplitHostPort(l.Address)
+		ip := net.ParseIP(host)
+		switch {
+		case err != nil || len(have) == 0:
+		case host == "" || ip != nil && (ip.IsUnspecified() || ip.IsLoopback()):
+			e.good(l.subject, "clients may connect to %s", strings.Join(have, ", "))
+		case l.chain[0].VerifyHostname(host) == nil:
+			e.good(l.subject, "the certificate covers %s", host)
+		default:
+			e.found(l.subject, l.key+".address", fmt.Sprintf("the certificate does not cover %s; it names %s", host, strings.Join(have, ", ")),
+				"add "+host+" to the certificate, or let clients connect to "+have[0])
+		}
+	}
+}

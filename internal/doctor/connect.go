@@ -1,0 +1,261 @@
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// host is one server of a database, and all that it showed.
+type host struct {
+	*exam
+	db      database
+	name    string
+	subject string
+
+	dialErr  error
+	answer   byte                 // to SSLRequest; 0 for a unix socket
+	state    *tls.ConnectionState // of a handshake that verified nothing
+	shakeErr error
+	verify   error // why verify-full does not hold
+	login    bool  // a login was tried
+	loginErr error
+	facts    facts
+}
+
+// visitAll looks at each host of each database.
+func (e *exam) visitAll(ctx context.Context) {
+	for _, d := range e.databases {
+		for _, name := range d.hosts() {
+			h := &host{exam: e, db: d, name: name, subject: fmt.Sprintf("server %s:%d (database %s)", name, d.Port, d.name)}
+			bounded, cancel := context.WithTimeout(ctx, e.file.Pool.ServerConnectTimeout)
+			h.probe(bounded)
+			h.query(bounded)
+			cancel()
+			for i := range checks {
+				if checks[i].online != nil {
+					e.check = &checks[i]
+					e.report.Checks++
+					checks[i].online(h)
+				}
+			}
+		}
+	}
+}
+
+// found reports a finding about the host.
+func (h *host) found(key, what, change string) {
+	f := h.exam.found(h.subject, h.db.key+"."+key, what, change)
+	f.Database, f.Host = h.db.name, net.JoinHostPort(h.name, strconv.Itoa(h.db.Port))
+}
+
+// probe opens a connection, shakes hands without verifying, verifies what was
+// shown by itself, and leaves: nothing of a login is sent.
+func (h *host) probe(ctx context.Context) {
+	network, addr := "tcp", net.JoinHostPort(h.name, strconv.Itoa(h.db.Port))
+	if strings.HasPrefix(h.name, "/") {
+		network, addr = "unix", filepath.Join(h.name, ".s.PGSQL."+strconv.Itoa(h.db.Port))
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err != nil {
+		h.dialErr = err
+		return
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		conn.SetDeadline(deadline)
+	}
+	if network == "unix" {
+		return
+	}
+	if _, err := conn.Write(wire.AppendRequest(nil, wire.SSLRequestCode)); err != nil {
+		h.dialErr = err
+		return
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+		h.dialErr = fmt.Errorf("no answer to SSLRequest: %w", err)
+		return
+	}
+	if h.answer = answer[0]; h.answer != 'S' {
+		return
+	}
+	// Verified below, so that the reason can be told; the connection carries
+	// nothing and is closed.
+	secured := tls.Client(conn, &tls.Config{ServerName: h.name, InsecureSkipVerify: true, NextProtos: []string{"postgresql"}})
+	if h.shakeErr = secured.HandshakeContext(ctx); h.shakeErr != nil {
+		return
+	}
+	state := secured.ConnectionState()
+	h.state = &state
+	h.verify = h.verifyFull(state.PeerCertificates)
+}
+
+// verifyFull tells whether sslmode verify-full holds, by the roots that are
+// configured, or the system's where none are.
+func (h *host) verifyFull(chain []*x509.Certificate) error {
+	o := x509.VerifyOptions{Intermediates: x509.NewCertPool(), CurrentTime: h.now}
+	for _, c := range chain[1:] {
+		o.Intermediates.AddCert(c)
+	}
+	if len(h.db.roots) > 0 {
+		o.Roots = x509.NewCertPool()
+		for _, c := range h.db.roots {
+			o.Roots.AddCert(c)
+		}
+	}
+	_, err := chain[0].Verify(o)
+	return errors.Join(err, chain[0].VerifyHostname(h.name))
+}
+
+// explain says in an operator's words why verification failed.
+func (h *host) explain(err error) (what, change string) {
+	leaf := h.state.PeerCertificates[0]
+	roots := h.db.SSLRootCert
+	if roots == "" {
+		roots = "the system's roots"
+	}
+	var unknown x509.UnknownAuthorityError
+	var wrongName x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Sprintf("its certificate was issued by %s, which does not lead to a root in %s", leaf.Issuer, roots),
+			"sslrootcert: the certificate of " + leaf.Issuer.String()
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "a certificate that it shows is out of date: " + name(leaf) + " is valid from " + day(leaf.NotBefore) + " to " + day(leaf.NotAfter),
+			"on the server: renew ssl_cert_file, then SELECT pg_reload_conf()"
+	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
+		return "its certificate is not meant for servers", "on the server: ssl_cert_file with extended key usage serverAuth"
+	case errors.As(err, &wrongName):
+		have := names(leaf)
+		if len(have) == 0 {
+			return "its certificate names no host (no subject alternative name)", "on the server: ssl_cert_file with DNS:" + h.name
+		}
+		return fmt.Sprintf("its certificate is for %s, not for %s", strings.Join(have, ", "), h.name), "host: " + have[0]
+	}
+	return err.Error(), "see docs/certificates.md"
+}
+
+func serverUnreachable(h *host) {
+	if h.dialErr != nil {
+		h.found("host", "it cannot be reached: "+h.dialErr.Error(), "host and port of a server that listens, and a way to it through firewalls")
+	}
+}
+
+func serverNoTLS(h *host) {
+	switch {
+	case h.dialErr != nil || h.answer == 0 || h.answer == 'S':
+	case h.answer == 'N':
+		h.found("sslmode", "it does not offer TLS (it answered SSLRequest with N)", "in postgresql.conf: ssl = on, with ssl_cert_file and ssl_key_file")
+	default:
+		h.found("host", fmt.Sprintf("it is no PostgreSQL server: it answered SSLRequest with byte 0x%02x", h.answer), "host and port of a PostgreSQL server")
+	}
+}
+
+func serverUnverified(h *host) {
+	switch {
+	case h.shakeErr != nil:
+		h.found("sslmode", "the TLS handshake fails: "+h.shakeErr.Error(), "on the server: ssl_min_protocol_version = 'TLSv1.2' or newer, and a usable certificate")
+	case h.state == nil:
+	case h.verify != nil:
+		what, change := h.explain(h.verify)
+		h.found("sslmode", "verify-full does not hold: "+what, change)
+	default:
+		h.good(h.subject, "verify-full holds: %s, %s, key exchange %s", tls.VersionName(h.state.Version), tls.CipherSuiteName(h.state.CipherSuite), h.state.CurveID)
+	}
+}
+
+func serverExpiring(h *host) {
+	for _, c := range h.shown() {
+		if expiring(c, h.now) {
+			h.found("host", fmt.Sprintf("its certificate %s expires soon, on %s", name(c), day(c.NotAfter)), "on the server: renew ssl_cert_file, then SELECT pg_reload_conf()")
+		}
+	}
+}
+
+func serverWeakCert(h *host) {
+	for _, c := range h.shown() {
+		if text := weakness(c.PublicKey); text != "" {
+			h.found("host", "its certificate "+name(c)+" has "+text, "on the server: ssl_cert_file with a new key")
+		}
+		if weaklySigned(c) {
+			h.found("host", fmt.Sprintf("its certificate %s is signed with %s", name(c), c.SignatureAlgorithm), "on the server: ssl_cert_file issued again")
+		}
+	}
+}
+
+// shown returns the certificates that the server showed.
+func (h *host) shown() []*x509.Certificate {
+	if h.state == nil {
+		return nil
+	}
+	return h.state.PeerCertificates
+}
+
+// query logs in as the database's fixed user, verified as configured, and
+// asks the server about itself.
+func (h *host) query(ctx context.Context) {
+	if h.dialErr != nil {
+		return
+	}
+	if h.db.User == "" {
+		h.unseen("settings, access rules and roles: the database has no fixed user to log in as")
+		return
+	}
+	trust, err := tlsconf.NewUpstreamStore(h.subject, h.db.UpstreamConfig)
+	if err != nil {
+		return // told by the check "unusable"
+	}
+	login := pool.Login{User: h.db.User, Password: h.db.Password}
+	if h.db.PasswordFile != "" {
+		secret, err := auth.ReadSecretFile(h.db.PasswordFile)
+		if err != nil {
+			return // likewise
+		}
+		login.Password = strings.TrimRight(string(secret), "\r\n")
+	}
+	dbname := h.db.DBName
+	if dbname == "" {
+		if dbname = h.db.name; dbname == "*" {
+			dbname = "postgres"
+		}
+	}
+	conn, err := pool.Dial(ctx, h.name, h.db.Port, trust.Load(), login, dbname)
+	var refused *wire.Error
+	if h.login = err == nil || errors.As(err, &refused); err != nil {
+		h.loginErr = err
+		return
+	}
+	defer conn.Close()
+	h.facts.read(ctx, conn, h.unseen)
+}
+
+func (h *host) unseen(text string) {
+	h.report.Unseen = append(h.report.Unseen, Remark{h.subject, text})
+}
+
+func serverLogin(h *host) {
+	switch {
+	case h.loginErr != nil && (h.login || h.verify == nil && h.shakeErr == nil && h.answer != 'N'):
+		h.found("user", fmt.Sprintf("the login of role %q failed: %v", h.db.User, h.loginErr), "user and password_file of a role that may log in, and a hostssl line for it in pg_hba.conf")
+	case h.login:
+		h.good(h.subject, "role %s logs in", h.db.User)
+	}
+}
+
+// timeOfQuery bounds one statement.
+const timeOfQuery = 5 * time.Second

@@ -1,0 +1,119 @@
+package doctor
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pgseal/pgseal/internal/auth"
+)
+
+// named is a file that the configuration names.
+type named struct {
+	subject, key, path string
+	secret             bool
+}
+
+// files returns all files that the configuration names, and itself.
+func (e *exam) files() []named {
+	list := []named{{subjectConfig, "", e.file.Path(), false}}
+	for _, l := range e.listeners {
+		if l.tls() {
+			list = append(list,
+				named{l.subject, l.key + ".tls.cert_file", l.TLS.CertFile, false},
+				named{l.subject, l.key + ".tls.key_file", l.TLS.KeyFile, true})
+		}
+	}
+	for _, d := range e.databases {
+		if d.SSLMode != "disable" && d.SSLRootCert != "" && d.SSLRootCert != "system" {
+			list = append(list, named{d.subject, d.key + ".sslrootcert", d.SSLRootCert, false})
+		}
+		if d.PasswordFile != "" {
+			list = append(list, named{d.subject, d.key + ".password_file", d.PasswordFile, true})
+		}
+	}
+	if e.file.Auth.UsersFile != "" {
+		list = append(list, named{subjectUsers, "auth.users_file", e.file.Auth.UsersFile, true})
+	}
+	return list
+}
+
+func secretReadable(e *exam) {
+	for _, f := range e.files() {
+		info, err := os.Stat(f.path)
+		if err != nil || !f.secret {
+			continue
+		}
+		if err := auth.CheckSecretFile(info); err != nil {
+			e.found(f.subject, f.key, fmt.Sprintf("%s: %v", f.path, err), "chmod 0600 "+f.path)
+			continue
+		}
+		e.good(f.subject, "%s is closed to others (%#o)", f.path, info.Mode().Perm())
+	}
+}
+
+func fileWritable(e *exam) {
+	for _, f := range e.files() {
+		info, err := os.Stat(f.path)
+		if err == nil && info.Mode().IsRegular() && !f.secret && writable(info) {
+			e.found(f.subject, f.key, fmt.Sprintf("%s may be written by others (permissions %#o)", f.path, info.Mode().Perm()),
+				"chmod go-w "+f.path)
+		}
+	}
+}
+
+func fileDirectory(e *exam) {
+	seen := map[string]bool{}
+	for _, f := range e.files() {
+		path, err := filepath.Abs(f.path)
+		if err != nil {
+			continue
+		}
+		for dir := filepath.Dir(path); !seen[dir]; dir = filepath.Dir(dir) {
+			seen[dir] = true
+			info, err := os.Stat(dir)
+			if err != nil {
+				continue
+			}
+			if writable(info) && info.Mode()&fs.ModeSticky == 0 {
+				e.found(f.subject, f.key, fmt.Sprintf("directory %s, on the way to %s, may be written by others (permissions %#o)",
+					dir, f.path, info.Mode().Perm()), "chmod go-w "+dir)
+			}
+			if foreign(info) {
+				e.found(f.subject, f.key, fmt.Sprintf("directory %s, on the way to %s, belongs neither to root nor to the user who runs this check", dir, f.path),
+					"chown root "+dir)
+			}
+		}
+	}
+}
+
+// writable reports whether others than the owner may write: anybody, or a
+// group other than root's.
+func writable(info fs.FileInfo) bool {
+	mode := info.Mode().Perm()
+	return mode&0o002 != 0 || mode&0o020 != 0 && !groupOfRoot(info)
+}
+
+// passwordInConfig and passwordReadable tell of passwords that stand in the
+// configuration itself.
+func passwordInConfig(e *exam) { e.literalPasswords(false) }
+func passwordReadable(e *exam) { e.literalPasswords(true) }
+
+func (e *exam) literalPasswords(readable bool) {
+	info, err := os.Stat(e.file.Path())
+	if err != nil || (info.Mode().Perm()&0o077 != 0) != readable {
+		return
+	}
+	for _, d := range e.databases {
+		key := d.key + ".password"
+		if d.Password == "" || e.file.FromEnvironment(key) {
+			continue
+		}
+		what := "the server's password stands in the configuration file"
+		if readable {
+			what += fmt.Sprintf(", which others can read (permissions %#o)", info.Mode().Perm())
+		}
+		e.found(d.subject, key, what, "password_file: "+filepath.Join(filepath.Dir(e.file.Path()), d.name+".password"))
+	}
+}

@@ -1,0 +1,147 @@
+package doctor
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+
+	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// onLoopback reports whether only this machine reaches a listener.
+func (l listener) onLoopback() bool {
+	host, _, err := net.SplitHostPort(l.Address)
+	return err == nil && loopback(host)
+}
+
+func plaintextClients(e *exam) {
+	for _, l := range e.listeners {
+		if l.unix || l.onLoopback() {
+			continue
+		}
+		switch l.TLS.Mode {
+		case tlsconf.ListenRequire:
+			e.good(l.subject, "clients must use TLS %s or newer", l.TLS.MinVersion)
+		case tlsconf.ListenPrefer:
+			e.found(l.subject, l.key+".tls.mode", "clients are also taken in plaintext (tls.mode prefer)", "mode: require")
+		default:
+			e.found(l.subject, l.key+".tls.mode", "all clients are served in plaintext (tls.mode disable)", "mode: require, with cert_file and key_file")
+		}
+	}
+}
+
+func plaintextLoopback(e *exam) {
+	for _, l := range e.listeners {
+		if !l.unix && l.onLoopback() && l.TLS.Mode != tlsconf.ListenRequire {
+			e.found(l.subject, l.key+".tls.mode", "clients on this machine may come in plaintext (tls.mode "+l.TLS.Mode+")", "mode: require")
+		}
+	}
+	for _, d := range e.databases {
+		if tcp := d.tcp(); len(tcp) > 0 && d.SSLMode == tlsconf.SSLModeDisable && allLoopback(tcp) {
+			e.found(d.subject, d.key+".sslmode", "the server on this machine is reached in plaintext (sslmode disable)", "sslmode: verify-full, or a socket directory as host")
+		}
+	}
+}
+
+func allLoopback(hosts []string) bool {
+	for _, h := range hosts {
+		if !loopback(h) {
+			return false
+		}
+	}
+	return true
+}
+
+func plaintextServer(e *exam) {
+	for _, d := range e.databases {
+		if tcp := d.tcp(); len(tcp) > 0 && d.SSLMode == tlsconf.SSLModeDisable && !allLoopback(tcp) {
+			e.found(d.subject, d.key+".sslmode", "passwords and data go to "+strings.Join(tcp, ", ")+" in plaintext (sslmode disable)",
+				"sslmode: verify-full, with sslrootcert")
+		}
+	}
+}
+
+func unverifiedServer(e *exam) {
+	for _, d := range e.databases {
+		switch {
+		case d.SSLMode == tlsconf.SSLModeRequire && d.SSLRootCert == "":
+			e.found(d.subject, d.key+".sslmode", "the server's certificate is not verified at all (sslmode require)", "sslmode: verify-full, with sslrootcert")
+		case d.SSLMode == tlsconf.SSLModeVerifyFull:
+			e.good(d.subject, "servers are verified in full, by %s", d.SSLRootCert)
+		}
+	}
+}
+
+func unverifiedName(e *exam) {
+	for _, d := range e.databases {
+		if d.SSLMode == tlsconf.SSLModeVerifyCA || d.SSLMode == tlsconf.SSLModeRequire && d.SSLRootCert != "" {
+			e.found(d.subject, d.key+".sslmode", fmt.Sprintf("the server's name is not verified (sslmode %s)", d.SSLMode), "sslmode: verify-full")
+		}
+	}
+}
+
+func loginWithoutPassword(e *exam) {
+	for _, d := range e.databases {
+		if d.User != "" && d.Password == "" && d.PasswordFile == "" {
+			e.found(d.subject, d.key+".user", fmt.Sprintf("role %q logs in without a password", d.User),
+				"password_file: "+filepath.Join(filepath.Dir(e.file.Path()), d.name+".password"))
+		}
+	}
+}
+
+func usersMD5(e *exam) {
+	if lines := e.usersOf(auth.KindMD5); len(lines) > 0 {
+		e.inUsers(lines, "md5 secrets", `pgseal hash-password, and write its output as the secret`)
+	}
+}
+
+func usersPlain(e *exam) {
+	if lines := e.usersOf(auth.KindPlain); len(lines) > 0 {
+		e.inUsers(lines, "passwords in plain text", "pgseal hash-password, and set user and password_file for the database")
+	} else if scram := e.usersOf(auth.KindSCRAM); len(scram) > 0 {
+		e.good(subjectUsers, "all %d secrets are SCRAM-SHA-256", len(scram))
+	}
+}
+
+func (e *exam) usersOf(kind string) []auth.UserLine {
+	var list []auth.UserLine
+	for _, u := range e.users {
+		if u.Kind == kind {
+			list = append(list, u)
+		}
+	}
+	return list
+}
+
+// inUsers reports lines of the users file: how many, and where the first is.
+func (e *exam) inUsers(lines []auth.UserLine, what, change string) {
+	f := e.found(subjectUsers, "auth.users_file", fmt.Sprintf("%d of %d users have %s, the first is %q", len(lines), len(e.users), what, lines[0].Name), change)
+	f.File, f.Line = e.file.Auth.UsersFile, lines[0].Line
+}
+
+// unusable reports what serve would refuse and no other check explained, by
+// loading it as serve does. It is the last of the offline checks.
+func unusable(e *exam) {
+	report := func(subject, key string, err error) {
+		if err != nil && !e.failed(subject) {
+			e.found(subject, key, err.Error(), "correct the file that is named here")
+		}
+	}
+	for _, l := range e.listeners {
+		if l.tls() {
+			_, err := tlsconf.NewListenerStore(l.subject, l.TLS)
+			report(l.subject, l.key+".tls", err)
+		}
+	}
+	for _, d := range e.databases {
+		_, err := tlsconf.NewUpstreamStore(d.subject, d.UpstreamConfig)
+		report(d.subject, d.key+".sslrootcert", err)
+		if d.PasswordFile != "" {
+			_, err := auth.ReadSecretFile(d.PasswordFile)
+			report(d.subject, d.key+".password_file", err)
+		}
+	}
+	report(subjectUsers, "auth.users_file", e.usersErr)
+}

@@ -1,7 +1,9 @@
 package pool
 
 import (
+	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -408,6 +410,61 @@ func TestRoundRobinLendsTheServerThatWasIdleLongest(t *testing.T) {
 				t.Fatalf("at turn %d another server was lent", i)
 			}
 			h.pool.Release(s)
+		}
+	})
+}
+
+// Clients of four pools, of two databases and two roles, share few servers.
+// Nobody may wait for ever, and no limit may be exceeded at any time.
+func TestTheLimitsAcrossPoolsHoldUnderStress(t *testing.T) {
+	const ofDatabase, ofRole, clients, rounds = 3, 4, 40, 40
+	inHouse(t, slowly(time.Millisecond), nil, func(t *testing.T, h *house) {
+		edit := func(_ string, s *Spec) {
+			s.MaxDBConnections, s.Defaults.MaxUserConnections, s.Defaults.QueryWaitTimeout = ofDatabase, ofRole, 0
+			s.MinPoolSize, s.Defaults.ServerLifetime = 2, 20*time.Second
+		}
+		app, other := both(h, edit)
+		bob, _ := h.manager.Join(h.database("app"), Login{User: "bob"})
+		otherBob, _ := h.manager.Join(h.database("other"), Login{User: "bob"})
+		pools := []*Pool{app, other, bob, otherBob}
+		var all sync.WaitGroup
+		for i := range clients {
+			all.Go(func() {
+				random := rand.New(rand.NewPCG(2, uint64(i)))
+				for range rounds {
+					p := pools[random.IntN(len(pools))]
+					a := ask(p)
+					if random.IntN(8) == 0 && p.Leave(&a.w) {
+						continue
+					}
+					s := a.server(t)
+					pass(time.Duration(random.IntN(300)) * time.Millisecond)
+					for _, q := range pools {
+						if n := q.db.share.servers.Load(); n > ofDatabase {
+							t.Errorf("%d servers of a database", n)
+						}
+						if n := q.role.servers.Load(); n > ofRole {
+							t.Errorf("%d servers of a role", n)
+						}
+					}
+					if random.IntN(10) == 0 {
+						p.Discard(s)
+					} else {
+						p.Release(s)
+					}
+				}
+			})
+		}
+		all.Wait()
+		pass(2 * sweepEvery)
+		synctest.Wait()
+		for _, q := range pools {
+			if q.db.share.blocked.Load() != 0 || q.role.blocked.Load() != 0 || q.db.share.closing.Load() != 0 {
+				t.Error("a pool is still counted as waiting, or a server as closing")
+			}
+		}
+		if _, most := h.fake.limits(); most > 2*ofDatabase {
+			t.Errorf("%d servers were open at once", most)
 		}
 	})
 }

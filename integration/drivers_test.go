@@ -58,7 +58,7 @@ var driverRoutes = []struct {
 }
 
 // driverLimit is how long one program may take on a busy machine.
-const driverLimit = 3 * time.Minute
+const driverLimit = 2 * time.Minute
 
 func TestDriversAtTheirDefaultsWorkInTransactionMode(t *testing.T) {
 	programs := buildDrivers(t)
@@ -95,7 +95,7 @@ func buildDrivers(t *testing.T) (dir string) {
 }
 
 // driverDatabases gives each driver pools of its own, so that what it finds
-// there, it or the stranger has left.
+// there, it or the passerby has left.
 func driverDatabases() map[string]settings {
 	databases := map[string]settings{"aside": {"pool_size": "5"}}
 	for _, d := range drivers {
@@ -118,7 +118,7 @@ func runDriver(t *testing.T, p *pgseal, d driver, programs string, route int) []
 	if route == 0 {
 		database, aside, port, root = "app", "app", int(p.pg.Port()), p.pg.root
 	} else if driverRoutes[route].mode == "transaction" {
-		stop := stranger(t, p, database)
+		stop := passerby(t, p, database)
 		defer stop()
 	}
 	tag := "driver_" + strings.NewReplacer("-", "_", ".", "_").Replace(fmt.Sprintf("%s_%d_", d.dir, route))
@@ -138,14 +138,14 @@ func runDriver(t *testing.T, p *pgseal, d driver, programs string, route int) []
 	return strings.Split(strings.TrimSpace(r.stdout), "\n")
 }
 
-// stranger is another client of the same pool, with settings and statements of
+// passerby is another client of the same pool, with settings and statements of
 // its own. It holds a server now and then, so that others change theirs.
-func stranger(t *testing.T, p *pgseal, database string) (stop func()) {
+func passerby(t *testing.T, p *pgseal, database string) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	for range 2 {
-		conn, err := p.tryPgx(ctx, database, "application_name=stranger TimeZone=Pacific/Chatham search_path=stranger "+execMode)
+		conn, err := p.tryPgx(ctx, database, "application_name=passerby TimeZone=Pacific/Chatham search_path=passerby "+execMode)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +153,7 @@ func stranger(t *testing.T, p *pgseal, database string) (stop func()) {
 			defer conn.Close(context.Background())
 			for ctx.Err() == nil {
 				if err := hold(ctx, conn); err != nil && ctx.Err() == nil {
-					t.Errorf("the stranger: %v", err)
+					t.Errorf("the passerby: %v", err)
 					return
 				}
 			}
@@ -172,7 +172,7 @@ func hold(ctx context.Context, conn *pgx.Conn) error {
 		var got string
 		err := tx.QueryRow(ctx, "SELECT current_setting('TimeZone') || current_setting('search_path') || "+
 			"current_setting('statement_timeout') FROM pg_sleep(0.003)").Scan(&got)
-		if err == nil && got != "Pacific/Chathamstranger0" {
+		if err == nil && got != "Pacific/Chathampasserby0" {
 			err = fmt.Errorf("it finds the settings %s", got)
 		}
 		return err

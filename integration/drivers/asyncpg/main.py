@@ -38,7 +38,10 @@ async def types(c, _):
 
 
 async def prepared():
-    one, two = await a.prepare("SELECT $1::int + 1"), await b.prepare("SELECT $1::int + 2")
+    # prepare ends with Flush: the server is the client's until it is used.
+    one = await a.prepare("SELECT $1::int + 1")
+    equal(await one.fetchval(1), 2)
+    two = await b.prepare("SELECT $1::int + 2")
     for i in range(12):
         equal(await one.fetchval(i), i + 1)
         equal(await two.fetchval(i), i + 2)

@@ -4,9 +4,10 @@ GO      ?= go
 ARGS    ?=
 MODULES := . integration bench
 FUZZTIME ?= 1m
+ALL_POSTGRES := 14 15 16 17 18
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 
-.PHONY: build demo test lint fmt fuzz bench bench-quick clean
+.PHONY: build demo test test-matrix compatibility lint fmt fuzz bench bench-quick clean
 
 build: ## the static binary, bin/pgseal
 	$(BUILD) -o bin/pgseal ./cmd/pgseal
@@ -19,6 +20,14 @@ test: ## every test of all modules, with the race detector
 	scripts/install-test-tools.sh
 	@set -e; for m in $(MODULES); do echo "== go test $$m"; (cd $$m && $(GO) test -race -timeout 20m ./...); done
 	@set -e; for e in portable 1 8; do echo "== sessions on engine $$e"; PGSEAL_TEST_ENGINE=$$e $(GO) test -race ./proxy; done
+
+test-matrix: ## the integration tests on PostgreSQL 14 to 18
+	scripts/install-test-tools.sh $(ALL_POSTGRES)
+	cd integration && PGSEAL_TEST_POSTGRES="$(ALL_POSTGRES)" $(GO) test -race -timeout 60m ./...
+
+compatibility: ## drivers on PostgreSQL 14 to 18, their table in docs/compatibility.md
+	scripts/install-test-tools.sh $(ALL_POSTGRES)
+	cd integration && PGSEAL_TEST_UPDATE=1 PGSEAL_TEST_POSTGRES="$(ALL_POSTGRES)" $(GO) test -timeout 60m -run TestDrivers .
 
 lint: bin/staticcheck ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run make fmt"; exit 1; }

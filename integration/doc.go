@@ -3,6 +3,8 @@
 //
 //	psql, pgbench, pgx, lib/pq ──TLS──► pgseal ──TLS──► PostgreSQL 15 and 18
 //
+// The drivers of other languages have their programs in drivers/.
+//
 // It holds tests only. TestMain builds the program, once with the race
 // detector for the tests of behaviour and once without for those that measure;
 // a data race in the program ends it and with that the test. Clusters are
@@ -21,5 +23,8 @@
 // error that the test did not announce, a password, a key or a word of SQL in
 // it fails the test.
 //
-// PGSEAL_TEST_SECONDS sets how long each run of pgbench takes; 4 without it.
+// PGSEAL_TEST_POSTGRES sets the versions of PostgreSQL; "15 18" without it, and
+// "14 15 16 17 18" in make test-matrix. PGSEAL_TEST_SECONDS sets how long each
+// run of pgbench takes; 4 without it. PGSEAL_TEST_UPDATE=1 writes the table in
+// docs/compatibility.md instead of comparing it.
 package integration

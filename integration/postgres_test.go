@@ -2,12 +2,14 @@ package integration
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,9 +20,9 @@ import (
 	"github.com/pgseal/pgseal/internal/pgcluster"
 )
 
-// versions of PostgreSQL that pgseal is tested with: the oldest of those that
-// are widely in use, and the newest.
-var versions = []string{"15", "18"}
+// versions of PostgreSQL that pgseal is tested with, from the environment;
+// without it an older one that is widely in use, and the newest.
+var versions = strings.Fields(cmp.Or(os.Getenv("PGSEAL_TEST_POSTGRES"), "15 18"))
 
 // Passwords of the roles that every cluster has. No log may hold them.
 var (

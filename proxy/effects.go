@@ -224,16 +224,27 @@ func (r *relay) heedParse(seen sqlscan.Effects, text, m []byte) look {
 		return l
 	}
 	if seen&sqlscan.Deallocate != 0 && r.deallocates(text) {
-		x.out = x.out[:0]
-		x.close(goneName)
-		x.note(event{kind: eventHide})
-		x.sent += 2
-		x.out = appendParse(x.out, goneName, "SELECT 1\x00\x00\x00")
-		name := string(cString(m[wire.HeaderSize:]))
-		x.out = appendParse(x.out, name, "DEALLOCATE "+goneName+"\x00\x00\x00")
-		l.edit = edit{x.out, len(m)}
+		return r.parseDeallocate(seen, m)
 	}
 	return l
+}
+
+// parseDeallocate has a Parse of DEALLOCATE deallocate a statement that is made
+// for it. The Parse is the client's all the same: what it names, or the unnamed
+// statement, now stands for that.
+func (r *relay) parseDeallocate(seen sqlscan.Effects, m []byte) look {
+	x := &r.extended
+	x.out = x.out[:0]
+	x.close(goneName)
+	x.note(event{kind: eventHide})
+	x.sent++
+	lead := bytes.Clone(appendParse(x.out, goneName, "SELECT 1\x00\x00\x00"))
+	own := appendParse(nil, string(cString(m[wire.HeaderSize:])), "DEALLOCATE "+goneName+"\x00\x00\x00")
+	e, err := x.parse(r.server, own, seen, false)
+	if e.cut == 0 {
+		e.out = own
+	}
+	return look{kind: pendingQuery, edit: edit{append(lead, e.out...), len(m)}, err: err}
 }
 
 // read looks at a text that may set parameters for the names of such that

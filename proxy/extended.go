@@ -114,6 +114,10 @@ func (x *extended) full() bool { return len(x.events)-x.head >= maxEvents }
 // idle reports whether nothing of note is under way.
 func (x *extended) idle() bool { return x.head == len(x.events) }
 
+// answered reports whether the server has completed every message that it was
+// sent.
+func (x *extended) answered() bool { return x.doneBatch == x.sentBatch && x.done == x.sent }
+
 // next returns the event of the message that is completed next, or nil.
 func (x *extended) next() *event {
 	if x.head < len(x.events) {

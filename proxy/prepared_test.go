@@ -481,3 +481,32 @@ func framed(t *testing.T, stream string) {
 		stream = stream[n:]
 	}
 }
+
+func TestADeallocateByTheUnnamedStatementRunsInPlaceOfTheOneBefore(t *testing.T) {
+	tracked(t, func(c *talk) {
+		c.client(selectOne, parseAs("", "SELECT $1"), syncMsg)
+		c.server(parsedOne, parsed, ready("I"))
+		c.otherServer()
+		c.sent.Reset()
+		c.heard.Reset()
+		gone := nameOnServers + "gone"
+		c.client(parseAs("", "DEALLOCATE one"), bindTo(""), execute, syncMsg)
+		c.sentIs(closeS(gone), parseAs(gone, "SELECT 1"), parseAs("", "DEALLOCATE "+gone), bindTo(""), execute, syncMsg)
+		c.server(closed, parsed, parsed, bound, complete("DEALLOCATE"), ready("I"))
+		c.heardIs(parsed, bound, complete("DEALLOCATE"), ready("I"))
+		c.lives()
+	})
+}
+
+func TestAQueryBehindAnAnsweredBatchEndsIt(t *testing.T) {
+	tracked(t, func(c *talk) {
+		// What asyncpg does before a COPY: prepare, flush, and then a Query.
+		c.client(selectOne, flush)
+		c.server(parsedOne)
+		c.client(query("SELECT 1"))
+		c.server(answer)
+		c.heardIs(parsed, answer)
+		c.free(1)
+		c.lives()
+	})
+}

@@ -202,6 +202,9 @@ func (r *relay) account(typ, kind byte) bool {
 	case wire.Query, wire.FunctionCall:
 		// After an error in an unfinished batch PostgreSQL skips all up to the
 		// next Sync, this query too, or it does not: we can't tell.
+		// Where the batch was flushed and is answered, nothing has failed, and
+		// the query ends what the batch began.
+		r.batch = r.batch && !(r.tracks && r.extended.answered())
 		r.doubt = r.doubt || r.batch || r.copyIn
 		return r.pending.push(kind)
 	case wire.Sync:

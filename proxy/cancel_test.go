@@ -80,9 +80,30 @@ func TestACancelRequestForAClientThatWaitsEndsItsWait(t *testing.T) {
 	b.write(query("SELECT pid"))
 	h.waits(b)
 	h.cancel(b.key, true)
-	b.refused("57014")
+	b.wantError("57014")
+	b.wants(ready("I"))
 	nothing(t, "a CancelRequest", h.server.cancels)
 	a.do("COMMIT", "I")
+	if got := b.ask("SELECT pid"); got != "1" { // the session goes on
+		t.Errorf("got server %s", got)
+	}
+	h.ran("BEGIN", "COMMIT", "SELECT pid")
+}
+
+func TestACancelledBatchIsSkippedUpToItsSync(t *testing.T) {
+	h := open(t, servers(1))
+	a, b := h.login("app"), h.login("app")
+	a.do("BEGIN", "T")
+	b.write(parse + bind + execute)
+	h.waits(b)
+	h.cancel(b.key, true)
+	b.wantError("57014")
+	b.write(parse + execute + syncMsg)
+	b.wants(ready("I"))
+	a.do("COMMIT", "I")
+	if got := b.ask("SELECT pid"); got != "1" {
+		t.Errorf("got server %s", got)
+	}
 }
 
 // sessionOf returns the pooler's side of a client.

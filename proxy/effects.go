@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"time"
 
@@ -180,30 +181,47 @@ func (r *relay) heedQuery(seen sqlscan.Effects, text, m []byte) look {
 		l.kind, l.edit = pendingDeny, edit{x.out, len(m)}
 		return l
 	}
-	if seen&sqlscan.Deallocate != 0 && r.deallocates(text) {
-		if !r.pending.push(pendingAside) {
-			l.err = errPipeline
-			return l
-		}
-		x.out = wire.AppendQuery(x.out[:0], "PREPARE "+goneName+" AS SELECT 1")
-		x.out = wire.AppendQuery(x.out, "DEALLOCATE "+goneName)
-		l.edit = edit{x.out, len(m)}
-		return l
-	}
-	if r.startsWithForeignSequences(seen) {
-		x.out = append(r.discardSequences(x.out[:0]), m...)
-		l.edit = edit{x.out, len(m)}
-	}
 	r.read(seen, text)
 	r.effects.heed(seen)
 	r.barrier = seen&(sqlscan.DiscardAll|sqlscan.DeallocateAll) != 0
+	var lead []byte
+	own := m
+	if seen&sqlscan.Deallocate != 0 && !r.batch {
+		lead, own = r.deallocate(text, m)
+	}
+	if r.startsWithForeignSequences(seen) {
+		lead = r.discardSequences(lead)
+	}
+	if len(lead) > 0 {
+		l.edit = edit{append(lead, own...), len(m)}
+		m = l.out
+	}
 	if seen&resets != 0 && r.fix != nil {
-		if l.cut > 0 {
-			m = l.out
-		}
 		l = r.fixBehind(l, m)
 	}
 	return l
+}
+
+// deallocate has a simple Query deallocate statements that are made for it in
+// place of the session's own, which servers know by other names. lead makes
+// them, and its answer goes nowhere.
+func (r *relay) deallocate(text, m []byte) (lead, own []byte) {
+	var sql []byte
+	done := 0
+	for i, d := range sqlscan.Deallocations(text) {
+		if _, known := r.extended.names[d.Name]; !known || r.status == wire.StatusFailed {
+			continue
+		}
+		delete(r.extended.names, d.Name)
+		gone := goneName + strconv.Itoa(i)
+		lead = appendParse(appendClose(lead, gone), gone, "SELECT 1\x00\x00\x00")
+		sql = append(append(append(sql, text[done:d.Start]...), "DEALLOCATE "...), gone...)
+		done = d.End
+	}
+	if done == 0 || !r.pending.push(pendingAside) {
+		return nil, m
+	}
+	return wire.AppendSync(lead), wire.AppendQuery(nil, string(append(sql, text[done:]...)))
 }
 
 // heedParse sees to a Parse whose text shows effects, where that takes another

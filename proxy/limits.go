@@ -191,21 +191,21 @@ func (s *session) TimedOut() {
 		s.leave(end)
 		return
 	case notify:
-		s.tell(waitNotice)
+		s.tell(waitNotice.AppendNotice(nil))
 	}
 	s.arm()
 }
 
-// tell sends a notice to a client that waits for a server: nobody else writes
-// to it then, and what it got so far are whole messages.
-func (s *session) tell(notice *wire.Error) {
+// tell sends a message of ours to a client that waits for a server: nobody else
+// writes to it then, and what it got so far are whole messages.
+func (s *session) tell(message []byte) {
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
 	s.mu.Lock()
 	hears := !s.muted && s.end == nil && s.relay.betweenMessages()
 	s.mu.Unlock()
 	if hears {
-		s.client.Write(notice.AppendNotice(nil), nil)
+		s.client.Write(message, nil)
 	}
 }
 

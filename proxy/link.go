@@ -83,11 +83,25 @@ func (s *session) takeGrant() {
 		if g.server != nil {
 			s.pool.Release(g.server)
 		}
+	case g.err == errCanceled:
+		s.skips = true
+		s.tell(errCanceled.Append(nil))
+		s.client.Resume()
 	case g.err != nil:
 		s.leave(g.err)
 	case s.attach(g.server) || s.link():
 		s.client.Resume()
 	}
+}
+
+// skipCanceled drops what the client sent that no server was found for before
+// it was cancelled. The next exchange finds the session as it was. mu is held.
+func (s *session) skipCanceled(b []byte) step {
+	st := s.skip.skip(b)
+	if st.verdict == proceed {
+		s.skips, st.verdict = false, skipped
+	}
+	return st
 }
 
 // stopWaiting makes the wait for a server end with err, unless it is about to
@@ -307,6 +321,10 @@ func (s *session) decide(server *pool.Server) (d decision) {
 // next says what is to become of a server that is held. mu is held.
 func (s *session) next() (query string, release, ask bool) {
 	switch {
+	case s.relay.flushed() && s.mode != pool.SessionMode:
+		ask = !s.asking && s.client != nil
+		s.asking = s.asking || ask
+		return "", false, ask
 	case !s.relay.quiet():
 		return "", false, false
 	case s.replication:

@@ -8,6 +8,7 @@ const (
 	pendingOurs  byte = 'o' // a Query of our own, whose failure ends the session
 	pendingAside byte = 'a' // a Query of our own that may fail
 	pendingDeny  byte = 'd' // a Query that PostgreSQL is to refuse in place of the client's
+	pendingFlush byte = 'y' // a Sync of our own, behind messages that the client flushed
 	pendingFix   byte = 'f' // a Query of our own behind the client's, whose ReadyForQuery is the client's
 )
 
@@ -69,7 +70,7 @@ func (p *pending) owes() bool {
 // ours reports whether what the server sends now answers a query of our own.
 func (p *pending) ours() bool {
 	switch p.first() {
-	case pendingOurs, pendingAside, pendingFix:
+	case pendingOurs, pendingAside, pendingFlush, pendingFix:
 		return true
 	}
 	return false
@@ -84,7 +85,9 @@ func (p *pending) fixed() bool {
 // owesClient reports whether such an answer is one for the client.
 func (p *pending) owesClient() bool {
 	for _, r := range p.runs[p.head:] {
-		if r.kind != pendingEnd && r.kind != pendingOurs && r.kind != pendingAside {
+		switch r.kind {
+		case pendingEnd, pendingOurs, pendingAside, pendingFlush:
+		default:
 			return true
 		}
 	}
@@ -94,7 +97,9 @@ func (p *pending) owesClient() bool {
 // onlyOurs reports whether the server owes answers to nobody but us.
 func (p *pending) onlyOurs() bool {
 	for _, r := range p.runs[p.head:] {
-		if r.kind != pendingOurs && r.kind != pendingAside {
+		switch r.kind {
+		case pendingOurs, pendingAside, pendingFlush:
+		default:
 			return false
 		}
 	}

@@ -241,63 +241,23 @@ func TestDescribingAStatementPreparesItToo(t *testing.T) {
 	})
 }
 
-func TestTheUnnamedStatementFollowsItsClient(t *testing.T) {
+func TestDeallocateFreesAStatementsNameAmongOtherStatements(t *testing.T) {
 	tracked(t, func(c *talk) {
-		c.client(parse, describe, syncMsg)
-		c.server(parsed, described, noData, ready("I"))
-		c.free(1)
-		c.otherServer()
+		c.client(selectOne, syncMsg)
+		c.server(parsedOne, ready("I"))
 		c.sent.Reset()
 		c.heard.Reset()
-		c.client(bind, execute, syncMsg)
-		c.sentIs(parse, bind, execute, syncMsg)
-		c.server(parsed, bound, complete("SELECT 0"), ready("I"))
-		c.heardIs(bound, complete("SELECT 0"), ready("I"))
-		c.client(bind, syncMsg) // it is there by now
-		c.sentIs(bind, syncMsg)
-		c.lives()
-	})
-}
-
-func TestNobodyRunsTheUnnamedStatementOfAnother(t *testing.T) {
-	tracked(t, func(c *talk) {
-		c.state.unnamed = 99
-		c.client(bind, execute, syncMsg)
-		c.sentIs(closeS(""), bind, execute, syncMsg)
-		c.server(closed, serverError("26000"), ready("I"))
-		c.heardIs(serverError("26000"), ready("I"))
-		c.lives()
-	})
-}
-
-func TestASimpleQueryEndsTheUnnamedStatement(t *testing.T) {
-	tracked(t, func(c *talk) {
-		c.client(parse, syncMsg)
-		c.server(parsed, ready("I"))
-		c.client(query("SELECT 1"))
-		c.server(answer)
+		c.client(query("SAVEPOINT a;DEALLOCATE one;RELEASE a"))
+		gone := goneName + "0"
+		c.sentIs(closeS(gone), parseAs(gone, "SELECT 1"), syncMsg, query("SAVEPOINT a;DEALLOCATE "+gone+";RELEASE a"))
+		c.server(closed, parsed, ready("I"), complete("SAVEPOINT"), complete("DEALLOCATE"), complete("RELEASE"), ready("I"))
+		c.heardIs(complete("SAVEPOINT"), complete("DEALLOCATE"), complete("RELEASE"), ready("I"))
+		c.free(2)
 		c.sent.Reset()
-		c.client(bind, syncMsg)
-		c.sentIs(closeS(""), bind, syncMsg)
+		c.client(bindTo("one"), syncMsg)
+		c.sentIs(bindTo("one"), syncMsg)
+		c.lives()
 	})
-}
-
-func TestAnUnnamedStatementTooLargeToCarryKeepsItsServer(t *testing.T) {
-	large := msg('P', "\x00SELECT '", strings.Repeat("x", wholeMessage), "'\x00\x00\x00")
-	c := newTalk(t, func(n int) int { return min(n, 1000) })
-	c.tracks = true
-	c.client(large, syncMsg)
-	c.sentIs(large, syncMsg)
-	c.server(parsed, ready("I"))
-	if !c.relay.extended.stuck() {
-		t.Error("the client could be sent to another server")
-	}
-	c.client(query("SELECT 1"))
-	c.server(answer)
-	if c.relay.extended.stuck() {
-		t.Error("the statement is gone, and the client is still kept")
-	}
-	c.lives()
 }
 
 func TestANamedStatementOfAnySizeIsPrepared(t *testing.T) {

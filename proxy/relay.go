@@ -34,6 +34,7 @@ type relay struct {
 	scanning   bool // its text is being looked at
 	gather     []byte
 	batch      bool   // extended-protocol messages were sent since the last Sync
+	runs       bool   // some of those run something, or bind
 	copyIn     bool   // the server reads COPY data
 	mixed      bool   // extended-protocol messages were sent while earlier answers were owed
 	doubt      bool   // it can't be known what the server still owes: never lend it again
@@ -67,6 +68,7 @@ const (
 	needMore                  // what is left waits for more bytes
 	needServer                // link a server, then step again
 	needRest                  // what is left waits until the server owes nothing
+	skipped                   // a cancelled exchange is over: say so, then step again
 	terminate                 // the client said goodbye
 	failed                    // the step's error ends the session
 	over                      // the session has ended already
@@ -209,7 +211,7 @@ func (r *relay) account(typ, kind byte) bool {
 		return r.pending.push(kind)
 	case wire.Sync:
 		r.doubt = r.doubt || r.copyIn
-		r.batch = false
+		r.batch, r.runs = false, false
 		r.extended.synced()
 		return r.pending.push(pendingSync)
 	case wire.CopyDone, wire.CopyFail:
@@ -224,6 +226,7 @@ func (r *relay) account(typ, kind byte) bool {
 	default:
 		r.mixed = r.mixed || r.pending.owesClient()
 		r.batch = true
+		r.runs = r.runs || typ == wire.Bind || typ == wire.Execute
 	}
 	return true
 }

@@ -11,7 +11,7 @@ import (
 // sends.
 func (r *relay) link(server *serverState, holder uint64, ours int) {
 	r.linked, r.status = true, wire.StatusIdle
-	r.batch, r.copyIn, r.mixed, r.doubt, r.barrier = false, false, false, false, false
+	r.batch, r.runs, r.copyIn, r.mixed, r.doubt, r.barrier = false, false, false, false, false, false
 	r.serverBody, r.hideBody, r.lastType = 0, false, 0
 	r.pending.reset()
 	for range ours {
@@ -40,6 +40,22 @@ func (r *relay) quiet() bool {
 
 // atRest reports whether, beyond that, no transaction is open.
 func (r *relay) atRest() bool { return r.quiet() && r.status == wire.StatusIdle }
+
+// flushed reports whether all that keeps the server from being at rest is that
+// the client prepared or described statements and flushed, as asyncpg does,
+// without a Sync. That leaves nothing but statements, which follow the client.
+func (r *relay) flushed() bool {
+	return r.tracks && r.linked && !r.left && r.batch && !r.runs && r.status == wire.StatusIdle && r.pending.first() == 0 &&
+		!r.copyIn && !r.doubt && r.clientBody == 0 && r.serverBody == 0 && r.extended.answered()
+}
+
+// endFlushed returns what ends such a batch.
+func (r *relay) endFlushed() []byte {
+	r.batch = false
+	r.extended.synced()
+	r.pending.push(pendingFlush)
+	return wire.AppendSync(nil)
+}
 
 // running reports whether the server works for the client at this moment.
 func (r *relay) running() bool {

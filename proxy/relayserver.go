@@ -281,6 +281,9 @@ func (r *relay) ready(status byte) *wire.Error {
 		return nil
 	case pendingOurs:
 		return nil
+	case pendingFlush:
+		r.extended.ready(r.server)
+		return nil
 	case pendingSync:
 		r.extended.ready(r.server)
 	}

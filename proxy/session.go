@@ -25,7 +25,8 @@ var (
 	errShutdown   = wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command")
 	errServerLost = wire.Fatal(wire.CodeConnectionFailure, "the server closed the connection unexpectedly").
 			WithHint("The connection pooler lost its connection to PostgreSQL; the last transaction may not have been committed.")
-	errCanceled = wire.Fatal(wire.CodeQueryCanceled, "canceling statement due to user request while it waited for a server connection")
+	errCanceled = &wire.Error{Severity: "ERROR", Code: wire.CodeQueryCanceled,
+		Message: "canceling statement due to user request while it waited for a server connection"}
 )
 
 // Why a session ends, where there is nobody or nothing to tell.
@@ -71,6 +72,8 @@ type session struct {
 	waiter pool.Waiter
 	setup  []byte // goes to the server in front of the client's next bytes
 	left   bool   // leave was called
+	skips  bool   // what the client sent was cancelled before a server had it
+	skip   skipper
 
 	wmu sync.Mutex // held while bytes are written to the client; taken before mu
 
@@ -167,6 +170,8 @@ func (s *session) Data(b []byte) (used int) {
 			s.client.Pause()
 			out.free()
 			return used
+		case skipped:
+			s.tell(wire.AppendReadyForQuery(nil, wire.StatusIdle))
 		case needServer:
 			if !s.link() {
 				out.free()
@@ -195,6 +200,9 @@ func (s *session) stepClient(b []byte) (st step, server *pool.Server, rests bool
 	defer s.mu.Unlock() // also when the relay panics: leave needs it
 	if s.end != nil {
 		return step{verdict: over}, nil, false
+	}
+	if s.skips {
+		return s.skipCanceled(b), nil, false
 	}
 	st = s.relay.fromClient(b)
 	s.observe()

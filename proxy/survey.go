@@ -69,7 +69,7 @@ var questions = []struct {
 	{sqlscan.Listen, "SELECT 'l', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_listening_channels())"},
 	{sqlscan.HoldCursor, "SELECT 'c', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"},
 	{sqlscan.Prepare, "SELECT 'p', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql AND " +
-		"name OPERATOR(pg_catalog.<>) '" + goneName + "')"},
+		"pg_catalog.strpos(name, '" + goneName + "') OPERATOR(pg_catalog.<>) 1)"},
 }
 
 func hexOf(expression string) string {
@@ -183,14 +183,18 @@ func (s *session) carry(set []wire.Parameter, withRole bool) {
 // roleName is the parameter that SET ROLE sets.
 const roleName = "role"
 
-// ask sends a survey if the session is still at rest. It runs at the client's
-// home, which alone writes to the server.
+// ask sends a survey if the session is still at rest, or the Sync that brings
+// it to rest. It runs at the client's home, which alone writes to the server.
 func (s *session) ask() {
 	s.mu.Lock()
 	s.asking = false
 	server := s.server
 	var q []byte
-	if server != nil && s.end == nil && !s.relay.left && s.relay.atRest() && s.relay.effects.toAsk() != 0 {
+	switch {
+	case server == nil || s.end != nil || s.relay.left:
+	case s.relay.flushed():
+		q = s.relay.endFlushed()
+	case s.relay.atRest() && s.relay.effects.toAsk() != 0:
 		q = s.relay.beginSurvey()
 	}
 	s.mu.Unlock()

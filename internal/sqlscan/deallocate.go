@@ -115,3 +115,47 @@ func truncate(name string) string {
 	}
 	return name[:end]
 }
+
+// Deallocation is a statement DEALLOCATE [PREPARE] name within a text.
+type Deallocation struct {
+	Name       string
+	Start, End int // of the statement, without the semicolon
+}
+
+// Deallocations returns those in a text of one or several statements, in their
+// order, as DeallocateName reads them.
+func Deallocations(text []byte) []Deallocation {
+	var list []Deallocation
+	statement := func(start, end int) {
+		if name, ok := DeallocateName(text[start:end]); ok {
+			list = append(list, Deallocation{name, start, end})
+		}
+	}
+	var s Scanner
+	start := 0
+	for fed := 0; ; {
+		next := bytes.IndexByte(text[fed:], ';')
+		if next < 0 {
+			break
+		}
+		end := fed + next
+		s.Feed(text[fed:end])
+		if s.between() {
+			statement(start, end)
+			start = end + 1
+		}
+		s.Feed(text[end : end+1])
+		fed = end + 1
+	}
+	statement(start, len(text))
+	return list
+}
+
+// between reports whether a semicolon here would end a statement.
+func (s *Scanner) between() bool {
+	switch s.state {
+	case base, inWord, afterU, afterDash, afterSlash, afterDollar:
+		return true
+	}
+	return false
+}

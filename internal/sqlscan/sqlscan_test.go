@@ -1,6 +1,7 @@
 package sqlscan
 
 import (
+	"slices"
 	"testing"
 )
 
@@ -363,5 +364,27 @@ func TestEffectsAreNamedInPlainWords(t *testing.T) {
 	}
 	if n := len(effectNames); Effects(1)<<(n-1) != Begins {
 		t.Errorf("%d names do not fit the effects", n)
+	}
+}
+
+func TestDeallocationsAreFoundAmongOtherStatements(t *testing.T) {
+	for text, want := range map[string][]string{
+		`SAVEPOINT a;DEALLOCATE "_PLAN0x1";RELEASE a`:       {`_PLAN0x1`},
+		"deallocate A; DEALLOCATE PREPARE b ;":              {"a", "b"},
+		"SELECT ';DEALLOCATE x;'; DEALLOCATE y":             {"y"},
+		"SELECT $$;DEALLOCATE x;$$ -- ;DEALLOCATE z;\n":     nil,
+		"/* ;DEALLOCATE x; */ SELECT 1; DEALLOCATE ALL":     nil,
+		`SELECT 1 AS "a;DEALLOCATE x;b"; DEALLOCATE "q""r"`: {`q"r`},
+	} {
+		var got []string
+		for _, d := range Deallocations([]byte(text)) {
+			got = append(got, d.Name)
+			if name, ok := DeallocateName([]byte(text)[d.Start:d.End]); !ok || name != d.Name {
+				t.Errorf("%q: the place of %q holds %q", text, d.Name, text[d.Start:d.End])
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q deallocates %q, want %q", text, got, want)
+		}
 	}
 }

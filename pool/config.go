@@ -73,6 +73,7 @@ type Config struct {
 	ServerRoundRobin         bool          `yaml:"server_round_robin"`
 	ServerResetQuery         string        `yaml:"server_reset_query"`
 	MaxPrepared              int           `yaml:"max_prepared_statements"`
+	PreparedMemory           tlsconf.Size  `yaml:"prepared_statements_memory"`
 	SessionState             string        `yaml:"session_state"`
 }
 
@@ -96,6 +97,7 @@ func DefaultConfig() Config {
 		ServerCheckDelay:     30 * time.Second,
 		ServerResetQuery:     "DISCARD ALL",
 		MaxPrepared:          200,
+		PreparedMemory:       256 * tlsconf.MiB,
 		SessionState:         PinState,
 	}
 }
@@ -167,6 +169,9 @@ func (c Config) Validate() error {
 	f.notNegative("server_check_delay", c.ServerCheckDelay)
 	f.query("server_reset_query", c.ServerResetQuery)
 	f.between("max_prepared_statements", c.MaxPrepared, 1, maxPreparedStatements)
+	if c.PreparedMemory < tlsconf.MiB {
+		f.bad("prepared_statements_memory", "is less than 1MiB")
+	}
 	if !slices.Contains([]string{PinState, RejectState, IgnoreState}, c.SessionState) {
 		f.bad("session_state", "%q is none of pin, reject and ignore", c.SessionState)
 	}

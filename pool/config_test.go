@@ -177,7 +177,7 @@ func TestAllFaultsAreNamedTogetherInTheOrderOfTheKeys(t *testing.T) {
 		"client_idle_timeout", "query_timeout", "query_wait_timeout", "query_wait_notify", "idle_transaction_timeout",
 		"transaction_timeout", "cancel_wait_timeout", "server_connect_timeout", "server_login_retry", "server_idle_timeout",
 		"server_lifetime", "server_check_query", "server_check_delay", "server_reset_query",
-		"max_prepared_statements", "session_state"}
+		"max_prepared_statements", "prepared_statements_memory", "session_state"}
 	for range 10 {
 		if got, _ := badKeys(t, bad.Validate()); !slices.Equal(got, want) {
 			t.Fatalf("got %v, want %v", got, want)

@@ -80,7 +80,7 @@ type Server struct {
 func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings Settings) *Server {
 	key := make([]byte, 32)
 	rand.Read(key)
-	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(key), statements: newStatements(statementMemory), sessions: map[*session]struct{}{}}
+	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(key), statements: newStatements(int64(settings.Pool.PreparedMemory)), sessions: map[*session]struct{}{}}
 	p.settings.Store(&settings)
 	return p
 }
@@ -89,6 +89,7 @@ func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings 
 // in with.
 func (p *Server) Configure(settings Settings) {
 	p.settings.Store(&settings)
+	p.statements.setLimit(int64(settings.Pool.PreparedMemory))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for s := range p.sessions {

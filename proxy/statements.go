@@ -43,9 +43,8 @@ const nameOnServers = "pgseal_"
 // memory is bounded; what nobody has any more goes with the garbage. Its
 // methods may be called from any goroutine.
 type statements struct {
-	limit int64 // bytes
-
 	mu     sync.Mutex
+	limit  int64                              // bytes
 	known  map[string]weak.Pointer[statement] // by body
 	bytes  int64
 	lastID uint64
@@ -54,10 +53,6 @@ type statements struct {
 func newStatements(limit int64) *statements {
 	return &statements{limit: limit, known: map[string]weak.Pointer[statement]{}}
 }
-
-// statementMemory is what prepared statements may take in all sessions
-// together, in bytes.
-const statementMemory = 256 << 20
 
 // overhead is what a statement costs beside its body.
 const overhead = 256
@@ -89,6 +84,14 @@ func (r *statements) roomFor() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return int(max(r.limit-r.bytes-overhead, 0))
+}
+
+// setLimit changes how much memory the statements may take. Those that are
+// there stay.
+func (r *statements) setLimit(bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.limit = bytes
 }
 
 // forget drops a statement that nobody has any more.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // errProbe says that a peer left before it said who it is, as load balancers
@@ -30,6 +31,7 @@ type negotiation struct {
 	sslAsked bool
 	gssAsked bool
 	tls      *tls.Conn
+	shown    *tlsconf.Listener // the snapshot of the handshake; nil without TLS
 }
 
 // run answers requests until a startup packet of protocol 3 has come, which
@@ -92,14 +94,19 @@ func (n *negotiation) sslRequest() error {
 	if _, err := n.conn.Write([]byte{'S'}); err != nil {
 		return err
 	}
-	conn := tls.Server(n.conn, store.Load().Config)
+	return n.handshake(store.Load())
+}
+
+// handshake secures the connection by one snapshot of certificate and trust.
+func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
+	conn := tls.Server(n.conn, snapshot.Config)
 	if err := conn.Handshake(); err != nil {
 		if errors.Is(err, io.EOF) || isReset(err) {
 			return errProbe
 		}
 		return &handshakeError{err}
 	}
-	n.tls, n.conn = conn, conn
+	n.tls, n.conn, n.shown = conn, conn, snapshot
 	return nil
 }
 
@@ -124,6 +131,10 @@ func (n *negotiation) startup(p wire.StartupPacket) error {
 	if n.tls == nil && n.policy.mode == "require" {
 		return wire.Fatal(wire.CodeInvalidAuth, "this connection pooler takes no connection without TLS").
 			WithHint("Connect with sslmode=verify-full and sslrootcert set to the CA of its certificate.")
+	}
+	if n.shown != nil && n.shown.RequiresClientCert() && len(n.tls.ConnectionState().PeerCertificates) == 0 {
+		return wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate").
+			WithHint("Connect with sslcert and sslkey set to a certificate that the connection pooler trusts.")
 	}
 	return nil
 }

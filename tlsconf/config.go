@@ -59,6 +59,14 @@ type ListenerConfig struct {
 	// KeyFile is a PEM file with the one private key of the server
 	// certificate, with the permissions that PostgreSQL asks for.
 	KeyFile string `yaml:"key_file"`
+	// ClientCAFile is a PEM file of the authorities whose client certificates
+	// are taken. Without it clients are asked for none.
+	ClientCAFile string `yaml:"client_ca_file"`
+	// ClientCRLFile holds CRLs, in PEM or one in DER. With it every authority
+	// on a client's chain needs one that is in force.
+	ClientCRLFile string `yaml:"client_crl_file"`
+	// ClientCert is none, optional or require.
+	ClientCert string `yaml:"client_cert"`
 	// MinVersion is the lowest TLS version taken: 1.2 or 1.3.
 	MinVersion string `yaml:"min_version"`
 }
@@ -66,7 +74,7 @@ type ListenerConfig struct {
 // DefaultListenerConfig requires TLS 1.2 or newer. It names no files, so it
 // is not valid by itself.
 func DefaultListenerConfig() ListenerConfig {
-	return ListenerConfig{Mode: ListenRequire, MinVersion: "1.2"}
+	return ListenerConfig{Mode: ListenRequire, ClientCert: ClientCertOptional, MinVersion: "1.2"}
 }
 
 var listenerVersions = map[string]uint16{
@@ -90,10 +98,30 @@ func (c ListenerConfig) Validate() error {
 	default:
 		errs = append(errs, keyErrorf("mode", "%q is not one of require, prefer, disable", c.Mode))
 	}
+	errs = append(errs, c.validateClients()...)
 	if _, ok := listenerVersions[c.MinVersion]; !ok {
 		errs = append(errs, keyErrorf("min_version", "%q is not one of 1.2, 1.3", c.MinVersion))
 	}
 	return errors.Join(errs...)
+}
+
+func (c ListenerConfig) validateClients() (errs []error) {
+	switch c.ClientCert {
+	case ClientCertNone, ClientCertOptional:
+	case ClientCertRequire:
+		switch {
+		case c.ClientCAFile == "":
+			errs = append(errs, keyErrorf("client_ca_file", "needed when client_cert is require"))
+		case c.Mode != ListenRequire:
+			errs = append(errs, keyErrorf("client_cert", "require needs mode require: others come without TLS"))
+		}
+	default:
+		errs = append(errs, keyErrorf("client_cert", "%q is not one of none, optional, require", c.ClientCert))
+	}
+	if c.ClientCRLFile != "" && c.ClientCAFile == "" {
+		errs = append(errs, keyErrorf("client_crl_file", "has no effect without client_ca_file"))
+	}
+	return errs
 }
 
 // Warnings names the choices that are weaker than the default, one sentence

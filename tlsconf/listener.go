@@ -39,6 +39,9 @@ type Listener struct {
 	// Warnings says what was odd about the certificate when it was loaded, one
 	// sentence each.
 	Warnings []string
+
+	clients       *clientTrust // nil where clients are asked for no certificate
+	requireClient bool
 }
 
 // NewListenerStore loads the certificate of a listener. The first load takes
@@ -53,10 +56,21 @@ func NewListenerStore(name string, c ListenerConfig) (*Store[*Listener], error) 
 	if c.Mode == ListenDisable {
 		return NewStore(name, nil, func(Contents) (*Listener, error) { return &Listener{}, nil })
 	}
-	files := []File{{Path: c.CertFile}, {Path: c.KeyFile, Secret: true}}
-	return NewStore(name, files, func(contents Contents) (*Listener, error) {
+	return NewStore(name, c.files(), func(contents Contents) (*Listener, error) {
 		return buildListener(c, contents)
 	})
+}
+
+// files are all that a listener is made of.
+func (c ListenerConfig) files() []File {
+	files := []File{{Path: c.CertFile}, {Path: c.KeyFile, Secret: true}}
+	if c.asksClients() {
+		files = append(files, File{Path: c.ClientCAFile})
+		if c.ClientCRLFile != "" {
+			files = append(files, File{Path: c.ClientCRLFile, Max: crlFileSize})
+		}
+	}
+	return files
 }
 
 func buildListener(c ListenerConfig, contents Contents) (*Listener, error) {
@@ -81,21 +95,28 @@ func buildListener(c ListenerConfig, contents Contents) (*Listener, error) {
 	if err := checkUsable(&pair); err != nil {
 		return nil, fmt.Errorf("%s: certificate cannot serve TLS: %w", c.CertFile, err)
 	}
+	clients, err := buildClientTrust(c, contents)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
 	return &Listener{
-		Config:          serverConfig(pair, listenerVersions[c.MinVersion]),
+		Config:          serverConfig(c, pair, clients),
 		Leaf:            chain[0],
 		Chain:           chain,
 		EndpointHash:    endpointHash(chain[0]),
 		Fingerprint:     fingerprint(chain[0].Raw),
 		SPKIFingerprint: fingerprint(chain[0].RawSubjectPublicKeyInfo),
-		Warnings:        chainWarnings(chain, time.Now()),
+		Warnings:        append(chainWarnings(chain, now), clients.warnings(now)...),
+		clients:         clients,
+		requireClient:   c.ClientCert == ClientCertRequire,
 	}, nil
 }
 
-func serverConfig(pair tls.Certificate, minVersion uint16) *tls.Config {
-	return &tls.Config{
+func serverConfig(c ListenerConfig, pair tls.Certificate, clients *clientTrust) *tls.Config {
+	config := &tls.Config{
 		Certificates: []tls.Certificate{pair},
-		MinVersion:   minVersion,
+		MinVersion:   listenerVersions[c.MinVersion],
 		// A client that offers no protocol is served all the same, one that
 		// offers only others is refused.
 		NextProtos: []string{alpnProtocol},
@@ -105,19 +126,21 @@ func serverConfig(pair tls.Certificate, minVersion uint16) *tls.Config {
 		// Small first records help a browser draw early, not a query.
 		DynamicRecordSizingDisabled: true,
 	}
+	clients.apply(config)
+	return config
 }
 
-// MaySucceed refuses an expired or not yet valid certificate while the one
-// before it is valid.
+// MaySucceed refuses an expired or not yet valid certificate, client authority
+// or CRL while the one before it is valid.
 func (l *Listener) MaySucceed(old *Listener) error {
 	now := time.Now()
-	if l.Leaf == nil || old.Leaf == nil || validity(old.Leaf, now) != nil {
+	if l.Leaf == nil || old.Leaf == nil {
 		return nil
 	}
-	if err := validity(l.Leaf, now); err != nil {
+	if err := validity(l.Leaf, now); err != nil && validity(old.Leaf, now) == nil {
 		return fmt.Errorf("new certificate %w, the one in force is valid", err)
 	}
-	return nil
+	return l.clients.maySucceed(old.clients, now)
 }
 
 // LogFields describes the certificate by public facts.

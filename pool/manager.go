@@ -91,6 +91,7 @@ type Manager struct {
 	servers  sync.WaitGroup
 	lastID   atomic.Uint64
 	dialer   dialFunc // tests put servers without sockets behind it
+	groups   groupMemory
 
 	mu        sync.RWMutex
 	databases map[string]*Database
@@ -278,7 +279,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	// must not use up that of the next.
 	ctx, cancel := context.WithTimeout(ctx, spec.Defaults.ServerConnectTimeout)
 	defer cancel()
-	conn, err := connect(ctx, m.dialer, at, trust)
+	conn, err := m.connect(ctx, at, trust)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -289,7 +290,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	if dbname == "" {
 		dbname = d.Name
 	}
-	greet, err := logIn(conn, login, []wire.Parameter{{Name: "database", Value: dbname}, {Name: "application_name", Value: "pgseal"}})
+	greet, err := logIn(conn, login, conn.binding(trust), []wire.Parameter{{Name: "database", Value: dbname}, {Name: "application_name", Value: "pgseal"}})
 	if err != nil {
 		conn.Close()
 		return nil, nil, err
@@ -298,7 +299,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	at.addr = conn.RemoteAddr().String()
 	s := &Server{
 		ID: m.lastID.Add(1), Addr: at.addr, Verified: trust.Verification(), Created: time.Now(),
-		at: at, key: greet.key, trust: spec.Trust, params: greet.params, done: make(chan struct{}),
+		Bound: greet.bound, at: at, key: greet.key, trust: spec.Trust, params: greet.params, done: make(chan struct{}),
 	}
 	if conn.tls != nil {
 		state := conn.tls.ConnectionState()
@@ -307,7 +308,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	s.expires = expiry(s.Created, spec.Defaults.ServerLifetime)
 	m.servers.Add(1)
 	m.log.Info("server opened", zap.Uint64("server", s.ID), zap.String("database", d.Name), zap.String("user", login.User),
-		zap.String("addr", s.Addr), zap.String("tls", s.TLS), zap.String("verified", s.Verified), zap.Duration("took", time.Since(began)))
+		zap.String("addr", s.Addr), zap.String("tls", s.TLS), zap.String("verified", s.Verified), zap.Bool("bound", s.Bound), zap.Duration("took", time.Since(began)))
 	return s, conn, nil
 }
 

@@ -44,6 +44,7 @@ type Server struct {
 	Addr       string // host:port or path of the socket that answered
 	TLS        string // protocol version and cipher suite; empty without TLS
 	Verified   string // what was verified of the server, an sslmode
+	Bound      bool   // the login was bound to the TLS connection
 	Created    time.Time
 	pool       *Pool
 	conn       engine.Conn

@@ -193,6 +193,9 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	n := &negotiation{proxy: p, policy: l.policy.Load(), conn: s.raw}
 	secured, packet, err := n.run()
 	s.conn, s.tls = secured, n.tls
+	if n.shown != nil {
+		s.endpointHash = n.shown.EndpointHash
+	}
 	if err == nil && tooMany {
 		err = wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already").
 			WithHint("Raise max_client_conn of the connection pooler.")

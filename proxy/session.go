@@ -44,24 +44,26 @@ var (
 // goroutine may call drain, cancel and abort.
 type session struct {
 	// Set once, before the session is greeted.
-	proxy     *Server
-	id        uint64
-	since     time.Time
-	deadline  time.Time // of the login
-	addr      string
-	raw       *engine.Transport
-	conn      net.Conn  // raw, or TLS on it; used for the login only
-	tls       *tls.Conn // nil without TLS
-	user      string
-	database  string
-	db        *pool.Database
-	pool      *pool.Pool
-	leavePool func()
-	key       wire.CancelKey
-	onParam   func(body []byte)
-	onGranted func()
-	onCheck   func()
-	stop      chan struct{} // closed when a login is to be broken off
+	proxy    *Server
+	id       uint64
+	since    time.Time
+	deadline time.Time // of the login
+	addr     string
+	raw      *engine.Transport
+	conn     net.Conn  // raw, or TLS on it; used for the login only
+	tls      *tls.Conn // nil without TLS
+	// endpointHash is that of the certificate which the client was shown.
+	endpointHash []byte
+	user         string
+	database     string
+	db           *pool.Database
+	pool         *pool.Pool
+	leavePool    func()
+	key          wire.CancelKey
+	onParam      func(body []byte)
+	onGranted    func()
+	onCheck      func()
+	stop         chan struct{} // closed when a login is to be broken off
 
 	// Owned by the client's home.
 	waiter pool.Waiter

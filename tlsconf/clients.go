@@ -63,10 +63,7 @@ func (t *clientTrust) apply(config *tls.Config) {
 		if len(state.PeerCertificates) == 0 {
 			return nil
 		}
-		if err := t.revoked.check(state.VerifiedChains, time.Now()); err != nil {
-			return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
-		}
-		return nil
+		return blame(state, t.revoked.check(state.VerifiedChains, time.Now()))
 	}
 }
 

@@ -91,9 +91,15 @@ func TestValidatingAnUpstreamNamesEveryWrongKey(t *testing.T) {
 		{"chain only without roots", upstreamWith("verify-ca", "", "TLSv1.2"), []string{"sslrootcert"}},
 		{"any public authority", upstreamWith("verify-ca", "system", "TLSv1.2"), []string{"sslrootcert"}},
 		{"require by public authorities", upstreamWith("require", "system", "TLSv1.2"), []string{"sslrootcert"}},
+		{"all of it", UpstreamConfig{"verify-ca", "ca", "cert", "key", "crl", "direct", "require", "TLSv1.3", "X25519:prime256v1"}, nil},
+		{"half a pair", UpstreamConfig{"verify-ca", "ca", "cert", "", "", "postgres", "prefer", "TLSv1.3", ""}, []string{"sslkey"}},
+		{"the other half", UpstreamConfig{"verify-ca", "ca", "", "key", "", "postgres", "prefer", "TLSv1.3", ""}, []string{"sslcert"}},
+		{"a CRL and nobody verified", UpstreamConfig{"require", "", "", "", "crl", "postgres", "prefer", "TLSv1.3", ""}, []string{"sslcrl"}},
+		{"TLS things without TLS", UpstreamConfig{"disable", "", "cert", "key", "", "direct", "require", "TLSv1.3", ""}, []string{"sslcert", "sslnegotiation", "channel_binding"}},
+		{"unknown words", UpstreamConfig{"require", "", "", "", "", "at once", "yes", "TLSv1.3", "X448"}, []string{"ssl_groups", "sslnegotiation", "channel_binding"}},
 		{"the other spelling", upstreamWith("verify-full", "ca", "1.2"), []string{"ssl_min_protocol_version"}},
 		{"TLS 1.1", upstreamWith("verify-full", "ca", "TLSv1.1"), []string{"ssl_min_protocol_version"}},
-		{"nothing at all", UpstreamConfig{}, []string{"sslmode", "ssl_min_protocol_version"}},
+		{"nothing at all", UpstreamConfig{}, []string{"sslmode", "ssl_min_protocol_version", "sslnegotiation", "channel_binding"}},
 	} {
 		if got := keysOf(t, test.c.Validate()); !slices.Equal(got, test.want) {
 			t.Errorf("%s: wrong keys %q, want %q", test.name, got, test.want)

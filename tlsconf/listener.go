@@ -74,26 +74,9 @@ func (c ListenerConfig) files() []File {
 }
 
 func buildListener(c ListenerConfig, contents Contents) (*Listener, error) {
-	chain, err := parseCertificates(c.CertFile, contents[c.CertFile])
+	pair, chain, err := loadPair(c.CertFile, c.KeyFile, contents)
 	if err != nil {
 		return nil, err
-	}
-	key, err := parsePrivateKey(c.KeyFile, contents[c.KeyFile])
-	if err != nil {
-		return nil, err
-	}
-	if err := checkPair(c, chain, key); err != nil {
-		return nil, err
-	}
-	if err := checkChain(c.CertFile, chain); err != nil {
-		return nil, err
-	}
-	pair := tls.Certificate{PrivateKey: key, Leaf: chain[0]}
-	for _, cert := range chain {
-		pair.Certificate = append(pair.Certificate, cert.Raw)
-	}
-	if err := checkUsable(&pair); err != nil {
-		return nil, fmt.Errorf("%s: certificate cannot serve TLS: %w", c.CertFile, err)
 	}
 	clients, err := buildClientTrust(c, contents)
 	if err != nil {
@@ -101,10 +84,10 @@ func buildListener(c ListenerConfig, contents Contents) (*Listener, error) {
 	}
 	now := time.Now()
 	return &Listener{
-		Config:          serverConfig(c, pair, clients),
+		Config:          serverConfig(c, *pair, clients),
 		Leaf:            chain[0],
 		Chain:           chain,
-		EndpointHash:    endpointHash(chain[0]),
+		EndpointHash:    EndpointHash(chain[0]),
 		Fingerprint:     fingerprint(chain[0].Raw),
 		SPKIFingerprint: fingerprint(chain[0].RawSubjectPublicKeyInfo),
 		Warnings:        append(chainWarnings(chain, now), clients.warnings(now)...),
@@ -114,9 +97,14 @@ func buildListener(c ListenerConfig, contents Contents) (*Listener, error) {
 }
 
 func serverConfig(c ListenerConfig, pair tls.Certificate, clients *clientTrust) *tls.Config {
+	// Validate has seen both lists.
+	ciphers, _, _ := parseCiphers(c.Ciphers)
+	groups, _ := parseGroups(c.Groups)
 	config := &tls.Config{
-		Certificates: []tls.Certificate{pair},
-		MinVersion:   listenerVersions[c.MinVersion],
+		Certificates:     []tls.Certificate{pair},
+		MinVersion:       listenerVersions[c.MinVersion],
+		CipherSuites:     ciphers,
+		CurvePreferences: groups,
 		// A client that offers no protocol is served all the same, one that
 		// offers only others is refused.
 		NextProtos: []string{alpnProtocol},
@@ -160,9 +148,11 @@ func (l *Listener) LogFields() []zap.Field {
 	return fields
 }
 
-// endpointHash hashes the certificate with the hash of the algorithm that it
-// is signed with, with SHA-256 instead of MD5 and SHA-1 (RFC 5929, 4.1).
-func endpointHash(cert *x509.Certificate) []byte {
+// EndpointHash is the tls-server-end-point channel binding of a connection to a
+// server that showed this certificate: its hash by the algorithm that it is
+// signed with, SHA-256 instead of MD5 and SHA-1 (RFC 5929, section 4.1). It is
+// nil where that is undefined.
+func EndpointHash(cert *x509.Certificate) []byte {
 	var hash crypto.Hash
 	switch cert.SignatureAlgorithm {
 	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1,

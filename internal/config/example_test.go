@@ -226,6 +226,8 @@ func TestTheValuesThatTheExampleListsAreThoseThatAreTaken(t *testing.T) {
 		"      min_version":            {`"1.2"`, `"1.3"`},
 		"    sslmode":                  {"verify-full", "verify-ca", "require", "disable"},
 		"    ssl_min_protocol_version": {"TLSv1.2", "TLSv1.3"},
+		"    sslnegotiation":           {"postgres", "direct"},
+		"    channel_binding":          {"disable", "prefer", "require"},
 		"    pool_mode":                {"session", "transaction", `""`},
 		"  pool_mode":                  {"session", "transaction"},
 		"  level":                      {"debug", "info", "warn", "error"},

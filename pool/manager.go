@@ -62,6 +62,7 @@ type Database struct {
 	auto       bool // made from AnyDatabase
 	spec       atomic.Pointer[Spec]
 	generation atomic.Uint64 // servers of an older one end when they come back
+	renewals   atomic.Uint64 // likewise, but at a set pace
 	clients    atomic.Int64
 
 	mu     sync.Mutex
@@ -143,6 +144,11 @@ func (d *Database) apply(spec *Spec) {
 	old := d.spec.Swap(spec)
 	a, b := old.DatabaseConfig, spec.DatabaseConfig
 	a.PoolMode, b.PoolMode, a.PoolSize, b.PoolSize = "", "", 0, 0
+	sameTrust := a.UpstreamConfig == b.UpstreamConfig
+	a.UpstreamConfig = b.UpstreamConfig
+	if !sameTrust {
+		d.Renew()
+	}
 	if !reflect.DeepEqual(a, b) || old.Secret != spec.Secret {
 		d.Recycle()
 		d.mu.Lock()
@@ -165,13 +171,14 @@ func (d *Database) Recycle() {
 	}
 }
 
-// RecycleTrust recycles the databases that are verified by this store.
-func (m *Manager) RecycleTrust(store *tlsconf.Store[*tlsconf.Upstream]) {
+// RenewTrust renews the servers of the databases that are verified by this
+// store.
+func (m *Manager) RenewTrust(store *tlsconf.Store[*tlsconf.Upstream]) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	for _, d := range m.databases {
 		if d.spec.Load().Trust == store {
-			d.Recycle()
+			d.Renew()
 		}
 	}
 }
@@ -253,13 +260,13 @@ func (p *Pool) Database() *Database { return p.db }
 func (m *Manager) dial(ctx context.Context, d *Database, login Login) (*Server, *transport, error) {
 	// The generation first: a server must not be taken for newer than the
 	// settings it was opened with.
-	generation := d.generation.Load()
+	generation, renewal := d.generation.Load(), d.renewals.Load()
 	spec := d.spec.Load()
 	var errs []error
 	for _, at := range spec.addresses() {
 		s, conn, err := m.dialOne(ctx, d, spec, login, at)
 		if err == nil {
-			s.generation = generation
+			s.generation, s.renewal = generation, renewal
 			return s, conn, nil
 		}
 		var refused *wire.Error

@@ -52,6 +52,7 @@ type Server struct {
 	key        wire.CancelKey
 	trust      *tlsconf.Store[*tlsconf.Upstream] // that it was verified by
 	generation uint64
+	renewal    uint64
 	expires    time.Time // zero: never
 	done       chan struct{}
 

@@ -114,3 +114,67 @@ func TestARevokedCertificateIsRefusedAndTheLogSaysWhose(t *testing.T) {
 		t.Errorf("the log says %v", line)
 	}
 }
+
+// certified returns a session of alice with a client certificate.
+func (h *house) certified(t *testing.T, pair devca.Pair) *client {
+	t.Helper()
+	c := h.dial()
+	ok(t, c.secureWith(pair))
+	c.authenticate(password)
+	c.greeted()
+	return c
+}
+
+func TestASessionEndsWhenItIsIdleAfterItsCertificateWasRevoked(t *testing.T) {
+	revoked, good := clientPair(t), clientPair(t)
+	h := open(t, withClientCerts(t, "optional"))
+	idle, busy, other, none := h.certified(t, revoked), h.certified(t, revoked), h.certified(t, good), h.login("app")
+	busy.do("BEGIN", "T")
+	writeCRL(t, h.store.Files()[3], revoked)
+	_, err := h.store.Reload()
+	ok(t, err)
+	idle.refused("28000")
+	busy.do("INSERT 1", "T")
+	busy.do("COMMIT", "I")
+	busy.refused("28000")
+	for _, c := range []*client{other, none} {
+		c.ask("SELECT pid")
+		c.leave()
+	}
+	h.logged("client certificate is not valid any more, its session ends", 2)
+}
+
+func TestASessionEndsWhenItsAuthorityIsNotTrustedAnyMore(t *testing.T) {
+	pair := clientPair(t)
+	h := open(t, withClientCerts(t, "optional"))
+	c := h.certified(t, pair)
+	next, err := devca.New("next authority", time.Hour)
+	ok(t, err)
+	ok(t, os.WriteFile(h.store.Files()[2], next.CertPEM(), 0o644))
+	_, err = h.store.Reload()
+	ok(t, err)
+	c.refused("28000")
+}
+
+func TestASessionEndsWhenItsCertificateExpires(t *testing.T) {
+	pair, err := testCA().Issue(devca.Request{CommonName: "alice", Client: true, NotBefore: time.Now().Add(-time.Minute), Life: time.Minute + 2*time.Second})
+	ok(t, err)
+	h := open(t, withClientCerts(t, "optional"))
+	h.certified(t, pair).refused("28000")
+}
+
+func TestSessionsAreKeptWhereTheListenerSaysSo(t *testing.T) {
+	pair := clientPair(t)
+	files := withClientCerts(t, "optional")
+	h := open(t, files, func(p *plan) {
+		edit := p.tls
+		p.tls = func(c *tlsconf.ListenerConfig) { edit(c); c.ClientCertRecheck = "keep" }
+	})
+	c := h.certified(t, pair)
+	writeCRL(t, h.store.Files()[3], pair)
+	_, err := h.store.Reload()
+	ok(t, err)
+	c.ask("SELECT pid")
+	c.leave()
+	h.logged("client certificate is not valid any more, its session ends", 0)
+}

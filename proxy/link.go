@@ -247,7 +247,7 @@ func (s *session) decide(server *pool.Server) (d decision) {
 		s.relay.ours++
 	}
 	d.left, d.settled = s.relay.left, s.settled
-	d.wake = s.draining && s.client != nil && (d.release || s.relay.atRest())
+	d.wake = s.ending() != nil && s.client != nil && (d.release || s.relay.atRest())
 	if d.release {
 		if s.settled != nil {
 			server.ViewParameters(s.learn)

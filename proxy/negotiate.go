@@ -34,10 +34,23 @@ type negotiation struct {
 	shown    *tlsconf.Listener // the snapshot of the handshake; nil without TLS
 }
 
+// tlsHandshake is the type of the TLS record that a ClientHello comes in. No
+// startup packet begins with it: it would be 368 MB long.
+const tlsHandshake = 0x16
+
 // run answers requests until a startup packet of protocol 3 has come, which
 // it returns with the connection that the session is to use. The caller set a
 // deadline on the connection.
 func (n *negotiation) run() (net.Conn, wire.StartupPacket, error) {
+	first, ok, err := engine.PeekByte(n.conn)
+	if err != nil {
+		return n.conn, wire.StartupPacket{}, n.readError(err)
+	}
+	if ok && first == tlsHandshake && n.policy.tls != nil {
+		if err := n.direct(); err != nil {
+			return n.conn, wire.StartupPacket{}, err
+		}
+	}
 	for {
 		p, err := wire.ReadStartup(n.conn)
 		if err != nil {
@@ -107,6 +120,19 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
 		return &handshakeError{err}
 	}
 	n.tls, n.conn, n.shown = conn, conn, snapshot
+	return nil
+}
+
+// direct secures a connection that begins with TLS (PostgreSQL 17's
+// sslnegotiation=direct). As in PostgreSQL the client has to name the protocol
+// by ALPN, so that nobody can lead a client of another protocol here.
+func (n *negotiation) direct() error {
+	if err := n.handshake(n.policy.tls.Load()); err != nil {
+		return err
+	}
+	if n.tls.ConnectionState().NegotiatedProtocol == "" {
+		return &handshakeError{errors.New("direct TLS connection without ALPN")}
+	}
 	return nil
 }
 

@@ -37,6 +37,7 @@ type Settings struct {
 
 // Listener is an address that is listened on.
 type Listener struct {
+	server *Server
 	net    net.Listener
 	policy atomic.Pointer[policy]
 }
@@ -45,12 +46,6 @@ type Listener struct {
 type policy struct {
 	mode string                            // the tls mode
 	tls  *tlsconf.Store[*tlsconf.Listener] // nil where TLS is not spoken
-}
-
-// Configure gives connections from now on this TLS mode and certificate.
-// store is nil where the mode is disable.
-func (l *Listener) Configure(mode string, store *tlsconf.Store[*tlsconf.Listener]) {
-	l.policy.Store(&policy{mode, store})
 }
 
 // Server accepts clients and serves them. New makes one.
@@ -110,7 +105,7 @@ func (p *Server) Listen(c ListenConfig, store *tlsconf.Store[*tlsconf.Listener])
 			return nil, err
 		}
 	}
-	l := &Listener{net: ln}
+	l := &Listener{server: p, net: ln}
 	l.Configure(c.TLS.Mode, store)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -175,6 +170,7 @@ func (p *Server) accept(l *Listener) {
 // serve brings a connection through its login and hands it to the engine.
 func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	s := newSession(p, conn)
+	s.cert.listener = l
 	started := false
 	defer func() {
 		if r := recover(); r != nil {
@@ -196,6 +192,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	if n.shown != nil {
 		s.endpointHash = n.shown.EndpointHash
 	}
+	s.certify(n)
 	if err == nil && tooMany {
 		err = wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already").
 			WithHint("Raise max_client_conn of the connection pooler.")
@@ -229,6 +226,7 @@ func (p *Server) exit(s *session) {
 	p.mu.Lock()
 	delete(p.sessions, s)
 	p.mu.Unlock()
+	s.forgetCert()
 	p.keys.forget(s)
 	if s.leavePool != nil {
 		s.leavePool()

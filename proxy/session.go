@@ -52,6 +52,7 @@ type session struct {
 	raw      *engine.Transport
 	conn     net.Conn  // raw, or TLS on it; used for the login only
 	tls      *tls.Conn // nil without TLS
+	cert     clientCert
 	// endpointHash is that of the certificate which the client was shown.
 	endpointHash []byte
 	user         string
@@ -215,8 +216,8 @@ func (s *session) Closed(err error) {
 // home.
 func (s *session) check() {
 	s.mu.Lock()
-	if s.end == nil && s.draining && !s.waiting && (s.server == nil || s.relay.atRest()) {
-		s.end = errShutdown
+	if s.end == nil && !s.waiting && (s.server == nil || s.relay.atRest()) {
+		s.end = s.ending()
 	}
 	end := s.end
 	s.mu.Unlock()

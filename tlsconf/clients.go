@@ -20,6 +20,14 @@ const (
 	ClientCertRequire = "require"
 )
 
+// Values of client_cert_recheck.
+const (
+	// RecheckEnd ends sessions whose client certificate is not valid any more.
+	RecheckEnd = "end"
+	// RecheckKeep keeps them, as PostgreSQL does.
+	RecheckKeep = "keep"
+)
+
 // clientTrust is by what a listener verifies clients' certificates. A nil one
 // asks for none.
 type clientTrust struct {
@@ -122,6 +130,10 @@ func (l *Listener) JudgeClient(shown []*x509.Certificate, now time.Time) error {
 	}
 	return t.revoked.check(chains, now)
 }
+
+// EndsInvalidClients reports whether sessions are to end whose client would
+// not be let in any more.
+func (l *Listener) EndsInvalidClients() bool { return l.recheck }
 
 // RequiresClientCert reports whether clients without a certificate are to be
 // refused.

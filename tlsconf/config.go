@@ -86,6 +86,9 @@ type ListenerConfig struct {
 	ClientCRLFile string `yaml:"client_crl_file"`
 	// ClientCert is none, optional or require.
 	ClientCert string `yaml:"client_cert"`
+	// ClientCertRecheck is end or keep: what happens to sessions whose client
+	// certificate expires or is not trusted any more after a reload.
+	ClientCertRecheck string `yaml:"client_cert_recheck"`
 	// MinVersion is the lowest TLS version taken: 1.2 or 1.3.
 	MinVersion string `yaml:"min_version"`
 	// Ciphers are the suites of TLS 1.2, separated by colons; empty: all that
@@ -99,7 +102,7 @@ type ListenerConfig struct {
 // DefaultListenerConfig requires TLS 1.2 or newer. It names no files, so it
 // is not valid by itself.
 func DefaultListenerConfig() ListenerConfig {
-	return ListenerConfig{Mode: ListenRequire, ClientCert: ClientCertOptional, MinVersion: "1.2"}
+	return ListenerConfig{Mode: ListenRequire, ClientCert: ClientCertOptional, ClientCertRecheck: RecheckEnd, MinVersion: "1.2"}
 }
 
 var listenerVersions = map[string]uint16{
@@ -148,6 +151,9 @@ func (c ListenerConfig) validateClients() (errs []error) {
 		}
 	default:
 		errs = append(errs, keyErrorf("client_cert", "%q is not one of none, optional, require", c.ClientCert))
+	}
+	if c.ClientCertRecheck != RecheckEnd && c.ClientCertRecheck != RecheckKeep {
+		errs = append(errs, keyErrorf("client_cert_recheck", "%q is not one of end, keep", c.ClientCertRecheck))
 	}
 	if c.ClientCRLFile != "" && c.ClientCAFile == "" {
 		errs = append(errs, keyErrorf("client_crl_file", "has no effect without client_ca_file"))

@@ -60,7 +60,7 @@ func TestValidatingAListenerNamesEveryWrongKey(t *testing.T) {
 		{"disable needs no files", listenerWith("disable", "", "", "1.2"), nil},
 		{"the default lacks files", DefaultListenerConfig(), []string{"cert_file", "key_file"}},
 		{"prefer without a key", listenerWith("prefer", "c", "", "1.2"), []string{"key_file"}},
-		{"nothing at all", ListenerConfig{}, []string{"mode", "client_cert", "min_version"}},
+		{"nothing at all", ListenerConfig{}, []string{"mode", "client_cert", "client_cert_recheck", "min_version"}},
 		{"libpq's spelling", listenerWith("verify-full", "c", "k", "TLSv1.2"), []string{"mode", "min_version"}},
 		{"certificates required of nobody", edited(func(c *ListenerConfig) { c.ClientCert = "require" }), []string{"client_ca_file"}},
 		{"certificates required, plaintext taken", edited(func(c *ListenerConfig) { c.Mode, c.ClientCAFile, c.ClientCert = "prefer", "ca", "require" }), []string{"client_cert"}},

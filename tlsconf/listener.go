@@ -42,6 +42,7 @@ type Listener struct {
 
 	clients       *clientTrust // nil where clients are asked for no certificate
 	requireClient bool
+	recheck       bool
 }
 
 // NewListenerStore loads the certificate of a listener. The first load takes
@@ -93,6 +94,7 @@ func buildListener(c ListenerConfig, contents Contents) (*Listener, error) {
 		Warnings:        append(chainWarnings(chain, now), clients.warnings(now)...),
 		clients:         clients,
 		requireClient:   c.ClientCert == ClientCertRequire,
+		recheck:         c.ClientCertRecheck == RecheckEnd,
 	}, nil
 }
 

@@ -28,6 +28,7 @@ type Config struct {
 	PoolMode             string        `yaml:"pool_mode"`
 	DefaultPoolSize      int           `yaml:"default_pool_size"`
 	MaxClientConn        int           `yaml:"max_client_conn"`
+	MaxHandshakes        int           `yaml:"max_handshakes"`
 	ClientLoginTimeout   time.Duration `yaml:"client_login_timeout"`
 	QueryWaitTimeout     time.Duration `yaml:"query_wait_timeout"`
 	CancelWaitTimeout    time.Duration `yaml:"cancel_wait_timeout"`
@@ -69,6 +70,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxClientConn < 1 {
 		bad("max_client_conn", "%d is less than 1", c.MaxClientConn)
+	}
+	if c.MaxHandshakes < 0 {
+		bad("max_handshakes", "%d is less than 0", c.MaxHandshakes)
 	}
 	positive := func(key string, d time.Duration) {
 		if d <= 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
@@ -27,7 +28,10 @@ var errServed = errors.New("served")
 type negotiation struct {
 	proxy    *Server
 	policy   *policy
-	conn     net.Conn
+	raw      *engine.Transport
+	deadline time.Time       // of the whole login
+	stop     <-chan struct{} // closed when it is to be broken off
+	conn     net.Conn        // raw, or TLS on it
 	sslAsked bool
 	gssAsked bool
 	tls      *tls.Conn
@@ -110,9 +114,19 @@ func (n *negotiation) sslRequest() error {
 	return n.handshake(store.Load())
 }
 
-// handshake secures the connection by one snapshot of certificate and trust.
-func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
-	conn := tls.Server(n.conn, snapshot.Config)
+// handshake secures the connection by one snapshot of certificate and trust,
+// when its turn has come.
+func (n *negotiation) handshake(snapshot *tlsconf.Listener) (err error) {
+	defer func() { n.proxy.admission.finished(err) }()
+	under := &turnConn{Transport: n.raw, admission: n.proxy.admission}
+	defer under.release()
+	conn := tls.Server(under, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		if err := n.proxy.admission.enter(sourceOf(n.raw), n.deadline, n.stop); err != nil {
+			return nil, err
+		}
+		under.held = true
+		return snapshot.Config, nil
+	}})
 	if err := conn.Handshake(); err != nil {
 		if errors.Is(err, io.EOF) || isReset(err) {
 			return errProbe

@@ -56,11 +56,13 @@ type Server struct {
 	mocker   *auth.Mocker
 	settings atomic.Pointer[Settings]
 	keys     cancelKeys
-	lastID   atomic.Uint64
-	clients  atomic.Int64   // connections, from accept to close
-	children sync.WaitGroup // accept loops and logins
-	live     sync.WaitGroup // sessions that the engine has
-	cancels  sync.WaitGroup // cancel requests of clients that left
+	// admission lets handshakes take turns.
+	admission *admission
+	lastID    atomic.Uint64
+	clients   atomic.Int64   // connections, from accept to close
+	children  sync.WaitGroup // accept loops and logins
+	live      sync.WaitGroup // sessions that the engine has
+	cancels   sync.WaitGroup // cancel requests of clients that left
 
 	mu        sync.Mutex
 	listeners []*Listener
@@ -73,14 +75,17 @@ type Server struct {
 func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings Settings) *Server {
 	key := make([]byte, 32)
 	rand.Read(key)
-	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(key), sessions: map[*session]struct{}{}}
-	p.settings.Store(&settings)
+	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(key), sessions: map[*session]struct{}{}, admission: newAdmission()}
+	p.Configure(settings)
 	return p
 }
 
 // Configure swaps the settings. Sessions that exist keep the login they came
 // in with.
-func (p *Server) Configure(settings Settings) { p.settings.Store(&settings) }
+func (p *Server) Configure(settings Settings) {
+	p.settings.Store(&settings)
+	p.admission.setLimit(settings.Pool.MaxHandshakes)
+}
 
 // Listen opens an address and serves it from goroutines of its own until
 // Shutdown. store is nil where the address speaks no TLS.
@@ -186,7 +191,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	if !p.enter(s) {
 		return
 	}
-	n := &negotiation{proxy: p, policy: l.policy.Load(), conn: s.raw}
+	n := &negotiation{proxy: p, policy: l.policy.Load(), raw: s.raw, deadline: s.deadline, stop: s.stop, conn: s.raw}
 	secured, packet, err := n.run()
 	s.conn, s.tls = secured, n.tls
 	if n.shown != nil {

@@ -40,14 +40,16 @@ type options struct {
 	pool      settings
 	users     map[string]string   // beyond app
 	limits    map[string]settings // what roles have of their own
+	tls       settings          // of the first listener
 	listeners []*listener         // beyond the first
 	errors    []string            // messages of errors that the test provokes
 }
 
 // listener is an address of pgseal and the files of its certificate.
 type listener struct {
-	socket    bool // a unix socket
-	symlinked bool // files lie as Kubernetes lays them: behind a ..data link
+	socket    bool     // a unix socket
+	symlinked bool     // files lie as Kubernetes lays them: behind a ..data link
+	tls       settings // of its tls block, beyond the certificate
 
 	port int
 	dir  string
@@ -65,7 +67,8 @@ func (l *listener) String() string {
 	if l.socket {
 		return fmt.Sprintf("{address: 'unix:%s/.s.PGSQL.%d'}", l.dir, l.port)
 	}
-	return fmt.Sprintf("{address: '127.0.0.1:%d', tls: {cert_file: %s, key_file: %s}}", l.port, l.certFile(), l.keyFile())
+	tls := settings{"cert_file": l.certFile(), "key_file": l.keyFile()}.with(l.tls)
+	return fmt.Sprintf("{address: '127.0.0.1:%d', tls: %s}", l.port, tls)
 }
 
 // prepare lays out the listener's files.

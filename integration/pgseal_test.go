@@ -96,7 +96,7 @@ func (p *pgseal) complete() {
 	}
 	p.root = filepath.Join(p.dir, "root.crt")
 	p.writeFile(p.root, string(p.ca.CertPEM()))
-	p.listeners = append([]*listener{{}}, o.listeners...)
+	p.listeners = append([]*listener{{tls: o.tls}}, o.listeners...)
 	for i, l := range p.listeners {
 		l.prepare(p.t, p.ca, filepath.Join(p.dir, "listener"+strconv.Itoa(i)))
 	}

@@ -36,7 +36,7 @@ func (c Cancel) Send(ctx context.Context) error {
 	spec := s.pool.db.spec.Load()
 	ctx, cancel := context.WithTimeout(ctx, spec.Defaults.CancelWaitTimeout)
 	defer cancel()
-	conn, err := connect(ctx, s.pool.manager.dialer, s.at, s.trust.Load())
+	conn, err := s.pool.manager.connect(ctx, s.at, s.trust.Load())
 	if err != nil {
 		return err
 	}

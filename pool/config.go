@@ -56,6 +56,7 @@ type Config struct {
 	MaxClientConn            int           `yaml:"max_client_conn"`
 	MaxDBClientConnections   int           `yaml:"max_db_client_connections"`
 	MaxUserClientConnections int           `yaml:"max_user_client_connections"`
+	MaxHandshakes            int           `yaml:"max_handshakes"`
 	ClientLoginTimeout       time.Duration `yaml:"client_login_timeout"`
 	ClientIdleTimeout        time.Duration `yaml:"client_idle_timeout"`
 	QueryTimeout             time.Duration `yaml:"query_timeout"`
@@ -175,6 +176,7 @@ func (c Config) Validate() error {
 	if !slices.Contains([]string{PinState, RejectState, IgnoreState}, c.SessionState) {
 		f.bad("session_state", "%q is none of pin, reject and ignore", c.SessionState)
 	}
+	f.between("max_handshakes", c.MaxHandshakes, 0, maxCount)
 	return errors.Join(f...)
 }
 

@@ -28,7 +28,7 @@ type Conn struct {
 // opening. An error of the server is returned as *wire.Error.
 func Dial(ctx context.Context, host string, port int, trust *tlsconf.Upstream, login Login, dbname string) (*Conn, error) {
 	at := DatabaseConfig{Host: host, Port: port}.addresses()[0]
-	conn, err := connect(ctx, new(net.Dialer).DialContext, at, trust)
+	conn, err := connect(ctx, new(net.Dialer).DialContext, at, trust, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func Dial(ctx context.Context, host string, port int, trust *tlsconf.Upstream, l
 	}
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := logIn(conn, login, []wire.Parameter{{Name: "database", Value: dbname}, {Name: "application_name", Value: "pgseal"}}); err != nil {
+	if _, err := logIn(conn, login, conn.binding(trust), []wire.Parameter{{Name: "database", Value: dbname}, {Name: "application_name", Value: "pgseal"}}); err != nil {
 		conn.Close()
 		return nil, err
 	}

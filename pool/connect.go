@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -29,20 +30,39 @@ func (t *transport) Close() error { return t.raw.Close() }
 // dialFunc opens a connection, as net.Dialer.DialContext does.
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
+// connect opens a connection to a server and secures it as trust demands,
+// with the key exchange that the server took before.
+func (m *Manager) connect(ctx context.Context, at address, trust *tlsconf.Upstream) (*transport, error) {
+	if trust.Groups() != nil {
+		return connect(ctx, m.dialer, at, trust, 0)
+	}
+	group := m.groups.recall(at.addr)
+	t, err := connect(ctx, m.dialer, at, trust, group)
+	if err != nil && group != 0 && refusedOffer(err) {
+		m.groups.forget(at.addr)
+		group = 0
+		t, err = connect(ctx, m.dialer, at, trust, group)
+	}
+	if err == nil && t.tls != nil && group == 0 {
+		m.groups.learn(at.addr, t.tls.ConnectionState())
+	}
+	return t, err
+}
+
 // connect opens a connection to addr and secures it as trust demands. Nothing
-// but an SSLRequest is sent before the server is verified. The caller bounds
-// it by ctx.
-func connect(ctx context.Context, dial dialFunc, addr address, trust *tlsconf.Upstream) (*transport, error) {
+// but an SSLRequest is sent before the server is verified. A group that is not
+// zero is the only key exchange offered. The caller bounds it by ctx.
+func connect(ctx context.Context, dial dialFunc, addr address, trust *tlsconf.Upstream, group tls.CurveID) (*transport, error) {
 	conn, err := dial(ctx, addr.network, addr.addr)
 	if err != nil {
 		return nil, err
 	}
 	t := &transport{raw: engine.NewTransport(conn)}
 	t.Conn = t.raw
-	if trust.Mode() == "disable" {
+	if trust.Mode() == tlsconf.SSLModeDisable {
 		return t, nil
 	}
-	if t.tls, err = secure(ctx, t.raw, addr.host, trust); err != nil {
+	if t.tls, err = secure(ctx, t.raw, addr.host, trust, group); err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -50,34 +70,22 @@ func connect(ctx context.Context, dial dialFunc, addr address, trust *tlsconf.Up
 	return t, nil
 }
 
-// secure runs SSLRequest and the TLS handshake on a new connection (PostgreSQL
-// documentation, "SSL Session Encryption"). The answer is read as exactly one
-// byte, so bytes that somebody put behind it reach the handshake, which fails
-// on them, and never the session.
-func secure(ctx context.Context, raw *engine.Transport, host string, trust *tlsconf.Upstream) (*tls.Conn, error) {
+// secure runs SSLRequest, unless trust has it begin with TLS, and the TLS
+// handshake on a new connection (PostgreSQL documentation, "SSL Session
+// Encryption").
+func secure(ctx context.Context, raw *engine.Transport, host string, trust *tlsconf.Upstream, group tls.CurveID) (*tls.Conn, error) {
 	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := raw.Write(wire.AppendRequest(nil, wire.SSLRequestCode)); err != nil {
-		return nil, err
+	if !trust.Direct() {
+		if err := askForTLS(raw, trust.Mode()); err != nil {
+			return nil, err
+		}
 	}
-	var answer [1]byte
-	if _, err := io.ReadFull(raw, answer[:]); err != nil {
-		return nil, fmt.Errorf("no answer to SSLRequest: %w", err)
+	config := trust.ClientConfig(host)
+	if group != 0 {
+		config.CurvePreferences = []tls.CurveID{group}
 	}
-	switch answer[0] {
-	case 'S':
-	case 'N':
-		return nil, fmt.Errorf("the server does not offer TLS, and sslmode %s demands it", trust.Mode())
-	case wire.ErrorResponse:
-		// Its text is not shown: it came over an unverified connection.
-		return nil, errors.New("the server answered SSLRequest with an error")
-	default:
-		return nil, fmt.Errorf("the server answered SSLRequest with byte 0x%02x", answer[0])
-	}
-	if engine.HasUnread(raw) {
-		return nil, errors.New("the server sent unencrypted data after its answer to SSLRequest")
-	}
-	conn := tls.Client(raw, trust.ClientConfig(host))
+	conn := tls.Client(raw, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("TLS handshake: %w", err)
 	}
@@ -85,4 +93,41 @@ func secure(ctx context.Context, raw *engine.Transport, host string, trust *tlsc
 		return nil, err
 	}
 	return conn, nil
+}
+
+// askForTLS sends an SSLRequest and takes no answer but yes. The answer is read
+// as exactly one byte, so bytes that somebody put behind it reach the
+// handshake, which fails on them, and never the session.
+func askForTLS(raw *engine.Transport, mode string) error {
+	if _, err := raw.Write(wire.AppendRequest(nil, wire.SSLRequestCode)); err != nil {
+		return err
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(raw, answer[:]); err != nil {
+		return fmt.Errorf("no answer to SSLRequest: %w", err)
+	}
+	switch answer[0] {
+	case 'S':
+	case 'N':
+		return fmt.Errorf("the server does not offer TLS, and sslmode %s demands it", mode)
+	case wire.ErrorResponse:
+		// Its text is not shown: it came over an unverified connection.
+		return errors.New("the server answered SSLRequest with an error")
+	default:
+		return fmt.Errorf("the server answered SSLRequest with byte 0x%02x", answer[0])
+	}
+	if engine.HasUnread(raw) {
+		return errors.New("the server sent unencrypted data after its answer to SSLRequest")
+	}
+	return nil
+}
+
+// binding is what a login over this connection can be bound to.
+func (t *transport) binding(trust *tlsconf.Upstream) auth.ChannelBinding {
+	b := auth.ChannelBinding{Policy: trust.ChannelBinding()}
+	if t.tls != nil {
+		b.TLS = true
+		b.EndpointHash = tlsconf.EndpointHash(t.tls.ConnectionState().PeerCertificates[0])
+	}
+	return b
 }

@@ -394,6 +394,7 @@ type scram struct {
 	password   string
 	iterations int
 	mechanisms string              // list to offer instead of the usual one
+	endpoint   []byte              // set: PLUS is supported, with this hash
 	first      func(string) string // changes the server's first message
 	final      func(string) string // changes its signature; "" leaves it out
 }
@@ -404,21 +405,26 @@ func (s scram) run(p *peer) bool {
 	if s.iterations == 0 {
 		s.iterations = 4096
 	}
-	if s.mechanisms == "" {
-		s.mechanisms = "SCRAM-SHA-256\x00\x00"
-	}
 	secret, err := auth.NewSecret(s.password, min(s.iterations, auth.MaxServerIterations))
 	if err != nil {
 		panic(err)
 	}
 	exchange := auth.NewServerExchange(secret, true)
+	exchange.Bind(s.endpoint)
+	if s.mechanisms == "" {
+		s.mechanisms = strings.Join(exchange.Mechanisms(), "\x00") + "\x00\x00"
+	}
 	p.authentication(10, s.mechanisms)
 	typ, body := p.recv()
 	name, rest, found := bytes.Cut(body, []byte{0})
-	if typ != 'p' || !found || string(name) != "SCRAM-SHA-256" || len(rest) < 4 {
+	if typ != 'p' || !found || !exchange.Choose(string(name)) || len(rest) < 4 {
 		panic("no SASLInitialResponse for SCRAM-SHA-256")
 	}
 	first, err := exchange.First(rest[4:])
+	if errors.Is(err, auth.ErrBindingDowngrade) {
+		p.fail("FATAL", "28000", "SCRAM channel binding negotiation error")
+		return false
+	}
 	if err != nil {
 		panic(err)
 	}
@@ -432,6 +438,10 @@ func (s scram) run(p *peer) bool {
 	final, err := exchange.Final(body)
 	if errors.Is(err, auth.ErrWrongPassword) {
 		p.fail("FATAL", "28P01", "password authentication failed for user \"app\"")
+		return false
+	}
+	if errors.Is(err, auth.ErrBinding) {
+		p.fail("FATAL", "28000", "SCRAM channel binding check failed")
 		return false
 	}
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pgseal/pgseal/internal/auth"
 )
 
 // answers is a connection that reads what it was made of.
@@ -32,7 +34,7 @@ func FuzzLogIn(f *testing.F) {
 	f.Add([]byte("S\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := answers{Reader: bytes.NewReader(b)}
-		greet, err := logIn(in, Login{User: "app", Password: password}, nil)
+		greet, err := logIn(in, Login{User: "app", Password: password}, auth.ChannelBinding{}, nil)
 		if err != nil {
 			if strings.Contains(err.Error(), password) {
 				t.Fatalf("the password stands in the error %q", err)

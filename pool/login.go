@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // Login is what a server is told about who comes.
@@ -32,6 +33,7 @@ const (
 type greeting struct {
 	params []wire.Parameter
 	key    wire.CancelKey
+	bound  bool // by SCRAM-SHA-256-PLUS
 }
 
 // serverLogin is one login under way, as the client of PostgreSQL's
@@ -39,6 +41,7 @@ type greeting struct {
 type serverLogin struct {
 	conn  net.Conn
 	login Login
+	tls   auth.ChannelBinding
 	scram *auth.ClientExchange // nil until the server asks for SCRAM
 	proof bool                 // the server proved that it knows the secret
 	ok    bool                 // AuthenticationOk was seen
@@ -48,7 +51,7 @@ type serverLogin struct {
 
 // logIn sends a startup packet of protocol 3.2 and answers the server until it is ready for
 // a query. An error that the server reported is returned as *wire.Error.
-func logIn(conn net.Conn, login Login, params []wire.Parameter) (greeting, error) {
+func logIn(conn net.Conn, login Login, binding auth.ChannelBinding, params []wire.Parameter) (greeting, error) {
 	packet, err := wire.AppendStartup(nil, wire.Version32, append([]wire.Parameter{{Name: "user", Value: login.User}}, params...))
 	if err != nil {
 		return greeting{}, err
@@ -56,7 +59,7 @@ func logIn(conn net.Conn, login Login, params []wire.Parameter) (greeting, error
 	if _, err := conn.Write(packet); err != nil {
 		return greeting{}, err
 	}
-	l := &serverLogin{conn: conn, login: login}
+	l := &serverLogin{conn: conn, login: login, tls: binding}
 	buf := make([]byte, 0, 1024)
 	for got := 0; got < loginBytes; {
 		typ, body, err := wire.ReadMessage(conn, buf, loginMessageLimit)
@@ -145,6 +148,9 @@ func (l *serverLogin) authentication(body []byte) error {
 		if l.scram != nil && !l.proof {
 			return errors.New("the server let us in before it proved that it knows the secret")
 		}
+		if l.tls.Policy == tlsconf.ChannelBindingRequire && !l.greet.bound {
+			return errors.New("channel_binding is require, and the server let us in without it")
+		}
 		l.ok = true
 		return nil
 	case wire.AuthSASL:
@@ -182,14 +188,15 @@ func (l *serverLogin) startSCRAM(data []byte) error {
 	if l.scram != nil {
 		return errors.New("the server began a second SASL exchange")
 	}
-	mechanism, ok := auth.ChooseMechanism(offered)
-	if !ok {
-		return errors.New("the server offers no SASL mechanism that pgseal speaks")
-	}
 	if l.login.Password == "" {
 		return fmt.Errorf("the server asks for a password, and none is known for role %q", l.login.User)
 	}
-	l.scram = auth.NewClientExchange(l.login.Password)
+	exchange := auth.NewClientExchange(l.login.Password)
+	mechanism, err := exchange.Negotiate(offered, l.tls)
+	if err != nil {
+		return err
+	}
+	l.scram, l.greet.bound = exchange, mechanism == auth.ScramSHA256Plus
 	_, err = l.conn.Write(wire.AppendSASLInitialResponse(nil, mechanism, l.scram.First()))
 	return err
 }

@@ -126,8 +126,6 @@ func TestAWrongPasswordIsTheServersRefusal(t *testing.T) {
 func TestSCRAMIsChosenWhereverItStandsInTheList(t *testing.T) {
 	for _, list := range []string{
 		"SCRAM-SHA-256\x00\x00",
-		"SCRAM-SHA-256-PLUS\x00SCRAM-SHA-256\x00\x00",
-		"SCRAM-SHA-256\x00SCRAM-SHA-256-PLUS\x00\x00",
 		"OAUTHBEARER\x00X-UNKNOWN\x00SCRAM-SHA-256\x00\x00",
 		"SCRAM-SHA-256\x00SCRAM-SHA-256\x00\x00",
 		"SCRAM-SHA-256\x00\x00garbage behind the terminator",
@@ -141,15 +139,16 @@ func TestSCRAMIsChosenWhereverItStandsInTheList(t *testing.T) {
 
 func TestAListWithoutSCRAMIsRefused(t *testing.T) {
 	for list, words := range map[string]string{
-		"":                               "no terminator",
-		"SCRAM-SHA-256":                  "no terminator",
-		"SCRAM-SHA-256\x00":              "no terminator",
-		"\x00":                           "no SASL mechanism",
-		"\x00SCRAM-SHA-256\x00\x00":      "no SASL mechanism",
-		"SCRAM-SHA-256-PLUS\x00\x00":     "no SASL mechanism",
-		"scram-sha-256\x00\x00":          "no SASL mechanism",
-		"SCRAM-SHA-1\x00PLAIN\x00\x00":   "no SASL mechanism",
-		strings.Repeat("X\x00", 100_000): "too long",
+		"":                           "no terminator",
+		"SCRAM-SHA-256":              "no terminator",
+		"SCRAM-SHA-256\x00":          "no terminator",
+		"\x00":                       "no SASL mechanism",
+		"\x00SCRAM-SHA-256\x00\x00":  "no SASL mechanism",
+		"SCRAM-SHA-256-PLUS\x00\x00": "without TLS",
+		"SCRAM-SHA-256\x00SCRAM-SHA-256-PLUS\x00\x00": "without TLS", // as libpq has it
+		"scram-sha-256\x00\x00":                       "no SASL mechanism",
+		"SCRAM-SHA-1\x00PLAIN\x00\x00":                "no SASL mechanism",
+		strings.Repeat("X\x00", 100_000):              "too long",
 	} {
 		t.Run(fmt.Sprintf("%.40q", list), func(t *testing.T) {
 			refused(t, text(frame('R', word(10), list)), words)

@@ -50,6 +50,7 @@ type Database struct {
 	spec       atomic.Pointer[Spec]
 	generation atomic.Uint64 // servers of an older one end when they come back
 	share      share
+	renewals   atomic.Uint64 // likewise, but at a set pace
 
 	mu     sync.Mutex
 	pools  map[string]*Pool // by login role
@@ -78,6 +79,7 @@ type Manager struct {
 	servers  sync.WaitGroup
 	lastID   atomic.Uint64
 	dialer   dialFunc // tests put servers without sockets behind it
+	groups   groupMemory
 
 	mu        sync.RWMutex
 	databases map[string]*Database
@@ -132,6 +134,11 @@ func (d *Database) apply(spec *Spec) {
 	old := d.spec.Swap(spec)
 	a, b := old.DatabaseConfig, spec.DatabaseConfig
 	a.DatabaseLimits, b.DatabaseLimits = DatabaseLimits{}, DatabaseLimits{}
+	sameTrust := a.UpstreamConfig == b.UpstreamConfig
+	a.UpstreamConfig = b.UpstreamConfig
+	if !sameTrust {
+		d.Renew()
+	}
 	if !reflect.DeepEqual(a, b) || old.Secret != spec.Secret {
 		d.Recycle()
 		d.mu.Lock()
@@ -154,13 +161,14 @@ func (d *Database) Recycle() {
 	}
 }
 
-// RecycleTrust recycles the databases that are verified by this store.
-func (m *Manager) RecycleTrust(store *tlsconf.Store[*tlsconf.Upstream]) {
+// RenewTrust renews the servers of the databases that are verified by this
+// store.
+func (m *Manager) RenewTrust(store *tlsconf.Store[*tlsconf.Upstream]) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	for _, d := range m.databases {
 		if d.spec.Load().Trust == store {
-			d.Recycle()
+			d.Renew()
 		}
 	}
 }
@@ -256,13 +264,13 @@ var ourStartup = []wire.Parameter{{Name: "application_name", Value: "pgseal"}}
 func (m *Manager) dial(ctx context.Context, d *Database, login Login, startup []wire.Parameter) (*Server, *transport, error) {
 	// The generation first: a server must not be taken for newer than the
 	// settings it was opened with.
-	generation := d.generation.Load()
+	generation, renewal := d.generation.Load(), d.renewals.Load()
 	spec := d.spec.Load()
 	var errs []error
 	for _, at := range spec.addresses() {
 		s, conn, err := m.dialOne(ctx, d, spec, login, startup, at)
 		if err == nil {
-			s.generation = generation
+			s.generation, s.renewal = generation, renewal
 			return s, conn, nil
 		}
 		var refused *wire.Error
@@ -282,7 +290,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	// must not use up that of the next.
 	ctx, cancel := context.WithTimeout(ctx, spec.Defaults.ServerConnectTimeout)
 	defer cancel()
-	conn, err := connect(ctx, m.dialer, at, trust)
+	conn, err := m.connect(ctx, at, trust)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -293,7 +301,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	if dbname == "" {
 		dbname = d.Name
 	}
-	greet, err := logIn(conn, login, append([]wire.Parameter{{Name: "database", Value: dbname}}, startup...))
+	greet, err := logIn(conn, login, conn.binding(trust), append([]wire.Parameter{{Name: "database", Value: dbname}}, startup...))
 	if err != nil {
 		conn.Close()
 		return nil, nil, err
@@ -306,7 +314,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	at.addr = conn.RemoteAddr().String()
 	s := &Server{
 		ID: m.lastID.Add(1), Addr: at.addr, Verified: trust.Verification(), Created: time.Now(),
-		at: at, key: greet.key, trust: spec.Trust, params: greet.params, done: make(chan struct{}),
+		Bound: greet.bound, at: at, key: greet.key, trust: spec.Trust, params: greet.params, done: make(chan struct{}),
 	}
 	if conn.tls != nil {
 		state := conn.tls.ConnectionState()
@@ -315,7 +323,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	s.expires = expiry(s.Created, spec.lifetime())
 	m.servers.Add(1)
 	m.log.Info("server opened", zap.Uint64("server", s.ID), zap.String("database", d.Name), zap.String("user", login.User),
-		zap.String("addr", s.Addr), zap.String("tls", s.TLS), zap.String("verified", s.Verified), zap.Duration("took", time.Since(began)))
+		zap.String("addr", s.Addr), zap.String("tls", s.TLS), zap.String("verified", s.Verified), zap.Bool("bound", s.Bound), zap.Duration("took", time.Since(began)))
 	return s, conn, nil
 }
 

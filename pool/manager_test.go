@@ -69,6 +69,7 @@ func TestChangedSettingsOfTheServerRecycleIt(t *testing.T) {
 				if fresh == idle {
 					t.Error("a server with the old settings was lent")
 				}
+				pass(renewPause) // new TLS settings replace servers one by one
 				h.pool.Release(held)
 				h.pool.Release(fresh)
 				h.wants(1, 0)
@@ -226,10 +227,10 @@ func TestANewTrustRecyclesOnlyTheDatabasesThatRestOnIt(t *testing.T) {
 		app := h.pool.Database().spec.Load()
 		h.manager.Apply(map[string]*Spec{"app": app, "other": other})
 		h.pool.Release(h.take())
-		h.manager.RecycleTrust(other.Trust)
+		h.manager.RenewTrust(other.Trust)
 		pass(2 * sweepEvery)
 		h.wants(1, 0)
-		h.manager.RecycleTrust(app.Trust)
+		h.manager.RenewTrust(app.Trust)
 		pass(2 * sweepEvery)
 		h.wants(0, 0)
 	})

@@ -50,6 +50,7 @@ type Pool struct {
 	retryAt time.Time // no server is opened before
 	lastErr error     // why the last one could not be opened
 	params  []wire.Parameter
+	renewal renewal
 	closed  error
 }
 
@@ -170,10 +171,11 @@ func (p *Pool) takeOut(choose func([]*puddle.Resource[*Server]) int) *puddle.Res
 	return all[chosen]
 }
 
-// fit reports whether a server may be lent again. mu is held.
+// fit reports whether a server may be lent again; the caller ends one that may
+// not. mu is held.
 func (p *Pool) fit(s *Server) bool {
 	return s.res != nil && s.usable() && p.closed == nil && s.generation == p.db.generation.Load() &&
-		(s.expires.IsZero() || time.Now().Before(s.expires))
+		(s.expires.IsZero() || time.Now().Before(s.expires)) && !p.makesWay(s)
 }
 
 // surplus reports whether there is a server too many, which happens when

@@ -44,6 +44,7 @@ type Server struct {
 	Addr       string // host:port or path of the socket that answered
 	TLS        string // protocol version and cipher suite; empty without TLS
 	Verified   string // what was verified of the server, an sslmode
+	Bound      bool   // the login was bound to the TLS connection
 	Created    time.Time
 	pool       *Pool
 	conn       engine.Conn
@@ -51,6 +52,7 @@ type Server struct {
 	key        wire.CancelKey
 	trust      *tlsconf.Store[*tlsconf.Upstream] // that it was verified by
 	generation uint64
+	renewal    uint64
 	expires    time.Time // zero: never
 	done       chan struct{}
 

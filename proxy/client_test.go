@@ -174,7 +174,11 @@ func (c *client) authenticate(password string) {
 // beginSCRAM sends the first message of the exchange.
 func (c *client) beginSCRAM(password string) *auth.ClientExchange {
 	c.t.Helper()
-	if offer := c.want('R'); offer != "\x00\x00\x00\x0aSCRAM-SHA-256\x00\x00" {
+	want := "\x00\x00\x00\x0aSCRAM-SHA-256\x00\x00"
+	if c.Conn != c.raw {
+		want = "\x00\x00\x00\x0aSCRAM-SHA-256-PLUS\x00SCRAM-SHA-256\x00\x00"
+	}
+	if offer := c.want('R'); offer != want {
 		c.t.Fatalf("the pooler asks for %q", offer)
 	}
 	x := auth.NewClientExchange(password)

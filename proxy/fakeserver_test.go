@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // fakeServer plays PostgreSQL on a loopback port: TLS, SCRAM, and a handful of
@@ -260,14 +261,20 @@ func (s *fakeServer) forget(b *backend) {
 // scram runs SCRAM-SHA-256 with whoever wants to log in.
 func (b *backend) scram(secret auth.Secret) error {
 	x := auth.NewServerExchange(secret, true)
-	if err := b.send(msg('R', "\x00\x00\x00\x0a", "SCRAM-SHA-256-PLUS\x00SCRAM-SHA-256\x00\x00")); err != nil {
+	if b.tls {
+		x.Bind(tlsconf.EndpointHash(b.server.tls.Certificates[0].Leaf))
+	}
+	if err := b.send(msg('R', "\x00\x00\x00\x0a", strings.Join(x.Mechanisms(), "\x00"), "\x00\x00")); err != nil {
 		return err
 	}
 	_, body, err := readMsg(b)
 	if err != nil {
 		return err
 	}
-	_, data, _ := strings.Cut(body, "\x00")
+	mechanism, data, _ := strings.Cut(body, "\x00")
+	if mechanism != x.Mechanisms()[0] || !x.Choose(mechanism) {
+		return fmt.Errorf("pgseal chose %s", mechanism)
+	}
 	first, err := x.First([]byte(data[4:]))
 	if err != nil {
 		return err

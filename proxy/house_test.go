@@ -53,6 +53,7 @@ type plan struct {
 	mode   string // of TLS on the listener
 	port   int    // of the server; zero is the fake server's
 	panics bool   // a panic is part of the test
+	tls    func(*tlsconf.ListenerConfig)
 }
 
 // house is a pooler with a fake PostgreSQL behind it: database "app" in
@@ -96,7 +97,7 @@ func open(t testing.TB, edit ...func(*plan)) *house {
 	ctx, stop := context.WithCancel(context.Background())
 	var background sync.WaitGroup
 	background.Go(func() { h.manager.Run(ctx) })
-	h.listen(p.mode)
+	h.listen(p)
 	t.Cleanup(func() {
 		h.shutDown()
 		h.server.close()
@@ -143,15 +144,18 @@ func (h *house) specs(p plan) map[string]*pool.Spec {
 	return specs
 }
 
-func (h *house) listen(mode string) {
+func (h *house) listen(p plan) {
 	c := DefaultListenConfig()
-	c.Address, c.TLS.Mode = "127.0.0.1:0", mode
-	if mode != "disable" {
+	c.Address, c.TLS.Mode = "127.0.0.1:0", p.mode
+	if p.mode != "disable" {
 		dir := h.t.TempDir()
 		c.TLS.CertFile, c.TLS.KeyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 		pair, err := testCA().Issue(devca.Request{CommonName: "pgseal", Hosts: []string{"localhost"}})
 		ok(h.t, err)
 		ok(h.t, pair.WriteFiles(c.TLS.CertFile, c.TLS.KeyFile))
+		if p.tls != nil {
+			p.tls(&c.TLS)
+		}
 		h.store, err = tlsconf.NewListenerStore("listener", c.TLS)
 		ok(h.t, err)
 	}

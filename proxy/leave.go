@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 var errLoginTimeout = wire.Fatal(wire.CodeInvalidAuth, "login took longer than client_login_timeout")
@@ -187,7 +188,7 @@ func (s *session) refuse(err error) {
 		log.Debug("client left before its startup packet", s.fields()...)
 		return
 	case errors.As(err, &handshake):
-		log.Warn("TLS handshake failed", append(s.fields(), zap.Error(handshake.err))...)
+		log.Warn("TLS handshake failed", append(append(s.fields(), zap.Error(handshake.err)), tlsconf.PeerFields(handshake.err)...)...)
 		return
 	case s.isDraining():
 		err = errShutdown

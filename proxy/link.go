@@ -306,7 +306,7 @@ func (s *session) decide(server *pool.Server) (d decision) {
 		s.relay.held, d.resume = false, s.client != nil
 	}
 	d.left, d.settled = s.relay.left, s.settled
-	d.wake = s.draining && s.client != nil && (d.release || s.mayEnd())
+	d.wake = s.ending() != nil && s.client != nil && (d.release || s.mayEnd())
 	if d.release {
 		if s.settled != nil {
 			server.ViewParameters(s.learn)

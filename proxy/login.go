@@ -36,7 +36,7 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	if err := s.negotiate(packet.Code, ask.unknown); err != nil {
 		return err
 	}
-	credential, err := p.authenticate(s.conn, ask.user)
+	credential, err := p.authenticate(s.conn, ask.user, s.endpointHash)
 	if err != nil {
 		return err
 	}
@@ -72,15 +72,19 @@ func (s *session) negotiate(asked uint32, unknown []string) error {
 	return err
 }
 
-// authenticate runs SCRAM-SHA-256 with a client. A role that is unknown goes
-// through the same exchange and gets the same answer as a wrong password.
-func (p *Server) authenticate(conn net.Conn, user string) (auth.Credential, error) {
+// authenticate runs SCRAM-SHA-256 with a client, bound to its TLS connection
+// where that has an endpoint hash and the client can do it. A role that is
+// unknown goes through the same exchange and gets the same answer as a wrong
+// password.
+func (p *Server) authenticate(conn net.Conn, user string, endpointHash []byte) (auth.Credential, error) {
 	credential, known := p.settings.Load().Users.Lookup(user)
 	secret := credential.Secret
 	if !known {
 		secret = p.mocker.Secret(user)
 	}
-	if _, err := conn.Write(wire.AppendAuthenticationSASL(nil, auth.ScramSHA256)); err != nil {
+	exchange := auth.NewServerExchange(secret, known)
+	exchange.Bind(endpointHash)
+	if _, err := conn.Write(wire.AppendAuthenticationSASL(nil, exchange.Mechanisms()...)); err != nil {
 		return auth.Credential{}, err
 	}
 	body, err := readPassword(conn)
@@ -91,10 +95,9 @@ func (p *Server) authenticate(conn net.Conn, user string) (auth.Credential, erro
 	if err != nil {
 		return auth.Credential{}, violation("malformed SASL message")
 	}
-	if mechanism != auth.ScramSHA256 {
+	if !exchange.Choose(mechanism) {
 		return auth.Credential{}, violation("client selected an invalid SASL authentication mechanism")
 	}
-	exchange := auth.NewServerExchange(secret, known)
 	answer, err := exchange.First(first)
 	if err != nil {
 		return auth.Credential{}, scramError(err, user)
@@ -128,6 +131,9 @@ func readPassword(conn net.Conn) ([]byte, error) {
 }
 
 func scramError(err error, user string) error {
+	if errors.Is(err, auth.ErrBinding) || errors.Is(err, auth.ErrBindingDowngrade) {
+		return wire.Fatal(wire.CodeInvalidAuth, err.Error())
+	}
 	var malformed *auth.ProtocolError
 	if errors.As(err, &malformed) {
 		return violation("malformed SCRAM message").WithCause(err)

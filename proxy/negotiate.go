@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // errProbe says that a peer left before it said who it is, as load balancers
@@ -26,16 +28,33 @@ var errServed = errors.New("served")
 type negotiation struct {
 	proxy    *Server
 	policy   *policy
-	conn     net.Conn
+	raw      *engine.Transport
+	deadline time.Time       // of the whole login
+	stop     <-chan struct{} // closed when it is to be broken off
+	conn     net.Conn        // raw, or TLS on it
 	sslAsked bool
 	gssAsked bool
 	tls      *tls.Conn
+	shown    *tlsconf.Listener // the snapshot of the handshake; nil without TLS
 }
+
+// tlsHandshake is the type of the TLS record that a ClientHello comes in. No
+// startup packet begins with it: it would be 368 MB long.
+const tlsHandshake = 0x16
 
 // run answers requests until a startup packet of protocol 3 has come, which
 // it returns with the connection that the session is to use. The caller set a
 // deadline on the connection.
 func (n *negotiation) run() (net.Conn, wire.StartupPacket, error) {
+	first, ok, err := engine.PeekByte(n.conn)
+	if err != nil {
+		return n.conn, wire.StartupPacket{}, n.readError(err)
+	}
+	if ok && first == tlsHandshake && n.policy.tls != nil {
+		if err := n.direct(); err != nil {
+			return n.conn, wire.StartupPacket{}, err
+		}
+	}
 	for {
 		p, err := wire.ReadStartup(n.conn)
 		if err != nil {
@@ -92,15 +111,42 @@ func (n *negotiation) sslRequest() error {
 	if _, err := n.conn.Write([]byte{'S'}); err != nil {
 		return err
 	}
-	listener := store.Load()
-	conn := tls.Server(n.conn, listener.Config)
+	return n.handshake(store.Load())
+}
+
+// handshake secures the connection by one snapshot of certificate and trust,
+// when its turn has come.
+func (n *negotiation) handshake(snapshot *tlsconf.Listener) (err error) {
+	defer func() { n.proxy.admission.finished(err) }()
+	under := &turnConn{Transport: n.raw, admission: n.proxy.admission}
+	defer under.release()
+	conn := tls.Server(under, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		if err := n.proxy.admission.enter(sourceOf(n.raw), n.deadline, n.stop); err != nil {
+			return nil, err
+		}
+		under.held = true
+		return snapshot.Config, nil
+	}})
 	if err := conn.Handshake(); err != nil {
 		if errors.Is(err, io.EOF) || isReset(err) {
 			return errProbe
 		}
 		return &handshakeError{err}
 	}
-	n.tls, n.conn = conn, engine.LimitRecords(conn, listener.MaxRecordSize)
+	n.tls, n.conn, n.shown = conn, n.raw.LimitRecords(conn, snapshot.MaxRecordSize), snapshot
+	return nil
+}
+
+// direct secures a connection that begins with TLS (PostgreSQL 17's
+// sslnegotiation=direct). As in PostgreSQL the client has to name the protocol
+// by ALPN, so that nobody can lead a client of another protocol here.
+func (n *negotiation) direct() error {
+	if err := n.handshake(n.policy.tls.Load()); err != nil {
+		return err
+	}
+	if n.tls.ConnectionState().NegotiatedProtocol == "" {
+		return &handshakeError{errors.New("direct TLS connection without ALPN")}
+	}
 	return nil
 }
 
@@ -125,6 +171,10 @@ func (n *negotiation) startup(p wire.StartupPacket) error {
 	if n.tls == nil && n.policy.mode == "require" {
 		return wire.Fatal(wire.CodeInvalidAuth, "this connection pooler takes no connection without TLS").
 			WithHint("Connect with sslmode=verify-full and sslrootcert set to the CA of its certificate.")
+	}
+	if n.shown != nil && n.shown.RequiresClientCert() && len(n.tls.ConnectionState().PeerCertificates) == 0 {
+		return wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate").
+			WithHint("Connect with sslcert and sslkey set to a certificate that the connection pooler trusts.")
 	}
 	return nil
 }

@@ -159,7 +159,7 @@ func TestANewerMinorVersionOrAnUnknownOptionIsNegotiatedOnce(t *testing.T) {
 
 func TestAStartupPacketOfImpossibleLengthIsRefused(t *testing.T) {
 	h := open(t)
-	for _, length := range []uint32{0, 1, 3, 4, 7, 10_005, 1<<31 - 1, 1 << 31, 1<<32 - 1, 0x16030102} {
+	for _, length := range []uint32{0, 1, 3, 4, 7, 10_005, 1<<31 - 1, 1 << 31, 1<<32 - 1, 0x17030102} {
 		for _, c := range []*client{h.dial(), h.dialTLS()} {
 			c.write(string(binary.BigEndian.AppendUint32(nil, length)))
 			c.refused("08P01")

@@ -374,6 +374,7 @@ func TestAPipelineOfPreparedStatementsKeepsCount(t *testing.T) {
 func TestTooManyStatementsInOnePipelineAreRefused(t *testing.T) {
 	c := newTalk(t, whole)
 	c.tracks = true
+	c.relay.extended.statements = newStatements(1 << 30)
 	var all strings.Builder
 	for i := range maxEvents {
 		all.WriteString(parseAs(fmt.Sprint(i), fmt.Sprint("SELECT ", i)))

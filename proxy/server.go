@@ -37,6 +37,7 @@ type Settings struct {
 
 // Listener is an address that is listened on.
 type Listener struct {
+	server *Server
 	net    net.Listener
 	policy atomic.Pointer[policy]
 }
@@ -45,12 +46,6 @@ type Listener struct {
 type policy struct {
 	mode string                            // the tls mode
 	tls  *tlsconf.Store[*tlsconf.Listener] // nil where TLS is not spoken
-}
-
-// Configure gives connections from now on this TLS mode and certificate.
-// store is nil where the mode is disable.
-func (l *Listener) Configure(mode string, store *tlsconf.Store[*tlsconf.Listener]) {
-	l.policy.Store(&policy{mode, store})
 }
 
 // Server accepts clients and serves them. New makes one.
@@ -63,6 +58,7 @@ type Server struct {
 	keys       cancelKeys
 	statements *statements
 	pinCounts  pinCounts
+	admission  *admission // lets handshakes take turns
 	lastID     atomic.Uint64
 	clients    atomic.Int64   // connections, from accept to close
 	children   sync.WaitGroup // accept loops and logins
@@ -80,8 +76,8 @@ type Server struct {
 func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings Settings) *Server {
 	key := make([]byte, 32)
 	rand.Read(key)
-	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(key), statements: newStatements(int64(settings.Pool.PreparedMemory)), sessions: map[*session]struct{}{}}
-	p.settings.Store(&settings)
+	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(key), statements: newStatements(0), sessions: map[*session]struct{}{}, admission: newAdmission()}
+	p.Configure(settings)
 	return p
 }
 
@@ -89,6 +85,7 @@ func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings 
 // in with.
 func (p *Server) Configure(settings Settings) {
 	p.settings.Store(&settings)
+	p.admission.setLimit(settings.Pool.MaxHandshakes)
 	p.statements.setLimit(int64(settings.Pool.PreparedMemory))
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -120,7 +117,7 @@ func (p *Server) Listen(c ListenConfig, store *tlsconf.Store[*tlsconf.Listener])
 			return nil, err
 		}
 	}
-	l := &Listener{net: ln}
+	l := &Listener{server: p, net: ln}
 	l.Configure(c.TLS.Mode, store)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -185,6 +182,7 @@ func (p *Server) accept(l *Listener) {
 // serve brings a connection through its login and hands it to the engine.
 func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	s := newSession(p, conn)
+	s.cert.listener = l
 	started := false
 	defer func() {
 		if r := recover(); r != nil {
@@ -201,9 +199,13 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	if !p.enter(s) {
 		return
 	}
-	n := &negotiation{proxy: p, policy: l.policy.Load(), conn: s.raw}
+	n := &negotiation{proxy: p, policy: l.policy.Load(), raw: s.raw, deadline: s.deadline, stop: s.stop, conn: s.raw}
 	secured, packet, err := n.run()
 	s.conn, s.tls = secured, n.tls
+	if n.shown != nil {
+		s.endpointHash = n.shown.EndpointHash
+	}
+	s.certify(n)
 	if err == nil && tooMany {
 		err = wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already (max_client_conn)").
 			WithHint("Raise max_client_conn of the connection pooler.")
@@ -237,6 +239,7 @@ func (p *Server) exit(s *session) {
 	p.mu.Lock()
 	delete(p.sessions, s)
 	p.mu.Unlock()
+	s.forgetCert()
 	p.keys.forget(s)
 	if s.leavePool != nil {
 		s.leavePool()

@@ -46,27 +46,29 @@ var (
 // goroutine may call drain, cancel and abort.
 type session struct {
 	// Set once, before the session is greeted.
-	proxy     *Server
-	id        uint64
-	since     time.Time
-	deadline  time.Time // of the login
-	addr      string
-	raw       *engine.Transport
-	conn      net.Conn  // raw, or TLS on it; used for the login only
-	tls       *tls.Conn // nil without TLS
-	user      string
-	database  string
-	db        *pool.Database
-	pool      *pool.Pool
-	leavePool func()
-	version   uint32 // of the protocol
-	key       wire.CancelKey
-	onParam   func(body []byte)
-	onGranted func()
-	onCheck   func()
-	onAsk     func()
-	mode      string        // a pool mode
-	stop      chan struct{} // closed when a login is to be broken off
+	proxy        *Server
+	id           uint64
+	since        time.Time
+	deadline     time.Time // of the login
+	addr         string
+	raw          *engine.Transport
+	conn         net.Conn  // raw, or TLS on it; used for the login only
+	tls          *tls.Conn // nil without TLS
+	cert         clientCert
+	endpointHash []byte // of the certificate that the client was shown
+	user         string
+	database     string
+	db           *pool.Database
+	pool         *pool.Pool
+	leavePool    func()
+	version      uint32 // of the protocol
+	key          wire.CancelKey
+	onParam      func(body []byte)
+	onGranted    func()
+	onCheck      func()
+	onAsk        func()
+	mode         string        // a pool mode
+	stop         chan struct{} // closed when a login is to be broken off
 
 	// Owned by the client's home.
 	waiter pool.Waiter
@@ -245,8 +247,8 @@ func (s *session) Closed(err error) {
 // home.
 func (s *session) check() {
 	s.mu.Lock()
-	if s.end == nil && s.draining && !s.waiting && s.mayEnd() {
-		s.end = errShutdown
+	if s.end == nil && !s.waiting && s.mayEnd() {
+		s.end = s.ending()
 	}
 	end := s.end
 	s.mu.Unlock()

@@ -22,7 +22,7 @@ const (
 )
 
 // checkPair makes sure that the key belongs to the first certificate.
-func checkPair(c ListenerConfig, chain []*x509.Certificate, key crypto.Signer) error {
+func checkPair(certFile, keyFile string, chain []*x509.Certificate, key crypto.Signer) error {
 	owner := slices.IndexFunc(chain, func(cert *x509.Certificate) bool {
 		public, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 		return ok && public.Equal(key.Public())
@@ -31,10 +31,10 @@ func checkPair(c ListenerConfig, chain []*x509.Certificate, key crypto.Signer) e
 	case 0:
 		return nil
 	case -1:
-		return fmt.Errorf("%s: private key does not belong to the certificate in %s", c.KeyFile, c.CertFile)
+		return fmt.Errorf("%s: private key does not belong to the certificate in %s", keyFile, certFile)
 	}
-	return fmt.Errorf("%s: server certificate is number %d of the file and must come first",
-		c.CertFile, owner+1)
+	return fmt.Errorf("%s: the key's certificate is number %d of the file and must come first",
+		certFile, owner+1)
 }
 
 // checkChain makes sure that each certificate was issued by the one after it
@@ -61,6 +61,33 @@ func checkChain(path string, chain []*x509.Certificate) error {
 func issued(parent, child *x509.Certificate) bool {
 	return bytes.Equal(parent.RawSubject, child.RawIssuer) &&
 		parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature) == nil
+}
+
+// loadPair makes a certificate file and a key file into what crypto/tls shows,
+// after it made sure that they belong together and can be used.
+func loadPair(certFile, keyFile string, contents Contents) (*tls.Certificate, []*x509.Certificate, error) {
+	chain, err := parseCertificates(certFile, contents[certFile])
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := parsePrivateKey(keyFile, contents[keyFile])
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := checkPair(certFile, keyFile, chain, key); err != nil {
+		return nil, nil, err
+	}
+	if err := checkChain(certFile, chain); err != nil {
+		return nil, nil, err
+	}
+	pair := &tls.Certificate{PrivateKey: key, Leaf: chain[0]}
+	for _, cert := range chain {
+		pair.Certificate = append(pair.Certificate, cert.Raw)
+	}
+	if err := checkUsable(pair); err != nil {
+		return nil, nil, fmt.Errorf("%s: certificate cannot serve TLS: %w", certFile, err)
+	}
+	return pair, chain, nil
 }
 
 // checkUsable asks crypto/tls whether it could sign a TLS 1.3 handshake with
@@ -102,7 +129,7 @@ func chainWarnings(chain []*x509.Certificate, now time.Time) []string {
 		"certificate has no subject alternative name, many clients look at nothing else")
 	warn(leaf.IsCA, "certificate is that of an authority, not of a server")
 	warn(!servesServers(leaf), "certificate is not meant for servers (extended key usage)")
-	warn(endpointHash(leaf) == nil,
+	warn(EndpointHash(leaf) == nil,
 		"certificate is signed with %s, for which no channel binding is defined: SCRAM-SHA-256-PLUS is not offered",
 		leaf.SignatureAlgorithm)
 	for i, cert := range chain {

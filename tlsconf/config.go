@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Modes of a listener's tls block.
@@ -28,6 +29,24 @@ const (
 	SSLModeRequire = "require"
 	// SSLModeDisable speaks plaintext.
 	SSLModeDisable = "disable"
+)
+
+// Values of sslnegotiation.
+const (
+	// NegotiatePostgres asks for TLS by an SSLRequest.
+	NegotiatePostgres = "postgres"
+	// NegotiateDirect begins with TLS, which PostgreSQL takes from 17 on.
+	NegotiateDirect = "direct"
+)
+
+// Values of channel_binding, with libpq's meaning.
+const (
+	// ChannelBindingDisable never binds.
+	ChannelBindingDisable = "disable"
+	// ChannelBindingPrefer binds where the server offers it.
+	ChannelBindingPrefer = "prefer"
+	// ChannelBindingRequire takes no server that does not bind.
+	ChannelBindingRequire = "require"
 )
 
 // SystemRoots as sslrootcert stands for the roots of the operating system.
@@ -59,6 +78,17 @@ type ListenerConfig struct {
 	// KeyFile is a PEM file with the one private key of the server
 	// certificate, with the permissions that PostgreSQL asks for.
 	KeyFile string `yaml:"key_file"`
+	// ClientCAFile is a PEM file of the authorities whose client certificates
+	// are taken. Without it clients are asked for none.
+	ClientCAFile string `yaml:"client_ca_file"`
+	// ClientCRLFile holds CRLs, in PEM or one in DER. With it every authority
+	// on a client's chain needs one that is in force.
+	ClientCRLFile string `yaml:"client_crl_file"`
+	// ClientCert is none, optional or require.
+	ClientCert string `yaml:"client_cert"`
+	// ClientCertRecheck is end or keep: what happens to sessions whose client
+	// certificate expires or is not trusted any more after a reload.
+	ClientCertRecheck string `yaml:"client_cert_recheck"`
 	// MinVersion is the lowest TLS version taken: 1.2 or 1.3.
 	MinVersion string `yaml:"min_version"`
 	// MaxRecordSize is the most plaintext in a TLS record towards a client.
@@ -66,6 +96,12 @@ type ListenerConfig struct {
 	// PostgreSQL's own records: it waits for the socket while the rest of the
 	// record is in OpenSSL's buffer already.
 	MaxRecordSize Size `yaml:"max_record_size"`
+	// Ciphers are the suites of TLS 1.2, separated by colons; empty: all that
+	// have AEAD and forward secrecy.
+	Ciphers string `yaml:"ciphers"`
+	// Groups are the key exchanges, separated by colons; empty: crypto/tls's
+	// own choice, which begins with post-quantum ones.
+	Groups string `yaml:"groups"`
 }
 
 // Bounds of MaxRecordSize: what RFC 8449 lets a peer ask for at least, in
@@ -78,7 +114,7 @@ const (
 // DefaultListenerConfig requires TLS 1.2 or newer. It names no files, so it
 // is not valid by itself.
 func DefaultListenerConfig() ListenerConfig {
-	return ListenerConfig{Mode: ListenRequire, MinVersion: "1.2", MaxRecordSize: 8 * KiB}
+	return ListenerConfig{Mode: ListenRequire, ClientCert: ClientCertOptional, ClientCertRecheck: RecheckEnd, MinVersion: "1.2", MaxRecordSize: 8 * KiB}
 }
 
 var listenerVersions = map[string]uint16{
@@ -102,13 +138,42 @@ func (c ListenerConfig) Validate() error {
 	default:
 		errs = append(errs, keyErrorf("mode", "%q is not one of require, prefer, disable", c.Mode))
 	}
+	errs = append(errs, c.validateClients()...)
 	if _, ok := listenerVersions[c.MinVersion]; !ok {
 		errs = append(errs, keyErrorf("min_version", "%q is not one of 1.2, 1.3", c.MinVersion))
 	}
 	if c.MaxRecordSize < minRecordSize || c.MaxRecordSize > maxRecordSize {
 		errs = append(errs, keyErrorf("max_record_size", "%v is not between %dB and %v", c.MaxRecordSize, minRecordSize, maxRecordSize))
 	}
+	if _, _, err := parseCiphers(c.Ciphers); err != nil {
+		errs = append(errs, &KeyError{Key: "ciphers", Err: err})
+	}
+	if _, err := parseGroups(c.Groups); err != nil {
+		errs = append(errs, &KeyError{Key: "groups", Err: err})
+	}
 	return errors.Join(errs...)
+}
+
+func (c ListenerConfig) validateClients() (errs []error) {
+	switch c.ClientCert {
+	case ClientCertNone, ClientCertOptional:
+	case ClientCertRequire:
+		switch {
+		case c.ClientCAFile == "":
+			errs = append(errs, keyErrorf("client_ca_file", "needed when client_cert is require"))
+		case c.Mode != ListenRequire:
+			errs = append(errs, keyErrorf("client_cert", "require needs mode require: others come without TLS"))
+		}
+	default:
+		errs = append(errs, keyErrorf("client_cert", "%q is not one of none, optional, require", c.ClientCert))
+	}
+	if c.ClientCertRecheck != RecheckEnd && c.ClientCertRecheck != RecheckKeep {
+		errs = append(errs, keyErrorf("client_cert_recheck", "%q is not one of end, keep", c.ClientCertRecheck))
+	}
+	if c.ClientCRLFile != "" && c.ClientCAFile == "" {
+		errs = append(errs, keyErrorf("client_crl_file", "has no effect without client_ca_file"))
+	}
+	return errs
 }
 
 // Warnings names the choices that are weaker than the default, one sentence
@@ -121,6 +186,9 @@ func (c ListenerConfig) Warnings() []string {
 	case ListenDisable:
 		return []string{"mode disable takes passwords and data in plaintext"}
 	}
+	if _, weak, _ := parseCiphers(c.Ciphers); len(weak) > 0 {
+		return []string{"ciphers takes suites without AEAD: " + strings.Join(weak, ", ")}
+	}
 	return nil
 }
 
@@ -131,14 +199,31 @@ type UpstreamConfig struct {
 	SSLMode string `yaml:"sslmode"`
 	// SSLRootCert is a PEM file of trusted certificates, or "system".
 	SSLRootCert string `yaml:"sslrootcert"`
+	// SSLCert is a PEM file with the certificate, and its intermediates, that
+	// pgseal shows to servers that ask for one, and SSLKey its private key.
+	SSLCert string `yaml:"sslcert"`
+	SSLKey  string `yaml:"sslkey"`
+	// SSLCRL holds CRLs, in PEM or one in DER. With it every authority on a
+	// server's chain needs one that is in force.
+	SSLCRL string `yaml:"sslcrl"`
+	// SSLNegotiation is postgres or direct.
+	SSLNegotiation string `yaml:"sslnegotiation"`
+	// ChannelBinding is disable, prefer or require.
+	ChannelBinding string `yaml:"channel_binding"`
 	// MinVersion is the lowest TLS version taken: TLSv1.2 or TLSv1.3.
 	MinVersion string `yaml:"ssl_min_protocol_version"`
+	// Groups are the key exchanges offered, separated by colons. Empty: at
+	// first crypto/tls's own choice, and then what each server took.
+	Groups string `yaml:"ssl_groups"`
 }
 
 // DefaultUpstreamConfig verifies the server in full, by TLS 1.2 or newer. It
 // names no roots, so it is not valid by itself.
 func DefaultUpstreamConfig() UpstreamConfig {
-	return UpstreamConfig{SSLMode: SSLModeVerifyFull, MinVersion: "TLSv1.2"}
+	return UpstreamConfig{
+		SSLMode: SSLModeVerifyFull, SSLNegotiation: NegotiatePostgres,
+		ChannelBinding: ChannelBindingPrefer, MinVersion: "TLSv1.2",
+	}
 }
 
 var upstreamVersions = map[string]uint16{
@@ -174,7 +259,39 @@ func (c UpstreamConfig) Validate() error {
 		errs = append(errs, keyErrorf("ssl_min_protocol_version",
 			"%q is not one of TLSv1.2, TLSv1.3", c.MinVersion))
 	}
-	return errors.Join(errs...)
+	if _, err := parseGroups(c.Groups); err != nil {
+		errs = append(errs, &KeyError{Key: "ssl_groups", Err: err})
+	}
+	return errors.Join(append(errs, c.validateMore()...)...)
+}
+
+// validateMore looks at the keys that may be left out.
+func (c UpstreamConfig) validateMore() (errs []error) {
+	plain := c.SSLMode == SSLModeDisable
+	bad := func(when bool, key, format string, args ...any) {
+		if when {
+			errs = append(errs, keyErrorf(key, format, args...))
+		}
+	}
+	bad(plain && c.SSLCert != "", "sslcert", "has no effect with sslmode disable")
+	bad(c.SSLCert != "" && c.SSLKey == "", "sslkey", "needed beside sslcert")
+	bad(c.SSLCert == "" && c.SSLKey != "", "sslcert", "needed beside sslkey")
+	bad(c.SSLCRL != "" && (plain || c.SSLRootCert == ""), "sslcrl", "has no effect where no certificate is verified: set sslrootcert")
+	switch c.SSLNegotiation {
+	case NegotiatePostgres:
+	case NegotiateDirect:
+		bad(plain, "sslnegotiation", "direct is a way to begin with TLS, and sslmode is disable")
+	default:
+		bad(true, "sslnegotiation", "%q is not one of postgres, direct", c.SSLNegotiation)
+	}
+	switch c.ChannelBinding {
+	case ChannelBindingDisable, ChannelBindingPrefer:
+	case ChannelBindingRequire:
+		bad(plain, "channel_binding", "require needs TLS, and sslmode is disable")
+	default:
+		bad(true, "channel_binding", "%q is not one of disable, prefer, require", c.ChannelBinding)
+	}
+	return errs
 }
 
 // Warnings names the choices that are weaker than the default, one sentence

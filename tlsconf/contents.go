@@ -26,7 +26,6 @@ const (
 var (
 	errUnsettled  = errors.New("files kept changing while they were read")
 	errNotRegular = errors.New("not a regular file")
-	errTooLarge   = fmt.Errorf("larger than %d bytes", maxFileSize)
 	errEmpty      = errors.New("file is empty")
 )
 
@@ -35,6 +34,8 @@ type File struct {
 	Path string
 	// Secret asks for the permissions that PostgreSQL wants on key files.
 	Secret bool
+	// Max is how many bytes it may hold, maxFileSize where zero.
+	Max int64
 }
 
 // Contents maps each path of a set to what the file held, all at one moment.
@@ -98,28 +99,32 @@ func readFile(f File) ([]byte, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	data, err := readChecked(file, info, f.Secret)
+	data, err := readChecked(file, info, f)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", f.Path, err)
 	}
 	return data, info, nil
 }
 
-func readChecked(r io.Reader, info fs.FileInfo, secret bool) ([]byte, error) {
+func readChecked(r io.Reader, info fs.FileInfo, f File) ([]byte, error) {
+	limit := f.Max
+	if limit == 0 {
+		limit = maxFileSize
+	}
 	if !info.Mode().IsRegular() {
 		return nil, errNotRegular
 	}
-	if secret {
+	if f.Secret {
 		if err := auth.CheckSecretFile(info); err != nil {
 			return nil, err
 		}
 	}
-	data, err := io.ReadAll(io.LimitReader(r, maxFileSize+1))
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	switch {
 	case err != nil:
 		return nil, err
-	case len(data) > maxFileSize:
-		return nil, errTooLarge
+	case int64(len(data)) > limit:
+		return nil, fmt.Errorf("larger than %d bytes", limit)
 	case len(data) == 0:
 		return nil, errEmpty
 	}

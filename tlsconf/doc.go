@@ -24,8 +24,7 @@
 // # What it does not do
 //
 // It opens no connection, knows no PostgreSQL message and writes no file. It
-// chooses no certificate by SNI, asks clients for none, and reads no
-// revocation lists.
+// asks no OCSP responder and fetches no CRL: what counts is in the files.
 //
 // # Ownership
 //

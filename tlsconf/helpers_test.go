@@ -278,3 +278,13 @@ func shake(t testing.TB, clientConfig, serverConfig *tls.Config) (client, server
 	s.Close()
 	return tlsClient.ConnectionState(), tlsServer.ConnectionState(), clientErr, serverErr
 }
+
+// signerOf returns an authority's key.
+func signerOf(t testing.TB, ca *devca.CA) crypto.Signer {
+	t.Helper()
+	data, err := ca.KeyPEM()
+	ok(t, err)
+	key, err := parsePrivateKey("key", data)
+	ok(t, err)
+	return key
+}

@@ -42,6 +42,10 @@ type Listener struct {
 	// Warnings says what was odd about the certificate when it was loaded, one
 	// sentence each.
 	Warnings []string
+
+	clients       *clientTrust // nil where clients are asked for no certificate
+	requireClient bool
+	recheck       bool
 }
 
 // NewListenerStore loads the certificate of a listener. The first load takes
@@ -56,50 +60,57 @@ func NewListenerStore(name string, c ListenerConfig) (*Store[*Listener], error) 
 	if c.Mode == ListenDisable {
 		return NewStore(name, nil, func(Contents) (*Listener, error) { return &Listener{}, nil })
 	}
-	files := []File{{Path: c.CertFile}, {Path: c.KeyFile, Secret: true}}
-	return NewStore(name, files, func(contents Contents) (*Listener, error) {
+	return NewStore(name, c.files(), func(contents Contents) (*Listener, error) {
 		return buildListener(c, contents)
 	})
 }
 
+// files are all that a listener is made of.
+func (c ListenerConfig) files() []File {
+	files := []File{{Path: c.CertFile}, {Path: c.KeyFile, Secret: true}}
+	if c.asksClients() {
+		files = append(files, File{Path: c.ClientCAFile})
+		if c.ClientCRLFile != "" {
+			files = append(files, File{Path: c.ClientCRLFile, Max: crlFileSize})
+		}
+	}
+	return files
+}
+
 func buildListener(c ListenerConfig, contents Contents) (*Listener, error) {
-	chain, err := parseCertificates(c.CertFile, contents[c.CertFile])
+	pair, chain, err := loadPair(c.CertFile, c.KeyFile, contents)
 	if err != nil {
 		return nil, err
 	}
-	key, err := parsePrivateKey(c.KeyFile, contents[c.KeyFile])
+	clients, err := buildClientTrust(c, contents)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPair(c, chain, key); err != nil {
-		return nil, err
-	}
-	if err := checkChain(c.CertFile, chain); err != nil {
-		return nil, err
-	}
-	pair := tls.Certificate{PrivateKey: key, Leaf: chain[0]}
-	for _, cert := range chain {
-		pair.Certificate = append(pair.Certificate, cert.Raw)
-	}
-	if err := checkUsable(&pair); err != nil {
-		return nil, fmt.Errorf("%s: certificate cannot serve TLS: %w", c.CertFile, err)
-	}
+	now := time.Now()
 	return &Listener{
-		Config:          serverConfig(pair, listenerVersions[c.MinVersion]),
+		Config:          serverConfig(c, *pair, clients),
 		MaxRecordSize:   int(c.MaxRecordSize),
 		Leaf:            chain[0],
 		Chain:           chain,
-		EndpointHash:    endpointHash(chain[0]),
+		EndpointHash:    EndpointHash(chain[0]),
 		Fingerprint:     fingerprint(chain[0].Raw),
 		SPKIFingerprint: fingerprint(chain[0].RawSubjectPublicKeyInfo),
-		Warnings:        chainWarnings(chain, time.Now()),
+		Warnings:        append(chainWarnings(chain, now), clients.warnings(now)...),
+		clients:         clients,
+		requireClient:   c.ClientCert == ClientCertRequire,
+		recheck:         c.ClientCertRecheck == RecheckEnd,
 	}, nil
 }
 
-func serverConfig(pair tls.Certificate, minVersion uint16) *tls.Config {
-	return &tls.Config{
-		Certificates: []tls.Certificate{pair},
-		MinVersion:   minVersion,
+func serverConfig(c ListenerConfig, pair tls.Certificate, clients *clientTrust) *tls.Config {
+	// Validate has seen both lists.
+	ciphers, _, _ := parseCiphers(c.Ciphers)
+	groups, _ := parseGroups(c.Groups)
+	config := &tls.Config{
+		Certificates:     []tls.Certificate{pair},
+		MinVersion:       listenerVersions[c.MinVersion],
+		CipherSuites:     ciphers,
+		CurvePreferences: groups,
 		// A client that offers no protocol is served all the same, one that
 		// offers only others is refused.
 		NextProtos: []string{alpnProtocol},
@@ -109,19 +120,21 @@ func serverConfig(pair tls.Certificate, minVersion uint16) *tls.Config {
 		// Small first records help a browser draw early, not a query.
 		DynamicRecordSizingDisabled: true,
 	}
+	clients.apply(config)
+	return config
 }
 
-// MaySucceed refuses an expired or not yet valid certificate while the one
-// before it is valid.
+// MaySucceed refuses an expired or not yet valid certificate, client authority
+// or CRL while the one before it is valid.
 func (l *Listener) MaySucceed(old *Listener) error {
 	now := time.Now()
-	if l.Leaf == nil || old.Leaf == nil || validity(old.Leaf, now) != nil {
+	if l.Leaf == nil || old.Leaf == nil {
 		return nil
 	}
-	if err := validity(l.Leaf, now); err != nil {
+	if err := validity(l.Leaf, now); err != nil && validity(old.Leaf, now) == nil {
 		return fmt.Errorf("new certificate %w, the one in force is valid", err)
 	}
-	return nil
+	return l.clients.maySucceed(old.clients, now)
 }
 
 // LogFields describes the certificate by public facts.
@@ -141,9 +154,11 @@ func (l *Listener) LogFields() []zap.Field {
 	return fields
 }
 
-// endpointHash hashes the certificate with the hash of the algorithm that it
-// is signed with, with SHA-256 instead of MD5 and SHA-1 (RFC 5929, 4.1).
-func endpointHash(cert *x509.Certificate) []byte {
+// EndpointHash is the tls-server-end-point channel binding of a connection to a
+// server that showed this certificate: its hash by the algorithm that it is
+// signed with, SHA-256 instead of MD5 and SHA-1 (RFC 5929, section 4.1). It is
+// nil where that is undefined.
+func EndpointHash(cert *x509.Certificate) []byte {
 	var hash crypto.Hash
 	switch cert.SignatureAlgorithm {
 	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1,

@@ -154,13 +154,13 @@ func TestTheEndpointHashFollowsTheSignatureOfTheCertificate(t *testing.T) {
 		leaf := mint(t, "leaf", newECKey(t), test.issuer, func(c *x509.Certificate) {
 			c.SignatureAlgorithm = test.algorithm
 		})
-		if got := endpointHash(leaf.cert); !bytes.Equal(got, test.want(leaf.cert.Raw)) {
+		if got := EndpointHash(leaf.cert); !bytes.Equal(got, test.want(leaf.cert.Raw)) {
 			t.Errorf("%v: hash %x", test.algorithm, got)
 		}
 	}
 	// Nobody signs with MD5 any more, not even this test.
 	old := &x509.Certificate{Raw: []byte("der"), SignatureAlgorithm: x509.MD5WithRSA}
-	if got := endpointHash(old); !bytes.Equal(got, sha256sum(old.Raw)) {
+	if got := EndpointHash(old); !bytes.Equal(got, sha256sum(old.Raw)) {
 		t.Errorf("MD5: hash %x, want SHA-256", got)
 	}
 }

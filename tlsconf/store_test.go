@@ -263,7 +263,7 @@ func TestLoadRacesWithReloadAndSeesWholeValues(t *testing.T) {
 }
 
 func TestAStoreWithoutFilesNeverChanges(t *testing.T) {
-	s, err := NewListenerStore("plain", ListenerConfig{Mode: ListenDisable, MinVersion: "1.2", MaxRecordSize: 8 * KiB})
+	s, err := NewListenerStore("plain", listenerWith(ListenDisable, "", "", "1.2"))
 	ok(t, err)
 	reloaded(t, s, false)
 	if l := s.Load(); l.Config != nil || len(s.Files()) != 0 || l.LogFields() != nil {

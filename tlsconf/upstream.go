@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,11 +29,12 @@ type Upstream struct {
 	minVersion   uint16
 	// pool is never nil, which would mean the system's roots to crypto/x509. An
 	// empty one trusts nobody.
-	pool *x509.CertPool
-	// curves are the key exchanges offered, nil for crypto/tls's own choice.
-	// PostgreSQL before 18 takes prime256v1 only, which costs Go's first offer
-	// a round trip; offering only that one would spare it.
-	curves []tls.CurveID
+	pool    *x509.CertPool
+	groups  []tls.CurveID    // the key exchanges offered, nil for crypto/tls's own choice
+	client  *tls.Certificate // shown to servers that ask for one; nil: none
+	revoked *revocations     // nil: nothing is known to be revoked
+	direct  bool
+	binding string
 }
 
 // NewUpstreamStore loads the trust of a database. Only a file in sslrootcert
@@ -45,7 +47,13 @@ func NewUpstreamStore(name string, c UpstreamConfig) (*Store[*Upstream], error) 
 	}
 	var files []File
 	if c.SSLMode != SSLModeDisable && c.SSLRootCert != "" && c.SSLRootCert != SystemRoots {
-		files = []File{{Path: c.SSLRootCert}}
+		files = append(files, File{Path: c.SSLRootCert})
+	}
+	if c.SSLCert != "" {
+		files = append(files, File{Path: c.SSLCert}, File{Path: c.SSLKey, Secret: true})
+	}
+	if c.SSLCRL != "" {
+		files = append(files, File{Path: c.SSLCRL, Max: crlFileSize})
 	}
 	return NewStore(name, files, func(contents Contents) (*Upstream, error) {
 		return buildUpstream(c, contents)
@@ -58,7 +66,11 @@ func buildUpstream(c UpstreamConfig, contents Contents) (*Upstream, error) {
 		verification: c.verification(),
 		minVersion:   upstreamVersions[c.MinVersion],
 		pool:         x509.NewCertPool(),
+		direct:       c.SSLNegotiation == NegotiateDirect,
+		binding:      c.ChannelBinding,
 	}
+	u.groups, _ = parseGroups(c.Groups) // Validate has seen it
+	now := time.Now()
 	var err error
 	switch {
 	case c.SSLMode == SSLModeDisable || c.SSLRootCert == "":
@@ -67,10 +79,56 @@ func buildUpstream(c UpstreamConfig, contents Contents) (*Upstream, error) {
 	default:
 		u.Roots, err = parseCertificates(c.SSLRootCert, contents[c.SSLRootCert])
 		u.pool = poolOf(u.Roots)
-		u.Warnings = rootWarnings(u.Roots, time.Now())
+		u.Warnings = rootWarnings(u.Roots, now)
 	}
-	return u, err
+	if err != nil {
+		return nil, err
+	}
+	if c.SSLCert != "" {
+		if u.client, _, err = loadPair(c.SSLCert, c.SSLKey, contents); err != nil {
+			return nil, err
+		}
+		u.Warnings = append(u.Warnings, clientPairWarnings(u.client.Leaf, now)...)
+	}
+	if c.SSLCRL != "" {
+		if u.revoked, err = buildRevocations(c.SSLCRL, contents[c.SSLCRL], u.Roots); err != nil {
+			return nil, err
+		}
+		u.Warnings = append(u.Warnings, u.revoked.warnings(now)...)
+	}
+	return u, nil
 }
+
+func clientPairWarnings(cert *x509.Certificate, now time.Time) []string {
+	warnings := expiryWarnings("client certificate", cert, now)
+	if len(cert.ExtKeyUsage) > 0 && !slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageClientAuth) &&
+		!slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageAny) {
+		warnings = append(warnings, "client certificate is not meant for clients (extended key usage)")
+	}
+	return warnings
+}
+
+// MaySucceed refuses a client certificate or CRL that is not valid while the
+// one before it is.
+func (u *Upstream) MaySucceed(old *Upstream) error {
+	now := time.Now()
+	if u.client != nil && old.client != nil && validity(old.client.Leaf, now) == nil {
+		if err := validity(u.client.Leaf, now); err != nil {
+			return fmt.Errorf("new client certificate %w, the one in force is valid", err)
+		}
+	}
+	return u.revoked.maySucceed(old.revoked, now)
+}
+
+// Direct reports whether connections begin with TLS instead of an SSLRequest.
+func (u *Upstream) Direct() bool { return u.direct }
+
+// ChannelBinding returns the value of channel_binding.
+func (u *Upstream) ChannelBinding() string { return u.binding }
+
+// Groups returns the key exchanges that are configured, nil where any may be
+// offered.
+func (u *Upstream) Groups() []tls.CurveID { return u.groups }
 
 // systemRoots returns the system's roots. None at all is an error: in a bare
 // container every handshake would fail, with a worse message.
@@ -126,15 +184,23 @@ func (u *Upstream) ClientConfig(host string) *tls.Config {
 		ServerName:       serverName(host),
 		RootCAs:          u.pool,
 		MinVersion:       u.minVersion,
-		CurvePreferences: u.curves,
+		CurvePreferences: u.groups,
 		NextProtos:       []string{alpnProtocol},
 		// No session cache either: PostgreSQL issues no tickets, and a resumed
 		// session would skip the verification of what changed.
 		SessionTicketsDisabled:      true,
 		DynamicRecordSizingDisabled: true,
 	}
+	if u.client != nil {
+		// Shown whatever authorities the server names, as libpq does: a server
+		// that dislikes it says so.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return u.client, nil }
+	}
 	switch u.verification {
 	case SSLModeVerifyFull:
+		config.VerifyConnection = func(state tls.ConnectionState) error {
+			return blame(state, u.revoked.check(state.VerifiedChains, time.Now()))
+		}
 	case SSLModeRequire:
 		config.InsecureSkipVerify = true
 	default:
@@ -156,6 +222,9 @@ func (u *Upstream) Assert(host string, state tls.ConnectionState) error {
 	}
 	if state.Version < u.minVersion {
 		return fmt.Errorf("server speaks %s, less than the minimum", tls.VersionName(state.Version))
+	}
+	if u.direct && state.NegotiatedProtocol != alpnProtocol {
+		return errors.New("server took a direct TLS connection without agreeing to ALPN postgresql")
 	}
 	switch u.verification {
 	case SSLModeVerifyFull:
@@ -180,15 +249,23 @@ func (u *Upstream) verifyChain(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
 		return errors.New("server showed no certificate")
 	}
-	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
+	chains, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
 		Roots:         u.pool,
 		Intermediates: poolOf(state.PeerCertificates[1:]),
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
-	if err != nil {
-		return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
+	if err == nil {
+		err = u.revoked.check(chains, time.Now())
 	}
-	return nil
+	return blame(state, err)
+}
+
+// blame says of which certificate an error is.
+func blame(state tls.ConnectionState, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
 }
 
 // LogFields describes the trust by public facts.
@@ -203,6 +280,10 @@ func (u *Upstream) LogFields() []zap.Field {
 		}
 		fields = append(fields, zap.String("subject", first.Subject.String()),
 			zap.String("not_after", first.NotAfter.UTC().Format(time.RFC3339)), zap.String("fingerprint", fingerprint(first.Raw)))
+	}
+	if u.client != nil {
+		fields = append(fields, zap.String("client_subject", u.client.Leaf.Subject.String()),
+			zap.String("client_not_after", u.client.Leaf.NotAfter.UTC().Format(time.RFC3339)))
 	}
 	if len(u.Warnings) > 0 {
 		fields = append(fields, zap.Strings("warnings", u.Warnings))

@@ -232,7 +232,7 @@ func TestTheMinimumVersionHoldsOnTheWireOfBothLegs(t *testing.T) {
 		state, _, err, _ := shake(t, client, s.Load().Config)
 		checkVersion(t, "listener", test.minimum, state.Version, err, test.want)
 
-		uc := UpstreamConfig{SSLMode: SSLModeVerifyFull, SSLRootCert: rootFile(t, ca.CertPEM()), MinVersion: "TLSv" + test.minimum}
+		uc := upstreamWith(SSLModeVerifyFull, rootFile(t, ca.CertPEM()), "TLSv"+test.minimum)
 		us, err := NewUpstreamStore("database test", uc)
 		ok(t, err)
 		config := postgres(t, pair)
@@ -347,7 +347,7 @@ func TestATrustFileIsTakenWholeOrNotAtAll(t *testing.T) {
 		{"cut off", slices.Concat(ca.CertPEM(), ca.CertPEM()[:80]), "block 2"},
 	} {
 		path := rootFile(t, test.content)
-		_, err := NewUpstreamStore("database app", UpstreamConfig{SSLModeVerifyFull, path, "TLSv1.2"})
+		_, err := NewUpstreamStore("database app", upstreamWith(SSLModeVerifyFull, path, "TLSv1.2"))
 		wantError(t, err, "database app", path, test.want)
 		noPEM(t, err.Error(), pair)
 	}
@@ -376,7 +376,7 @@ func TestOddRootsAreAcceptedWithAWarning(t *testing.T) {
 func TestTrustChangesForNewConnectionsOnly(t *testing.T) {
 	before, after := newCA(t), newCA(t)
 	path := rootFile(t, before.CertPEM())
-	s, err := NewUpstreamStore("database test", UpstreamConfig{SSLModeVerifyFull, path, "TLSv1.2"})
+	s, err := NewUpstreamStore("database test", upstreamWith(SSLModeVerifyFull, path, "TLSv1.2"))
 	ok(t, err)
 	taken := s.Load()
 

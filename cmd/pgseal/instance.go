@@ -118,7 +118,7 @@ func (r *instance) spec(name string, d config.Database, defaults pool.Config, ol
 	if err != nil {
 		return nil, err
 	}
-	store.OnChange(func(*tlsconf.Upstream) { r.manager.RecycleTrust(store) })
+	store.OnChange(func(*tlsconf.Upstream) { r.manager.RenewTrust(store) })
 	spec.Trust = store
 	return spec, nil
 }

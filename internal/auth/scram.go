@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"slices"
 	"strings"
 )
 
@@ -16,21 +15,15 @@ const (
 	ScramSHA256Plus = "SCRAM-SHA-256-PLUS" // with channel binding
 )
 
+// bindingHeader is the gs2-header of a message that is bound to its channel.
+// tls-server-end-point is the one type that PostgreSQL has (RFC 5929).
+const bindingHeader = "p=tls-server-end-point,,"
+
 const (
 	maxMessageLen = 4096 // of one SASL message; real ones are 60 to 250 bytes
 	maxNonceLen   = 512  // of both parts together; libpq's are 24 bytes each
 	rawNonceLen   = 18   // PostgreSQL's SCRAM_RAW_NONCE_LEN, 24 in base64
 )
-
-// ChooseMechanism returns the mechanism of a server's list that a
-// [ClientExchange] speaks, and false where there is none. The order of the list
-// and unknown names in it do not matter.
-func ChooseMechanism(list []string) (mechanism string, ok bool) {
-	if slices.Contains(list, ScramSHA256) {
-		return ScramSHA256, true
-	}
-	return "", false
-}
 
 // A ProtocolError says that the peer's SASL message is not one this exchange
 // can go on with. Its text holds nothing that the peer sent and may be shown

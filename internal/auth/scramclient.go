@@ -33,6 +33,7 @@ type ClientExchange struct {
 	// What the messages so far have said.
 	step      step
 	gs2Header string
+	binding   []byte // the channel-binding data, with SCRAM-SHA-256-PLUS
 	firstBare string
 	nonce     string // our part
 	signature []byte // ServerSignature, what the server must answer
@@ -63,6 +64,44 @@ func newClientExchange() *ClientExchange {
 	return &ClientExchange{gs2Header: "n,,", firstBare: "n=,r=" + nonce, nonce: nonce}
 }
 
+// ChannelBinding is what a client knows of the connection that its login goes
+// over.
+type ChannelBinding struct {
+	// Policy is disable, prefer or require, as libpq's channel_binding. Empty
+	// is disable.
+	Policy string
+	// TLS is set where the connection is TLS.
+	TLS bool
+	// EndpointHash is the tls-server-end-point hash of the certificate that the
+	// server showed, nil where that is undefined.
+	EndpointHash []byte
+}
+
+// Negotiate chooses a mechanism of those that the server offers, as libpq does.
+// It may be called once, before First. A server that offers no binding although
+// it could learns that we could too: if somebody between us took the offer
+// away, the server sees it and ends the login (RFC 5802, section 6).
+func (x *ClientExchange) Negotiate(offered []string, b ChannelBinding) (mechanism string, err error) {
+	plus := slices.Contains(offered, ScramSHA256Plus)
+	able := b.TLS && b.EndpointHash != nil && (b.Policy == "prefer" || b.Policy == "require")
+	switch {
+	case plus && !b.TLS:
+		return "", &ProtocolError{Reason: "the server offers SCRAM-SHA-256-PLUS over a connection without TLS"}
+	case plus && able:
+		x.gs2Header, x.binding = bindingHeader, slices.Clone(b.EndpointHash)
+		return ScramSHA256Plus, nil
+	case b.Policy == "require" && b.TLS && b.EndpointHash == nil:
+		return "", errors.New("channel_binding is require, and none is defined for the signature of the server's certificate")
+	case b.Policy == "require":
+		return "", errors.New("channel_binding is require, and the server does not offer SCRAM-SHA-256-PLUS")
+	case !slices.Contains(offered, ScramSHA256):
+		return "", errors.New("the server offers no SASL mechanism that pgseal speaks")
+	case able:
+		x.gs2Header = "y,,"
+	}
+	return ScramSHA256, nil
+}
+
 // First returns the client-first-message, the same one each time.
 func (x *ClientExchange) First() []byte { return []byte(x.gs2Header + x.firstBare) }
 
@@ -89,7 +128,7 @@ func (x *ClientExchange) Respond(serverFirst []byte) (clientFinal []byte, err er
 		return nil, err
 	}
 
-	withoutProof := "c=" + encodeBase64([]byte(x.gs2Header)) + ",r=" + challenge.nonce
+	withoutProof := "c=" + encodeBase64(append([]byte(x.gs2Header), x.binding...)) + ",r=" + challenge.nonce
 	message := authMessage(x.firstBare, msg, withoutProof)
 	x.signature = mac(x.serverKey, message)
 	proof := make([]byte, keyLen)

@@ -307,9 +307,9 @@ func TestTheMechanismIsFoundWhereverItStandsInTheList(t *testing.T) {
 		{[]string{"scram-sha-256"}, false},
 		{nil, false},
 	} {
-		got, ok := ChooseMechanism(c.list)
-		if ok != c.want || ok && got != "SCRAM-SHA-256" || !ok && got != "" {
-			t.Errorf("%q: got %q, %t", c.list, got, ok)
+		got, err := NewClientExchange("x").Negotiate(c.list, ChannelBinding{TLS: true})
+		if (err == nil) != c.want || c.want && got != "SCRAM-SHA-256" || !c.want && got != "" {
+			t.Errorf("%q: got %q, %v", c.list, got, err)
 		}
 	}
 }

@@ -13,6 +13,14 @@ import (
 // exchange differs between these.
 var ErrWrongPassword = errors.New("password authentication failed")
 
+// ErrBinding is the answer to a client that is bound to another connection than
+// ours: somebody is in between.
+var ErrBinding = errors.New("SCRAM channel binding check failed")
+
+// ErrBindingDowngrade is the answer to a client that supports channel binding
+// and was told by somebody that we do not.
+var ErrBindingDowngrade = errors.New("SCRAM channel binding negotiation error: the client supports channel binding but thinks the server does not")
+
 // A ServerExchange is the server's part of one SCRAM-SHA-256 login, as
 // PostgreSQL's server plays it (RFC 5802; protocol chapter, SASL
 // Authentication): First, then Final, and an error in either ends it. It is
@@ -22,9 +30,11 @@ type ServerExchange struct {
 	secret Secret
 	known  bool
 
-	// channelBinding is the tls-server-end-point data of the connection (RFC
-	// 5929, section 4). It is nil while SCRAM-SHA-256-PLUS is not offered.
-	channelBinding []byte
+	// endpointHash is the tls-server-end-point data of the connection (RFC 5929,
+	// section 4). It is nil while SCRAM-SHA-256-PLUS is not offered. plus is set
+	// when the client chose that.
+	endpointHash []byte
+	plus         bool
 
 	// What the messages so far have said.
 	step            step
@@ -46,8 +56,28 @@ func NewServerExchange(secret Secret, known bool) *ServerExchange {
 	return &ServerExchange{secret: secret, known: known, nonce: newNonce()}
 }
 
+// Bind offers SCRAM-SHA-256-PLUS: the connection is TLS, by a certificate with
+// this tls-server-end-point hash. A nil hash changes nothing. It may be called
+// before First.
+func (x *ServerExchange) Bind(endpointHash []byte) { x.endpointHash = endpointHash }
+
+// Mechanisms returns what to offer, the best first, as PostgreSQL orders it.
+func (x *ServerExchange) Mechanisms() []string {
+	if x.endpointHash == nil {
+		return []string{ScramSHA256}
+	}
+	return []string{ScramSHA256Plus, ScramSHA256}
+}
+
+// Choose notes which mechanism the client chose, and returns false for one that
+// was not offered. Without it the client chose SCRAM-SHA-256.
+func (x *ServerExchange) Choose(mechanism string) bool {
+	x.plus = mechanism == ScramSHA256Plus
+	return slices.Contains(x.Mechanisms(), mechanism)
+}
+
 // First takes the client-first-message and returns the server-first-message. An
-// error is a [*ProtocolError], or tells of an incomplete secret, which is our
+// error is a [*ProtocolError] or [ErrBindingDowngrade], or tells of an incomplete secret, which is our
 // own fault.
 func (x *ServerExchange) First(clientFirst []byte) (serverFirst []byte, err error) {
 	if !x.step.take(stepFirst) {
@@ -60,7 +90,7 @@ func (x *ServerExchange) First(clientFirst []byte) (serverFirst []byte, err erro
 	if err != nil {
 		return nil, err
 	}
-	if x.gs2Header, x.clientFirstBare, err = cutGS2Header(msg); err != nil {
+	if x.gs2Header, x.clientFirstBare, err = x.cutGS2Header(msg); err != nil {
 		return nil, err
 	}
 	if x.clientNonce, err = parseClientFirstBare(x.clientFirstBare); err != nil {
@@ -75,7 +105,8 @@ func (x *ServerExchange) First(clientFirst []byte) (serverFirst []byte, err erro
 
 // Final takes the client-final-message and returns the server-final-message,
 // which is to be sent before AuthenticationOk. An error is [ErrWrongPassword],
-// for which there is no message but the ErrorResponse, or a [*ProtocolError].
+// for which there is no message but the ErrorResponse, [ErrBinding], or a
+// [*ProtocolError].
 func (x *ServerExchange) Final(clientFinal []byte) (serverFinal []byte, err error) {
 	if !x.step.take(stepFinal) {
 		return nil, errOutOfTurn
@@ -88,8 +119,15 @@ func (x *ServerExchange) Final(clientFinal []byte) (serverFinal []byte, err erro
 	if err != nil {
 		return nil, err
 	}
-	binding := encodeBase64(append([]byte(x.gs2Header), x.channelBinding...))
-	if final.channelBinding != binding {
+	bound := []byte(x.gs2Header)
+	if x.plus {
+		bound = append(bound, x.endpointHash...)
+	}
+	switch {
+	case final.channelBinding == encodeBase64(bound):
+	case x.plus:
+		return nil, ErrBinding
+	default:
 		return nil, malformed("unexpected channel-binding attribute")
 	}
 	if final.nonce != x.clientNonce+x.nonce {
@@ -115,17 +153,26 @@ func (x *ServerExchange) Final(clientFinal []byte) (serverFinal []byte, err erro
 func (x *ServerExchange) ClientKey() []byte { return slices.Clone(x.clientKey) }
 
 // cutGS2Header splits a client-first-message behind its gs2-header. The flag
-// says what the client thinks of channel binding: n that it does not do it, y
-// that it would but believes that we do not, which is true.
-func cutGS2Header(msg string) (header, bare string, err error) {
-	switch msg[0] {
-	case 'n', 'y':
-	case 'p':
+// says what the client thinks of channel binding: p that it does it, n that it
+// does not, y that it would but believes that we do not.
+func (x *ServerExchange) cutGS2Header(msg string) (header, bare string, err error) {
+	flag := msg[:1]
+	switch {
+	case flag == "p" && !x.plus:
 		return "", "", malformed("the mechanism is without channel binding, the message is not")
-	default:
+	case flag == "p":
+		if !strings.HasPrefix(msg, strings.TrimSuffix(bindingHeader, ",,")+",") {
+			return "", "", unsupported("unsupported SCRAM channel-binding type")
+		}
+		flag = strings.TrimSuffix(bindingHeader, ",,")
+	case flag != "n" && flag != "y":
 		return "", "", malformed("unexpected channel-binding flag")
+	case x.plus:
+		return "", "", malformed("the mechanism is with channel binding, the message is not")
+	case flag == "y" && x.endpointHash != nil:
+		return "", "", ErrBindingDowngrade
 	}
-	rest, ok := strings.CutPrefix(msg[1:], ",")
+	rest, ok := strings.CutPrefix(msg[len(flag):], ",")
 	if !ok {
 		return "", "", malformed("comma expected after the channel-binding flag")
 	}

@@ -223,9 +223,13 @@ func TestTheValuesThatTheExampleListsAreThoseThatAreTaken(t *testing.T) {
 	text := readExample(t)
 	for key, values := range map[string][]string{
 		"      mode":                   {"require", "prefer", "disable"},
+		"      client_cert":            {"none", "optional"},
+		"      client_cert_recheck":    {"end", "keep"},
 		"      min_version":            {`"1.2"`, `"1.3"`},
 		"    sslmode":                  {"verify-full", "verify-ca", "require", "disable"},
 		"    ssl_min_protocol_version": {"TLSv1.2", "TLSv1.3"},
+		"    sslnegotiation":           {"postgres", "direct"},
+		"    channel_binding":          {"disable", "prefer", "require"},
 		"    pool_mode":                {"session", "transaction", "statement", `""`},
 		"  pool_mode":                  {"session", "transaction", "statement"},
 		"  level":                      {"debug", "info", "warn", "error"},

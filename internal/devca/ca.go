@@ -22,13 +22,25 @@ const backdate = time.Hour
 // CA is a certificate authority: a certificate and the key that signs for it.
 // Any goroutine may use it.
 type CA struct {
-	cert *x509.Certificate
-	key  crypto.Signer
+	cert  *x509.Certificate
+	key   crypto.Signer
+	below []byte // PEM of what lies between its certificates and the root
 }
 
 // New makes an authority with a new key. Its certificate begins one hour ago
 // and ends life from now; life must be positive.
 func New(commonName string, life time.Duration) (*CA, error) {
+	template := authority(commonName, life)
+	template.MaxPathLenZero = true
+	return newCA(template, life)
+}
+
+// NewRoot is New for an authority that may have others below it.
+func NewRoot(commonName string, life time.Duration) (*CA, error) {
+	return newCA(authority(commonName, life), life)
+}
+
+func newCA(template *x509.Certificate, life time.Duration) (*CA, error) {
 	if life <= 0 {
 		return nil, errors.New("certificate authority: life must be positive")
 	}
@@ -36,21 +48,24 @@ func New(commonName string, life time.Duration) (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
+	cert, err := sign(template, template, key.Public(), key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority: %w", err)
+	}
+	return &CA{cert: cert, key: key}, nil
+}
+
+// authority is the template of an authority's certificate.
+func authority(commonName string, life time.Duration) *x509.Certificate {
 	now := time.Now()
-	template := &x509.Certificate{
+	return &x509.Certificate{
 		Subject:               pkix.Name{CommonName: commonName},
 		NotBefore:             now.Add(-backdate),
 		NotAfter:              now.Add(life),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,
 		IsCA:                  true,
-		MaxPathLenZero:        true,
 	}
-	cert, err := sign(template, template, key.Public(), key)
-	if err != nil {
-		return nil, fmt.Errorf("certificate authority: %w", err)
-	}
-	return &CA{cert: cert, key: key}, nil
 }
 
 // Load reads an authority from its PEM files. It refuses a key that does not

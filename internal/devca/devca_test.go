@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-func newCA(t *testing.T) *CA {
+func testCA(t *testing.T) *CA {
 	t.Helper()
 	ca, err := New("test authority", 24*time.Hour)
 	if err != nil {
@@ -46,7 +46,7 @@ func verify(ca *CA, cert *x509.Certificate, host string, usage x509.ExtKeyUsage)
 }
 
 func TestAServerCertificateIsTrustedForEachOfItsHostsAndNoOther(t *testing.T) {
-	ca := newCA(t)
+	ca := testCA(t)
 	cert := issue(t, ca, Request{Hosts: []string{"db.internal", "*.pool.internal", "127.0.0.1", "::1"}}).Cert
 	for _, host := range []string{"db.internal", "DB.internal", "a.pool.internal", "127.0.0.1", "::1"} {
 		if err := verify(ca, cert, host, x509.ExtKeyUsageServerAuth); err != nil {
@@ -62,7 +62,7 @@ func TestAServerCertificateIsTrustedForEachOfItsHostsAndNoOther(t *testing.T) {
 }
 
 func TestAnIPAddressIsNeverWrittenAsADNSName(t *testing.T) {
-	cert := issue(t, newCA(t), Request{Hosts: []string{"10.0.0.1", "::ffff:10.0.0.2", "2001:db8::1"}}).Cert
+	cert := issue(t, testCA(t), Request{Hosts: []string{"10.0.0.1", "::ffff:10.0.0.2", "2001:db8::1"}}).Cert
 	if len(cert.DNSNames) != 0 {
 		t.Errorf("DNS names are %q, want none", cert.DNSNames)
 	}
@@ -73,7 +73,7 @@ func TestAnIPAddressIsNeverWrittenAsADNSName(t *testing.T) {
 }
 
 func TestAHostThatIsNeitherANameNorAnAddressIsAnError(t *testing.T) {
-	ca := newCA(t)
+	ca := testCA(t)
 	for _, host := range []string{
 		"", ".", "*", "*.", "a..b", "db.internal.", "-db", "db-", "a b", "db:5432", "[::1]", "fe80::1%eth0",
 		"w*.internal", "*.*.internal", "300.1.1.1", "1.2.3", "bücher.example", "a\x00b",
@@ -88,14 +88,14 @@ func TestAHostThatIsNeitherANameNorAnAddressIsAnError(t *testing.T) {
 
 func TestNamesOfEveryAcceptedShapeAreIssued(t *testing.T) {
 	hosts := []string{"localhost", "a", "db_1.net", "3com.com", "xn--bcher-kva.example", strings.Repeat("a", 63), "*.x.1a"}
-	cert := issue(t, newCA(t), Request{Hosts: hosts}).Cert
+	cert := issue(t, testCA(t), Request{Hosts: hosts}).Cert
 	if !slices.Equal(cert.DNSNames, hosts) {
 		t.Errorf("DNS names are %q, want %q", cert.DNSNames, hosts)
 	}
 }
 
 func TestAClientCertificateServesClientsOnly(t *testing.T) {
-	ca := newCA(t)
+	ca := testCA(t)
 	cert := issue(t, ca, Request{CommonName: "app", Client: true}).Cert
 	if cert.Subject.CommonName != "app" {
 		t.Errorf("common name is %q", cert.Subject.CommonName)
@@ -109,7 +109,7 @@ func TestAClientCertificateServesClientsOnly(t *testing.T) {
 }
 
 func TestAServerCertificateDoesNotPassAsAClient(t *testing.T) {
-	ca := newCA(t)
+	ca := testCA(t)
 	cert := issue(t, ca, Request{CommonName: "db", Hosts: []string{"db"}}).Cert
 	if err := verify(ca, cert, "", x509.ExtKeyUsageClientAuth); err == nil {
 		t.Error("it passed as a client")
@@ -117,21 +117,21 @@ func TestAServerCertificateDoesNotPassAsAClient(t *testing.T) {
 }
 
 func TestALeafCannotSignOthers(t *testing.T) {
-	leaf := issue(t, newCA(t), Request{Hosts: []string{"db"}}).Cert
+	leaf := issue(t, testCA(t), Request{Hosts: []string{"db"}}).Cert
 	if leaf.IsCA || leaf.KeyUsage&x509.KeyUsageCertSign != 0 {
 		t.Errorf("IsCA %v, key usage %b", leaf.IsCA, leaf.KeyUsage)
 	}
 }
 
 func TestAnotherAuthorityOfTheSameNameIsNotTrusted(t *testing.T) {
-	cert := issue(t, newCA(t), Request{Hosts: []string{"db"}}).Cert
-	if err := verify(newCA(t), cert, "db", x509.ExtKeyUsageServerAuth); err == nil {
+	cert := issue(t, testCA(t), Request{Hosts: []string{"db"}}).Cert
+	if err := verify(testCA(t), cert, "db", x509.ExtKeyUsageServerAuth); err == nil {
 		t.Error("trusted by an authority that did not sign it")
 	}
 }
 
 func TestEmailAddressesAndURIsBecomeAlternativeNames(t *testing.T) {
-	cert := issue(t, newCA(t), Request{
+	cert := issue(t, testCA(t), Request{
 		EmailAddresses: []string{"dba@example.com"}, URIs: []string{"spiffe://example.com/app"}, Client: true,
 	}).Cert
 	if !slices.Equal(cert.EmailAddresses, []string{"dba@example.com"}) {
@@ -143,7 +143,7 @@ func TestEmailAddressesAndURIsBecomeAlternativeNames(t *testing.T) {
 }
 
 func TestARequestThatCannotBeMetIsRefused(t *testing.T) {
-	ca := newCA(t)
+	ca := testCA(t)
 	for name, req := range map[string]Request{
 		"no name":                 {},
 		"bad URI":                 {URIs: []string{"http://%zz"}},
@@ -158,13 +158,13 @@ func TestARequestThatCannotBeMetIsRefused(t *testing.T) {
 }
 
 func TestACertificateBeginsOneHourAgoAndEndsAfterItsLife(t *testing.T) {
-	cert := issue(t, newCA(t), Request{CommonName: "x", Life: 2 * time.Hour}).Cert
+	cert := issue(t, testCA(t), Request{CommonName: "x", Life: 2 * time.Hour}).Cert
 	near(t, "not before", cert.NotBefore, time.Now().Add(-time.Hour))
 	near(t, "not after", cert.NotAfter, time.Now().Add(2*time.Hour))
 }
 
 func TestLifeRunsFromAGivenBeginningSoThatExpiredCertificatesCanBeMade(t *testing.T) {
-	ca := newCA(t)
+	ca := testCA(t)
 	begin := time.Now().Add(-3 * time.Hour)
 	cert := issue(t, ca, Request{Hosts: []string{"db"}, NotBefore: begin, Life: time.Hour}).Cert
 	near(t, "not before", cert.NotBefore, begin)
@@ -177,7 +177,7 @@ func TestLifeRunsFromAGivenBeginningSoThatExpiredCertificatesCanBeMade(t *testin
 }
 
 func TestACertificateNeverOutlivesItsAuthority(t *testing.T) {
-	ca := newCA(t)
+	ca := testCA(t)
 	cert := issue(t, ca, Request{CommonName: "x"}).Cert
 	if !cert.NotAfter.Equal(ca.cert.NotAfter) {
 		t.Errorf("ends at %v, its authority at %v", cert.NotAfter, ca.cert.NotAfter)
@@ -209,7 +209,7 @@ func near(t *testing.T, what string, got, want time.Time) {
 }
 
 func TestKeysArePKCS8AndOfCurveP256(t *testing.T) {
-	ca := newCA(t)
+	ca := testCA(t)
 	caKey, err := ca.KeyPEM()
 	if err != nil {
 		t.Fatal(err)
@@ -249,7 +249,7 @@ func TestSerialNumbersAreRandomAndOfAtMost128Bits(t *testing.T) {
 }
 
 func TestAPairAndItsPoolMakeATLSConnection(t *testing.T) {
-	ca := newCA(t)
+	ca := testCA(t)
 	pair := issue(t, ca, Request{Hosts: []string{"db"}})
 	cert, err := tls.X509KeyPair(pair.CertPEM, pair.KeyPEM)
 	if err != nil {
@@ -272,7 +272,7 @@ func TestAPairAndItsPoolMakeATLSConnection(t *testing.T) {
 }
 
 func TestALoadedAuthorityIssuesWhatTheFirstOneTrusts(t *testing.T) {
-	ca, dir := newCA(t), t.TempDir()
+	ca, dir := testCA(t), t.TempDir()
 	crt, key := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key")
 	if err := ca.WriteFiles(crt, key); err != nil {
 		t.Fatal(err)
@@ -291,7 +291,7 @@ func TestALoadedAuthorityIssuesWhatTheFirstOneTrusts(t *testing.T) {
 }
 
 func TestLoadRefusesWhatIsNoAuthority(t *testing.T) {
-	ca, dir := newCA(t), t.TempDir()
+	ca, dir := testCA(t), t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	if err := ca.WriteFiles(in("ca.crt"), in("ca.key")); err != nil {
 		t.Fatal(err)
@@ -317,7 +317,7 @@ func TestLoadRefusesWhatIsNoAuthority(t *testing.T) {
 }
 
 func TestWrittenFilesHaveTheirModesAndNothingIsLeftBeside(t *testing.T) {
-	ca, dir := newCA(t), t.TempDir()
+	ca, dir := testCA(t), t.TempDir()
 	crt, key := filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key")
 	// A second run is a rotation: it replaces files, whatever their mode was.
 	for range 2 {
@@ -337,7 +337,7 @@ func TestWrittenFilesHaveTheirModesAndNothingIsLeftBeside(t *testing.T) {
 }
 
 func TestARotationDoesNotTouchTheOldFileThatAReaderHolds(t *testing.T) {
-	ca, dir := newCA(t), t.TempDir()
+	ca, dir := testCA(t), t.TempDir()
 	crt, key := filepath.Join(dir, "a.crt"), filepath.Join(dir, "a.key")
 	first := issue(t, ca, Request{CommonName: "first"})
 	if err := first.WriteFiles(crt, key); err != nil {
@@ -358,7 +358,7 @@ func TestARotationDoesNotTouchTheOldFileThatAReaderHolds(t *testing.T) {
 }
 
 func TestAFailedWriteLeavesTheOldPairAlone(t *testing.T) {
-	ca, dir := newCA(t), t.TempDir()
+	ca, dir := testCA(t), t.TempDir()
 	crt, key := filepath.Join(dir, "a.crt"), filepath.Join(dir, "a.key")
 	if err := issue(t, ca, Request{CommonName: "old"}).WriteFiles(crt, key); err != nil {
 		t.Fatal(err)

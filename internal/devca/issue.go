@@ -40,8 +40,8 @@ type Request struct {
 	Life time.Duration
 }
 
-// Pair is an issued certificate and its private key (PKCS #8), both as PEM,
-// and the certificate parsed. KeyPEM is a secret.
+// Pair is an issued certificate, with what is between it and the root, and its
+// private key (PKCS #8), both as PEM, and the certificate parsed. KeyPEM is a secret.
 type Pair struct {
 	CertPEM, KeyPEM []byte
 	Cert            *x509.Certificate
@@ -67,7 +67,7 @@ func (ca *CA) Issue(req Request) (Pair, error) {
 	if err != nil {
 		return Pair{}, fmt.Errorf("issue certificate: %w", err)
 	}
-	return Pair{CertPEM: certPEM(cert), KeyPEM: encoded, Cert: cert}, nil
+	return Pair{CertPEM: append(certPEM(cert), ca.below...), KeyPEM: encoded, Cert: cert}, nil
 }
 
 // WriteFiles writes the pair, replacing what is there. Each file is written

@@ -59,7 +59,7 @@ func recordedPair(t *testing.T, version uint16, size int) (*Transport, *tls.Conn
 		t.Fatal(err)
 	}
 	record.lengths = nil // under TLS 1.3 the handshake looks like data
-	return transport, server, LimitRecords(server, size), client, record
+	return transport, server, transport.LimitRecords(server, size), client, record
 }
 
 func TestNoRecordIsLargerThanItsLimit(t *testing.T) {

@@ -20,10 +20,10 @@ type Transport struct {
 const maxRecord = 16 << 10
 
 // LimitRecords bounds the plaintext in each TLS record that the engine will
-// send on secured, which was made on a Transport, to size bytes. The
-// connection it returns keeps to that too, for writes before the adoption.
-func LimitRecords(secured *tls.Conn, size int) net.Conn {
-	secured.NetConn().(*Transport).maxRecord = size
+// send on secured, which stands on t, to size bytes. The connection it returns
+// keeps to that too, for writes before the adoption.
+func (t *Transport) LimitRecords(secured *tls.Conn, size int) net.Conn {
+	t.maxRecord = size
 	return limited{secured, size}
 }
 

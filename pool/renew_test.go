@@ -1,0 +1,82 @@
+package pool
+
+import (
+	"testing"
+	"time"
+)
+
+func TestServersMakeWayOneByOneAfterAChangeOfTrust(t *testing.T) {
+	inHouse(t, nil, size(5), func(t *testing.T, h *house) {
+		var old []*Server
+		for range 5 {
+			old = append(old, h.take())
+		}
+		for _, s := range old[:4] {
+			h.pool.Release(s)
+		}
+		h.manager.RenewTrust(h.pool.Database().spec.Load().Trust)
+
+		first := h.take() // the first makes way at once, the others later
+		kept := 0
+		for _, s := range old[:4] {
+			if s == first {
+				kept++
+			}
+		}
+		if kept != 1 {
+			t.Error("more than one server made way at once")
+		}
+		h.pool.Release(first)
+		for _, s := range old {
+			if s != old[4] && s != first && s.Err() == nil && !s.usable() {
+				t.Error("a server ended that nobody replaced")
+			}
+		}
+		if !old[4].SetLink(newHolder()) {
+			t.Error("a server ended while it was in use")
+		}
+		pass(2 * sweepEvery)
+		h.pool.Release(old[4])
+		pass(closeWait + sweepEvery)
+		h.wants(0, 0) // all of them, none being asked for
+		if s := h.take(); s.renewal != h.pool.Database().renewals.Load() {
+			t.Error("a new server counts as an old one")
+		} else {
+			h.pool.Release(s)
+		}
+	})
+}
+
+func TestNoMoreServersMakeWayThanThePaceAllows(t *testing.T) {
+	inHouse(t, nil, size(5), func(t *testing.T, h *house) {
+		var old []*Server
+		for range 5 {
+			old = append(old, h.take())
+		}
+		h.pool.Database().Renew()
+		for _, s := range old {
+			h.pool.Release(s)
+		}
+		if n := h.pool.renewal.done; n != 1 {
+			t.Errorf("%d servers made way at once", n)
+		}
+		pass(renewPause)
+		h.pool.sweep()
+		if n := h.pool.renewal.done; n != 2 {
+			t.Errorf("%d servers made way after a pause", n)
+		}
+		pass(renewWithin)
+		h.wants(0, 0)
+	})
+}
+
+func TestALargePoolIsRenewedInBoundedTime(t *testing.T) {
+	p := &Pool{db: newDatabase("app", newSpec(t), false), live: 10_000}
+	p.db.renewals.Add(1)
+	p.renewal = renewal{number: 1, since: time.Now().Add(-renewWithin)}
+	for range 10_000 {
+		if !p.makesWay(new(Server)) {
+			t.Fatalf("%d of 10000 servers made way in time", p.renewal.done)
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package proxy
+
+import (
+	"crypto/x509"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// errCertificate ends a session whose client would not be let in any more.
+var errCertificate = wire.Fatal(wire.CodeInvalidAuth, "the client certificate of this connection is not valid any more").
+	WithHint("It has expired, was revoked, or its authority is not trusted any more: connect again with another one.")
+
+// clientCert is the certificate that a session's client showed. The session's
+// mu guards what is not set once.
+type clientCert struct {
+	listener *Listener           // set once
+	shown    []*x509.Certificate // empty: none, or not yet
+	expiry   *time.Timer         // judges it again when it expires; nil without one
+	invalid  bool                // the session ends when it is idle
+}
+
+// certify notes what the client showed, and has it judged again when that
+// expires, or at once if what it was verified by has changed meanwhile.
+func (s *session) certify(n *negotiation) {
+	if n.tls == nil {
+		return
+	}
+	shown := n.tls.ConnectionState().PeerCertificates
+	if len(shown) == 0 {
+		return
+	}
+	l := s.cert.listener
+	s.mu.Lock()
+	s.cert.shown = shown
+	// The second is the last in which it is still valid.
+	s.cert.expiry = time.AfterFunc(time.Until(shown[0].NotAfter)+time.Second, func() { l.judge([]*session{s}) })
+	s.mu.Unlock()
+	if store := l.policy.Load().tls; store != nil && store.Load() != n.shown {
+		l.judge([]*session{s})
+	}
+}
+
+// forgetCert ends what certify began.
+func (s *session) forgetCert() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cert.expiry != nil {
+		s.cert.expiry.Stop()
+	}
+}
+
+// distrust has the session end as soon as it is idle.
+func (s *session) distrust(reason error) {
+	s.mu.Lock()
+	known := s.cert.invalid
+	s.cert.invalid = true
+	if s.client != nil {
+		s.client.Post(s.onCheck)
+	}
+	s.mu.Unlock()
+	if !known {
+		s.proxy.log.Warn("client certificate is not valid any more, its session ends",
+			append(s.fields(), zap.String("peer_subject", s.cert.shown[0].Subject.String()), zap.NamedError("reason", reason))...)
+	}
+}
+
+// ending returns why the session is to end when it is idle, or nil. mu is held.
+func (s *session) ending() error {
+	switch {
+	case s.draining:
+		return errShutdown
+	case s.cert.invalid:
+		return errCertificate
+	}
+	return nil
+}
+
+// recheck judges the certificates of all clients that came in by the listener,
+// by what it trusts now.
+func (l *Listener) recheck() {
+	l.server.mu.Lock()
+	var list []*session
+	for s := range l.server.sessions {
+		if s.cert.listener == l {
+			list = append(list, s)
+		}
+	}
+	l.server.mu.Unlock()
+	l.judge(list)
+}
+
+// judge ends the sessions whose certificate is not valid any more, unless they
+// are to be kept.
+func (l *Listener) judge(sessions []*session) {
+	store := l.policy.Load().tls
+	if store == nil {
+		return
+	}
+	snapshot := store.Load()
+	if !snapshot.EndsInvalidClients() {
+		return
+	}
+	now := time.Now()
+	verdicts := map[string]error{} // many clients show the same certificate
+	for _, s := range sessions {
+		s.mu.Lock()
+		shown := s.cert.shown
+		s.mu.Unlock()
+		if len(shown) == 0 {
+			continue
+		}
+		key := string(shown[0].Raw)
+		verdict, known := verdicts[key]
+		if !known {
+			verdict = snapshot.JudgeClient(shown, now)
+			verdicts[key] = verdict
+		}
+		if verdict != nil {
+			s.distrust(verdict)
+		}
+	}
+}
+
+// Configure gives connections from now on this TLS mode and certificate, and
+// judges the clients that are there by it. store is nil where the mode is
+// disable.
+func (l *Listener) Configure(mode string, store *tlsconf.Store[*tlsconf.Listener]) {
+	old := l.policy.Swap(&policy{mode, store})
+	if store != nil && (old == nil || old.tls != store) {
+		store.OnChange(func(*tlsconf.Listener) { l.recheck() })
+	}
+	l.recheck()
+}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/bench/internal/result"
+	"github.com/pgseal/pgseal/bench/internal/targets"
 )
 
 // call runs one command line.
@@ -142,6 +143,34 @@ func TestWithoutTargetsOfTheUsersAllBuiltInOnesTakePart(t *testing.T) {
 	o, _, done := parseRun(nil, io.Discard, io.Discard)
 	if done || len(o.BuiltIn) != 4 || len(o.Scenarios) != 9 || o.Rounds != 3 || o.out != "bench-results" {
 		t.Errorf("%+v", o)
+	}
+}
+
+func TestMorePgsealsTakePartUnderNamesOfTheirOwn(t *testing.T) {
+	o, _, done := parseRun([]string{
+		"--targets", "pgseal,pgbouncer", "--pgseal", "./new", "--also", "old=./old", "--workers", "2,4", "--pgbouncer", "./pgbouncer",
+	}, io.Discard, io.Discard)
+	if done {
+		t.Fatal("refused")
+	}
+	if want := []string{"pgseal", "pgbouncer", "old", "pgseal-2", "pgseal-4"}; !slices.Equal(o.BuiltIn, want) {
+		t.Errorf("targets %q, want %q", o.BuiltIn, want)
+	}
+	want := []targets.Variant{{Name: "old", Program: "./old"}, {Name: "pgseal-2", Program: "./new", Workers: 2}, {Name: "pgseal-4", Program: "./new", Workers: 4}}
+	if !slices.Equal(o.Variants, want) || o.PgBouncerPath != "./pgbouncer" {
+		t.Errorf("%+v, %q", o.Variants, o.PgBouncerPath)
+	}
+	for want, args := range map[string][]string{
+		`--workers: "0" is not a number`:      {"--workers", "0"},
+		`--workers: "x" is not a number`:      {"--workers", "2,x"},
+		"target pgseal is named twice":        {"--also", "pgseal=./old"},
+		"target pgseal-2 is named twice":      {"--workers", "2,2"},
+		"target old is named twice":           {"--also", "old=./old", "--target", "old=host=h sslmode=disable"},
+		"--also wants NAME=PROGRAM, the name": {"--also", "./old"},
+	} {
+		if status, out, errs := call(append([]string{"run"}, args...)...); status != exitUsage || out != "" || !strings.Contains(errs, want) {
+			t.Errorf("%v: status %d, want %q in %q", args, status, want, errs)
+		}
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgseal/pgseal/internal/devca"
 )
 
@@ -132,4 +134,30 @@ func TestClientCertificatesAreJudgedAndBothSidesLearnWhy(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestASessionEndsInWordsWhenItsClientCertificateIsRevoked(t *testing.T) {
+	a := newClientAuthority(t)
+	p := start(t, sharedPostgres(t, "18"), options{tls: a.settings("require")})
+	connect := func() (devca.Pair, *pgx.Conn) {
+		pair, env := a.client(t, a.middle, nil)
+		more := execMode
+		for _, v := range env {
+			name, path, _ := strings.Cut(strings.TrimPrefix(v, "PG"), "=")
+			more += " " + strings.ToLower(name) + "=" + path
+		}
+		return pair, p.pgx(t, "app", more)
+	}
+	revoked, ends := connect()
+	_, stays := connect()
+	execute(t, ends, "SELECT 1")
+	a.revoke(t, revoked)
+	eventually(t, patience, "the log tells of it", func() bool {
+		return p.log.count("client certificate is not valid any more, its session ends", "was revoked on") == 1
+	})
+	_, err := ends.Exec(soon(t), "SELECT 1")
+	if sqlState(err) != "28000" && !ends.IsClosed() {
+		t.Errorf("the session goes on: %v", err)
+	}
+	execute(t, stays, "SELECT 1")
 }

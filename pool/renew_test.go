@@ -57,17 +57,23 @@ func TestNoMoreServersMakeWayThanThePaceAllows(t *testing.T) {
 		for _, s := range old {
 			h.pool.Release(s)
 		}
-		if n := h.pool.renewal.done; n != 1 {
+		if n := madeWay(h.pool); n != 1 {
 			t.Errorf("%d servers made way at once", n)
 		}
 		pass(renewPause)
 		h.pool.sweep()
-		if n := h.pool.renewal.done; n != 2 {
+		if n := madeWay(h.pool); n != 2 {
 			t.Errorf("%d servers made way after a pause", n)
 		}
 		pass(renewWithin)
 		h.wants(0, 0)
 	})
+}
+
+func madeWay(p *Pool) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.renewal.done
 }
 
 func TestALargePoolIsRenewedInBoundedTime(t *testing.T) {

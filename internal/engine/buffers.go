@@ -2,15 +2,20 @@ package engine
 
 import "sync"
 
-// bufferSize is how many bytes a loop reads from a socket at once, and how
-// many it hands to a handler at once: two TLS records of the largest size.
-const bufferSize = 32 << 10
+// bufferSize is how many bytes a loop reads from a socket at once at most, and
+// how many it hands to a handler at once: three TLS records as PostgreSQL sends
+// them, or one of the largest size. A link that is stuck both ways keeps one
+// such buffer and one such record for each side, which is below 128 KB.
+const bufferSize = 25 << 10
+
+// spare is for what TLS adds to so many bytes in records of usual size.
+const spare = 512
 
 // buffers holds buffers for bytes that have to wait: those that the kernel
 // does not take, and those that a handler left. They are borrowed for as long
 // as that lasts, so an idle connection has none.
 var buffers = sync.Pool{New: func() any {
-	b := make([]byte, 0, bufferSize+bufferSize/4) // with room for what TLS adds
+	b := make([]byte, 0, bufferSize+spare)
 	return &b
 }}
 

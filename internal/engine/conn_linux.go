@@ -304,15 +304,30 @@ func (c *loopConn) read() {
 	for range readsPerEvent {
 		full := false
 		if len(c.unread) == 0 && c.io.eof == nil {
-			n, err := c.io.receive(c.loop.raw)
-			c.io.in, c.io.eof = c.loop.raw[:n], err
-			full = n == len(c.loop.raw)
+			raw := c.loop.raw[:c.room()]
+			n, err := c.io.receive(raw)
+			c.io.in, c.io.eof = raw[:n], err
+			full = n == len(raw)
 		}
 		if !c.handOn() || !full {
 			return
 		}
 	}
 }
+
+// room returns how many bytes may be read, so that what comes of them fits the
+// handler's buffer beside what is there already. Then nothing has to be kept
+// that was read and not decrypted.
+func (c *loopConn) room() int {
+	there := len(c.rest)
+	if c.tls != nil {
+		there += held(c.tls)
+	}
+	return max(len(c.loop.plain)-there, leastRead)
+}
+
+// leastRead is what is read of a socket at least.
+const leastRead = 1 << 10
 
 // handOn hands the handler what was read and reports whether it may have more.
 func (c *loopConn) handOn() bool {

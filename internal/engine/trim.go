@@ -75,6 +75,17 @@ func preload(c *tls.Conn, in []byte) []byte {
 	return nil
 }
 
+// held returns how many bytes a TLS connection holds that it has not handed
+// out yet. It is called where the connection may be read.
+func held(c *tls.Conn) int {
+	if !tlsBuffers.known {
+		return 0
+	}
+	raw := (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.raw))
+	view := (*bytes.Reader)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.view))
+	return raw.Len() + view.Len()
+}
+
 // drained reports whether a TLS connection is known to hold no bytes that it
 // could make plaintext of. It is called where the connection may be read.
 func drained(c *tls.Conn) bool {

@@ -167,7 +167,7 @@ func (x *extended) parse(s *serverState, m []byte, effects sqlscan.Effects, sure
 
 // define makes name stand for st, and st known to the server.
 func (x *extended) define(s *serverState, name string, st *statement, sure bool) {
-	now := thisMoment()
+	now := x.statements.now()
 	e := event{kind: eventParse, name: name, statement: st, before: x.names[name]}
 	if x.names == nil {
 		x.names = map[string]named{}
@@ -212,7 +212,7 @@ func (x *extended) ensure(s *serverState, n named) {
 	x.note(event{kind: eventPrepare, statement: st})
 	x.sent++
 	x.out = appendParse(x.out, st.name, st.body)
-	s.add(st, thisMoment(), x.sentBatch)
+	s.add(st, x.statements.now(), x.sentBatch)
 	x.evict(s)
 }
 
@@ -395,7 +395,7 @@ func (x *extended) swallowed(n int) {
 // again: PostgreSQL refuses to run one, since what it returns has changed.
 func (x *extended) spoil() {
 	for _, st := range x.used {
-		st.spoil(thisMoment())
+		st.spoil(x.statements.now())
 	}
 }
 

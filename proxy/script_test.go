@@ -79,6 +79,7 @@ type talk struct {
 func newTalk(t testing.TB, cut func(n int) int) *talk {
 	c := &talk{t: t, cut: cut, state: &serverState{}}
 	c.relay.extended.statements, c.relay.extended.limit = newStatements(1<<20), 200
+	c.relay.extended.statements.now = func() moment { return 1 } // no second passes
 	c.parameterBody = func(b []byte) { c.params = append(c.params, string(b)) }
 	return c
 }

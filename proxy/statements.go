@@ -43,6 +43,8 @@ const nameOnServers = "pgseal_"
 // memory is bounded; what nobody has any more goes with the garbage. Its
 // methods may be called from any goroutine.
 type statements struct {
+	now func() moment
+
 	mu     sync.Mutex
 	limit  int64                              // bytes
 	known  map[string]weak.Pointer[statement] // by body
@@ -51,7 +53,7 @@ type statements struct {
 }
 
 func newStatements(limit int64) *statements {
-	return &statements{limit: limit, known: map[string]weak.Pointer[statement]{}}
+	return &statements{now: thisMoment, limit: limit, known: map[string]weak.Pointer[statement]{}}
 }
 
 // overhead is what a statement costs beside its body.

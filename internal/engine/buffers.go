@@ -3,10 +3,11 @@ package engine
 import "sync"
 
 // bufferSize is how many bytes a loop reads from a socket at once at most, and
-// how many it hands to a handler at once: three TLS records as PostgreSQL sends
-// them, or one of the largest size. A link that is stuck both ways keeps one
-// such buffer and one such record for each side, which is below 128 KB.
-const bufferSize = 25 << 10
+// how many it hands to a handler at once: more than the largest TLS record. A
+// link that is stuck both ways keeps for each side one such buffer, and the
+// 40 KiB or so that crypto/tls reserves for a record of that size: below
+// 128 KiB in all.
+const bufferSize = 22<<10 - spare
 
 // spare is for what TLS adds to so many bytes in records of usual size.
 const spare = 512

@@ -7,10 +7,14 @@ FUZZTIME ?= 1m
 ALL_POSTGRES := 14 15 16 17 18
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 
-.PHONY: build demo test test-matrix compatibility lint fmt fuzz bench bench-quick clean
+.PHONY: build fips demo test test-matrix compatibility lint fmt fuzz bench bench-quick clean
 
 build: ## the static binary, bin/pgseal
 	$(BUILD) -o bin/pgseal ./cmd/pgseal
+
+fips: ## the same with Go's FIPS 140-3 module, and the tests of what it changes
+	GOFIPS140=v1.0.0 $(BUILD) -o bin/pgseal-fips ./cmd/pgseal
+	GOFIPS140=v1.0.0 $(GO) test ./tlsconf ./internal/auth ./pool ./proxy
 
 demo: build ## show it with a throwaway PostgreSQL; ARGS=--once leaves after the show
 	@scripts/install-postgres.sh any

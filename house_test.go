@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"pool":               {"tlsconf", "internal/auth", "internal/engine", "internal/wire"},
 	"tlsconf":            {"internal/auth"},
 	"internal/auth":      {},
+	"internal/auth/hba":  {},
 	"internal/engine":    {},
 	"internal/sqlscan":   {},
 	"internal/wire":      {},

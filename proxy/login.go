@@ -36,7 +36,7 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	if err := s.negotiate(packet.Code, ask.unknown); err != nil {
 		return err
 	}
-	credential, err := p.authenticate(s.conn, ask.user, s.endpointHash)
+	credential, err := p.admit(s, ask.physical)
 	if err != nil {
 		return err
 	}

@@ -31,8 +31,9 @@ const overflow = 64
 
 // Settings is what may change while the Server runs, swapped as a whole.
 type Settings struct {
-	Pool  pool.Config
-	Users *auth.Users
+	Pool   pool.Config
+	Users  *auth.Users
+	Access *Access // nil stands for the default rules
 }
 
 // Listener is an address that is listened on.
@@ -50,20 +51,22 @@ type policy struct {
 
 // Server accepts clients and serves them. New makes one.
 type Server struct {
-	log        *zap.Logger
-	engine     engine.Engine
-	manager    *pool.Manager
-	mocker     *auth.Mocker
-	settings   atomic.Pointer[Settings]
-	keys       cancelKeys
-	statements *statements
-	pinCounts  pinCounts
-	admission  *admission // lets handshakes take turns
-	lastID     atomic.Uint64
-	clients    atomic.Int64   // connections, from accept to close
-	children   sync.WaitGroup // accept loops and logins
-	live       sync.WaitGroup // sessions that the engine has
-	cancels    sync.WaitGroup // cancel requests of clients that left
+	log     *zap.Logger
+	engine  engine.Engine
+	manager *pool.Manager
+	mocker  *auth.Mocker
+	// defaultAccess holds where the settings have none.
+	defaultAccess *Access
+	settings      atomic.Pointer[Settings]
+	keys          cancelKeys
+	statements    *statements
+	pinCounts     pinCounts
+	admission     *admission // lets handshakes take turns
+	lastID        atomic.Uint64
+	clients       atomic.Int64   // connections, from accept to close
+	children      sync.WaitGroup // accept loops and logins
+	live          sync.WaitGroup // sessions that the engine has
+	cancels       sync.WaitGroup // cancel requests of clients that left
 
 	mu        sync.Mutex
 	listeners []*Listener

@@ -16,13 +16,16 @@ type Reader struct {
 	paths []string
 }
 
+// NewReader returns a Reader that has read nothing.
+func NewReader() *Reader { return &Reader{sum: sha256.New()} }
+
 // NewTreeStore is NewStore for a value whose files become known while it is
 // built. build runs at each Reload and must read through its Reader only. Files
 // that change while they are read make a value of old and new; the change of
 // the last one has them read again.
 func NewTreeStore[T any](name string, build func(*Reader) (T, error)) (*Store[T], error) {
 	return newStore(name, func(digest) (value T, sum digest, paths []string, err error) {
-		r := &Reader{sum: sha256.New()}
+		r := NewReader()
 		value, err = build(r)
 		return value, digest(r.sum.Sum(nil)), r.paths, err
 	})

@@ -97,3 +97,14 @@ func (m mapping) allows(system, role string, look Lookups) (fits, broken bool) {
 	}
 	return matchRole([]token{want}, role, look), false
 }
+
+// Groups returns the lines whose decision depends on [Lookups.Member], each as
+// an *Error without a cause.
+func (m *Maps) Groups() (places []Error) {
+	for _, line := range m.list {
+		if _, ok := line.role.group(); ok {
+			places = append(places, Error{File: line.file, Line: line.line})
+		}
+	}
+	return places
+}

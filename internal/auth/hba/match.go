@@ -1,6 +1,9 @@
 package hba
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Lookups answers what a decision may depend on beyond the connection itself.
 // A method is called only where a rule asks for it, and may block.
@@ -98,4 +101,14 @@ func matchRole(tokens []token, role string, look Lookups) bool {
 		}
 	}
 	return false
+}
+
+// AsksForGroups reports whether the rule's decision depends on [Lookups.Member].
+func (rule *Rule) AsksForGroups() bool {
+	for _, t := range rule.databases {
+		if t.keyword("samerole") || t.keyword("samegroup") {
+			return true
+		}
+	}
+	return slices.ContainsFunc(rule.roles, func(t token) bool { _, ok := t.group(); return ok })
 }

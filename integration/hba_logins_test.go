@@ -167,7 +167,7 @@ func askPostgres(t *testing.T, pg *postgres, text string) string {
 	conn := dialFrom(t, pg, q)
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(patience))
-	packet, err := wire.AppendStartup(nil, []wire.Parameter{{Name: "user", Value: q.Role}, {Name: "database", Value: q.Database}})
+	packet, err := wire.AppendStartup(nil, wire.Version30, []wire.Parameter{{Name: "user", Value: q.Role}, {Name: "database", Value: q.Database}})
 	if err != nil {
 		t.Fatal(err)
 	}

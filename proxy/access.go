@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pgseal/pgseal/internal/auth/hba"
@@ -30,6 +31,15 @@ type Access struct {
 	maps          *hba.Maps
 	trustAnywhere bool
 }
+
+// defaultAccess returns what holds where the settings say nothing.
+var defaultAccess = sync.OnceValue(func() *Access {
+	a, err := ParseAccess(nil, "default rules", AuthConfig{})
+	if err != nil {
+		panic(err) // a mistake of ours
+	}
+	return a
+})
 
 // ParseAccess reads the rules and user name maps that c names, through source.
 // name is the file that c stands in. All faults are reported together, with

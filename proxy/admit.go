@@ -79,7 +79,7 @@ func (p *Server) access() *Access {
 	if a := p.settings.Load().Access; a != nil {
 		return a
 	}
-	return p.defaultAccess
+	return defaultAccess()
 }
 
 // askPassword has the client tell its password. A role that is unknown costs

@@ -51,22 +51,20 @@ type policy struct {
 
 // Server accepts clients and serves them. New makes one.
 type Server struct {
-	log     *zap.Logger
-	engine  engine.Engine
-	manager *pool.Manager
-	mocker  *auth.Mocker
-	// defaultAccess holds where the settings have none.
-	defaultAccess *Access
-	settings      atomic.Pointer[Settings]
-	keys          cancelKeys
-	statements    *statements
-	pinCounts     pinCounts
-	admission     *admission // lets handshakes take turns
-	lastID        atomic.Uint64
-	clients       atomic.Int64   // connections, from accept to close
-	children      sync.WaitGroup // accept loops and logins
-	live          sync.WaitGroup // sessions that the engine has
-	cancels       sync.WaitGroup // cancel requests of clients that left
+	log        *zap.Logger
+	engine     engine.Engine
+	manager    *pool.Manager
+	mocker     *auth.Mocker
+	settings   atomic.Pointer[Settings]
+	keys       cancelKeys
+	statements *statements
+	pinCounts  pinCounts
+	admission  *admission // lets handshakes take turns
+	lastID     atomic.Uint64
+	clients    atomic.Int64   // connections, from accept to close
+	children   sync.WaitGroup // accept loops and logins
+	live       sync.WaitGroup // sessions that the engine has
+	cancels    sync.WaitGroup // cancel requests of clients that left
 
 	mu        sync.Mutex
 	listeners []*Listener

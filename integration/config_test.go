@@ -39,8 +39,9 @@ type options struct {
 	databases map[string]settings // beyond where the server is and its trust
 	pool      settings
 	users     map[string]string   // beyond app
+	auth      settings            // beyond users_file
 	limits    map[string]settings // what roles have of their own
-	tls       settings          // of the first listener
+	tls       settings            // of the first listener
 	listeners []*listener         // beyond the first
 	errors    []string            // messages of errors that the test provokes
 }
@@ -145,7 +146,7 @@ func (p *pgseal) writeConfig() {
 		fmt.Fprintf(&b, "  %q: %s\n", role, p.options.limits[role])
 	}
 	fmt.Fprintf(&b, "pool: %s\n", p.options.pool)
-	fmt.Fprintf(&b, "auth: {users_file: %s}\n", p.usersFile())
+	fmt.Fprintf(&b, "auth: %s\n", settings{"users_file": p.usersFile()}.with(p.options.auth))
 	b.WriteString("log: {format: json, level: debug}\n")
 	p.writeFile(p.configFile(), b.String())
 

@@ -14,6 +14,15 @@ import (
 type Login struct {
 	User     string
 	Password string
+	Keys     auth.Keys // instead of a password
+}
+
+// exchange begins to log in by SCRAM.
+func (l Login) exchange() *auth.ClientExchange {
+	if l.Password == "" {
+		return l.Keys.NewClientExchange()
+	}
+	return auth.NewClientExchange(l.Password)
 }
 
 // String hides the password from logs.
@@ -188,10 +197,10 @@ func (l *serverLogin) startSCRAM(data []byte) error {
 	if l.scram != nil {
 		return errors.New("the server began a second SASL exchange")
 	}
-	if l.login.Password == "" {
+	if l.login.Password == "" && !l.login.Keys.Known() {
 		return fmt.Errorf("the server asks for a password, and none is known for role %q", l.login.User)
 	}
-	exchange := auth.NewClientExchange(l.login.Password)
+	exchange := l.login.exchange()
 	mechanism, err := exchange.Negotiate(offered, l.tls)
 	if err != nil {
 		return err

@@ -201,6 +201,12 @@ func (c *client) authenticated() {
 func (c *client) greeted() {
 	c.t.Helper()
 	c.authenticated()
+	c.welcomed()
+}
+
+// welcomed reads what lets a client in, to the first ReadyForQuery.
+func (c *client) welcomed() {
+	c.t.Helper()
 	if body := c.want('R'); body != "\x00\x00\x00\x00" {
 		c.t.Fatalf("the login ended in %q", body)
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -46,7 +47,20 @@ func (c ListenConfig) Validate() error {
 	return nil
 }
 
-// AuthConfig tells where secrets of clients come from.
+// AuthConfig tells who may log in, and where the secrets come from.
 type AuthConfig struct {
-	UsersFile string `yaml:"users_file"`
+	HBAFile       string   `yaml:"hba_file"`       // rules in the format of pg_hba.conf
+	Rules         []string `yaml:"rules"`          // the same, each a line
+	IdentFile     string   `yaml:"ident_file"`     // user name maps in the format of pg_ident.conf
+	TrustAnywhere bool     `yaml:"trust_anywhere"` // let trust in from other machines
+	UsersFile     string   `yaml:"users_file"`
+}
+
+// Validate returns a *tlsconf.KeyError for each value that can't be used. The
+// rules themselves are read by ParseAccess.
+func (c AuthConfig) Validate() error {
+	if c.HBAFile != "" && len(c.Rules) > 0 {
+		return &tlsconf.KeyError{Key: "rules", Err: errors.New("stands beside hba_file: keep one")}
+	}
+	return nil
 }

@@ -36,7 +36,7 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	if err := s.negotiate(packet.Code, ask.unknown); err != nil {
 		return err
 	}
-	credential, err := p.authenticate(s.conn, ask.user, s.endpointHash)
+	credential, err := p.admit(s, ask.physical)
 	if err != nil {
 		return err
 	}
@@ -111,6 +111,7 @@ func (p *Server) authenticate(conn net.Conn, user string, endpointHash []byte) (
 	if answer, err = exchange.Final(body); err != nil {
 		return auth.Credential{}, scramError(err, user)
 	}
+	credential.Keys = exchange.Keys()
 	_, err = conn.Write(wire.AppendSASLFinal(nil, answer))
 	return credential, err
 }
@@ -147,8 +148,11 @@ func (s *session) join(db *pool.Database, credential auth.Credential) error {
 	if !fixed {
 		login = pool.Login{User: s.user, Password: credential.Password}
 		if login.Password == "" {
+			login.Keys = credential.Keys
+		}
+		if login.Password == "" && !login.Keys.Known() {
 			return wire.Fatal(wire.CodeInvalidAuth, `the connection pooler has no password to log in as "`+s.user+`"`).
-				WithHint("Set user and password_file for the database, or give users_file the password itself instead of its SCRAM secret.")
+				WithHint("Set user and password_file for the database, have the role log in by SCRAM, or give users_file its password.")
 		}
 	}
 	var err error

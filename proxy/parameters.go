@@ -22,6 +22,7 @@ type startup struct {
 	unknown  []string         // protocol options (_pq_.…) that we do not know
 	// Of a replication connection: what its server's startup packet bears.
 	replication []wire.Parameter
+	physical    bool // of no database, for the access rules
 }
 
 // newStartup sorts the parameters of a startup packet. The rules are those of
@@ -44,6 +45,7 @@ func newStartup(list []wire.Parameter) (startup, *wire.Error) {
 				return s, err
 			}
 			replication = replicates // the last one holds, as in PostgreSQL
+			s.physical = replicates && p.Value != "database"
 		case wire.IsProtocolOption(p.Name):
 			s.unknown = append(s.unknown, p.Name)
 		default:

@@ -31,8 +31,9 @@ const overflow = 64
 
 // Settings is what may change while the Server runs, swapped as a whole.
 type Settings struct {
-	Pool  pool.Config
-	Users *auth.Users
+	Pool   pool.Config
+	Users  *auth.Users
+	Access *Access // nil stands for the default rules
 }
 
 // Listener is an address that is listened on.

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,10 +62,10 @@ type Status struct {
 // Store holds an immutable value built from files and replaces it as a whole.
 // Any goroutine may call its methods.
 type Store[T any] struct {
-	// Set once.
-	name  string
-	files []File
-	build func(Contents) (T, error)
+	// Set once. load builds a value from the files as they are now, and tells
+	// which these are; of content with the digest loaded it builds none.
+	name string
+	load func(loaded digest) (value T, sum digest, paths []string, err error)
 
 	// The value in force, swapped by the goroutine that holds reloading.
 	current atomic.Pointer[T]
@@ -76,6 +78,7 @@ type Store[T any] struct {
 
 	// mu guards what follows. It is never held while files are read.
 	mu       sync.Mutex
+	paths    []string // that were read last
 	status   Status
 	onChange []func(T)
 }
@@ -87,7 +90,18 @@ type digest [sha256.Size]byte
 // store and the file. build must not keep or change the bytes that it is
 // given, and must be safe to call again at any time; one call runs at a time.
 func NewStore[T any](name string, files []File, build func(Contents) (T, error)) (*Store[T], error) {
-	s := &Store[T]{name: name, files: files, build: build}
+	paths := make([]string, len(files))
+	for i, f := range files {
+		paths[i] = f.Path
+	}
+	return newStore(name, func(loaded digest) (value T, sum digest, _ []string, err error) {
+		value, sum, err = readSet(files, loaded, build)
+		return value, sum, paths, err
+	})
+}
+
+func newStore[T any](name string, load func(digest) (T, digest, []string, error)) (*Store[T], error) {
+	s := &Store[T]{name: name, load: load}
 	value, sum, err := s.read()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -101,13 +115,11 @@ func NewStore[T any](name string, files []File, build func(Contents) (T, error))
 // Name returns the name given to NewStore.
 func (s *Store[T]) Name() string { return s.name }
 
-// Files returns the paths that the store reads, in the order given.
+// Files returns the paths that the store read last, in the order given.
 func (s *Store[T]) Files() []string {
-	paths := make([]string, len(s.files))
-	for i, f := range s.files {
-		paths[i] = f.Path
-	}
-	return paths
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.paths)
 }
 
 // Load returns the value in force. It takes no lock.
@@ -166,32 +178,44 @@ func (s *Store[T]) Reload() (changed bool, err error) {
 	return true, nil
 }
 
-// read builds a value from the files as they are now. The digest is that of
-// the content, also when it could not be built from; zero when it could not
-// be read. Content that is in force already is not built again.
+// read loads the files and notes which they are.
 func (s *Store[T]) read() (value T, sum digest, err error) {
-	contents, err := readContents(s.files)
-	if err != nil {
-		return value, digest{}, err
-	}
-	sum = s.digest(contents)
-	if sum == s.loaded {
-		return value, sum, nil
-	}
-	value, err = s.build(contents)
+	value, sum, paths, err := s.load(s.loaded)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paths = paths
 	return value, sum, err
 }
 
-// digest hashes the contents, each with its length so that bytes cannot move
+// readSet builds a value from a set of files as they are now. The digest is
+// that of the content, also when it could not be built from; zero when it could
+// not be read. Content that is in force already is not built again.
+func readSet[T any](files []File, loaded digest, build func(Contents) (T, error)) (value T, sum digest, err error) {
+	contents, err := readContents(files)
+	if err != nil {
+		return value, digest{}, err
+	}
+	sum = digestOf(files, contents)
+	if sum == loaded {
+		return value, sum, nil
+	}
+	value, err = build(contents)
+	return value, sum, err
+}
+
+// digestOf hashes the contents, each with its length so that bytes cannot move
 // from one file to the next unseen.
-func (s *Store[T]) digest(contents Contents) digest {
+func digestOf(files []File, contents Contents) digest {
 	h := sha256.New()
-	for _, f := range s.files {
-		data := contents[f.Path]
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(data))))
-		h.Write(data)
+	for _, f := range files {
+		hashPart(h, contents[f.Path])
 	}
 	return digest(h.Sum(nil))
+}
+
+func hashPart(h hash.Hash, data []byte) {
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(data))))
+	h.Write(data)
 }
 
 // refuse notes an error of the content sum and wraps it. The same error on the

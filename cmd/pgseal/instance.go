@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 
@@ -35,11 +36,12 @@ type instance struct {
 
 // parts is what a configuration names, loaded from disk.
 type parts struct {
-	file  config.File
-	certs map[string]*tlsconf.Store[*tlsconf.Listener] // by address
-	trust map[string]*tlsconf.Store[*tlsconf.Upstream] // by database
-	users *tlsconf.Store[*auth.Users]
-	specs map[string]*pool.Spec
+	file   config.File
+	certs  map[string]*tlsconf.Store[*tlsconf.Listener] // by address
+	trust  map[string]*tlsconf.Store[*tlsconf.Upstream] // by database
+	users  *tlsconf.Store[*auth.Users]                  // nil without a users_file
+	access *tlsconf.Store[*proxy.Access]
+	specs  map[string]*pool.Spec
 }
 
 func newInstance(path string, log *zap.Logger, level zap.AtomicLevel) *instance {
@@ -86,6 +88,8 @@ func (r *instance) load(f config.File, old parts) (parts, error) {
 	var err error
 	p.users, err = r.usersStore(f.Auth, old)
 	errs = append(errs, f.Fault("auth.users_file", err))
+	p.access, err = r.accessStore(f.Auth, old)
+	errs = append(errs, f.Fault("auth", err))
 	return p, errors.Join(errs...)
 }
 
@@ -124,7 +128,10 @@ func (r *instance) spec(name string, d config.Database, defaults pool.Config, ol
 }
 
 func (r *instance) usersStore(c proxy.AuthConfig, old parts) (*tlsconf.Store[*auth.Users], error) {
-	if old.users != nil && old.file.Auth == c {
+	if c.UsersFile == "" {
+		return nil, nil
+	}
+	if old.users != nil && old.file.Auth.UsersFile == c.UsersFile {
 		return old.users, nil
 	}
 	store, err := tlsconf.NewStore("users_file", []tlsconf.File{{Path: c.UsersFile, Secret: true}},
@@ -135,6 +142,21 @@ func (r *instance) usersStore(c proxy.AuthConfig, old parts) (*tlsconf.Store[*au
 		return nil, err
 	}
 	store.OnChange(func(*auth.Users) { r.configureProxy() })
+	return store, nil
+}
+
+// accessStore holds the access rules and user name maps, and what they include.
+func (r *instance) accessStore(c proxy.AuthConfig, old parts) (*tlsconf.Store[*proxy.Access], error) {
+	if old.access != nil && reflect.DeepEqual(old.file.Auth, c) {
+		return old.access, nil
+	}
+	store, err := tlsconf.NewTreeStore("access rules", func(files *tlsconf.Reader) (*proxy.Access, error) {
+		return proxy.ParseAccess(files, r.path, c)
+	})
+	if err != nil {
+		return nil, err
+	}
+	store.OnChange(func(*proxy.Access) { r.configureProxy() })
 	return store, nil
 }
 
@@ -167,7 +189,11 @@ func (r *instance) start(f config.File) error {
 }
 
 func (p parts) settings() proxy.Settings {
-	return proxy.Settings{Pool: p.file.Pool, Users: p.users.Load()}
+	s := proxy.Settings{Pool: p.file.Pool, Access: p.access.Load()}
+	if p.users != nil {
+		s.Users = p.users.Load()
+	}
+	return s
 }
 
 // configureProxy hands the users that are in force to the proxy.
@@ -187,7 +213,10 @@ func (r *instance) watch(p parts) {
 	for _, store := range p.trust {
 		all = append(all, store)
 	}
-	r.watcher.Set(append(all, p.users)...)
+	if p.users != nil {
+		all = append(all, p.users)
+	}
+	r.watcher.Set(append(all, p.access)...)
 }
 
 // warn says what is weaker than it should be.
@@ -198,6 +227,9 @@ func (r *instance) warn(p parts) {
 				r.log.Warn("certificate warning", zap.String("listener", address), zap.String("warning", w))
 			}
 		}
+	}
+	for _, w := range p.access.Load().Warnings() {
+		r.log.Warn("weak access rule", zap.String("warning", w))
 	}
 	for _, l := range p.file.Listen {
 		for _, w := range l.TLS.Warnings() {

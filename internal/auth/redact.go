@@ -12,6 +12,7 @@ import (
 const (
 	redactedSecret     = "auth.Secret[redacted]"
 	redactedCredential = "auth.Credential[redacted]"
+	redactedKeys       = "auth.Keys[redacted]"
 	redactedUsers      = "auth.Users[redacted]"
 	redactedMocker     = "auth.Mocker[redacted]"
 	redactedServer     = "auth.ServerExchange[redacted]"
@@ -53,3 +54,9 @@ func (*ServerExchange) Format(f fmt.State, _ rune) { io.WriteString(f, redactedS
 
 // Format writes a placeholder for every verb.
 func (*ClientExchange) Format(f fmt.State, _ rune) { io.WriteString(f, redactedClient) }
+
+// Format writes a placeholder for every verb.
+func (Keys) Format(f fmt.State, _ rune) { io.WriteString(f, redactedKeys) }
+
+// MarshalText returns a placeholder.
+func (Keys) MarshalText() ([]byte, error) { return []byte(redactedKeys), nil }

@@ -12,7 +12,10 @@ func TestNoFormattingShowsASecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	credential := Credential{Secret: secret, Password: "hunter2"}
+	var revealed Keys
+	copy(revealed.client[:], secret.StoredKey)
+	copy(revealed.server[:], secret.ServerKey)
+	credential := Credential{Secret: secret, Password: "hunter2", Keys: revealed}
 	users, err := ParseUsers("users", []byte(`"alice" "hunter2"`))
 	if err != nil {
 		t.Fatal(err)
@@ -26,6 +29,7 @@ func TestNoFormattingShowsASecret(t *testing.T) {
 	}
 	values := map[string]any{
 		"Secret": secret, "*Secret": &secret, "Credential": credential, "*Credential": &credential,
+		"Keys": revealed, "*Keys": &revealed, "login": struct{ K Keys }{revealed},
 		"Users": users, "Mocker": NewMocker([]byte("hunter2")),
 		"ServerExchange": NewServerExchange(secret, true),
 		"ClientExchange": NewClientExchange("hunter2"), "keys": keys,

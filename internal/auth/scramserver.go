@@ -152,6 +152,16 @@ func (x *ServerExchange) Final(clientFinal []byte) (serverFinal []byte, err erro
 // secret: it is worth as much as the password there, and it is the caller's.
 func (x *ServerExchange) ClientKey() []byte { return slices.Clone(x.clientKey) }
 
+// Keys returns the keys that the client's proof revealed, zero before Final has
+// succeeded.
+func (x *ServerExchange) Keys() (k Keys) {
+	if x.clientKey != nil {
+		copy(k.client[:], x.clientKey)
+		copy(k.server[:], x.secret.ServerKey)
+	}
+	return k
+}
+
 // cutGS2Header splits a client-first-message behind its gs2-header. The flag
 // says what the client thinks of channel binding: p that it does it, n that it
 // does not, y that it would but believes that we do not.

@@ -4,6 +4,7 @@ import (
 	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -159,4 +160,14 @@ func decodeBase64(s string) ([]byte, bool) {
 	}
 	b, err := strictBase64.DecodeString(s)
 	return b, err == nil
+}
+
+// Verify reports whether the secret was made from password. It costs what the
+// secret's iterations cost, and is false for more than [MaxServerIterations].
+func (s Secret) Verify(password string) bool {
+	if !s.valid() || s.Iterations > MaxServerIterations || password == "" {
+		return false
+	}
+	clientKey, _, err := deriveKeys(password, s.Salt, s.Iterations)
+	return err == nil && subtle.ConstantTimeCompare(hash(clientKey), s.StoredKey) == 1
 }

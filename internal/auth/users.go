@@ -21,6 +21,22 @@ type Credential struct {
 
 	// Password is empty when only the SCRAM secret is known.
 	Password string
+
+	// Keys are what a login by SCRAM revealed, zero before it.
+	Keys Keys
+}
+
+// Keys log in to a server that stores the same SCRAM secret: the same salt and
+// iteration count. They are worth as much as the password there, and are kept
+// in memory only. They can be compared, and format as a placeholder.
+type Keys struct{ client, server [keyLen]byte }
+
+// Known reports whether there are keys.
+func (k Keys) Known() bool { return k != Keys{} }
+
+// NewClientExchange begins an exchange with the keys.
+func (k Keys) NewClientExchange() *ClientExchange {
+	return NewClientExchangeFromKeys(k.client[:], k.server[:])
 }
 
 // Users holds the content of a users file. It never changes; any goroutine may

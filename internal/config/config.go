@@ -223,7 +223,7 @@ func (w *walker) crossCheck(f *File) {
 			w.fault(w.lines[key], key, errors.New("is the name of the console"))
 		}
 	}
-	if f.Auth.UsersFile == "" {
+	if f.Auth.UsersFile == "" && f.Auth.HBAFile == "" && len(f.Auth.Rules) == 0 {
 		w.fault(w.lineOf("auth"), "auth.users_file", errors.New("is missing: nobody could log in"))
 	}
 }

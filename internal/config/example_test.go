@@ -47,6 +47,9 @@ type field struct {
 func fields(v reflect.Value, path string) []field {
 	switch v.Kind() {
 	case reflect.Slice:
+		if v.Len() == 0 {
+			return nil
+		}
 		return fields(v.Index(0), path+"[]")
 	case reflect.Map:
 		return fields(v.MapIndex(v.MapKeys()[0]), path+".*")

@@ -156,3 +156,8 @@ func AppendSASLContinue(dst []byte, data []byte) []byte {
 func AppendSASLFinal(dst []byte, data []byte) []byte {
 	return appendMessage(dst, &pgproto3.AuthenticationSASLFinal{Data: data})
 }
+
+// AppendAuthenticationCleartext appends the request for a password in the clear.
+func AppendAuthenticationCleartext(dst []byte) []byte {
+	return appendMessage(dst, &pgproto3.AuthenticationCleartextPassword{})
+}

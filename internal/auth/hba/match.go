@@ -1,0 +1,114 @@
+package hba
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Lookups answers what a decision may depend on beyond the connection itself.
+// A method is called only where a rule asks for it, and may block.
+type Lookups interface {
+	// HostName returns the name of the host at ip, confirmed by a lookup of that
+	// name leading back to ip, without a dot at the end. Empty: there is none.
+	HostName(ip netip.Addr) string
+	// Interfaces returns the addresses of this machine with their networks.
+	Interfaces() []netip.Prefix
+	// Member reports whether role is group, or a member of it directly or
+	// through other roles.
+	Member(role, group string) bool
+}
+
+// A Request is a connection that asks for a database in the name of a role.
+type Request struct {
+	Addr     netip.Addr // not valid for a unix socket
+	TLS      bool
+	Database string
+	Role     string
+	// Replication is set for physical replication, which has no database.
+	Replication bool
+}
+
+// Match returns the first rule for the request, and false where there is none.
+func (r *Rules) Match(q Request, look Lookups) (Rule, bool) {
+	q.Addr = q.Addr.Unmap().WithZone("")
+	for _, rule := range r.list {
+		if rule.match(q, look) {
+			return rule, true
+		}
+	}
+	return Rule{}, false
+}
+
+func (rule *Rule) match(q Request, look Lookups) bool {
+	if (rule.Connection == Local) == q.Addr.IsValid() {
+		return false
+	}
+	if rule.Connection == HostSSL && !q.TLS || rule.Connection == HostNoSSL && q.TLS {
+		return false
+	}
+	if rule.Connection != Local && !rule.address.match(q.Addr, look) {
+		return false
+	}
+	return matchDatabase(rule.databases, q, look) && matchRole(rule.roles, q.Role, look)
+}
+
+func matchDatabase(tokens []token, q Request, look Lookups) bool {
+	for _, t := range tokens {
+		if q.Replication {
+			// Physical replication fits the keyword only.
+			if t.keyword("replication") {
+				return true
+			}
+			continue
+		}
+		var fits bool
+		switch {
+		case t.keyword("all"):
+			fits = true
+		case t.keyword("sameuser"):
+			fits = q.Database == q.Role
+		case t.keyword("samerole"), t.keyword("samegroup"):
+			fits = look.Member(q.Role, q.Database)
+		case t.keyword("replication"):
+		case t.regexp != nil:
+			fits = t.regexp.match(q.Database)
+		default:
+			fits = t.text == q.Database
+		}
+		if fits {
+			return true
+		}
+	}
+	return false
+}
+
+func matchRole(tokens []token, role string, look Lookups) bool {
+	for _, t := range tokens {
+		group, isGroup := t.group()
+		var fits bool
+		switch {
+		case isGroup:
+			fits = look.Member(role, group)
+		case t.keyword("all"):
+			fits = true
+		case t.regexp != nil:
+			fits = t.regexp.match(role)
+		default:
+			fits = t.text == role
+		}
+		if fits {
+			return true
+		}
+	}
+	return false
+}
+
+// AsksForGroups reports whether the rule's decision depends on [Lookups.Member].
+func (rule *Rule) AsksForGroups() bool {
+	for _, t := range rule.databases {
+		if t.keyword("samerole") || t.keyword("samegroup") {
+			return true
+		}
+	}
+	return slices.ContainsFunc(rule.roles, func(t token) bool { _, ok := t.group(); return ok })
+}

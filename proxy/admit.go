@@ -1,0 +1,208 @@
+package proxy
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/auth/hba"
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// passwordLimit is the longest password that is read in the clear, as in
+// PostgreSQL.
+const passwordLimit = 65535
+
+// admit finds the rule for a client and has it prove who it is. physical is set
+// for physical replication, which only the keyword replication lets in.
+func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
+	access := p.access()
+	look := &lookups{deadline: s.deadline}
+	addr := peerAddr(s.raw.RemoteAddr())
+	rule, ok := access.rules.Match(hba.Request{Addr: addr, TLS: s.tls != nil, Database: s.database, Role: s.user, Replication: physical}, look)
+	if !ok {
+		return auth.Credential{}, s.barred("no pg_hba.conf entry for")
+	}
+	if rule.Method == hba.Reject {
+		return auth.Credential{}, s.barred("pg_hba.conf rejects connection for").WithCause(at(rule, "the rule rejects"))
+	}
+	cert := s.clientCertificate()
+	if rule.ClientCert != "" && cert == nil {
+		return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate").
+			WithCause(at(rule, "the client showed no certificate of a trusted authority"))
+	}
+	credential, err := p.prove(s, rule, access, look)
+	if err != nil {
+		return auth.Credential{}, err
+	}
+	if rule.ClientCert == hba.VerifyFull {
+		if err := access.checkCertificate(cert, rule, s.user, look); err != nil {
+			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, `certificate authentication failed for user "`+s.user+`"`).WithCause(err)
+		}
+	}
+	return credential, nil
+}
+
+// prove runs the method of the rule.
+func (p *Server) prove(s *session, rule hba.Rule, access *Access, look hba.Lookups) (auth.Credential, error) {
+	switch rule.Method {
+	case hba.SCRAM, hba.MD5: // as in PostgreSQL, whose md5 is SCRAM for roles with SCRAM secrets
+		return p.authenticate(s.conn, s.user, s.endpointHash)
+	case hba.Password:
+		if s.tls == nil && rule.Connection != hba.Local {
+			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, "the connection pooler asks for a password inside TLS only").
+				WithCause(at(rule, "the connection has no TLS"))
+		}
+		return p.askPassword(s.conn, s.user)
+	case hba.Peer:
+		if err := access.checkPeer(s, rule, look); err != nil {
+			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, `Peer authentication failed for user "`+s.user+`"`).WithCause(err)
+		}
+	case hba.Trust:
+		if addr := peerAddr(s.raw.RemoteAddr()); addr.IsValid() && !addr.IsLoopback() && !access.trustAnywhere {
+			return auth.Credential{}, s.barred("pg_hba.conf rejects connection for").
+				WithCause(at(rule, "trust is for unix sockets and the loopback address unless auth.trust_anywhere is set"))
+		}
+	case hba.Cert: // the certificate is looked at for every rule that asks for it
+	default:
+		return auth.Credential{}, fmt.Errorf("method %q of %s:%d", rule.Method, rule.File, rule.Line)
+	}
+	credential, _ := p.settings.Load().Users.Lookup(s.user)
+	return credential, nil
+}
+
+func (p *Server) access() *Access {
+	if a := p.settings.Load().Access; a != nil {
+		return a
+	}
+	return defaultAccess()
+}
+
+// askPassword has the client tell its password. A role that is unknown costs
+// the same time and gets the same answer as a wrong password.
+func (p *Server) askPassword(conn net.Conn, user string) (auth.Credential, error) {
+	credential, known := p.settings.Load().Users.Lookup(user)
+	secret := credential.Secret
+	if !known {
+		secret = p.mocker.Secret(user)
+	}
+	if _, err := conn.Write(wire.AppendAuthenticationCleartext(nil)); err != nil {
+		return auth.Credential{}, err
+	}
+	typ, body, err := wire.ReadMessage(conn, nil, passwordLimit+1)
+	var length *wire.LengthError
+	switch {
+	case errors.As(err, &length):
+		return auth.Credential{}, violation("invalid message length")
+	case err != nil:
+		return auth.Credential{}, err
+	case typ != wire.Password:
+		return auth.Credential{}, violation("expected password response, got message type %d", typ)
+	}
+	password, ok := strings.CutSuffix(string(body), "\x00")
+	if !ok || strings.IndexByte(password, 0) >= 0 {
+		return auth.Credential{}, violation("invalid password packet size")
+	}
+	if right := secret.Verify(password); !right || !known {
+		return auth.Credential{}, errWrongPassword(user).WithCause(auth.ErrWrongPassword)
+	}
+	return auth.Credential{Secret: secret, Password: password}, nil
+}
+
+// checkPeer asks the system who is at the other end of a unix socket.
+func (a *Access) checkPeer(s *session, rule hba.Rule, look hba.Lookups) error {
+	name, err := peerUser(s.raw)
+	if err != nil {
+		return at(rule, err.Error())
+	}
+	if !a.maps.Allows(rule.Map, name, s.user, look) {
+		return at(rule, fmt.Sprintf("the system's user %q is not the role", name))
+	}
+	return nil
+}
+
+// checkCertificate compares the name that the rule asks for, letter by letter.
+func (a *Access) checkCertificate(cert *x509.Certificate, rule hba.Rule, role string, look hba.Lookups) error {
+	names, err := certificateNames(cert, rule.ClientName)
+	if err != nil {
+		return at(rule, err.Error())
+	}
+	for _, name := range names {
+		if a.maps.Allows(rule.Map, name, role, look) {
+			return nil
+		}
+	}
+	return at(rule, fmt.Sprintf("the certificate's %s %.200q is not for the role", rule.ClientName, names))
+}
+
+// maxNames is how many alternative names of a certificate are tried.
+const maxNames = 100
+
+func certificateNames(cert *x509.Certificate, which string) (names []string, err error) {
+	var name string
+	switch which {
+	case hba.NameCN:
+		name, err = auth.CommonName(cert)
+		return []string{name}, err
+	case hba.NameDN:
+		name, err = auth.DistinguishedName(cert)
+		return []string{name}, err
+	case hba.NameSHA256:
+		return []string{auth.PublicKeyHash(cert)}, nil
+	case hba.NameDNS:
+		names = cert.DNSNames
+	case hba.NameEmail:
+		names = cert.EmailAddresses
+	case hba.NameURI:
+		for _, u := range cert.URIs {
+			names = append(names, u.String())
+		}
+	}
+	if len(names) == 0 || len(names) > maxNames {
+		return nil, fmt.Errorf("the certificate has %d names of the kind %s", len(names), which)
+	}
+	return names, nil
+}
+
+// clientCertificate returns the client's certificate if the handshake found it
+// to be of a trusted authority, else nil.
+func (s *session) clientCertificate() *x509.Certificate {
+	if s.tls == nil {
+		return nil
+	}
+	chains := s.tls.ConnectionState().VerifiedChains
+	if len(chains) == 0 || len(chains[0]) == 0 {
+		return nil
+	}
+	return chains[0][0]
+}
+
+// barred is what a client is told that no rule lets in, in PostgreSQL's words.
+func (s *session) barred(what string) *wire.Error {
+	host, encryption := "[local]", "no encryption"
+	if addr := peerAddr(s.raw.RemoteAddr()); addr.IsValid() {
+		host = addr.String()
+	}
+	if s.tls != nil {
+		encryption = "SSL encryption"
+	}
+	return wire.Fatal(wire.CodeInvalidAuth, fmt.Sprintf("%s host %q, user %q, database %q, %s", what, host, s.user, s.database, encryption)).
+		WithHint("The access rules are those of the connection pooler.")
+}
+
+// at tells the log, not the client, which rule it was.
+func at(rule hba.Rule, reason string) error {
+	return &hba.Error{File: rule.File, Line: rule.Line, Err: errors.New(reason)}
+}
+
+// peerAddr returns a client's address, not valid for a unix socket.
+func peerAddr(a net.Addr) netip.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}

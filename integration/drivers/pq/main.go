@@ -120,7 +120,7 @@ func copies(c *sql.DB, name string) {
 	steps.Check(err)
 	_, err = tx.Exec("CREATE TABLE " + table + " (n int, word text)")
 	steps.Check(err)
-	in, err := tx.Prepare(pq.CopyIn(table, "n", "word"))
+	in, err := tx.Prepare("COPY " + table + " (n, word) FROM STDIN")
 	steps.Check(err)
 	for i := range 5000 {
 		_, err := in.Exec(i, steps.Unicode)

@@ -147,7 +147,7 @@ func (p *pgseal) writeConfig() {
 	}
 	fmt.Fprintf(&b, "pool: %s\n", p.options.pool)
 	fmt.Fprintf(&b, "auth: %s\n", settings{"users_file": p.usersFile()}.with(p.options.auth))
-	b.WriteString("log: {format: json, level: debug}\n")
+	b.WriteString("log: {format: json, level: debug, stats_period: 300ms}\n")
 	p.writeFile(p.configFile(), b.String())
 
 	b.Reset()

@@ -149,6 +149,9 @@ func TestWhatCanNotFollowAClientKeepsItOnItsServer(t *testing.T) {
 			if p.log.count("client keeps its server", c.reason) == 0 {
 				t.Errorf("after %s the log does not say that the client keeps its server for %q", c.leave, c.reason)
 			}
+			eventually(t, patience, "the statistics count the client", func() bool {
+				return p.log.count("statistics", `"pinned":1`, c.reason) > 0
+			})
 			execute(t, conn, c.undo)
 			for range servers { // with one server it could not be had otherwise
 				value(t, other, "SELECT pg_backend_pid()")
@@ -240,6 +243,22 @@ func TestSessionStateRejectRefusesWhatCanNotFollow(t *testing.T) {
 		execute(t, conn, "ROLLBACK")
 		if got := value(t, conn, "SELECT current_setting('statement_timeout')"); got != "5s" {
 			t.Errorf("statement_timeout is %s", got)
+		}
+	})
+}
+
+func TestALargeObjectsDescriptorEndsWithItsTransactionAnyway(t *testing.T) {
+	onEachVersion(t, func(t *testing.T, pg *postgres) {
+		p := start(t, pg, options{})
+		for _, conn := range []*pgx.Conn{pg.direct(t, "app"), p.simple(t, "")} {
+			oid := value(t, conn, "SELECT lo_create(0)")
+			value(t, conn, "SELECT lo_open("+oid+", x'20000'::int)")
+			_, err := conn.Exec(t.Context(), "SELECT lo_tell(0)")
+			wantState(t, err, "42704") // so it needs no server of its own
+			value(t, conn, "SELECT lo_unlink("+oid+")")
+		}
+		if n := p.log.count("client keeps its server"); n != 0 {
+			t.Errorf("%d clients kept their servers", n)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"time"
 
 	"go.uber.org/zap"
@@ -386,14 +387,23 @@ func (s *session) resetQuery() string {
 }
 
 // ServerTimedOut implements pool.Link: a server that a client left behind did
-// not come to rest in time.
+// not come to rest in time. What it still runs, the next query of a pipeline
+// say, is cancelled before the connection ends: PostgreSQL would notice that
+// only when it has something to send.
 func (s *session) ServerTimedOut(server *pool.Server) {
 	s.mu.Lock()
-	left := s.relay.left
-	s.mu.Unlock()
-	if left {
-		s.breakServer(server)
+	if !s.relay.left || s.server != server {
+		s.mu.Unlock()
+		return
 	}
+	request := server.PrepareCancel()
+	s.mu.Unlock()
+	s.proxy.cancels.Go(func() {
+		if err := request.Send(context.Background()); err != nil {
+			s.proxy.log.Warn("query could not be canceled", append(s.fields(), zap.Error(err))...)
+		}
+		s.breakServer(server)
+	})
 }
 
 // ServerClosed implements pool.Link.

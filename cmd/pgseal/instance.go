@@ -297,6 +297,7 @@ func (r *instance) run(ctx context.Context) {
 	children.Go(func() { r.watcher.Run(ctx) })
 	children.Go(func() { r.manager.Run(ctx) })
 	children.Go(func() { giveBack(ctx) })
+	children.Go(func() { r.tellStatistics(ctx) })
 	children.Wait()
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap/zapcore"
 	"go.yaml.in/yaml/v3"
@@ -111,6 +112,8 @@ func (f File) UserConfigs() map[string]pool.UserConfig {
 type Log struct {
 	Level  string `yaml:"level"`  // debug | info | warn | error
 	Format string `yaml:"format"` // json | console
+
+	StatsPeriod time.Duration `yaml:"stats_period"` // between lines of statistics; zero: none
 }
 
 // Validate returns a *tlsconf.KeyError for each value that can't be used.
@@ -118,6 +121,9 @@ func (l Log) Validate() error {
 	var errs []error
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, l.Level) {
 		errs = append(errs, &tlsconf.KeyError{Key: "level", Err: fmt.Errorf("%q is not one of debug, info, warn and error", l.Level)})
+	}
+	if l.StatsPeriod < 0 {
+		errs = append(errs, &tlsconf.KeyError{Key: "stats_period", Err: errors.New("must not be negative")})
 	}
 	if l.Format != "json" && l.Format != "console" {
 		errs = append(errs, &tlsconf.KeyError{Key: "format", Err: fmt.Errorf("%q is neither json nor console", l.Format)})
@@ -137,7 +143,7 @@ func (l Log) ZapLevel() zapcore.Level {
 // Default returns the configuration that an empty file stands for. It listens
 // nowhere.
 func Default() File {
-	return File{Pool: pool.DefaultConfig(), Log: Log{Level: "info", Format: "json"}, Engine: LoopsEngine, Workers: 1}
+	return File{Pool: pool.DefaultConfig(), Log: Log{Level: "info", Format: "json", StatsPeriod: time.Minute}, Engine: LoopsEngine, Workers: 1}
 }
 
 // An Error is a fault of the file, with the place it stands at.

@@ -15,10 +15,6 @@ import (
 // ErrMissing says that a target's program is not on this machine.
 var ErrMissing = errors.New("not installed")
 
-// pgsealPrepares says whether pgseal serves prepared statements of the
-// protocol in transaction mode.
-const pgsealPrepares = false
-
 // Start starts a built-in target. It fails with ErrMissing where its program
 // is not there.
 func (l *Lab) Start(ctx context.Context, name string) (*Target, error) {
@@ -157,9 +153,6 @@ func (l *Lab) startPgSeal(ctx context.Context, v Variant) (*Target, error) {
 	}
 	if v.Workers > 0 {
 		t.Settings += fmt.Sprintf(", workers %d", v.Workers)
-	}
-	if !pgsealPrepares {
-		t.NoPrepared = "no prepared statements of the protocol in transaction mode yet"
 	}
 	return t, nil
 }

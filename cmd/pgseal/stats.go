@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// tellStatistics writes a line with figures to the log every log.stats_period
+// while there are clients, until ctx ends.
+func (r *instance) tellStatistics(ctx context.Context) {
+	for {
+		period := r.statsPeriod()
+		wait := period
+		if wait == 0 {
+			wait = time.Minute // a reload may switch it on
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		if period > 0 && r.proxy.Clients() > 0 {
+			r.log.Info("statistics", r.statistics()...)
+		}
+	}
+}
+
+func (r *instance) statsPeriod() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.current.file.Log.StatsPeriod
+}
+
+// statistics returns how many of everything there are now, and how often
+// clients have been pinned since the start, by reason.
+func (r *instance) statistics() []zap.Field {
+	statements, bytes := r.proxy.Statements()
+	return []zap.Field{
+		zap.Int("clients", r.proxy.Clients()),
+		zap.Int("pinned", len(r.proxy.Pins())),
+		zap.Any("pins", r.proxy.PinCounts()),
+		zap.Int("prepared_statements", statements),
+		zap.Int64("prepared_bytes", bytes),
+	}
+}

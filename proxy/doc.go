@@ -2,22 +2,29 @@
 // to close.
 //
 //	accept ─ negotiate ─ log in ─ greet ─┬─ wait for a message ◄─────────┐
-//	(server.go) │        (login.go)      │  get a server, relay          │
-//	  SSLRequest, TLS,                   │  (session.go drives relay.go) │
+//	(server.go) │        (login.go,      │  get a server, relay          │
+//	  SSLRequest, TLS,    access.go,     │  (session.go and link.go      │
+//	  direct TLS,         admit.go)      │   drive relay.go)             │
 //	  CancelRequest                      └─ give the server back ────────┘
 //	(negotiate.go)
 //
-// What a message means for the session is decided in relay.go, which knows no
-// socket: it is given bytes and says which of them go on, whether a server is
-// needed, and when it may be given back. session.go drives it with one
-// goroutine per client, beside the goroutine that each server has of its own.
+// What a message means for the session is decided in relay.go (the client's),
+// relayserver.go and relayrest.go, which know no socket: they are given bytes
+// and say which of them go on, what goes in their place, whether a server is
+// needed, and when it may be given back. extended.go follows prepared
+// statements from server to server, effects.go what else a client may leave in
+// its session, and survey.go asks PostgreSQL for it. serverstate.go is what
+// clients know of a server from each other.
 //
-// Who owns what: the accept loop starts a goroutine per client and Shutdown
-// waits for them all. The client's goroutine alone reads from the client and
-// writes to the server it holds; the server's goroutine writes to the client.
-// One lock per session guards the state between them, and is never held while
-// bytes are written.
+// session.go and link.go drive the relay from the event loops of
+// internal/engine, or from a goroutine per connection of its portable engine.
 //
-// The package does not authenticate by itself (internal/auth), knows no
-// certificate files (tlsconf) and opens no server (pool).
+// Who owns what: the accept loop starts a goroutine per login, and Shutdown
+// waits for them and for all sessions. The client's home alone reads from the
+// client and writes to the server it holds; the server's home writes to the
+// client. One lock per session guards the state between them, and is never held
+// while bytes are written.
+//
+// The package holds no secrets (internal/auth), knows no certificate files
+// (tlsconf) and opens no server (pool).
 package proxy

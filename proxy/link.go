@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -228,17 +227,6 @@ func (s *session) parameter(body []byte) {
 	}
 }
 
-// learn takes the values that a server reports of what the client is told. It
-// has just tried out the client's: these are the same in their canonical form,
-// also where it had them before and so reported no change. mu is held.
-func (s *session) learn(now []wire.Parameter) {
-	for i := range s.told {
-		if j := index(now, s.told[i].Name); j >= 0 {
-			s.told[i].Value = now[j].Value
-		}
-	}
-}
-
 // settle gives the server back where the session needs it no longer, or sends
 // the next query that has to run before it may.
 func (s *session) settle(server *pool.Server) {
@@ -452,50 +440,4 @@ func (s *session) breakServer(server *pool.Server) {
 		s.relay.doubt = true
 		server.Break()
 	}
-}
-
-// acquireNow waits for a server during login, on the goroutine of the login.
-func (s *session) acquireNow() (*pool.Server, error) {
-	grants := make(chan grant, 1)
-	w := pool.Waiter{Ready: func(server *pool.Server, err error) { grants <- grant{server, err} }}
-	server, err := s.pool.Acquire(&w)
-	if server != nil || err != nil {
-		return server, err
-	}
-	timer := time.NewTimer(time.Until(s.deadline))
-	defer timer.Stop()
-	select {
-	case g := <-grants:
-		return g.server, g.err
-	case <-timer.C:
-		err = errLoginTimeout
-	case <-s.stop:
-		err = errShutdown
-	}
-	if s.pool.Leave(&w) {
-		return nil, err
-	}
-	g := <-grants
-	return g.server, g.err
-}
-
-// tryOut has a server check the parameters of a client that logs in, and
-// learns their canonical values from it. The server's refusal is returned.
-func (s *session) tryOut(server *pool.Server) error {
-	settled := make(chan error, 1)
-	s.mu.Lock()
-	s.settled = settled
-	s.mu.Unlock()
-	if !s.attach(server) {
-		return errServerLost
-	}
-	if len(s.setup) == 0 {
-		s.settle(server)
-		return nil
-	}
-	timer := time.AfterFunc(time.Until(s.deadline), func() { s.breakServer(server) })
-	defer timer.Stop()
-	server.Write(s.setup, nil)
-	s.setup = nil
-	return <-settled
 }

@@ -239,6 +239,36 @@ func TestRelayingAQueryAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestRunningAPreparedStatementAllocatesNothing(t *testing.T) {
+	c := newTalk(t, whole)
+	c.tracks = true
+	c.client(selectOne, syncMsg)
+	c.server(parsedOne, ready("I"))
+	ask, reply := []byte(runsOne), []byte(ranOne)
+	n := testing.AllocsPerRun(1000, func() {
+		r := &c.relay
+		r.link(c.state, 1, 0)
+		out := outgoing{from: ask}
+		for used := 0; used < len(ask); {
+			st := r.fromClient(ask[used:])
+			out.pass(used, len(st.pass))
+			out.insert(st.insert)
+			used += st.used
+		}
+		if len(out.take()) != len(firstRuns) {
+			t.Fatal("something else was sent")
+		}
+		out.free()
+		if st := r.fromServer(reply, c.parameterBody); len(st.pass) != len(reply) || !r.atRest() {
+			t.Fatal("the server is not at rest")
+		}
+		r.unlink()
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func BenchmarkRelayOfAQueryAndItsAnswer(b *testing.B) {
 	r := relay{tracks: true}
 	ask, reply := []byte(query("SELECT 1")), []byte(answer)

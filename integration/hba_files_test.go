@@ -167,7 +167,7 @@ func TestPostgreSQLReadsAccessRulesAsWeDo(t *testing.T) {
 	if n := len(hbaLines); n < 150 {
 		t.Errorf("the corpus has %d files", n)
 	}
-	for _, version := range versions {
+	for _, version := range versionsSince(15) {
 		t.Run("PostgreSQL "+version, func(t *testing.T) {
 			pg := ownPostgres(t, version)
 			conn := pg.direct(t, "postgres")
@@ -219,7 +219,7 @@ var identLines = []string{
 }
 
 func TestPostgreSQLReadsUserNameMapsAsWeDo(t *testing.T) {
-	onEachVersion(t, func(t *testing.T, pg *postgres) {
+	onEachSince(t, 15, func(t *testing.T, pg *postgres) {
 		conn := pg.direct(t, "postgres")
 		writeHBA(t, pg, "dbs", hbaFiles["dbs"])
 		writeHBA(t, pg, "maps.conf", "m root app\nbad\n")

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -93,10 +95,21 @@ func ownPostgres(t *testing.T, version string) *postgres {
 }
 
 // onEachVersion runs a test with every version of PostgreSQL.
-func onEachVersion(t *testing.T, f func(t *testing.T, pg *postgres)) {
-	for _, version := range versions {
+func onEachVersion(t *testing.T, f func(t *testing.T, pg *postgres)) { onEachSince(t, 0, f) }
+
+// onEachSince is onEachVersion for what PostgreSQL has had since a version.
+func onEachSince(t *testing.T, first int, f func(t *testing.T, pg *postgres)) {
+	for _, version := range versionsSince(first) {
 		t.Run("PostgreSQL "+version, func(t *testing.T) { f(t, sharedPostgres(t, version)) })
 	}
+}
+
+// versionsSince returns the versions under test that are not older than first.
+func versionsSince(first int) []string {
+	return slices.DeleteFunc(slices.Clone(versions), func(version string) bool {
+		n, err := strconv.Atoi(version)
+		return err != nil || n < first
+	})
 }
 
 func startPostgres(version string) (*postgres, error) {
@@ -214,10 +227,14 @@ func countBackends(ctx context.Context, conn *pgx.Conn, condition string) (n int
 	return n, err
 }
 
+// debianVersion is that of Debian's package, which brings psql and other
+// programs.
+const debianVersion = "15"
+
 // program returns the path of one of PostgreSQL's client programs.
 func program(t *testing.T, name string) string {
 	t.Helper()
-	for _, version := range versions {
+	for _, version := range append(slices.Clone(versions), debianVersion) {
 		if dir, err := pgcluster.Find(version); err == nil {
 			if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
 				return path

@@ -262,7 +262,7 @@ func TestPgBasebackupAndPgReceivewalWork(t *testing.T) {
 }
 
 func TestABaseBackupComesWhole(t *testing.T) {
-	onEachVersion(t, func(t *testing.T, pg *postgres) {
+	onEachSince(t, 15, func(t *testing.T, pg *postgres) {
 		p := streaming(t, pg)
 		conn, err := p.replicate(t, "streamer", "replication=true")
 		if err != nil {

@@ -206,34 +206,24 @@ func (r *relay) heedQuery(seen sqlscan.Effects, text, m []byte) look {
 	return l
 }
 
-// heedParse sees to a Parse whose text shows effects, where that takes another
-// message in its place.
-func (r *relay) heedParse(seen sqlscan.Effects, text, m []byte) look {
-	l := look{kind: pendingQuery}
+// denyParse has PostgreSQL refuse a Parse.
+func (r *relay) denyParse(seen sqlscan.Effects, m []byte) look {
 	x := &r.extended
-	if x.full() {
-		l.err = errPipeline
-		return l
-	}
-	if r.effects.denies(seen) {
-		r.effects.denied = seen
-		x.note(event{kind: eventDeny})
-		x.sent++
-		x.out = appendParse(x.out[:0], "", deniedText+"\x00\x00\x00")
-		l.edit = edit{x.out, len(m)}
-		return l
-	}
-	if seen&sqlscan.Deallocate != 0 && r.deallocates(text) {
-		x.out = x.out[:0]
-		x.close(goneName)
+	r.effects.denied = seen
+	x.note(event{kind: eventDeny})
+	x.sent++
+	x.out = appendParse(x.out[:0], "", deniedText+"\x00\x00\x00")
+	return look{kind: pendingQuery, edit: edit{x.out, len(m)}}
+}
+
+// makeGone appends what prepares the statement that is deallocated in place of
+// a client's.
+func (x *extended) makeGone(dst []byte) []byte {
+	for range 2 {
 		x.note(event{kind: eventHide})
-		x.sent += 2
-		x.out = appendParse(x.out, goneName, "SELECT 1\x00\x00\x00")
-		name := string(cString(m[wire.HeaderSize:]))
-		x.out = appendParse(x.out, name, "DEALLOCATE "+goneName+"\x00\x00\x00")
-		l.edit = edit{x.out, len(m)}
+		x.sent++
 	}
-	return l
+	return appendParse(appendClose(dst, goneName), goneName, "SELECT 1\x00\x00\x00")
 }
 
 // read looks at a text that may set parameters for the names of such that

@@ -327,26 +327,41 @@ func (r *relay) gatherMore(body []byte, n int, b []byte) step {
 
 // parse looks at a Parse that is whole.
 func (r *relay) parse(m []byte) look {
+	if r.extended.full() {
+		return look{err: errPipeline}
+	}
 	var seen sqlscan.Effects
-	if _, rest, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0}); ok {
+	var lead []byte // goes in front
+	size := len(m)
+	if name, rest, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0}); ok {
 		text := cString(rest)
 		if seen = scan(text); seen != 0 {
-			if l := r.heedParse(seen, text, m); l.cut > 0 || l.err != nil {
-				return l
+			if r.effects.denies(seen) {
+				return r.denyParse(seen, m)
+			}
+			if seen&sqlscan.Deallocate != 0 && r.deallocates(text) {
+				lead = r.extended.makeGone(lead)
+				m = appendParse(nil, string(name), "DEALLOCATE "+goneName+"\x00\x00\x00")
 			}
 			r.read(seen, text)
 		}
 	}
-	lead := r.startsWithForeignSequences(seen)
+	foreign := r.startsWithForeignSequences(seen)
 	sure := r.pending.first() == 0 && r.status != wire.StatusFailed
 	e, err := r.extended.parse(r.server, m, seen, sure)
-	if lead && err == nil {
-		if e.cut == 0 {
-			e = edit{m, len(m)}
-		}
-		e.out = append(r.discardSequences(nil), e.out...)
+	if err != nil {
+		return look{err: err}
 	}
-	return look{kind: pendingQuery, edit: e, err: err}
+	if foreign {
+		lead = r.discardSequences(lead)
+	}
+	if len(lead) > 0 {
+		if e.cut == 0 {
+			e.out = m
+		}
+		e = edit{append(lead, e.out...), size}
+	}
+	return look{kind: pendingQuery, edit: e}
 }
 
 // lookAtBind looks at a Bind, whose names at least have to be there.

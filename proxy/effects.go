@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strings"
 	"time"
 
@@ -214,6 +215,42 @@ func (r *relay) denyParse(seen sqlscan.Effects, m []byte) look {
 	x.sent++
 	x.out = appendParse(x.out[:0], "", deniedText+"\x00\x00\x00")
 	return look{kind: pendingQuery, edit: edit{x.out, len(m)}}
+}
+
+// harmlessCalls are the functions for large objects, which is what clients call
+// by FunctionCall, and nextval.
+var harmlessCalls = map[uint32]bool{
+	715: true, 764: true, 765: true, 767: true, 952: true, 953: true, 954: true, 955: true, 956: true, 957: true, 958: true,
+	964: true, 1004: true, 1574: true, 3170: true, 3171: true, 3172: true, 3457: true, 3458: true, 3459: true, 3460: true,
+}
+
+// lookAtCall looks at a FunctionCall, which names its function by number. Any
+// but a few may do what can't be seen, as DO may.
+func (r *relay) lookAtCall(b []byte, whole bool, size int) look {
+	l := look{kind: pendingQuery}
+	switch {
+	case !whole && (size <= wholeMessage || len(b) < wire.HeaderSize+4):
+		return look{more: true}
+	case r.mixes():
+		return look{err: errMixed}
+	case size < 4: // PostgreSQL has an error for that
+		return l
+	}
+	seen := sqlscan.Opaque
+	switch function := binary.BigEndian.Uint32(b[wire.HeaderSize:]); {
+	case harmlessCalls[function]:
+		return l
+	case function == 1575 || function == 2559: // currval and lastval
+		seen = sqlscan.Sequence
+	case function == 1599: // setseed
+		seen = sqlscan.Seed
+	}
+	if whole {
+		return r.heedQuery(seen, b[wire.HeaderSize:], b)
+	}
+	r.read(seen, b[wire.HeaderSize:])
+	r.effects.heed(seen)
+	return l
 }
 
 // makeGone appends what prepares the statement that is deallocated in place of

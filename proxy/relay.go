@@ -249,6 +249,8 @@ func (r *relay) look(typ byte, size int, b []byte) look {
 			return look{more: true}
 		}
 		return r.lookAtName(typ, b)
+	case wire.FunctionCall:
+		return r.lookAtCall(b, whole, size)
 	case wire.Execute:
 		r.extended.sent++
 	case wire.Sync:
@@ -265,7 +267,7 @@ func (r *relay) lookAtQuery(b []byte, whole bool, size int) look {
 	if !whole && size <= wholeMessage {
 		return look{more: true}
 	}
-	if r.batch && !r.extended.idle() {
+	if r.mixes() {
 		return look{err: errMixed}
 	}
 	r.extended.queried(r.server)
@@ -281,8 +283,12 @@ func (r *relay) lookAtQuery(b []byte, whole bool, size int) look {
 	return r.heedQuery(seen, text, b)
 }
 
-var errMixed = wire.Fatal(wire.CodeFeatureNotSupported, "a simple query within an extended-protocol batch that prepares statements does not pass through the connection pooler").
-	WithHint("End the batch with Sync before the query.")
+// mixes reports whether a query comes in the midst of a batch. Which answers are
+// the batch's could not be told then.
+func (r *relay) mixes() bool { return r.batch && (r.extended.sent > 0 || !r.extended.idle()) }
+
+var errMixed = wire.Fatal(wire.CodeFeatureNotSupported, "a simple query or function call within an extended-protocol batch does not pass through the connection pooler").
+	WithHint("End the batch with Sync before it.")
 
 // lookAtParse looks at a Parse.
 func (r *relay) lookAtParse(b []byte, whole bool, size int) look {

@@ -1,7 +1,12 @@
 package proxy
 
 import (
+	"encoding/binary"
 	"testing"
+
+	"github.com/pgseal/pgseal/internal/sqlscan"
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool"
 )
 
 // What is sent must never be another statement than the client's last one.
@@ -30,4 +35,38 @@ func TestADeallocateByAStatementOfTheProtocolIsWhatRuns(t *testing.T) {
 		c.server(closed, parsed, closed, parsed, bound, complete("DEALLOCATE"), ready("I"))
 		c.lives()
 	})
+}
+
+func call(function uint32) string {
+	return msg('F', string(binary.BigEndian.AppendUint32(nil, function)), "\x00\x00\x00\x00\x00\x00")
+}
+
+func TestAFunctionCallMayDoAnything(t *testing.T) {
+	for function, want := range map[uint32]sqlscan.Effects{
+		2078: sqlscan.Opaque, 2880: sqlscan.Opaque, 16384: sqlscan.Opaque, 952: 0, 955: 0, 1575: sqlscan.Sequence, 1599: sqlscan.Seed,
+	} {
+		tracked(t, func(c *talk) {
+			c.effects.policy = pool.PinState
+			c.client(query("BEGIN"))
+			c.server(complete("BEGIN"), ready("T"))
+			c.client(call(function))
+			if got := c.effects.suspect &^ sqlscan.Begins; got != want {
+				t.Errorf("after a call of function %d the suspicion is %v, want %v", function, got, want)
+			}
+			c.lives()
+		})
+	}
+	c := newTalk(t, whole)
+	c.tracks = true
+	c.client(msg('F', "\x00")) // malformed
+	c.lives()
+}
+
+func TestAQueryOrCallWithinABatchIsRefused(t *testing.T) {
+	for _, m := range []string{query("SELECT 1"), call(952)} {
+		tracked(t, func(c *talk) {
+			c.client(bindTo("x"), execute, m)
+			c.failedWith(wire.CodeFeatureNotSupported)
+		})
+	}
 }

@@ -70,3 +70,64 @@ func TestAFunctionCallThatSetsAParameterReachesNobodyElse(t *testing.T) {
 		}
 	})
 }
+
+func TestClientsWithRolesGetTheirTurn(t *testing.T) {
+	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
+		super := p.pg.direct(t, "app")
+		role := fmt.Sprintf("busy_%s_%d", p.pg.version, servers)
+		execute(t, super, "CREATE ROLE "+role)
+		execute(t, super, "GRANT "+role+" TO app")
+		stop := make(chan struct{})
+		var busy sync.WaitGroup
+		for range 8 {
+			other := p.simple(t, "")
+			busy.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					if _, err := other.Exec(t.Context(), "SELECT pg_sleep(0.005)"); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		conn := p.simple(t, "")
+		execute(t, conn, "SET ROLE "+role)
+		for range 5 {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			begin := time.Now()
+			if _, err := conn.Exec(ctx, "SELECT 1"); err != nil {
+				t.Errorf("after %v: %v", time.Since(begin), err)
+			}
+			cancel()
+		}
+		close(stop)
+		busy.Wait()
+		conn.Close(t.Context())
+		time.Sleep(100 * time.Millisecond)
+		execute(t, super, "DROP ROLE "+role)
+	})
+}
+
+func TestAResetOfTheRoleComesFirst(t *testing.T) {
+	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
+		super := p.pg.direct(t, "app")
+		role := fmt.Sprintf("weak_%s_%d", p.pg.version, servers)
+		execute(t, super, "CREATE ROLE "+role)
+		execute(t, super, "GRANT "+role+" TO app")
+		execute(t, super, "GRANT SET ON PARAMETER log_min_duration_statement TO app")
+		conn, other := p.simple(t, ""), p.simple(t, "")
+		execute(t, conn, "SET log_min_duration_statement = 1234")
+		execute(t, conn, "SET ROLE "+role)
+		value(t, conn, "SELECT 1")
+		for range 2 * servers {
+			stranger(t, other, "SELECT current_user", "app")
+		}
+		conn.Close(t.Context())
+		other.Close(t.Context())
+	})
+}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -143,7 +144,8 @@ func (s *session) take(server *pool.Server) (setup []byte) {
 	s.server, s.reset, s.rolledBack = server, false, false
 	s.relay.link(state, s.id, ours)
 	// A role may be refused, and what the client sends must not run as another.
-	s.relay.barrier = index(set, roleName) >= 0
+	s.relay.setting = index(set, roleName) >= 0 || slices.Contains(reset, roleName)
+	s.relay.barrier = s.relay.setting
 	return setup
 }
 
@@ -337,7 +339,8 @@ func (s *session) nextOfClient() (query string, release, ask bool) {
 		s.asking = true
 		return "", false, ask
 	}
-	return "", s.relay.holdsFor() == 0, false
+	// What was set for the client has to be there when it comes to send.
+	return "", s.relay.holdsFor() == 0 && !s.relay.setting, false
 }
 
 // resetQuery returns what has to be sent to a server that its client left,

@@ -39,6 +39,7 @@ type relay struct {
 	doubt      bool   // it can't be known what the server still owes: never lend it again
 	barrier    bool   // nothing more may be sent before all that was sent is answered
 	held       bool   // the client has more to send, and waits for that
+	setting    bool   // it waits for its parameters, and has sent nothing yet
 	fixAtSync  bool   // a statement of the batch may have reset parameters
 	fix        []byte // the query that brings back what the client came with, or nil
 	pending    pending
@@ -180,7 +181,7 @@ func (r *relay) admit(typ byte) verdict {
 			r.held = true
 			return needRest
 		}
-		r.barrier = false
+		r.barrier, r.setting = false, false
 		return proceed
 	}
 	switch typ {

@@ -131,3 +131,17 @@ func TestAResetOfTheRoleComesFirst(t *testing.T) {
 		other.Close(t.Context())
 	})
 }
+
+func TestLastvalByAStatementPreparedElsewhere(t *testing.T) {
+	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
+		setup, conn := p.simple(t, ""), p.simple(t, "")
+		sequence := fmt.Sprintf("bound_%d", servers)
+		execute(t, setup, "DROP SEQUENCE IF EXISTS "+sequence)
+		execute(t, setup, "CREATE SEQUENCE "+sequence)
+		exchange(t, conn, 1, &pgproto3.Parse{Name: "q", Query: "SELECT lastval()"}, &pgproto3.Sync{})
+		for range servers + 2 {
+			value(t, setup, "SELECT nextval('"+sequence+"')")
+		}
+		saidIs(t, exchange(t, conn, 1, &pgproto3.Bind{PreparedStatement: "q"}, &pgproto3.Execute{}, &pgproto3.Sync{}), "BindComplete", "error 55000", "ready I")
+	})
+}

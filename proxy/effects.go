@@ -310,7 +310,11 @@ func (r *relay) deallocates(text []byte) bool {
 // startsWithForeignSequences reports whether what is sent first to a server
 // reads what others left in its sequences.
 func (r *relay) startsWithForeignSequences(seen sqlscan.Effects) bool {
-	return seen&sqlscan.Sequence != 0 && r.effects.foreign && r.status == wire.StatusIdle && !r.batch && r.pending.onlyOurs()
+	if seen&sqlscan.Sequence == 0 || !r.effects.foreign || r.status != wire.StatusIdle || r.batch || !r.pending.onlyOurs() {
+		return false
+	}
+	r.server.unnamed = 0 // our query ends it
+	return true
 }
 
 // discardSequences appends what makes currval and lastval say that they were

@@ -386,7 +386,16 @@ func (r *relay) lookAtBind(b []byte, whole bool) look {
 		return look{err: violation("invalid message format")}
 	}
 	name := names[portal+1 : portal+1+length]
-	e, seen, err := r.extended.reference(r.server, b, wire.HeaderSize+portal+1+length+1, name)
+	head := wire.HeaderSize + portal + 1 + length + 1
+	seen := r.extended.effectsOf(name)
+	foreign := r.startsWithForeignSequences(seen)
+	e, err := r.extended.reference(r.server, b, head, name)
+	if foreign && err == nil {
+		if e.cut == 0 {
+			e.out = b[:head]
+		}
+		e = edit{append(r.discardSequences(nil), e.out...), head}
+	}
 	r.effects.heed(seen)
 	r.fixAtSync = r.fixAtSync || seen&resets != 0 && r.fix != nil
 	return look{kind: pendingQuery, edit: e, err: err}
@@ -404,7 +413,7 @@ func (r *relay) lookAtName(typ byte, b []byte) look {
 		l.err = r.extended.closeName(r.server, name)
 		return l
 	}
-	l.edit, _, l.err = r.extended.reference(r.server, b, len(b), name)
+	l.edit, l.err = r.extended.reference(r.server, b, len(b), name)
 	return l
 }
 

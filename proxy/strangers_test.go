@@ -70,3 +70,29 @@ func TestAQueryOrCallWithinABatchIsRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestABindThatReadsSequencesNeverReadsThoseOfAnother(t *testing.T) {
+	discard := query("DISCARD SEQUENCES")
+	tracked(t, func(c *talk) {
+		c.client(parseAs("q", "SELECT lastval()"), syncMsg)
+		c.server(complete("DISCARD SEQUENCES"), ready("I"), parsedOne, ready("I"))
+		c.effects.suspect = 0
+		c.sent.Reset()
+		c.heard.Reset()
+		c.state.lastHolder = 7
+		c.client(bindTo("q"), execute, syncMsg)
+		c.sentIs(discard, bindTo(first), execute, syncMsg)
+		c.server(complete("DISCARD SEQUENCES"), ready("I"), bound, serverError("55000"), ready("I"))
+		c.heardIs(bound, serverError("55000"), ready("I"))
+		c.lives()
+	})
+	tracked(t, func(c *talk) {
+		unnamed := parseAs("", "SELECT lastval()")
+		c.client(unnamed, syncMsg)
+		c.server(complete("DISCARD SEQUENCES"), ready("I"), parsed, ready("I"))
+		c.sent.Reset()
+		c.state.lastHolder = 7
+		c.client(bind, execute, syncMsg)
+		c.sentIs(discard, unnamed, bind, execute, syncMsg)
+	})
+}

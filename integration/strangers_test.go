@@ -145,3 +145,30 @@ func TestLastvalByAStatementPreparedElsewhere(t *testing.T) {
 		saidIs(t, exchange(t, conn, 1, &pgproto3.Bind{PreparedStatement: "q"}, &pgproto3.Execute{}, &pgproto3.Sync{}), "BindComplete", "error 55000", "ready I")
 	})
 }
+
+func TestTheUnnamedStatementOutlivesOurQuestions(t *testing.T) {
+	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
+		conn := p.simple(t, "")
+		want := []string{"BindComplete", "row [5s]", "SELECT 1", "ready I"}
+		exchange(t, conn, 1, &pgproto3.Parse{Query: "SELECT set_config('statement_timeout', '5s', false)"}, &pgproto3.Sync{})
+		for range 3 {
+			saidIs(t, exchange(t, conn, 1, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{}), want...)
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+}
+
+func TestALargeUnnamedStatementIsWatchedToo(t *testing.T) {
+	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
+		conn, other := p.simple(t, ""), p.simple(t, "")
+		exchange(t, conn, 1, &pgproto3.Parse{Query: fmt.Sprintf("SELECT pg_advisory_lock(99) /* %20000d */", 1)}, &pgproto3.Sync{})
+		time.Sleep(100 * time.Millisecond)
+		exchange(t, conn, 1, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
+		time.Sleep(100 * time.Millisecond)
+		value(t, conn, "SELECT 1")
+		conn.Close(t.Context())
+		for range 2 * servers {
+			stranger(t, other, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 99", "0")
+		}
+	})
+}

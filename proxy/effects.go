@@ -211,6 +211,10 @@ func (r *relay) heedQuery(seen sqlscan.Effects, text, m []byte) look {
 func (r *relay) denyParse(seen sqlscan.Effects, m []byte) look {
 	x := &r.extended
 	r.effects.denied = seen
+	r.server.unnamed = 0 // the Parse ends it
+	if m[wire.HeaderSize] == 0 {
+		x.unnamed.number = 0
+	}
 	x.note(event{kind: eventDeny})
 	x.sent++
 	x.out = appendParse(x.out[:0], "", deniedText+"\x00\x00\x00")

@@ -334,7 +334,7 @@ func (s *session) nextOfClient() (query string, release, ask bool) {
 		return "", true, false
 	case s.mode == pool.SessionMode:
 		return "", false, false
-	case s.relay.effects.toAsk() != 0:
+	case s.relay.asks():
 		ask = !s.asking
 		s.asking = true
 		return "", false, ask

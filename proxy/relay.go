@@ -177,7 +177,7 @@ func (r *relay) admit(typ byte) verdict {
 		return terminate
 	}
 	if r.linked {
-		if r.barrier && (!r.quiet() || r.status == wire.StatusIdle && (r.effects.toAsk() != 0 || r.survey != nil)) {
+		if r.barrier && (!r.quiet() || r.status == wire.StatusIdle && (r.asks() || r.survey != nil)) {
 			r.held = true
 			return needRest
 		}
@@ -257,6 +257,7 @@ func (r *relay) look(typ byte, size int, b []byte) look {
 	case wire.Sync:
 		if r.fixAtSync {
 			r.fixAtSync = false
+			r.server.unnamed = 0 // the fix ends it
 			return r.fixBehind(look{kind: pendingQuery}, b)
 		}
 	}
@@ -456,5 +457,6 @@ func (r *relay) scanMore(piece []byte) *wire.Error {
 		r.effects.pin(unknownState)
 	}
 	r.effects.heed(seen)
+	r.extended.unnamed.effects = seen // of a Parse; a Query has ended it
 	return nil
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/binary"
+	"strings"
 	"testing"
 
 	"github.com/pgseal/pgseal/internal/sqlscan"
@@ -95,4 +96,49 @@ func TestABindThatReadsSequencesNeverReadsThoseOfAnother(t *testing.T) {
 		c.client(bind, execute, syncMsg)
 		c.sentIs(discard, unnamed, bind, execute, syncMsg)
 	})
+}
+
+func TestOurQueriesDoNotEndTheUnnamedStatement(t *testing.T) {
+	tracked(t, func(c *talk) {
+		c.client(parse, syncMsg)
+		c.server(parsed, ready("I"))
+		c.effects.suspect = sqlscan.Listen
+		c.keeps = true
+		c.link(c.state, 1, 0)
+		c.beginSurvey()
+		c.server(complete("SELECT 0"), ready("I"))
+		c.sent.Reset()
+		c.client(bind, execute, syncMsg)
+		c.sentIs(parse, bind, execute, syncMsg)
+		c.lives()
+	})
+	tracked(t, func(c *talk) { // the fix behind a Sync
+		c.fix = []byte(query("FIX"))
+		c.client(parseAs("", "RESET DateStyle"), bind, execute, syncMsg)
+		c.server(parsed, bound, complete("RESET"), ready("I"), complete("SELECT 0"), ready("I"))
+		c.sent.Reset()
+		c.client(bind, execute, syncMsg)
+		c.sentIs(parseAs("", "RESET DateStyle"), bind, execute, syncMsg, query("FIX"))
+		c.lives()
+	})
+}
+
+func TestALargeUnnamedStatementIsHeededWhenItRuns(t *testing.T) {
+	c := newTalk(t, func(n int) int { return min(n, 1000) })
+	c.tracks = true
+	c.client(parseAs("", "SELECT pg_advisory_lock(1) -- "+strings.Repeat("x", wholeMessage)), syncMsg)
+	c.server(parsed, ready("I"))
+	if c.asks() {
+		t.Error("the question would end the statement")
+	}
+	c.effects.suspect = 0
+	c.client(bind, execute, syncMsg)
+	if c.effects.suspect&sqlscan.AdvisoryLock == 0 {
+		t.Error("nothing is suspected")
+	}
+	c.server(bound, complete("SELECT 1"), ready("I"))
+	c.client(query("SELECT 1"))
+	if !c.asks() {
+		t.Error("the statement is gone, and nobody asks what it left")
+	}
 }

@@ -172,3 +172,22 @@ func TestALargeUnnamedStatementIsWatchedToo(t *testing.T) {
 		}
 	})
 }
+
+// A function may drop statements too, which can't be seen.
+func TestAServerWhoseStatementsWereDroppedUnseenRecovers(t *testing.T) {
+	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
+		conn, other := p.simple(t, ""), p.simple(t, "")
+		run := []pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "a"}, &pgproto3.Execute{}, &pgproto3.Sync{}}
+		exchange(t, conn, 1, &pgproto3.Parse{Name: "a", Query: "SELECT 1"}, &pgproto3.Sync{})
+		for range servers {
+			exchange(t, conn, 1, run...)
+		}
+		for range servers {
+			execute(t, other, "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")
+		}
+		for range servers {
+			exchange(t, conn, 1, run...)
+		}
+		saidIs(t, exchange(t, conn, 1, run...), "BindComplete", "row [1]", "SELECT 1", "ready I")
+	})
+}

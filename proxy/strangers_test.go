@@ -142,3 +142,14 @@ func TestALargeUnnamedStatementIsHeededWhenItRuns(t *testing.T) {
 		t.Error("the statement is gone, and nobody asks what it left")
 	}
 }
+
+func TestACopyThatWouldReadTheFixEndsTheSession(t *testing.T) {
+	for _, m := range []string{query("RESET DateStyle; COPY t FROM STDIN"), parseAs("", "RESET DateStyle") + bind + execute + parse + bind + execute + syncMsg} {
+		tracked(t, func(c *talk) {
+			c.fix = []byte(query("FIX"))
+			c.client(m)
+			c.server(copyIn)
+			c.failedWith(wire.CodeFeatureNotSupported)
+		})
+	}
+}

@@ -104,6 +104,11 @@ func (x *extended) note(e event) {
 	if x.head == len(x.events) {
 		x.events, x.head = x.events[:0], 0
 	}
+	if x.head > maxEvents { // a pipeline that never comes to its end
+		n := copy(x.events, x.events[x.head:])
+		clear(x.events[n:])
+		x.events, x.head = x.events[:n], 0
+	}
 	e.batch, e.place = x.sentBatch, x.sent
 	x.events = append(x.events, e)
 }

@@ -397,6 +397,9 @@ func (r *relay) lookAtBind(b []byte, whole bool) look {
 		}
 		e = edit{append(r.discardSequences(nil), e.out...), head}
 	}
+	if seen&opaque != 0 {
+		r.server.unlisted = true // of this server too, not only of that where it was prepared
+	}
 	r.effects.heed(seen)
 	r.fixAtSync = r.fixAtSync || seen&resets != 0 && r.fix != nil
 	return look{kind: pendingQuery, edit: e, err: err}

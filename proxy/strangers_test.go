@@ -153,3 +153,29 @@ func TestACopyThatWouldReadTheFixEndsTheSession(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatRunsUnseenIsNotedOfEachServer(t *testing.T) {
+	tracked(t, func(c *talk) {
+		c.client(parseAs("d", "DO 'x'"), syncMsg)
+		c.server(parsedOne, ready("I"))
+		c.otherServer()
+		c.client(bindTo("d"), execute, syncMsg)
+		if !c.state.unlisted {
+			t.Error("the server is taken for one whose parameters are known")
+		}
+	})
+}
+
+func TestAPipelineWithoutEndTakesNoMoreMemory(t *testing.T) {
+	c := newTalk(t, whole)
+	c.tracks = true
+	c.client(parseAs("", "SELECT 1"), syncMsg)
+	for range 5 * maxEvents {
+		c.client(parseAs("", "SELECT 1"), syncMsg)
+		c.server(parsed, ready("I"))
+	}
+	if n := cap(c.extended.events); n > 4*maxEvents {
+		t.Errorf("%d events are kept", n)
+	}
+	c.lives()
+}

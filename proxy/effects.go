@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strconv"
 	"strings"
 	"time"
@@ -224,45 +225,64 @@ func (r *relay) deallocate(text, m []byte) (lead, own []byte) {
 	return wire.AppendSync(lead), wire.AppendQuery(nil, string(append(sql, text[done:]...)))
 }
 
-// heedParse sees to a Parse whose text shows effects, where that takes another
-// message in its place.
-func (r *relay) heedParse(seen sqlscan.Effects, text, m []byte) look {
-	l := look{kind: pendingQuery}
+// denyParse has PostgreSQL refuse a Parse.
+func (r *relay) denyParse(seen sqlscan.Effects, m []byte) look {
 	x := &r.extended
-	if x.full() {
-		l.err = errPipeline
+	r.effects.denied = seen
+	r.server.unnamed = 0 // the Parse ends it
+	if m[wire.HeaderSize] == 0 {
+		x.unnamed.number = 0
+	}
+	x.note(event{kind: eventDeny})
+	x.sent++
+	x.out = appendParse(x.out[:0], "", deniedText+"\x00\x00\x00")
+	return look{kind: pendingQuery, edit: edit{x.out, len(m)}}
+}
+
+// harmlessCalls are the functions for large objects, which is what clients call
+// by FunctionCall, and nextval.
+var harmlessCalls = map[uint32]bool{
+	715: true, 764: true, 765: true, 767: true, 952: true, 953: true, 954: true, 955: true, 956: true, 957: true, 958: true,
+	964: true, 1004: true, 1574: true, 3170: true, 3171: true, 3172: true, 3457: true, 3458: true, 3459: true, 3460: true,
+}
+
+// lookAtCall looks at a FunctionCall, which names its function by number. Any
+// but a few may do what can't be seen, as DO may.
+func (r *relay) lookAtCall(b []byte, whole bool, size int) look {
+	l := look{kind: pendingQuery}
+	switch {
+	case !whole && (size <= wholeMessage || len(b) < wire.HeaderSize+4):
+		return look{more: true}
+	case r.mixes():
+		return look{err: errMixed}
+	case size < 4: // PostgreSQL has an error for that
 		return l
 	}
-	if r.effects.denies(seen) {
-		r.effects.denied = seen
-		x.note(event{kind: eventDeny})
-		x.sent++
-		x.out = appendParse(x.out[:0], "", deniedText+"\x00\x00\x00")
-		l.edit = edit{x.out, len(m)}
+	seen := sqlscan.Opaque
+	switch function := binary.BigEndian.Uint32(b[wire.HeaderSize:]); {
+	case harmlessCalls[function]:
 		return l
+	case function == 1575 || function == 2559: // currval and lastval
+		seen = sqlscan.Sequence
+	case function == 1599: // setseed
+		seen = sqlscan.Seed
 	}
-	if seen&sqlscan.Deallocate != 0 && r.deallocates(text) {
-		return r.parseDeallocate(seen, m)
+	if whole {
+		return r.heedQuery(seen, b[wire.HeaderSize:], b)
 	}
+	r.read(seen, b[wire.HeaderSize:])
+	r.effects.heed(seen)
 	return l
 }
 
-// parseDeallocate has a Parse of DEALLOCATE deallocate a statement that is made
-// for it. The Parse is the client's all the same: what it names, or the unnamed
-// statement, now stands for that.
-func (r *relay) parseDeallocate(seen sqlscan.Effects, m []byte) look {
-	x := &r.extended
-	x.out = x.out[:0]
-	x.close(goneName)
-	x.note(event{kind: eventHide})
-	x.sent++
-	lead := bytes.Clone(appendParse(x.out, goneName, "SELECT 1\x00\x00\x00"))
-	own := appendParse(nil, string(cString(m[wire.HeaderSize:])), "DEALLOCATE "+goneName+"\x00\x00\x00")
-	e, err := x.parse(r.server, own, seen, false)
-	if e.cut == 0 {
-		e.out = own
+// makeGone appends what prepares the statement that is deallocated in place of
+// a client's.
+func (x *extended) makeGone(dst []byte) []byte {
+	for range 2 {
+		x.note(event{kind: eventHide})
+		x.sent++
 	}
-	return look{kind: pendingQuery, edit: edit{append(lead, e.out...), len(m)}, err: err}
+	return appendParse(appendClose(dst, goneName), goneName, "SELECT 1\x00\x00\x00")
 }
 
 // read looks at a text that may set parameters for the names of such that
@@ -312,7 +332,11 @@ func (r *relay) deallocates(text []byte) bool {
 // startsWithForeignSequences reports whether what is sent first to a server
 // reads what others left in its sequences.
 func (r *relay) startsWithForeignSequences(seen sqlscan.Effects) bool {
-	return seen&sqlscan.Sequence != 0 && r.effects.foreign && r.status == wire.StatusIdle && !r.batch && r.pending.onlyOurs()
+	if seen&sqlscan.Sequence == 0 || !r.effects.foreign || r.status != wire.StatusIdle || r.batch || !r.pending.onlyOurs() {
+		return false
+	}
+	r.server.unnamed = 0 // our query ends it
+	return true
 }
 
 // discardSequences appends what makes currval and lastval say that they were

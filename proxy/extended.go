@@ -104,6 +104,11 @@ func (x *extended) note(e event) {
 	if x.head == len(x.events) {
 		x.events, x.head = x.events[:0], 0
 	}
+	if x.head > maxEvents { // a pipeline that never comes to its end
+		n := copy(x.events, x.events[x.head:])
+		clear(x.events[n:])
+		x.events, x.head = x.events[:n], 0
+	}
 	e.batch, e.place = x.sentBatch, x.sent
 	x.events = append(x.events, e)
 }
@@ -223,20 +228,19 @@ func (x *extended) evict(s *serverState) {
 }
 
 // reference edits a message that names a statement at the end of its first
-// head bytes: Bind, or Describe of a statement. It returns the effects of that
-// statement.
-func (x *extended) reference(s *serverState, m []byte, head int, name []byte) (edit, sqlscan.Effects, *wire.Error) {
+// head bytes: Bind, or Describe of a statement.
+func (x *extended) reference(s *serverState, m []byte, head int, name []byte) (edit, *wire.Error) {
 	if x.full() {
-		return edit{}, 0, errPipeline
+		return edit{}, errPipeline
 	}
 	x.out = x.out[:0]
 	if len(name) == 0 {
-		return x.referUnnamed(s, m, head)
+		return x.referUnnamed(s, m, head), nil
 	}
 	known, ok := x.names[string(name)]
 	if !ok { // a statement of PREPARE's, or PostgreSQL says that there is none
 		x.sent++
-		return edit{}, 0, nil
+		return edit{}, nil
 	}
 	st := known.statement
 	x.ensure(s, known)
@@ -247,7 +251,18 @@ func (x *extended) reference(s *serverState, m []byte, head int, name []byte) (e
 	x.out = append(x.out, st.name...)
 	x.out = append(x.out, 0)
 	binary.BigEndian.PutUint32(x.out[at+1:], binary.BigEndian.Uint32(m[1:])+uint32(len(st.name)-len(name)))
-	return edit{x.out, head}, st.effects, nil
+	return edit{x.out, head}, nil
+}
+
+// effectsOf returns the effects of a statement of the client's.
+func (x *extended) effectsOf(name []byte) sqlscan.Effects {
+	if len(name) == 0 {
+		return x.unnamed.effects
+	}
+	if known, ok := x.names[string(name)]; ok {
+		return known.statement.effects
+	}
+	return 0
 }
 
 // parseTooLarge notes an unnamed statement that can't be kept. While it lives
@@ -263,12 +278,12 @@ func (x *extended) parseTooLarge(s *serverState) {
 func (x *extended) stuck() bool { return x.unnamed.number != 0 && len(x.unnamed.parse) == 0 }
 
 // referUnnamed sees to it that the server's unnamed statement is the client's.
-func (x *extended) referUnnamed(s *serverState, m []byte, head int) (edit, sqlscan.Effects, *wire.Error) {
+func (x *extended) referUnnamed(s *serverState, m []byte, head int) edit {
 	u := &x.unnamed
 	switch {
 	case u.number != 0 && s.unnamed == u.number:
 		x.sent++
-		return edit{}, u.effects, nil
+		return edit{}
 	case u.number != 0 && len(u.parse) > 0:
 		x.note(event{kind: eventCarry})
 		x.out = append(x.out, u.parse...)
@@ -281,7 +296,7 @@ func (x *extended) referUnnamed(s *serverState, m []byte, head int) (edit, sqlsc
 	}
 	x.sent += 2
 	x.out = append(x.out, m[:head]...)
-	return edit{x.out, head}, u.effects, nil
+	return edit{x.out, head}
 }
 
 // maxUsed bounds how many statements of a batch are remembered.

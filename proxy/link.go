@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -159,7 +160,8 @@ func (s *session) take(server *pool.Server) (setup []byte) {
 	s.server, s.reset, s.rolledBack = server, false, false
 	s.relay.link(state, s.id, ours)
 	// A role may be refused, and what the client sends must not run as another.
-	s.relay.barrier = index(set, roleName) >= 0
+	s.relay.setting = index(set, roleName) >= 0 || slices.Contains(reset, roleName)
+	s.relay.barrier = s.relay.setting
 	s.relay.single = s.mode == pool.StatementMode
 	return setup
 }
@@ -347,12 +349,13 @@ func (s *session) nextOfClient() (query string, release, ask bool) {
 		return "", true, false
 	case s.mode == pool.SessionMode:
 		return "", false, false
-	case s.relay.effects.toAsk() != 0:
+	case s.relay.asks():
 		ask = !s.asking
 		s.asking = true
 		return "", false, ask
 	}
-	return "", s.relay.holdsFor() == 0, false
+	// What was set for the client has to be there when it comes to send.
+	return "", s.relay.holdsFor() == 0 && !s.relay.setting, false
 }
 
 // resetQuery returns what has to be sent to a server that its client left,

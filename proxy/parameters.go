@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/wire"
@@ -200,6 +201,16 @@ func difference(now, applied, told, extra []wire.Parameter) (set []wire.Paramete
 	for _, p := range applied {
 		if index(extra, p.Name) < 0 {
 			reset = append(reset, p.Name)
+		}
+	}
+	// What another's role may not set would fail, so that role goes first.
+	if i := index(applied, roleName); i >= 0 && len(set)+len(reset) > 0 {
+		if j := slices.Index(reset, roleName); j >= 0 {
+			reset = slices.Delete(reset, j, j+1)
+		}
+		reset = slices.Insert(reset, 0, roleName)
+		if k := index(extra, roleName); k >= 0 && index(set, roleName) < 0 {
+			set = append(set, extra[k])
 		}
 	}
 	return set, reset

@@ -67,6 +67,16 @@ func (p *pending) owes() bool {
 	return false
 }
 
+// has reports whether there is an entry of this kind.
+func (p *pending) has(kind byte) bool {
+	for _, r := range p.runs[p.head:] {
+		if r.kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
 // ours reports whether what the server sends now answers a query of our own.
 func (p *pending) ours() bool {
 	switch p.first() {

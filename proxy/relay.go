@@ -40,6 +40,7 @@ type relay struct {
 	doubt      bool   // it can't be known what the server still owes: never lend it again
 	barrier    bool   // nothing more may be sent before all that was sent is answered
 	held       bool   // the client has more to send, and waits for that
+	setting    bool   // it waits for its parameters, and has sent nothing yet
 	fixAtSync  bool   // a statement of the batch may have reset parameters
 	fix        []byte // the query that brings back what the client came with, or nil
 	pending    pending
@@ -180,11 +181,11 @@ func (r *relay) admit(typ byte) verdict {
 		return terminate
 	}
 	if r.linked {
-		if r.barrier && (!r.quiet() || r.status == wire.StatusIdle && (r.effects.toAsk() != 0 || r.survey != nil)) {
+		if r.barrier && (!r.quiet() || r.status == wire.StatusIdle && (r.asks() || r.survey != nil)) {
 			r.held = true
 			return needRest
 		}
-		r.barrier = false
+		r.barrier, r.setting = false, false
 		return proceed
 	}
 	switch typ {
@@ -257,11 +258,14 @@ func (r *relay) look(typ byte, size int, b []byte) look {
 			return look{more: true}
 		}
 		return r.lookAtName(typ, b)
+	case wire.FunctionCall:
+		return r.lookAtCall(b, whole, size)
 	case wire.Execute:
 		r.extended.sent++
 	case wire.Sync:
 		if r.fixAtSync {
 			r.fixAtSync = false
+			r.server.unnamed = 0 // the fix ends it
 			return r.fixBehind(look{kind: pendingQuery}, b)
 		}
 	}
@@ -273,7 +277,7 @@ func (r *relay) lookAtQuery(b []byte, whole bool, size int) look {
 	if !whole && size <= wholeMessage {
 		return look{more: true}
 	}
-	if r.batch && !r.extended.idle() {
+	if r.mixes() {
 		return look{err: errMixed}
 	}
 	r.extended.queried(r.server)
@@ -289,8 +293,14 @@ func (r *relay) lookAtQuery(b []byte, whole bool, size int) look {
 	return r.heedQuery(seen, text, b)
 }
 
-var errMixed = wire.Fatal(wire.CodeFeatureNotSupported, "a simple query within an extended-protocol batch that prepares statements does not pass through the connection pooler").
-	WithHint("End the batch with Sync before the query.")
+// mixes reports whether a query comes in the midst of a batch. Which answers are
+// the batch's could not be told then.
+func (r *relay) mixes() bool {
+	return r.batch && !r.extended.answered() && (r.extended.sent > 0 || !r.extended.idle())
+}
+
+var errMixed = wire.Fatal(wire.CodeFeatureNotSupported, "a simple query or function call within an extended-protocol batch does not pass through the connection pooler").
+	WithHint("End the batch with Sync before it.")
 
 // lookAtParse looks at a Parse.
 func (r *relay) lookAtParse(b []byte, whole bool, size int) look {
@@ -335,26 +345,41 @@ func (r *relay) gatherMore(body []byte, n int, b []byte) step {
 
 // parse looks at a Parse that is whole.
 func (r *relay) parse(m []byte) look {
+	if r.extended.full() {
+		return look{err: errPipeline}
+	}
 	var seen sqlscan.Effects
-	if _, rest, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0}); ok {
+	var lead []byte // goes in front
+	size := len(m)
+	if name, rest, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0}); ok {
 		text := cString(rest)
 		if seen = scan(text); seen != 0 {
-			if l := r.heedParse(seen, text, m); l.cut > 0 || l.err != nil {
-				return l
+			if r.effects.denies(seen) {
+				return r.denyParse(seen, m)
+			}
+			if seen&sqlscan.Deallocate != 0 && r.deallocates(text) {
+				lead = r.extended.makeGone(lead)
+				m = appendParse(nil, string(name), "DEALLOCATE "+goneName+"\x00\x00\x00")
 			}
 			r.read(seen, text)
 		}
 	}
-	lead := r.startsWithForeignSequences(seen)
+	foreign := r.startsWithForeignSequences(seen)
 	sure := r.pending.first() == 0 && r.status != wire.StatusFailed
 	e, err := r.extended.parse(r.server, m, seen, sure)
-	if lead && err == nil {
-		if e.cut == 0 {
-			e = edit{m, len(m)}
-		}
-		e.out = append(r.discardSequences(nil), e.out...)
+	if err != nil {
+		return look{err: err}
 	}
-	return look{kind: pendingQuery, edit: e, err: err}
+	if foreign {
+		lead = r.discardSequences(lead)
+	}
+	if len(lead) > 0 {
+		if e.cut == 0 {
+			e.out = m
+		}
+		e = edit{append(lead, e.out...), size}
+	}
+	return look{kind: pendingQuery, edit: e}
 }
 
 // lookAtBind looks at a Bind, whose names at least have to be there.
@@ -372,7 +397,19 @@ func (r *relay) lookAtBind(b []byte, whole bool) look {
 		return look{err: violation("invalid message format")}
 	}
 	name := names[portal+1 : portal+1+length]
-	e, seen, err := r.extended.reference(r.server, b, wire.HeaderSize+portal+1+length+1, name)
+	head := wire.HeaderSize + portal + 1 + length + 1
+	seen := r.extended.effectsOf(name)
+	foreign := r.startsWithForeignSequences(seen)
+	e, err := r.extended.reference(r.server, b, head, name)
+	if foreign && err == nil {
+		if e.cut == 0 {
+			e.out = b[:head]
+		}
+		e = edit{append(r.discardSequences(nil), e.out...), head}
+	}
+	if seen&opaque != 0 {
+		r.server.unlisted = true // of this server too, not only of that where it was prepared
+	}
 	r.effects.heed(seen)
 	r.fixAtSync = r.fixAtSync || seen&resets != 0 && r.fix != nil
 	return look{kind: pendingQuery, edit: e, err: err}
@@ -390,7 +427,7 @@ func (r *relay) lookAtName(typ byte, b []byte) look {
 		l.err = r.extended.closeName(r.server, name)
 		return l
 	}
-	l.edit, _, l.err = r.extended.reference(r.server, b, len(b), name)
+	l.edit, l.err = r.extended.reference(r.server, b, len(b), name)
 	return l
 }
 
@@ -433,5 +470,6 @@ func (r *relay) scanMore(piece []byte) *wire.Error {
 		r.effects.pin(unknownState)
 	}
 	r.effects.heed(seen)
+	r.extended.unnamed.effects = seen // of a Parse; a Query has ended it
 	return nil
 }

@@ -176,6 +176,10 @@ func (r *relay) copyBegins() *wire.Error {
 	if r.pending.ours() {
 		return violation("the server answered with a COPY that nobody asked for")
 	}
+	if r.pending.has(pendingFix) {
+		// It is on its way already, and PostgreSQL would take it for data.
+		return errCopyFixed
+	}
 	// pending does not know where one batch ends and the next begins. With
 	// several under way it can't be told which CopyDone and which Sync this COPY
 	// takes.
@@ -188,6 +192,9 @@ func (r *relay) copyBegins() *wire.Error {
 	}
 	return nil
 }
+
+var errCopyFixed = wire.Fatal(wire.CodeFeatureNotSupported, "COPY FROM STDIN in one query or batch with what resets parameters does not pass through the connection pooler").
+	WithHint("Send the COPY by itself.")
 
 // refused sees to an ErrorResponse. What it is about decides who is told what.
 func (r *relay) refused(m []byte, size int) (instead []byte, err *wire.Error) {
@@ -214,6 +221,9 @@ func (r *relay) refused(m []byte, size int) (instead []byte, err *wire.Error) {
 	if bytes.Contains(body, planChanged) {
 		r.extended.spoil()
 	}
+	if bytes.Contains(body, noStatement) && bytes.Contains(body, []byte(`"`+nameOnServers)) {
+		r.server.forgetCopies() // something that can't be seen has dropped them
+	}
 	return r.rename(m), nil
 }
 
@@ -229,6 +239,10 @@ func (r *relay) instead(message []byte, size int) []byte {
 // planChanged is the field of an ErrorResponse that says where PostgreSQL
 // found that a prepared statement would return other columns than it did.
 var planChanged = []byte("\x00RRevalidateCachedQuery\x00")
+
+// noStatement is the field of an ErrorResponse that says that a prepared
+// statement does not exist.
+var noStatement = []byte("\x00C26000\x00")
 
 // rename puts the client's own name of a statement in the place of the one
 // that servers know. It returns nil where m names none.

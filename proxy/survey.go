@@ -36,13 +36,18 @@ func (r *relay) surveying() bool {
 	return r.survey != nil && !r.survey.over && r.pending.first() == pendingAside
 }
 
+// asks reports whether PostgreSQL has to be asked what the session has left. Not
+// while an unnamed statement lives that can't be carried: the question would end
+// it, and it keeps the client where it is anyway.
+func (r *relay) asks() bool { return r.effects.toAsk() != 0 && !r.extended.stuck() }
+
 // beginSurvey returns the query to be sent to a server that is at rest.
 func (r *relay) beginSurvey() []byte {
 	asked := r.effects.toAsk()
 	r.survey = &survey{asked: asked}
 	r.effects.suspect = 0
 	r.pending.push(pendingAside)
-	r.extended.queried(r.server)
+	r.server.unnamed = 0 // a simple query ends it; the client's is carried there again
 	return wire.AppendQuery(nil, surveyQuery(asked, r.effects.custom.names))
 }
 
@@ -194,7 +199,7 @@ func (s *session) ask() {
 	case server == nil || s.end != nil || s.relay.left:
 	case s.relay.flushed():
 		q = s.relay.endFlushed()
-	case s.relay.atRest() && s.relay.effects.toAsk() != 0:
+	case s.relay.atRest() && s.relay.asks():
 		q = s.relay.beginSurvey()
 	}
 	s.mu.Unlock()

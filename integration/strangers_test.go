@@ -191,3 +191,51 @@ func TestAServerWhoseStatementsWereDroppedUnseenRecovers(t *testing.T) {
 		saidIs(t, exchange(t, conn, 1, run...), "BindComplete", "row [1]", "SELECT 1", "ready I")
 	})
 }
+
+func TestASearchPathThatMakesTemporaryObjectsKeepsItsServer(t *testing.T) {
+	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
+		for _, way := range []string{"SET search_path = pg_temp", "SET search_path = 'pg_temp', public", ""} {
+			more := ""
+			if way == "" {
+				more = "options='-c search_path=pg_temp'"
+			}
+			conn, other := p.simple(t, more), p.simple(t, "")
+			if way != "" {
+				execute(t, conn, way)
+			}
+			execute(t, conn, "CREATE TABLE shadow (n int)")
+			if servers == 1 {
+				conn.Close(t.Context())
+			}
+			for range 2 * servers {
+				stranger(t, other, "SELECT to_regclass('shadow') IS NULL", "t")
+			}
+			conn.Close(t.Context())
+		}
+	})
+}
+
+func TestNamesDefinedBehindADeallocateAllInABatchStay(t *testing.T) {
+	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
+		conn := p.simple(t, "")
+		exchange(t, conn, 1, &pgproto3.Parse{Name: "z", Query: "SELECT 1"}, &pgproto3.Sync{})
+		batch := append(ask("DEALLOCATE ALL")[:3], &pgproto3.Parse{Name: "a", Query: "SELECT 1"}, &pgproto3.Bind{PreparedStatement: "a"}, &pgproto3.Execute{}, &pgproto3.Sync{})
+		saidIs(t, exchange(t, conn, 1, batch...), "ParseComplete", "BindComplete", "DEALLOCATE ALL", "ParseComplete", "BindComplete", "row [1]", "SELECT 1", "ready I")
+		saidIs(t, exchange(t, conn, 1, &pgproto3.Bind{PreparedStatement: "a"}, &pgproto3.Execute{}, &pgproto3.Sync{}), "BindComplete", "row [1]", "SELECT 1", "ready I")
+	})
+}
+
+func TestAStatementReadsItsLiteralsAsItsOwnClientDoes(t *testing.T) {
+	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
+		german, american := p.simple(t, "options='-c DateStyle=German'"), p.simple(t, "options='-c DateStyle=ISO,MDY'")
+		const sql = "SELECT extract(month FROM '01.02.2020'::date)::int"
+		exchange(t, american, 1, &pgproto3.Parse{Name: "month", Query: sql}, &pgproto3.Sync{})
+		exchange(t, german, 1, &pgproto3.Parse{Name: "month", Query: sql}, &pgproto3.Sync{})
+		for range 4 {
+			for want, conn := range map[string]*pgx.Conn{"row [2]": german, "row [1]": american} {
+				saidIs(t, exchange(t, conn, 1, &pgproto3.Bind{PreparedStatement: "month"}, &pgproto3.Execute{}, &pgproto3.Sync{}),
+					"BindComplete", want, "SELECT 1", "ready I")
+			}
+		}
+	})
+}

@@ -35,6 +35,7 @@ const (
 	unknownState  sqlscan.Effects = 1 << 31 // PostgreSQL could not be asked
 	largeUnnamed  sqlscan.Effects = 1 << 30 // the unnamed statement is too large to carry
 	largeSettings sqlscan.Effects = 1 << 29 // so are the session's parameters
+	temporaryPath sqlscan.Effects = 1 << 27 // search_path names pg_temp
 	// resets is no reason, but an effect: parameters may get their default.
 	resets sqlscan.Effects = 1 << 28
 )
@@ -42,11 +43,16 @@ const (
 // scan returns the effects of a text.
 func scan(text []byte) sqlscan.Effects {
 	seen := sqlscan.Scan(text)
+	if seen&sqlscan.TempObjects == 0 && bytes.Contains(text, temporarySchema) {
+		seen |= sqlscan.TempObjects // in a string, as of SET LOCAL search_path
+	}
 	if seen&sqlscan.Settings != 0 && (seen&sqlscan.Releases != 0 || mentionsDefault(text)) {
 		seen |= resets
 	}
 	return seen
 }
+
+var temporarySchema = []byte("pg_temp")
 
 // mentionsDefault reports whether the word DEFAULT is in a text.
 func mentionsDefault(text []byte) bool {
@@ -77,6 +83,7 @@ var reasons = []struct {
 	{unknownState, "unknown state"},
 	{largeUnnamed, "large unnamed statement"},
 	{largeSettings, "large parameters"},
+	{temporaryPath, "search_path with pg_temp"},
 }
 
 // pinReasons names the bits of pins.
@@ -102,6 +109,8 @@ type effects struct {
 	denied  sqlscan.Effects // of the last statement that was denied
 	foreign bool            // others used the server's sequences since the client did
 	custom  custom
+
+	canceled int // surveys in vain
 }
 
 // heed notes what a statement that is sent may do.

@@ -24,7 +24,8 @@ import (
 // answers are told apart: by batch, which a Sync ends, and place within it.
 type extended struct {
 	statements *statements
-	limit      int // copies that a server may have
+	limit      int           // copies that a server may have
+	manner     func() manner // in which PostgreSQL reads a text of the session now; nil: always the same
 
 	names   map[string]named
 	unnamed unnamed
@@ -97,6 +98,9 @@ func (x *extended) link() {
 	x.events, x.head = x.events[:0], 0
 	clear(x.used)
 	x.used = x.used[:0]
+	if cap(x.out) > keepUnnamed {
+		x.out = nil
+	}
 }
 
 // note adds an event for the message that is sent next.
@@ -157,17 +161,39 @@ func (x *extended) parse(s *serverState, m []byte, effects sqlscan.Effects, sure
 	x.out = x.out[:0]
 	if known, ok := x.names[string(name)]; ok {
 		// PostgreSQL says what it thinks of using a name twice.
-		x.ensure(s, known)
+		st, err := x.ensure(s, name, known)
+		if err != nil {
+			return edit{}, err
+		}
 		x.sent++
-		x.out = appendParse(x.out, known.statement.name, rest)
+		x.out = appendParse(x.out, st.name, rest)
 		return edit{x.out, len(m)}, nil
 	}
-	st, err := x.statements.intern(rest, func() sqlscan.Effects { return effects })
+	if len(name) > maxNameSize || len(x.names) >= maxNamed {
+		return edit{}, errNames
+	}
+	st, err := x.statements.intern(x.reads(), rest, effects)
 	if err != nil {
 		return edit{}, err
 	}
 	x.define(s, string(name), st, sure)
 	return edit{x.out, len(m)}, nil
+}
+
+// Bounds of what a session's names of statements may cost.
+const (
+	maxNamed    = 10_000
+	maxNameSize = 1 << 10
+)
+
+var errNames = wire.Fatal(wire.CodeProgramLimit, "too many prepared statements in one session, or the name of one is too long")
+
+// reads returns the manner in which PostgreSQL would read a text now.
+func (x *extended) reads() manner {
+	if x.manner == nil {
+		return 0
+	}
+	return x.manner()
 }
 
 // define makes name stand for st, and st known to the server.
@@ -203,15 +229,24 @@ func (x *extended) close(name string) {
 	x.out = appendClose(x.out, name)
 }
 
-// ensure makes sure that the server has what a session's name stands for.
-func (x *extended) ensure(s *serverState, n named) {
+// ensure makes sure that the server has what a session's name stands for, and
+// returns that. Where it has to be prepared anew, PostgreSQL reads it by the
+// parameters that the session has now.
+func (x *extended) ensure(s *serverState, name []byte, n named) (*statement, *wire.Error) {
 	st := n.statement
 	c := s.find(st)
 	// A copy that an earlier batch makes may fail to come into being.
 	there := c != nil && (c.confirmed || c.batch == x.sentBatch)
 	if there && !st.spoiled(c.made) && (s.inUse(c) || c.made >= n.prepared) {
 		s.use(c)
-		return
+		return st, nil
+	}
+	if m := x.reads(); m != st.manner {
+		var err *wire.Error
+		if st, err = x.statements.intern(m, []byte(st.body), st.effects); err != nil {
+			return nil, err
+		}
+		x.names[string(name)] = named{st, n.prepared}
 	}
 	x.close(st.name) // it may be there after all
 	x.note(event{kind: eventPrepare, statement: st})
@@ -219,6 +254,7 @@ func (x *extended) ensure(s *serverState, n named) {
 	x.out = appendParse(x.out, st.name, st.body)
 	s.add(st, x.statements.now(), x.sentBatch)
 	x.evict(s)
+	return st, nil
 }
 
 func (x *extended) evict(s *serverState) {
@@ -242,8 +278,10 @@ func (x *extended) reference(s *serverState, m []byte, head int, name []byte) (e
 		x.sent++
 		return edit{}, nil
 	}
-	st := known.statement
-	x.ensure(s, known)
+	st, err := x.ensure(s, name, known)
+	if err != nil {
+		return edit{}, err
+	}
 	x.remember(st)
 	x.sent++
 	at := len(x.out)
@@ -414,10 +452,16 @@ func (x *extended) spoil() {
 	}
 }
 
-// forgetNames notes that the session has no prepared statements any more.
+// forgetNames notes that the session has no prepared statements any more but
+// those that it prepared behind what ended them.
 func (x *extended) forgetNames() {
 	clear(x.names)
-	x.unnamed.number = 0
+	for i := x.head; i < len(x.events); i++ {
+		if e := &x.events[i]; e.kind == eventParse || e.kind == eventParsed {
+			e.before = named{}
+			x.names[e.name] = named{e.statement, x.statements.now()}
+		}
+	}
 }
 
 // nameOf returns what the client calls the statement that servers know as

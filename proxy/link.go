@@ -224,6 +224,9 @@ func (s *session) parameter(body []byte) {
 	}
 	if i := index(s.told, p.Name); i >= 0 {
 		s.told[i].Value = p.Value
+		if p.Name == "search_path" {
+			s.seeSearchPath()
+		}
 	} else if len(s.told) < pool.MaxParameters {
 		s.told = append(s.told, p)
 	}

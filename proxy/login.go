@@ -170,6 +170,7 @@ func (s *session) follow() {
 	s.mode = s.pool.Mode()
 	s.relay.tracks = s.mode != pool.SessionMode
 	s.relay.extended.statements, s.relay.extended.limit = s.proxy.statements, defaults.MaxPrepared
+	s.relay.extended.manner = s.manner
 	s.relay.effects.policy = defaults.SessionState
 }
 
@@ -220,6 +221,7 @@ func (s *session) remember(params []wire.Parameter) {
 		s.relay.effects.custom.add(p.Name)
 	}
 	s.relay.fix = wire.AppendQuery(nil, bringBack(base))
+	s.seeSearchPath()
 }
 
 // greet lets the client in.

@@ -410,6 +410,9 @@ func (r *relay) lookAtBind(b []byte, whole bool) look {
 	if seen&opaque != 0 {
 		r.server.unlisted = true // of this server too, not only of that where it was prepared
 	}
+	if seen&(sqlscan.DeallocateAll|sqlscan.DiscardAll) != 0 {
+		r.server.forgetCopies() // what follows in the batch can't rely on them
+	}
 	r.effects.heed(seen)
 	r.fixAtSync = r.fixAtSync || seen&resets != 0 && r.fix != nil
 	return look{kind: pendingQuery, edit: e, err: err}

@@ -143,6 +143,8 @@ func (r *relay) observe(typ byte, m []byte, size int, param func([]byte)) (inste
 	case wire.ParameterStatus:
 		if size <= smallMessage {
 			param(body[:size])
+		} else if r.tracks { // it could not be carried
+			r.effects.pin(unknownState)
 		}
 	case wire.DataRow:
 		if r.surveying() {
@@ -205,6 +207,7 @@ func (r *relay) refused(m []byte, size int) (instead []byte, err *wire.Error) {
 	case pendingAside:
 		if r.survey != nil {
 			r.survey.failed = true
+			r.survey.canceled = bytes.Contains(body, canceled)
 		}
 		return nil, nil
 	case pendingFix: // the client's own statement has failed
@@ -243,6 +246,10 @@ var planChanged = []byte("\x00RRevalidateCachedQuery\x00")
 // noStatement is the field of an ErrorResponse that says that a prepared
 // statement does not exist.
 var noStatement = []byte("\x00C26000\x00")
+
+// canceled is the field of an ErrorResponse that says that a statement was
+// canceled, by a request that came late or by a short statement_timeout.
+var canceled = []byte("\x00C" + wire.CodeQueryCanceled + "\x00")
 
 // rename puts the client's own name of a statement in the place of the one
 // that servers know. It returns nil where m names none.

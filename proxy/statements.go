@@ -13,15 +13,31 @@ import (
 )
 
 // statement is a prepared statement as clients ask for it: a text with the
-// types of its parameters. Equal ones are one, whatever names sessions give
-// them, so that a server holds each text once. It is immutable but for stale.
+// types of its parameters, and the manner in which PostgreSQL reads it. Equal
+// ones are one, whatever names sessions give them, so that a server holds each
+// once. It is immutable but for stale.
 type statement struct {
-	name    string // on servers
-	body    string // of its Parse message, behind the name
+	name string // on servers
+	key
 	effects sqlscan.Effects
 
 	stale atomic.Int64 // copies on servers that are not younger than this moment have to be made anew
 }
+
+// key is what makes a statement.
+type key struct {
+	manner manner
+	body   string // of its Parse message, behind the name
+}
+
+// manner stands for the parameters of a session by which PostgreSQL reads a
+// text when it prepares it: '01.02.2020' is a date in January or in February by
+// DateStyle. Sessions with the same parameters have the same.
+type manner uint64
+
+// ownManner marks those that no other session has, because it is not known
+// what its parameters are.
+const ownManner manner = 1 << 63
 
 // moment counts seconds. A copy of a statement that was made on a server in the
 // second in which a client prepares it, or later, is as good as new.
@@ -46,14 +62,14 @@ type statements struct {
 	now func() moment
 
 	mu     sync.Mutex
-	limit  int64                              // bytes
-	known  map[string]weak.Pointer[statement] // by body
+	limit  int64 // bytes
+	known  map[key]weak.Pointer[statement]
 	bytes  int64
 	lastID uint64
 }
 
 func newStatements(limit int64) *statements {
-	return &statements{now: thisMoment, limit: limit, known: map[string]weak.Pointer[statement]{}}
+	return &statements{now: thisMoment, limit: limit, known: map[key]weak.Pointer[statement]{}}
 }
 
 // overhead is what a statement costs beside its body.
@@ -62,22 +78,25 @@ const overhead = 256
 var errStatementMemory = wire.Fatal("53200", "prepared statements need more memory than prepared_statements_memory allows").
 	WithHint("Raise prepared_statements_memory of the connection pooler, or prepare fewer different statements.")
 
-// intern returns the statement with this body, which it copies where it is new.
-// effects is called then.
-func (r *statements) intern(body []byte, effects func() sqlscan.Effects) (*statement, *wire.Error) {
+// intern returns the statement with this body, which it copies where it is
+// new, read in this manner.
+func (r *statements) intern(m manner, body []byte, effects sqlscan.Effects) (*statement, *wire.Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.known[string(body)].Value(); s != nil {
+	if s := r.known[key{m, string(body)}].Value(); s != nil {
 		return s, nil
 	}
 	if r.bytes+int64(len(body))+overhead > r.limit {
 		return nil, errStatementMemory
 	}
 	r.lastID++
-	s := &statement{name: nameOnServers + strconv.FormatUint(r.lastID, 36), body: string(body), effects: effects()}
+	if m&ownManner != 0 {
+		m = ownManner | manner(r.lastID)
+	}
+	s := &statement{name: nameOnServers + strconv.FormatUint(r.lastID, 36), key: key{m, string(body)}, effects: effects}
 	r.bytes += int64(len(s.body)) + overhead // until its cleanup
-	r.known[s.body] = weak.Make(s)
-	runtime.AddCleanup(s, r.forget, s.body)
+	r.known[s.key] = weak.Make(s)
+	runtime.AddCleanup(s, r.forget, s.key)
 	return s, nil
 }
 
@@ -97,12 +116,12 @@ func (r *statements) setLimit(bytes int64) {
 }
 
 // forget drops a statement that nobody has any more.
-func (r *statements) forget(body string) {
+func (r *statements) forget(k key) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.bytes -= int64(len(body)) + overhead
-	if p, ok := r.known[body]; ok && p.Value() == nil {
-		delete(r.known, body)
+	r.bytes -= int64(len(k.body)) + overhead
+	if p, ok := r.known[k]; ok && p.Value() == nil {
+		delete(r.known, k)
 	}
 }
 

@@ -3,10 +3,12 @@ package proxy
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"hash/maphash"
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool"
 )
 
 // Bounds of what a client's session may carry from server to server. One that
@@ -23,6 +25,7 @@ type survey struct {
 	asked    sqlscan.Effects
 	over     bool
 	failed   bool
+	canceled bool
 	tooLarge bool
 
 	found    sqlscan.Effects
@@ -154,6 +157,10 @@ func (s *session) learnSurvey() {
 	s.relay.survey = nil
 	e := &s.relay.effects
 	switch {
+	case v.canceled && e.canceled < maxCanceled:
+		e.canceled++
+		e.suspect |= v.asked // ask again
+		return
 	case v.failed:
 		e.pin(unknownState)
 		return
@@ -183,6 +190,44 @@ func (s *session) carry(set []wire.Parameter, withRole bool) {
 	}
 	s.relay.server.settings = append([]wire.Parameter(nil), extra...)
 	s.extra = extra
+	s.seeSearchPath()
+}
+
+// manner returns in which manner PostgreSQL reads a text of the session now. It
+// is known only as far as the session's parameters are. mu is held.
+func (s *session) manner() manner {
+	r := &s.relay
+	if r.effects.suspect&(carried|opaque) != 0 || r.survey != nil {
+		return ownManner
+	}
+	var h maphash.Hash
+	h.SetSeed(mannerSeed)
+	for _, list := range [][]wire.Parameter{s.told, s.extra} {
+		for _, p := range list {
+			if p.Name != "application_name" {
+				maphash.WriteComparable(&h, p)
+			}
+		}
+	}
+	return manner(h.Sum64()) &^ ownManner
+}
+
+var mannerSeed = maphash.MakeSeed()
+
+// maxCanceled is how often a session's surveys may be canceled before its
+// state is taken for unknown.
+const maxCanceled = 3
+
+// seeSearchPath keeps a client on its server whose search_path names pg_temp:
+// what it creates may be temporary, and hide what others have. mu is held.
+func (s *session) seeSearchPath() {
+	e := &s.relay.effects
+	e.pins &^= temporaryPath
+	for _, list := range [][]wire.Parameter{s.told, s.extra} {
+		if i := indexFold(list, "search_path"); i >= 0 && s.relay.tracks && e.policy != pool.IgnoreState && strings.Contains(strings.ToLower(list[i].Value), "pg_temp") {
+			e.pin(temporaryPath)
+		}
+	}
 }
 
 // roleName is the parameter that SET ROLE sets.

@@ -146,8 +146,9 @@ func (s *session) now() phase {
 // waits notes that the session waits for a server.
 func (s *session) waits() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.observe()
+	s.mu.Unlock()
+	s.arm()
 }
 
 // observe notes what the client does. mu is held.
@@ -167,6 +168,7 @@ func (s *session) arm() {
 // home.
 func (s *session) heed() {
 	limits := s.db.Timeouts(s.user)
+	s.timed = limits.Bound()
 	s.mu.Lock()
 	if s.watch.limits != limits {
 		// What was not watched until now counts from now.

@@ -74,6 +74,7 @@ type session struct {
 	waiter pool.Waiter
 	setup  []byte // goes to the server in front of the client's next bytes
 	left   bool   // leave was called
+	timed  bool   // what it does is timed also where it does not wait
 	skips  bool   // what the client sent was cancelled before a server had it
 	skip   skipper
 
@@ -143,8 +144,10 @@ func (s *session) start() {
 
 // Data implements engine.Handler: it passes on what the client sent.
 func (s *session) Data(b []byte) (used int) {
+	if s.timed {
+		defer s.arm()
+	}
 	out := outgoing{from: b}
-	defer s.arm()
 	for {
 		st, server, rests := s.stepClient(b[used:])
 		out.pass(used, len(st.pass))

@@ -43,7 +43,8 @@ func (n *nonBlocking) read(b []byte) (int, error) {
 // nothing to read.
 func (n *nonBlocking) receive(buf []byte) (int, error) {
 	for {
-		c, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(n.fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+		// recvfrom spares what read does for files.
+		c, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(n.fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
 		switch {
 		case errno == syscall.EINTR:
 		case errno == syscall.EAGAIN:

@@ -48,7 +48,11 @@ func throughputCase(e *Env, workload, protocol string, clients int) *Case {
 		},
 		Take: func(ctx context.Context, t *targets.Target) (Metrics, error) {
 			w := load.Workload{Name: workload, Protocol: protocol, Scale: t.Scale}
-			if e.PgBench != nil {
+			// pgbench prepares with a call that blocks its thread, and with it the
+			// other clients of the thread, also those that hold the servers which
+			// that call waits for.
+			stuck := workload == load.TPCB && protocol == load.Prepared
+			if e.PgBench != nil && !stuck {
 				return e.byPgBench(ctx, t, w, clients, seconds)
 			}
 			return e.byOwnClients(ctx, t, w, clients, seconds)

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"hash/crc32"
@@ -86,7 +87,11 @@ func (s script) play(ctx context.Context, dsn string) (answers []string, err err
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close(ctx)
+	if len(s)%3 == 0 {
+		defer c.Conn().Close() // it vanishes, wherever it is
+	} else {
+		defer c.Close(ctx)
+	}
 	for _, p := range s {
 		answer := p.do(ctx, c)
 		for _, name := range []string{"DateStyle", "TimeZone", "application_name", "IntervalStyle"} {
@@ -140,7 +145,7 @@ func messageOf(err error) string {
 // in them.
 func newScript(r *rand.Rand, own string, steps int) script {
 	var s script
-	for range steps {
+	for range steps/2 + r.IntN(steps/2) {
 		s = append(s, step(r, own))
 	}
 	return s
@@ -151,7 +156,7 @@ func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
 func step(r *rand.Rand, own string) play {
 	n := r.IntN(3)
 	lock := int(crc32.ChecksumIEEE([]byte(own)))<<2 + n
-	switch r.IntN(12) {
+	switch r.IntN(13) {
 	case 0, 1:
 		return simply(pick(r, "BEGIN", "COMMIT", "COMMIT", "ROLLBACK", "ROLLBACK", "SAVEPOINT a", "ROLLBACK TO a", "RELEASE a"))
 	case 2, 3:
@@ -173,7 +178,27 @@ func step(r *rand.Rand, own string) play {
 	case 9:
 		return simply(pick(r, "SELECT 1/0", "SELEKT", "SELECT 1; SELECT 2", "SELECT 1; SELECT 1/0; SELECT 2", "", "DISCARD ALL", "DEALLOCATE ALL", "RESET ALL", "SELECT nothing"))
 	}
+	if r.IntN(6) == 0 {
+		return copies(r, n)
+	}
 	return prepared(r, n)
+}
+
+// copies is a step of COPY, in or out, which may fail.
+func copies(r *rand.Rand, n int) play {
+	if r.IntN(2) == 0 {
+		sql := pick(r, "COPY (SELECT generate_series(1, 3)) TO STDOUT", "COPY (SELECT 1/0) TO STDOUT", fmt.Sprintf("COPY t%d TO STDOUT", n))
+		return play{sql, func(ctx context.Context, c *pgconn.PgConn) string {
+			var out bytes.Buffer
+			tag, err := c.CopyTo(ctx, &out, sql)
+			return out.String() + tag.String() + told(nil, err)
+		}}
+	}
+	sql, data := fmt.Sprintf("COPY t%d FROM STDIN", n), pick(r, "1\n2\n", "", "x\n")
+	return play{sql, func(ctx context.Context, c *pgconn.PgConn) string {
+		tag, err := c.CopyFrom(ctx, strings.NewReader(data), sql)
+		return tag.String() + told(nil, err)
+	}}
 }
 
 func setting(r *rand.Rand) string {

@@ -291,10 +291,22 @@ func (h *host) unseen(text string) {
 func serverLogin(h *host) {
 	switch {
 	case h.loginErr != nil && (h.login || h.verify == nil && h.shakeErr == nil && h.answer != 'N'):
-		h.found("user", fmt.Sprintf("the login of role %q failed: %v", h.db.User, h.loginErr), "user and password_file of a role that may log in, and a hostssl line for it in pg_hba.conf")
+		h.found("user", fmt.Sprintf("the login of role %q failed: %v", h.db.User, h.loginErr), loginAdvice(h.loginErr))
 	case h.login:
 		h.good(h.subject, "role %s logs in", h.db.User)
 	}
+}
+
+// loginAdvice says what to change where a login failed.
+func loginAdvice(err error) string {
+	var refused *wire.Error
+	switch {
+	case errors.As(err, &refused) && refused.Code == "28P01":
+		return "password_file: the role's password at the server; or there: \\password"
+	case errors.As(err, &refused) && refused.Code == "3D000":
+		return "dbname: a database that the server has"
+	}
+	return "user and password_file of a role that may log in, and a hostssl line for it in pg_hba.conf"
 }
 
 // timeOfQuery bounds one statement.

@@ -137,3 +137,17 @@ var mistakesOfMore = []mistake{
 	{"access rules that don't parse", "unusable", rules("hostssl all all")},
 	{"access rules that are missing", "unusable", with("hba.conf", "none.conf")},
 }
+
+// revoking is a CRL of the intermediate that names a certificate.
+func (l *lab) revoking(cert *x509.Certificate) []byte {
+	l.t.Helper()
+	now := time.Now()
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(2), ThisUpdate: now.Add(-time.Hour), NextUpdate: now.AddDate(1, 0, 0),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: cert.SerialNumber, RevocationTime: now.Add(-time.Minute)}},
+	}, l.mid, l.midKey)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
+}

@@ -27,7 +27,7 @@ const (
 // the leaves below.
 var mayImport = map[string][]string{
 	"cmd/pgseal":         {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster"},
-	"internal/doctor":    {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/wire"},
+	"internal/doctor":    {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/wire"},
 	"internal/config":    {"proxy", "pool", "tlsconf"},
 	"proxy":              {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/sqlscan", "internal/wire"},
 	"pool":               {"tlsconf", "internal/auth", "internal/engine", "internal/wire"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/wire"
@@ -227,4 +228,16 @@ func setParameter(list []wire.Parameter, p wire.Parameter) []wire.Parameter {
 		return list
 	}
 	return append(list, p)
+}
+
+// refusalHint tells a client whose login the server refused: it knows of its
+// own login at the pooler only, and that one was taken.
+const refusalHint = "The client's login was taken: the server refused the connection pooler's own login."
+
+// explainRefusal adds the hint to a server's refusal of a login.
+func explainRefusal(e *wire.Error) *wire.Error {
+	if e.Hint != "" || !strings.HasPrefix(e.Code, "28") { // class 28: invalid authorization
+		return e
+	}
+	return e.WithHint(refusalHint)
 }

@@ -275,7 +275,7 @@ func (m *Manager) dial(ctx context.Context, d *Database, login Login, startup []
 		}
 		var refused *wire.Error
 		if errors.As(err, &refused) {
-			return nil, nil, refused
+			return nil, nil, explainRefusal(refused)
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", at.addr, err))
 	}

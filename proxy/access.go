@@ -64,6 +64,10 @@ func ParseAccess(source hba.Source, name string, c AuthConfig) (*Access, error) 
 	return a, a.check()
 }
 
+// Rules returns the rules in the order in which they are tried. The caller must
+// not change them.
+func (a *Access) Rules() []hba.Rule { return a.rules.List() }
+
 // check refuses what can be written and not be followed.
 func (a *Access) check() error {
 	noGroups := errors.New("members of groups can't be told")

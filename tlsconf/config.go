@@ -186,7 +186,7 @@ func (c ListenerConfig) Warnings() []string {
 	case ListenDisable:
 		return []string{"mode disable takes passwords and data in plaintext"}
 	}
-	if _, weak, _ := parseCiphers(c.Ciphers); len(weak) > 0 {
+	if weak := WeakCiphers(c.Ciphers); len(weak) > 0 {
 		return []string{"ciphers takes suites without AEAD: " + strings.Join(weak, ", ")}
 	}
 	return nil

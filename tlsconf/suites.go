@@ -41,6 +41,16 @@ func parseGroups(list string) ([]tls.CurveID, error) {
 	return groups, nil
 }
 
+// PostQuantum reports whether a list of groups, as groups and ssl_groups hold
+// it, offers a key exchange that a quantum computer does not break. The empty
+// list, which is crypto/tls's own choice, does.
+func PostQuantum(list string) bool {
+	groups, err := parseGroups(list)
+	return err == nil && (len(groups) == 0 || slices.ContainsFunc(groups, func(g tls.CurveID) bool {
+		return g == tls.X25519MLKEM768 || g == tls.SecP256r1MLKEM768 || g == tls.SecP384r1MLKEM1024
+	}))
+}
+
 // suite is a cipher suite of TLS 1.2. Those of TLS 1.3 are all good, and not to
 // be chosen.
 type suite struct {
@@ -62,6 +72,13 @@ var suites = []suite{
 	{tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, "ECDHE-RSA-AES128-SHA", false},
 	{tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, "ECDHE-ECDSA-AES256-SHA", false},
 	{tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, "ECDHE-RSA-AES256-SHA", false},
+}
+
+// WeakCiphers names the suites of a list, as ciphers holds it, that have no
+// AEAD.
+func WeakCiphers(list string) []string {
+	_, weak, _ := parseCiphers(list)
+	return weak
 }
 
 // parseCiphers reads suites of TLS 1.2 by OpenSSL's or the RFCs' names,

@@ -3,6 +3,7 @@ package tlsconf
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -40,9 +41,10 @@ type Watcher struct {
 	// kick tells Run that the set is another one.
 	kick chan struct{}
 
-	// mu guards the set.
-	mu  sync.Mutex
-	set []Reloadable
+	// mu guards the set, and which of it was refused at the last reload.
+	mu      sync.Mutex
+	set     []Reloadable
+	refused map[Reloadable]bool
 }
 
 // NewWatcher returns a watcher of nothing. It polls at the interval, or at
@@ -51,7 +53,7 @@ func NewWatcher(log *zap.Logger, interval time.Duration) *Watcher {
 	if interval <= 0 {
 		interval = DefaultPollInterval
 	}
-	return &Watcher{log: log, interval: interval, open: openEvents, kick: make(chan struct{}, 1)}
+	return &Watcher{log: log, interval: interval, open: openEvents, kick: make(chan struct{}, 1), refused: map[Reloadable]bool{}}
 }
 
 // Set replaces what is watched. Any goroutine may call it, before Run or
@@ -59,6 +61,7 @@ func NewWatcher(log *zap.Logger, interval time.Duration) *Watcher {
 func (w *Watcher) Set(rs ...Reloadable) {
 	w.mu.Lock()
 	w.set = slices.Clone(rs)
+	maps.DeleteFunc(w.refused, func(r Reloadable, _ bool) bool { return !slices.Contains(rs, r) })
 	w.mu.Unlock()
 	select {
 	case w.kick <- struct{}{}:
@@ -145,9 +148,10 @@ func (w *Watcher) ReloadAll() error {
 	return errors.Join(errs...)
 }
 
-// reload logs a change, and a refusal that is news.
+// reload logs a change, a refusal that is news, and the end of one.
 func (w *Watcher) reload(r Reloadable) error {
 	changed, err := r.Reload()
+	healed := w.note(r, err != nil) && err == nil
 	if err != nil {
 		cause := err
 		if e, ok := errors.AsType[*ReloadError](err); ok {
@@ -162,8 +166,23 @@ func (w *Watcher) reload(r Reloadable) error {
 	}
 	if changed {
 		w.logChange(r)
+	} else if healed {
+		w.log.Info("files that were refused are again the version in force", zap.String("name", r.Name()))
 	}
 	return nil
+}
+
+// note remembers whether r was refused, and reports whether it was before.
+func (w *Watcher) note(r Reloadable, refused bool) (before bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before = w.refused[r]
+	if refused {
+		w.refused[r] = true
+	} else {
+		delete(w.refused, r)
+	}
+	return before
 }
 
 // logChange tells of certificates by what they are, and of other files, which

@@ -237,6 +237,30 @@ func TestReloadAllTellsEveryErrorToItsCallerAndTheLogOnlyNews(t *testing.T) {
 	ok(t, w.ReloadAll())
 }
 
+func TestTheLogTellsThatARefusedFileIsInForceAgain(t *testing.T) {
+	log, logs := newLog()
+	w := NewWatcher(log, 0)
+	s, path, _ := newNumberStore(t, "1")
+	w.Set(s)
+	const healed = "files that were refused are again the version in force"
+	ok(t, w.ReloadAll())
+	write(t, path, []byte("x"), 0o644)
+	wantError(t, w.ReloadAll(), "no number")
+	write(t, path, []byte("1"), 0o644)
+	ok(t, w.ReloadAll())
+	ok(t, w.ReloadAll())
+	if logs.count(healed) != 1 {
+		t.Errorf("logged %s", logs.text())
+	}
+	write(t, path, []byte("x"), 0o644)
+	wantError(t, w.ReloadAll(), "no number")
+	write(t, path, []byte("2"), 0o644)
+	ok(t, w.ReloadAll()) // the new version is told as such
+	if logs.count(healed) != 1 || logs.count("files reloaded") != 1 {
+		t.Errorf("logged %s", logs.text())
+	}
+}
+
 func TestAPairChangedInTwoStepsIsRefusedOnceAndTakenWhenItMatches(t *testing.T) {
 	for _, certFirst := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pgseal/pgseal/internal/doctor"
 )
@@ -71,7 +72,7 @@ func (t *reportText) item(colour, label, text string) {
 	fmt.Fprintf(t, "  %s", t.paint(colour, fmt.Sprintf("%-*s", indent-2, label)))
 	for i, word := range strings.Fields(text) {
 		switch {
-		case i > 0 && column+1+len(word) > textWidth:
+		case i > 0 && column+1+utf8.RuneCountInString(word) > textWidth:
 			fmt.Fprintf(t, "\n%*s", indent, "")
 			column = indent
 		case i > 0:
@@ -79,7 +80,7 @@ func (t *reportText) item(colour, label, text string) {
 			column++
 		}
 		t.WriteString(word)
-		column += len(word)
+		column += utf8.RuneCountInString(word)
 	}
 	t.WriteByte('\n')
 }

@@ -238,6 +238,11 @@ func (r *instance) warn(p parts) {
 			}
 		}
 	}
+	for name, list := range loginWarnings(p.file) {
+		for _, w := range list {
+			r.log.Warn("weak login", zap.String("database", name), zap.String("warning", w))
+		}
+	}
 	for name, store := range p.trust {
 		for _, w := range append(p.file.Databases[name].UpstreamConfig.Warnings(), store.Load().Warnings...) {
 			r.log.Warn("weak setting", zap.String("database", name), zap.String("warning", w))

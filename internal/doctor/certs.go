@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,33 +19,6 @@ const (
 	minRSA  = 2048 // bits (NIST SP 800-57, 112 bits of security)
 	minCurv = 256
 )
-
-// placed is a certificate and where it came from.
-type placed struct {
-	subject, key, path string
-	n                  int // its number in the file, from 1
-	cert               *x509.Certificate
-}
-
-func (p placed) String() string {
-	return fmt.Sprintf("certificate %d of %s (%s)", p.n, p.path, name(p.cert))
-}
-
-// certificates returns all that the configuration names.
-func (e *exam) certificates() []placed {
-	var list []placed
-	for _, l := range e.listeners {
-		for i, c := range l.chain {
-			list = append(list, placed{l.subject, l.key + ".tls.cert_file", l.TLS.CertFile, i + 1, c})
-		}
-	}
-	for _, d := range e.databases {
-		for i, c := range d.roots {
-			list = append(list, placed{d.subject, d.key + ".sslrootcert", d.SSLRootCert, i + 1, c})
-		}
-	}
-	return list
-}
 
 func certExpired(e *exam) {
 	for _, p := range e.certificates() {
@@ -121,12 +95,12 @@ func weaklySigned(c *x509.Certificate) bool {
 }
 
 func keyMismatch(e *exam) {
-	for _, l := range e.listeners {
-		if len(l.chain) == 0 || l.private == nil || owns(l.private, l.chain[0]) {
+	for _, p := range e.pairs() {
+		if len(p.chain) == 0 || p.private == nil || owns(p.private, p.chain[0]) {
 			continue
 		}
-		what := fmt.Sprintf("the key in %s does not belong to the first certificate of %s", l.TLS.KeyFile, l.TLS.CertFile)
-		e.found(l.subject, l.key+".tls.key_file", what, "key_file: the key that "+l.TLS.CertFile+" was issued for")
+		what := fmt.Sprintf("the key in %s does not belong to the first certificate of %s", p.keyFile, p.certFile)
+		e.found(p.subject, p.keyKey, what, p.keyName+": the key that "+p.certFile+" was issued for")
 	}
 }
 
@@ -150,21 +124,30 @@ func notForServers(e *exam) {
 	}
 }
 
-func servesServers(c *x509.Certificate) bool {
-	for _, usage := range c.ExtKeyUsage {
-		if usage == x509.ExtKeyUsageServerAuth || usage == x509.ExtKeyUsageAny {
-			return true
+func servesServers(c *x509.Certificate) bool { return serves(c, x509.ExtKeyUsageServerAuth) }
+
+// serves reports whether a certificate may be used for a purpose. One that
+// names no purpose is for all (RFC 5280, section 4.2.1.12).
+func serves(c *x509.Certificate, purpose x509.ExtKeyUsage) bool {
+	return len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 ||
+		slices.Contains(c.ExtKeyUsage, purpose) || slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny)
+}
+
+func notForClients(e *exam) {
+	for _, p := range e.pairs() {
+		if p.toServers && len(p.chain) > 0 && (p.chain[0].IsCA || !serves(p.chain[0], x509.ExtKeyUsageClientAuth)) {
+			e.found(p.subject, p.certKey, fmt.Sprintf("%s is not the certificate of a client (extended key usage clientAuth)", name(p.chain[0])),
+				"sslcert: a certificate issued for clients")
 		}
 	}
-	return len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0
 }
 
 func rootNoAuthority(e *exam) {
-	for _, d := range e.databases {
-		for i, c := range d.roots {
+	for _, t := range e.trusts() {
+		for i, c := range t.certs {
 			if !c.IsCA {
-				e.found(d.subject, d.key+".sslrootcert", fmt.Sprintf("certificate %d of %s (%s) is not that of an authority", i+1, d.SSLRootCert, name(c)),
-					"sslrootcert: the certificate of the authority that issued the server's")
+				e.found(t.subject, t.key, fmt.Sprintf("certificate %d of %s (%s) is not that of an authority", i+1, t.file, name(c)),
+					t.name+": the certificate of the authority that issued the "+t.who+"s'")
 			}
 		}
 	}

@@ -17,50 +17,53 @@ func issued(parent, child *x509.Certificate) bool {
 }
 
 func chainOrder(e *exam) {
-	for _, l := range e.listeners {
-		for i := 1; i < len(l.chain); i++ {
-			if issued(l.chain[i], l.chain[i-1]) {
+	for _, p := range e.pairs() {
+		for i := 1; i < len(p.chain); i++ {
+			if issued(p.chain[i], p.chain[i-1]) {
 				continue
 			}
-			e.found(l.subject, l.key+".tls.cert_file",
-				fmt.Sprintf("certificate %d of %s (%s) did not issue certificate %d (%s) before it", i+1, l.TLS.CertFile, name(l.chain[i]), i, name(l.chain[i-1])),
-				"put the server's certificate first, then each one's issuer: cat server.crt intermediate.crt > "+l.TLS.CertFile)
+			e.found(p.subject, p.certKey,
+				fmt.Sprintf("certificate %d of %s (%s) did not issue certificate %d (%s) before it", i+1, p.certFile, name(p.chain[i]), i, name(p.chain[i-1])),
+				"put the pair's own certificate first, then each one's issuer: cat own.crt intermediate.crt > "+p.certFile)
 			break
 		}
 	}
 }
 
-// chainGap looks for an intermediate certificate that is not in cert_file. An
-// issuer that is a root need not be there, so it matters what the issuer of
-// the last one is: it is looked for where people keep it.
+// chainGap looks for an intermediate certificate that is not in the pair's
+// file. An issuer that is a root need not be there, so it matters what the
+// issuer of the last one is: it is looked for where people keep it.
 func chainGap(e *exam) {
-	for _, l := range e.listeners {
-		if len(l.chain) == 0 {
+	for _, p := range e.pairs() {
+		if len(p.chain) == 0 {
 			continue
 		}
-		last := l.chain[len(l.chain)-1]
-		if selfIssued(last) {
-			e.good(l.subject, "the certificate leads to %s", name(last))
-			continue
+		last := p.chain[len(p.chain)-1]
+		issuer, path := e.issuerOf(last, filepath.Dir(p.certFile))
+		switch {
+		case selfIssued(last):
+			e.good(p.subject, "the certificate leads to %s", name(last))
+		case issuer != nil && !selfIssued(issuer):
+			e.found(p.subject, p.certKey,
+				fmt.Sprintf("the intermediate %s is missing in %s; it is in %s", name(issuer), p.certFile, path),
+				fmt.Sprintf("cat %s >> %s", path, p.certFile))
+		default:
+			who := "clients need as their root"
+			if p.toServers {
+				who = "servers need in ssl_ca_file"
+			}
+			e.good(p.subject, "the certificate leads to %s, which %s", last.Issuer, who)
 		}
-		issuer, path := e.issuerOf(last, filepath.Dir(l.TLS.CertFile))
-		if issuer != nil && !selfIssued(issuer) {
-			e.found(l.subject, l.key+".tls.cert_file",
-				fmt.Sprintf("the intermediate %s is missing in %s; it is in %s", name(issuer), l.TLS.CertFile, path),
-				fmt.Sprintf("cat %s >> %s", path, l.TLS.CertFile))
-			continue
-		}
-		e.good(l.subject, "the certificate leads to %s, which clients need as their root", last.Issuer)
 	}
 }
 
-// issuerOf looks for the certificate that issued c: among the roots that the
-// configuration names, and beside cert_file.
+// issuerOf looks for the certificate that issued c: among the authorities that
+// the configuration names, and in the directory of the pair.
 func (e *exam) issuerOf(c *x509.Certificate, dir string) (*x509.Certificate, string) {
 	var paths []string
-	for _, d := range e.databases {
-		if len(d.roots) > 0 {
-			paths = append(paths, d.SSLRootCert)
+	for _, t := range e.trusts() {
+		if len(t.certs) > 0 {
+			paths = append(paths, t.file)
 		}
 	}
 	entries, _ := os.ReadDir(dir) // unreadable: fewer places to look at

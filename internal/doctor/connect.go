@@ -27,7 +27,7 @@ type host struct {
 	subject string
 
 	dialErr  error
-	answer   byte                 // to SSLRequest; 0 for a unix socket
+	answer   byte                 // to SSLRequest; 0 where there was none to give
 	state    *tls.ConnectionState // of a handshake that verified nothing
 	shakeErr error
 	verify   error // why verify-full does not hold
@@ -81,17 +81,10 @@ func (h *host) probe(ctx context.Context) {
 	if network == "unix" {
 		return
 	}
-	if _, err := conn.Write(wire.AppendRequest(nil, wire.SSLRequestCode)); err != nil {
-		h.dialErr = err
-		return
-	}
-	var answer [1]byte
-	if _, err := io.ReadFull(conn, answer[:]); err != nil {
-		h.dialErr = fmt.Errorf("no answer to SSLRequest: %w", err)
-		return
-	}
-	if h.answer = answer[0]; h.answer != 'S' {
-		return
+	if !h.direct() {
+		if h.answer, h.dialErr = askForTLS(conn); h.answer != 'S' {
+			return
+		}
 	}
 	// Verified below, so that the reason can be told; the connection carries
 	// nothing and is closed.
@@ -102,6 +95,21 @@ func (h *host) probe(ctx context.Context) {
 	state := secured.ConnectionState()
 	h.state = &state
 	h.verify = h.verifyFull(state.PeerCertificates)
+}
+
+// direct reports whether connections begin with TLS.
+func (h *host) direct() bool { return h.db.SSLNegotiation == tlsconf.NegotiateDirect }
+
+// askForTLS returns a server's answer to SSLRequest, 0 where it gave none.
+func askForTLS(conn net.Conn) (byte, error) {
+	if _, err := conn.Write(wire.AppendRequest(nil, wire.SSLRequestCode)); err != nil {
+		return 0, err
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+		return 0, fmt.Errorf("no answer to SSLRequest: %w", err)
+	}
+	return answer[0], nil
 }
 
 // verifyFull tells whether sslmode verify-full holds, by the roots that are
@@ -118,7 +126,30 @@ func (h *host) verifyFull(chain []*x509.Certificate) error {
 		}
 	}
 	_, err := chain[0].Verify(o)
+	if err == nil {
+		err = h.revoked()
+	}
 	return errors.Join(err, chain[0].VerifyHostname(h.name))
+}
+
+// revokedError says that a certificate is refused because of the CRLs.
+type revokedError struct{ error }
+
+// revoked tells what sslcrl says of the certificates that the server showed.
+func (h *host) revoked() error {
+	if h.db.SSLCRL == "" {
+		return nil
+	}
+	c := h.db.UpstreamConfig
+	c.SSLMode = tlsconf.SSLModeVerifyCA // the chain with its CRLs; the name is verified elsewhere
+	store, err := tlsconf.NewUpstreamStore(h.subject, c)
+	if err != nil {
+		return nil // told by the check "unusable"
+	}
+	if err := store.Load().Assert(h.name, *h.state); err != nil {
+		return revokedError{err}
+	}
+	return nil
 }
 
 // explain says in an operator's words why verification failed.
@@ -131,7 +162,14 @@ func (h *host) explain(err error) (what, change string) {
 	var unknown x509.UnknownAuthorityError
 	var wrongName x509.HostnameError
 	var invalid x509.CertificateInvalidError
+	var revoked revokedError
 	switch {
+	case errors.As(err, &revoked):
+		var cause *tls.CertificateVerificationError
+		if errors.As(err, &cause) {
+			err = cause.Err
+		}
+		return err.Error(), "on the server: renew ssl_cert_file; or a current CRL in sslcrl"
 	case errors.As(err, &unknown):
 		return fmt.Sprintf("its certificate was issued by %s, which does not lead to a root in %s", leaf.Issuer, roots),
 			"sslrootcert: the certificate of " + leaf.Issuer.String()
@@ -168,6 +206,8 @@ func serverNoTLS(h *host) {
 
 func serverUnverified(h *host) {
 	switch {
+	case h.shakeErr != nil && h.direct():
+		h.found("sslnegotiation", "the TLS handshake without an SSLRequest fails: "+h.shakeErr.Error(), "sslnegotiation: postgres, unless the server is PostgreSQL 17 or newer with ssl = on")
 	case h.shakeErr != nil:
 		h.found("sslmode", "the TLS handshake fails: "+h.shakeErr.Error(), "on the server: ssl_min_protocol_version = 'TLSv1.2' or newer, and a usable certificate")
 	case h.state == nil:
@@ -251,10 +291,22 @@ func (h *host) unseen(text string) {
 func serverLogin(h *host) {
 	switch {
 	case h.loginErr != nil && (h.login || h.verify == nil && h.shakeErr == nil && h.answer != 'N'):
-		h.found("user", fmt.Sprintf("the login of role %q failed: %v", h.db.User, h.loginErr), "user and password_file of a role that may log in, and a hostssl line for it in pg_hba.conf")
+		h.found("user", fmt.Sprintf("the login of role %q failed: %v", h.db.User, h.loginErr), loginAdvice(h.loginErr))
 	case h.login:
 		h.good(h.subject, "role %s logs in", h.db.User)
 	}
+}
+
+// loginAdvice says what to change where a login failed.
+func loginAdvice(err error) string {
+	var refused *wire.Error
+	switch {
+	case errors.As(err, &refused) && refused.Code == "28P01":
+		return "password_file: the role's password at the server; or there: \\password"
+	case errors.As(err, &refused) && refused.Code == "3D000":
+		return "dbname: a database that the server has"
+	}
+	return "user and password_file of a role that may log in, and a hostssl line for it in pg_hba.conf"
 }
 
 // timeOfQuery bounds one statement.

@@ -32,8 +32,8 @@ type lab struct {
 	dir              string
 	root, mid        *x509.Certificate
 	rootKey, midKey  crypto.Signer
-	leafKey          crypto.Signer
 	listen, database string // lines of the configuration
+	rest             string // further sections
 }
 
 func newLab(t *testing.T) *lab {
@@ -48,13 +48,14 @@ func newLab(t *testing.T) *lab {
 	}
 	l.write("users.txt", 0o600, []byte(`"alice" "`+secret.Encode()+"\"\n"))
 	l.write("app.password", 0o600, []byte(plantedPassword))
+	l.rest = "auth: {users_file: DIR/users.txt}\n"
 	l.listen = "  - address: 0.0.0.0:6432\n    tls: {cert_file: DIR/tls.crt, key_file: DIR/tls.key}\n"
 	l.database = "  app: {host: db.internal, sslrootcert: DIR/ca.crt, user: app, password_file: DIR/app.password}\n"
 	return l
 }
 
 func ca(name string) *x509.Certificate {
-	return &x509.Certificate{Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	return &x509.Certificate{Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
 }
 
 func server() *x509.Certificate {
@@ -98,15 +99,17 @@ func (l *lab) issue(parent *x509.Certificate, parentKey crypto.Signer, c *x509.C
 }
 
 // leaf writes a listener's pair, with the intermediate.
-func (l *lab) leaf(c *x509.Certificate) *x509.Certificate {
+func (l *lab) leaf(c *x509.Certificate) *x509.Certificate { return l.pair("tls", c) }
+
+func (l *lab) pair(name string, c *x509.Certificate) *x509.Certificate {
+	l.t.Helper()
 	cert, k := l.issue(l.mid, l.midKey, c)
-	l.leafKey = k
 	der, err := x509.MarshalPKCS8PrivateKey(k)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.write("tls.key", 0o600, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	l.write("tls.crt", 0o644, certPEM(cert), certPEM(l.mid))
+	l.write(name+".key", 0o600, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	l.write(name+".crt", 0o644, certPEM(cert), certPEM(l.mid))
 	return cert
 }
 
@@ -132,7 +135,7 @@ func (l *lab) chmod(name string, mode os.FileMode) {
 func (l *lab) examine() *Report {
 	l.t.Helper()
 	path := filepath.Join(l.dir, "pgseal.yaml")
-	text := strings.ReplaceAll("listen:\n"+l.listen+"databases:\n"+l.database+"auth: {users_file: DIR/users.txt}\n", "DIR", l.dir)
+	text := strings.ReplaceAll("listen:\n"+l.listen+"databases:\n"+l.database+l.rest, "DIR", l.dir)
 	if _, err := os.Stat(path); err != nil {
 		l.write("pgseal.yaml", 0o600)
 	}
@@ -158,15 +161,43 @@ func TestAGoodSetUpHasNoFindings(t *testing.T) {
 	}
 }
 
-// pair begins the tls block of a listener that is served by the lab's files.
-const pair = "tls: {cert_file: DIR/tls.crt, key_file: DIR/tls.key"
+func TestAGoodSetUpOfEverythingHasNoFindings(t *testing.T) {
+	l := newLab(t)
+	l.everything()
+	r := l.examine()
+	if len(r.Findings) > 0 {
+		t.Errorf("found %+v", r.Findings)
+	}
+	for _, want := range []string{"in force until", "no rule is weaker", "servers need in ssl_ca_file"} {
+		if !slices.ContainsFunc(r.Good, func(g Remark) bool { return strings.Contains(g.Text, want) }) {
+			t.Errorf("%q is not among what is good: %v", want, r.Good)
+		}
+	}
+}
 
-var mistakes = []struct {
+func TestEachOfflineCheckHasAPlantedMistake(t *testing.T) {
+	planted := map[string]bool{}
+	for _, m := range slices.Concat(mistakes, mistakesOfMore) {
+		planted[m.id] = true
+	}
+	for _, c := range Checks() {
+		if c.online == nil && !planted[c.ID] {
+			t.Errorf("no mistake is planted for %s", c.ID)
+		}
+	}
+}
+
+// tlsPair begins the tls block of a listener that is served by the lab's files.
+const tlsPair = "tls: {cert_file: DIR/tls.crt, key_file: DIR/tls.key"
+
+type mistake struct {
 	name, id string
 	plant    func(l *lab)
-}{
+}
+
+var mistakes = []mistake{
 	{"an unknown key", "config", func(l *lab) { l.listener(l.listen + "    colour: red\n") }},
-	{"TLS 1.0", "config", func(l *lab) { l.listener("  - address: 0.0.0.0:6432\n    " + pair + ", min_version: \"1.0\"}\n") }},
+	{"TLS 1.0", "config", func(l *lab) { l.listener("  - address: 0.0.0.0:6432\n    " + tlsPair + ", min_version: \"1.0\"}\n") }},
 	{"sslmode prefer", "config", func(l *lab) { l.database = "  app: {host: db.internal, sslmode: prefer}\n" }},
 	{"a key that others read", "secret-readable", func(l *lab) { l.chmod("tls.key", 0o644) }},
 	{"a users file that others read", "secret-readable", func(l *lab) { l.chmod("users.txt", 0o644) }},
@@ -236,14 +267,14 @@ var mistakes = []struct {
 		c.DNSNames = nil
 		l.leaf(c)
 	}},
-	{"another host's name", "san-mismatch", func(l *lab) { l.listener("  - address: db.example.com:6432\n    " + pair + "}\n") }},
+	{"another host's name", "san-mismatch", func(l *lab) { l.listener("  - address: db.example.com:6432\n    " + tlsPair + "}\n") }},
 	{"another address", "san-mismatch", func(l *lab) {
 		c := server()
 		c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 1)}
 		l.leaf(c)
-		l.listener("  - address: 10.0.0.2:6432\n    " + pair + "}\n")
+		l.listener("  - address: 10.0.0.2:6432\n    " + tlsPair + "}\n")
 	}},
-	{"plaintext clients taken too", "plaintext-clients", func(l *lab) { l.listener("  - address: 0.0.0.0:6432\n    " + pair + ", mode: prefer}\n") }},
+	{"plaintext clients taken too", "plaintext-clients", func(l *lab) { l.listener("  - address: 0.0.0.0:6432\n    " + tlsPair + ", mode: prefer}\n") }},
 	{"plaintext clients", "plaintext-clients", func(l *lab) { l.listener("  - address: 0.0.0.0:6432\n    tls: {mode: disable}\n") }},
 	{"plaintext clients of this machine", "plaintext-loopback", func(l *lab) { l.listener("  - address: 127.0.0.1:6432\n    tls: {mode: disable}\n") }},
 	{"a plaintext server", "plaintext-server", func(l *lab) { l.database = "  app: {host: db.internal, sslmode: disable}\n" }},
@@ -262,7 +293,7 @@ var mistakes = []struct {
 }
 
 func TestEachPlantedMistakeIsFound(t *testing.T) {
-	for _, test := range mistakes {
+	for _, test := range slices.Concat(mistakes, mistakesOfMore) {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t)
 			test.plant(l)

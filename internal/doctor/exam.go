@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"crypto"
 	"crypto/x509"
 	"fmt"
 	"maps"
@@ -13,16 +12,19 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/config"
+	"github.com/pgseal/pgseal/proxy"
 )
 
 const (
 	subjectConfig = "configuration"
+	subjectPools  = "pools"
+	subjectAccess = "access rules"
 	subjectUsers  = "users file"
 )
 
 // rank orders subjects as they stand in the configuration.
 func rank(subject string) int {
-	for i, prefix := range []string{subjectConfig, "listener ", "database ", subjectUsers, "server "} {
+	for i, prefix := range []string{subjectConfig, "listener ", "database ", subjectPools, subjectAccess, subjectUsers, "server "} {
 		if strings.HasPrefix(subject, prefix) {
 			return i
 		}
@@ -36,6 +38,11 @@ type exam struct {
 	now       time.Time
 	listeners []listener
 	databases []database
+	allPairs  []pair
+	allTrusts []trust
+	access    *proxy.Access // nil where the rules can't be read
+	accessErr error
+	ruleFiles []string // files that rules and user name maps were read from
 	users     []auth.UserLine
 	usersErr  error
 	report    *Report
@@ -49,7 +56,6 @@ type listener struct {
 	key     string // path in the configuration
 	unix    bool
 	chain   []*x509.Certificate
-	private crypto.Signer
 }
 
 func (l listener) tls() bool { return l.TLS.Mode != "disable" }
@@ -106,7 +112,7 @@ func newExam(f config.File, now time.Time) *exam {
 		entry := listener{Listen: l, subject: "listener " + l.Address, key: fmt.Sprintf("listen[%d]", i), unix: network == "unix"}
 		if entry.tls() {
 			entry.chain = readCertificates(l.TLS.CertFile)
-			entry.private = readKey(l.TLS.KeyFile)
+			e.readListener(entry)
 		}
 		e.listeners = append(e.listeners, entry)
 	}
@@ -116,8 +122,10 @@ func newExam(f config.File, now time.Time) *exam {
 		if d.SSLMode != "disable" && d.SSLRootCert != "" && d.SSLRootCert != "system" {
 			entry.roots = readCertificates(d.SSLRootCert)
 		}
+		e.readDatabase(entry)
 		e.databases = append(e.databases, entry)
 	}
+	e.readAccess()
 	e.readUsers()
 	return e
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // named is a file that the configuration names.
@@ -18,17 +19,21 @@ type named struct {
 // files returns all files that the configuration names, and itself.
 func (e *exam) files() []named {
 	list := []named{{subjectConfig, "", e.file.Path(), false}}
-	for _, l := range e.listeners {
-		if l.tls() {
-			list = append(list,
-				named{l.subject, l.key + ".tls.cert_file", l.TLS.CertFile, false},
-				named{l.subject, l.key + ".tls.key_file", l.TLS.KeyFile, true})
+	for _, p := range e.pairs() {
+		list = append(list, named{p.subject, p.certKey, p.certFile, false}, named{p.subject, p.keyKey, p.keyFile, true})
+	}
+	for _, t := range e.trusts() {
+		if t.file != tlsconf.SystemRoots {
+			list = append(list, named{t.subject, t.key, t.file, false})
+		}
+		if t.crlFile != "" {
+			list = append(list, named{t.subject, t.crlKey, t.crlFile, false})
 		}
 	}
+	for _, path := range e.ruleFiles {
+		list = append(list, named{subjectAccess, e.accessKey(), path, false})
+	}
 	for _, d := range e.databases {
-		if d.SSLMode != "disable" && d.SSLRootCert != "" && d.SSLRootCert != "system" {
-			list = append(list, named{d.subject, d.key + ".sslrootcert", d.SSLRootCert, false})
-		}
 		if d.PasswordFile != "" {
 			list = append(list, named{d.subject, d.key + ".password_file", d.PasswordFile, true})
 		}

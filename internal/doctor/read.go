@@ -7,10 +7,15 @@ import (
 	"os"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // maxFile bounds what is read of a file; longer ones are no certificates.
 const maxFile = 1 << 20
+
+// maxCRLs is the same for CRLs, of which each certificate takes 40 bytes.
+const maxCRLs = 16 << 20
 
 // readFile returns what a regular file holds, or nil. Why it can't be read is
 // told by the check that loads it as pgseal does.
@@ -58,6 +63,42 @@ func readKey(path string) crypto.Signer {
 		}
 		if signer, ok := key.(crypto.Signer); ok {
 			return signer
+		}
+	}
+}
+
+// readCRLs returns the lists of a file of CRLs, in PEM or one in DER, that
+// parse.
+func readCRLs(path string) []*x509.RevocationList {
+	content := readFile(path, maxCRLs)
+	if list, err := x509.ParseRevocationList(content); err == nil {
+		return []*x509.RevocationList{list}
+	}
+	var lists []*x509.RevocationList
+	for rest := content; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return lists
+		}
+		if list, err := x509.ParseRevocationList(block.Bytes); err == nil && block.Type == "X509 CRL" {
+			lists = append(lists, list)
+		}
+	}
+}
+
+// readAccess reads access rules and user name maps as pgseal does.
+func (e *exam) readAccess() {
+	store, err := tlsconf.NewTreeStore(subjectAccess, func(files *tlsconf.Reader) (*proxy.Access, error) {
+		return proxy.ParseAccess(files, e.file.Path(), e.file.Auth)
+	})
+	if err == nil {
+		e.access, e.ruleFiles = store.Load(), store.Files()
+		return
+	}
+	e.accessErr = err
+	for _, path := range []string{e.file.Auth.HBAFile, e.file.Auth.IdentFile} {
+		if path != "" {
+			e.ruleFiles = append(e.ruleFiles, path)
 		}
 	}
 }

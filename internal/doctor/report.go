@@ -61,6 +61,14 @@ func (r *Report) Count(s Severity) int {
 	return n
 }
 
+// count says how many there are of something.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // Subjects returns the subjects in the order in which they were looked at.
 func (r *Report) Subjects() []string {
 	var list []string

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -82,9 +83,58 @@ func unverifiedName(e *exam) {
 	}
 }
 
+func weakCiphers(e *exam) {
+	for _, l := range e.listeners {
+		if weak := tlsconf.WeakCiphers(l.TLS.Ciphers); l.tls() && len(weak) > 0 {
+			e.found(l.subject, l.key+".tls.ciphers", "ciphers takes suites of TLS 1.2 without AEAD: "+strings.Join(weak, ", "), `ciphers: "" (all that have AEAD)`)
+		}
+	}
+}
+
+func noPostQuantum(e *exam) {
+	for _, l := range e.listeners {
+		if l.tls() && !tlsconf.PostQuantum(l.TLS.Groups) {
+			e.found(l.subject, l.key+".tls.groups", "groups offers no post-quantum key exchange: "+l.TLS.Groups, `groups: "", or X25519MLKEM768 before the others`)
+		}
+	}
+	for _, d := range e.databases {
+		if d.SSLMode != tlsconf.SSLModeDisable && !tlsconf.PostQuantum(d.Groups) {
+			e.found(d.subject, d.key+".ssl_groups", "ssl_groups offers no post-quantum key exchange: "+d.Groups, `ssl_groups: "", or X25519MLKEM768 before the others`)
+		}
+	}
+}
+
+func channelBindingOff(e *exam) {
+	for _, d := range e.databases {
+		if d.SSLMode != tlsconf.SSLModeDisable && d.ChannelBinding == tlsconf.ChannelBindingDisable {
+			e.found(d.subject, d.key+".channel_binding", "logins are not bound to the TLS connection (channel_binding disable)", "channel_binding: prefer, or require")
+		}
+	}
+}
+
+func clientCertKept(e *exam) {
+	for _, l := range e.listeners {
+		if l.asksClients() && l.TLS.ClientCertRecheck == tlsconf.RecheckKeep {
+			e.found(l.subject, l.key+".tls.client_cert_recheck", "sessions outlive their client certificate (client_cert_recheck keep)", "client_cert_recheck: end")
+		}
+	}
+}
+
+func sessionStateIgnored(e *exam) {
+	if e.file.Pool.SessionState == pool.IgnoreState {
+		e.found(subjectPools, "pool.session_state", "what a client sets in its session stays for others (session_state ignore)", "session_state: pin, or reject")
+	}
+}
+
+func noReset(e *exam) {
+	if e.file.Pool.ServerResetQuery == "" {
+		e.found(subjectPools, "pool.server_reset_query", "servers are not reset between sessions (server_reset_query is empty)", "server_reset_query: DISCARD ALL")
+	}
+}
+
 func loginWithoutPassword(e *exam) {
 	for _, d := range e.databases {
-		if d.User != "" && d.Password == "" && d.PasswordFile == "" {
+		if d.User != "" && d.Password == "" && d.PasswordFile == "" && d.SSLCert == "" {
 			e.found(d.subject, d.key+".user", fmt.Sprintf("role %q logs in without a password", d.User),
 				"password_file: "+filepath.Join(filepath.Dir(e.file.Path()), d.name+".password"))
 		}
@@ -99,7 +149,7 @@ func usersMD5(e *exam) {
 
 func usersPlain(e *exam) {
 	if lines := e.usersOf(auth.KindPlain); len(lines) > 0 {
-		e.inUsers(lines, "passwords in plain text", "pgseal hash-password, and set user and password_file for the database")
+		e.inUsers(lines, "passwords in plain text", "each role's own secret from the server (SELECT rolpassword FROM pg_authid), or pgseal hash-password where the database has a fixed user")
 	} else if scram := e.usersOf(auth.KindSCRAM); len(scram) > 0 {
 		e.good(subjectUsers, "all %d secrets are SCRAM-SHA-256", len(scram))
 	}
@@ -143,5 +193,6 @@ func unusable(e *exam) {
 			report(d.subject, d.key+".password_file", err)
 		}
 	}
+	report(subjectAccess, e.accessKey(), e.accessErr)
 	report(subjectUsers, "auth.users_file", e.usersErr)
 }

@@ -105,6 +105,17 @@ func (a address) match(ip netip.Addr, look Lookups) bool {
 	return within(ip, a.ip, a.mask)
 }
 
+// loopback reports whether no other machine has such an address.
+func (a address) loopback() bool {
+	if a.scope != scopeMask {
+		return a.scope == scopeSameHost
+	}
+	if a.ip.Is4() {
+		return a.ip.IsLoopback() && a.mask.As4()[0] == 0xff
+	}
+	return a.ip.IsLoopback() && a.mask == maskOf(128, 128)
+}
+
 // within compares two addresses where the mask has ones, which need not be
 // its first bits.
 func within(ip, net, mask netip.Addr) bool {

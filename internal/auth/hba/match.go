@@ -103,6 +103,11 @@ func matchRole(tokens []token, role string, look Lookups) bool {
 	return false
 }
 
+// OnThisMachine reports whether the rule fits nobody from another machine.
+func (rule *Rule) OnThisMachine() bool {
+	return rule.Connection == Local || rule.address.loopback()
+}
+
 // AsksForGroups reports whether the rule's decision depends on [Lookups.Member].
 func (rule *Rule) AsksForGroups() bool {
 	for _, t := range rule.databases {

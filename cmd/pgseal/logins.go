@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/pgseal/pgseal/internal/config"
+)
+
+// loginWarnings says, by database, what is unwise about the logins that a
+// configuration gives pgseal: one sentence each, without any password.
+func loginWarnings(f config.File) map[string][]string {
+	readable := false
+	info, err := os.Stat(f.Path())
+	if err == nil {
+		readable = info.Mode().Perm()&0o077 != 0
+	}
+	warnings := map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(f.Databases)) {
+		d := f.Databases[name]
+		if readable && d.Password != "" && !f.FromEnvironment("databases."+name+".password") {
+			warnings[name] = append(warnings[name],
+				fmt.Sprintf("password stands in a configuration file that others can read (permissions %#o): keep it in a password_file", info.Mode().Perm()))
+		}
+		if d.User != "" && d.Password == "" && d.PasswordFile == "" && d.SSLCert == "" {
+			warnings[name] = append(warnings[name],
+				fmt.Sprintf("role %q has neither a password nor a certificate to log in with: set password_file", d.User))
+		}
+	}
+	return warnings
+}

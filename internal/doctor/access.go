@@ -1,0 +1,117 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/pgseal/pgseal/internal/auth/hba"
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// accessKey is the key that the access rules come from.
+func (e *exam) accessKey() string {
+	switch a := e.file.Auth; {
+	case a.HBAFile != "":
+		return "auth.hba_file"
+	case len(a.Rules) > 0:
+		return "auth.rules"
+	case a.IdentFile != "":
+		return "auth.ident_file"
+	}
+	return "auth"
+}
+
+// ownRules returns the access rules that the user wrote.
+func (e *exam) ownRules() []hba.Rule {
+	if e.access == nil || e.file.Auth.HBAFile == "" && len(e.file.Auth.Rules) == 0 {
+		return nil
+	}
+	return e.access.Rules()
+}
+
+// inRules reports each access rule that is bad, where it stands.
+func (e *exam) inRules(bad func(hba.Rule) bool, what, change string) {
+	for _, rule := range e.ownRules() {
+		switch {
+		case !bad(rule):
+		case e.file.Auth.HBAFile == "":
+			e.found(subjectAccess, fmt.Sprintf("auth.rules[%d]", rule.Line-1), fmt.Sprintf("rule %d %s", rule.Line, what), change)
+		default:
+			f := e.found(subjectAccess, "auth.hba_file", fmt.Sprintf("the rule in line %d %s", rule.Line, what), change)
+			f.File, f.Line = rule.File, rule.Line
+		}
+	}
+}
+
+func trustAnywhere(e *exam) {
+	if e.file.Auth.TrustAnywhere {
+		e.found(subjectAccess, "auth.trust_anywhere", "the method trust lets in other machines too (trust_anywhere true)", "trust_anywhere: false")
+	}
+}
+
+func ruleTrust(e *exam) {
+	e.inRules(func(r hba.Rule) bool { return r.Method == hba.Trust }, "lets clients in without any proof (trust)",
+		"scram-sha-256 instead of trust, or peer on a unix socket")
+	rules := e.ownRules()
+	weak := func(r hba.Rule) bool { return slices.Contains([]string{hba.Trust, hba.Password, hba.MD5}, r.Method) }
+	if len(rules) > 0 && !slices.ContainsFunc(rules, weak) {
+		e.good(subjectAccess, "no rule is weaker than scram-sha-256 (%s)", count(len(rules), "rule"))
+	}
+}
+
+func rulePassword(e *exam) {
+	e.inRules(func(r hba.Rule) bool { return r.Method == hba.Password }, "has clients tell their password (password)", "scram-sha-256 instead of password")
+}
+
+func ruleMD5(e *exam) {
+	e.inRules(func(r hba.Rule) bool { return r.Method == hba.MD5 }, "says md5, and clients are asked by scram-sha-256", "scram-sha-256 instead of md5")
+}
+
+// takesPlaintext returns a listener that other machines reach without TLS.
+func (e *exam) takesPlaintext() (listener, bool) {
+	for _, l := range e.listeners {
+		if !l.unix && !l.onLoopback() && l.TLS.Mode != tlsconf.ListenRequire {
+			return l, true
+		}
+	}
+	return listener{}, false
+}
+
+func rulePlaintext(e *exam) {
+	l, ok := e.takesPlaintext()
+	if !ok {
+		return
+	}
+	e.inRules(func(r hba.Rule) bool {
+		return (r.Connection == hba.Host || r.Connection == hba.HostNoSSL) && r.Method != hba.Reject && !r.OnThisMachine()
+	}, "lets clients in without TLS, on "+l.subject, "hostssl instead of host, and tls.mode: require for the listener")
+}
+
+// ruleNoTLS looks for listeners whose clients no rule can let in.
+func ruleNoTLS(e *exam) {
+	rules := e.ownRules()
+	if len(rules) == 0 {
+		return
+	}
+	for _, l := range e.listeners {
+		lets := func(r hba.Rule) bool {
+			return r.Method != hba.Reject && (r.Connection == hba.HostSSL || r.Connection == hba.Host)
+		}
+		if !l.tls() || l.unix || slices.ContainsFunc(rules, lets) {
+			continue
+		}
+		e.found(l.subject, e.accessKey(), "no access rule lets clients with TLS in", "hostssl all all all scram-sha-256")
+	}
+}
+
+// ruleNoCertificate looks for rules that ask for a certificate where no
+// listener does.
+func ruleNoCertificate(e *exam) {
+	for _, l := range e.listeners {
+		if l.asksClients() {
+			return
+		}
+	}
+	e.inRules(func(r hba.Rule) bool { return r.ClientCert != "" }, "demands a client certificate, and no listener asks for one",
+		"client_ca_file in a listener's tls block")
+}

@@ -1,0 +1,85 @@
+package doctor
+
+import (
+	"bytes"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// newestLists returns the CRLs that are in use: the newest of each issuer.
+func (t trust) newestLists() []*x509.RevocationList {
+	var newest []*x509.RevocationList
+	for _, crl := range t.lists {
+		i := slices.IndexFunc(newest, func(n *x509.RevocationList) bool { return bytes.Equal(n.RawIssuer, crl.RawIssuer) })
+		switch {
+		case i < 0:
+			newest = append(newest, crl)
+		case crl.ThisUpdate.After(newest[i].ThisUpdate):
+			newest[i] = crl
+		}
+	}
+	return newest
+}
+
+// staleAt says why a CRL does not count at a time, or nothing. Without a next
+// update it counts for ever.
+func staleAt(crl *x509.RevocationList, now time.Time) string {
+	switch {
+	case !crl.NextUpdate.IsZero() && now.After(crl.NextUpdate):
+		return "is out of date since " + day(crl.NextUpdate)
+	case now.Before(crl.ThisUpdate):
+		return "is not valid before " + day(crl.ThisUpdate)
+	}
+	return ""
+}
+
+func crlExpired(e *exam) {
+	for _, t := range e.trusts() {
+		for _, crl := range t.newestLists() {
+			if text := staleAt(crl, e.now); text != "" {
+				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s %s: all its %s certificates are refused", crl.Issuer, t.crlFile, text, t.who),
+					"fetch a new CRL from the authority into "+t.crlFile)
+			}
+		}
+	}
+}
+
+func crlExpiring(e *exam) {
+	for _, t := range e.trusts() {
+		for _, crl := range t.newestLists() {
+			switch life := crl.NextUpdate.Sub(crl.ThisUpdate); {
+			case staleAt(crl, e.now) != "" || crl.NextUpdate.IsZero():
+			case crl.NextUpdate.Sub(e.now) < min(soon, life/3):
+				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s is out of date soon, on %s", crl.Issuer, t.crlFile, day(crl.NextUpdate)),
+					"fetch a new CRL from the authority into "+t.crlFile)
+			default:
+				e.good(t.subject, "the CRL of %s is in force until %s", crl.Issuer, day(crl.NextUpdate))
+			}
+		}
+	}
+}
+
+// crlMissing looks for authorities whose certificates are all refused, since
+// there is no CRL that they signed.
+func crlMissing(e *exam) {
+	for _, t := range e.trusts() {
+		if t.crlFile == "" || len(t.lists) == 0 {
+			continue // a file that is none is told by the check "unusable"
+		}
+		for _, ca := range t.certs {
+			lists := t.listsOf(ca)
+			signed := slices.ContainsFunc(lists, func(crl *x509.RevocationList) bool { return crl.CheckSignatureFrom(ca) == nil })
+			switch {
+			case signed || !ca.IsCA:
+			case len(lists) > 0:
+				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s is not signed by the authority in %s: all its %s certificates are refused", name(ca), t.crlFile, t.file, t.who),
+					"fetch the CRL of this very authority, or its new certificate into "+t.file)
+			default:
+				e.found(t.subject, t.crlKey, fmt.Sprintf("%s holds no CRL of %s: all its %s certificates are refused", t.crlFile, name(ca), t.who),
+					fmt.Sprintf("add its CRL to %s, or take the authority out of %s", t.crlFile, t.file))
+			}
+		}
+	}
+}

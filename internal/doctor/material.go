@@ -1,0 +1,124 @@
+package doctor
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"fmt"
+
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// pair is a certificate that pgseal shows, and its key: a listener's, or a
+// database's for servers that ask.
+type pair struct {
+	subject           string
+	certKey, keyKey   string // in the configuration
+	certFile, keyFile string
+	certName, keyName string // the last part of certKey and keyKey
+	toServers         bool
+	chain             []*x509.Certificate
+	private           crypto.Signer
+}
+
+// trust is a file of authorities, and the CRLs beside it.
+type trust struct {
+	subject, key, file string
+	name               string // the last part of key
+	who                string // whose certificates they vouch for
+	certs              []*x509.Certificate
+
+	crlKey, crlFile string // empty: no CRLs
+	lists           []*x509.RevocationList
+}
+
+// pairs returns the pairs of all listeners and databases.
+func (e *exam) pairs() []pair { return e.allPairs }
+
+// trusts returns the authorities of all listeners and databases.
+func (e *exam) trusts() []trust { return e.allTrusts }
+
+// readListener reads the certificates that a listener names.
+func (e *exam) readListener(l listener) {
+	p := pair{
+		subject: l.subject, certKey: l.key + ".tls.cert_file", keyKey: l.key + ".tls.key_file",
+		certFile: l.TLS.CertFile, keyFile: l.TLS.KeyFile, certName: "cert_file", keyName: "key_file",
+		chain: l.chain, private: readKey(l.TLS.KeyFile),
+	}
+	e.allPairs = append(e.allPairs, p)
+	if !l.asksClients() {
+		return
+	}
+	t := trust{
+		subject: l.subject, key: l.key + ".tls.client_ca_file", file: l.TLS.ClientCAFile, name: "client_ca_file", who: "client",
+		certs: readCertificates(l.TLS.ClientCAFile),
+	}
+	if l.TLS.ClientCRLFile != "" {
+		t.crlKey, t.crlFile, t.lists = l.key+".tls.client_crl_file", l.TLS.ClientCRLFile, readCRLs(l.TLS.ClientCRLFile)
+	}
+	e.allTrusts = append(e.allTrusts, t)
+}
+
+// asksClients reports whether clients are asked for certificates.
+func (l listener) asksClients() bool {
+	return l.tls() && l.TLS.ClientCAFile != "" && l.TLS.ClientCert != tlsconf.ClientCertNone
+}
+
+// readDatabase reads the certificates that a database names.
+func (e *exam) readDatabase(d database) {
+	if d.SSLCert != "" {
+		e.allPairs = append(e.allPairs, pair{
+			subject: d.subject, certKey: d.key + ".sslcert", keyKey: d.key + ".sslkey",
+			certFile: d.SSLCert, keyFile: d.SSLKey, certName: "sslcert", keyName: "sslkey", toServers: true,
+			chain: readCertificates(d.SSLCert), private: readKey(d.SSLKey),
+		})
+	}
+	if d.SSLMode == tlsconf.SSLModeDisable || d.SSLRootCert == "" {
+		return
+	}
+	t := trust{subject: d.subject, key: d.key + ".sslrootcert", file: d.SSLRootCert, name: "sslrootcert", who: "server", certs: d.roots}
+	if d.SSLCRL != "" {
+		t.crlKey, t.crlFile, t.lists = d.key+".sslcrl", d.SSLCRL, readCRLs(d.SSLCRL)
+	}
+	if d.SSLRootCert != tlsconf.SystemRoots || t.crlFile != "" {
+		e.allTrusts = append(e.allTrusts, t)
+	}
+}
+
+// placed is a certificate and where it came from.
+type placed struct {
+	subject, key, path string
+	n                  int // its number in the file, from 1
+	cert               *x509.Certificate
+}
+
+func (p placed) String() string {
+	return fmt.Sprintf("certificate %d of %s (%s)", p.n, p.path, name(p.cert))
+}
+
+// certificates returns all that the configuration names.
+func (e *exam) certificates() []placed {
+	var list []placed
+	for _, p := range e.pairs() {
+		for i, c := range p.chain {
+			list = append(list, placed{p.subject, p.certKey, p.certFile, i + 1, c})
+		}
+	}
+	for _, t := range e.trusts() {
+		for i, c := range t.certs {
+			list = append(list, placed{t.subject, t.key, t.file, i + 1, c})
+		}
+	}
+	return list
+}
+
+// listsOf returns the CRLs of an authority, whether or not it signed them.
+func (t trust) listsOf(ca *x509.Certificate) []*x509.RevocationList {
+	var list []*x509.RevocationList
+	for _, crl := range t.lists {
+		if bytes.Equal(crl.RawIssuer, ca.RawSubject) {
+			list = append(list, crl)
+		}
+	}
+	return list
+}

@@ -23,6 +23,10 @@ func (e *exam) files() []named {
 			list = append(list,
 				named{l.subject, l.key + ".tls.cert_file", l.TLS.CertFile, false},
 				named{l.subject, l.key + ".tls.key_file", l.TLS.KeyFile, true})
+			for i, c := range l.TLS.Certificates {
+				key := fmt.Sprintf("%s.tls.certificates[%d]", l.key, i)
+				list = append(list, named{l.subject, key + ".cert_file", c.CertFile, false}, named{l.subject, key + ".key_file", c.KeyFile, true})
+			}
 		}
 	}
 	for _, d := range e.databases {

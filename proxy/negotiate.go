@@ -35,7 +35,7 @@ type negotiation struct {
 	sslAsked bool
 	gssAsked bool
 	tls      *tls.Conn
-	shown    *tlsconf.Listener // the snapshot of the handshake; nil without TLS
+	shown    *tlsconf.Listener // what the client was shown of the snapshot; nil without TLS
 }
 
 // tlsHandshake is the type of the TLS record that a ClientHello comes in. No
@@ -120,12 +120,14 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) (err error) {
 	defer func() { n.proxy.admission.finished(err) }()
 	under := &turnConn{Transport: n.raw, admission: n.proxy.admission}
 	defer under.release()
-	conn := tls.Server(under, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	shown := snapshot
+	conn := tls.Server(under, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if err := n.proxy.admission.enter(sourceOf(n.raw), n.deadline, n.stop); err != nil {
 			return nil, err
 		}
 		under.held = true
-		return snapshot.Config, nil
+		shown = snapshot.ForServerName(hello.ServerName)
+		return shown.Config, nil
 	}})
 	if err := conn.Handshake(); err != nil {
 		if errors.Is(err, io.EOF) || isReset(err) {
@@ -133,7 +135,7 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) (err error) {
 		}
 		return &handshakeError{err}
 	}
-	n.tls, n.conn, n.shown = conn, n.raw.LimitRecords(conn, snapshot.MaxRecordSize), snapshot
+	n.tls, n.conn, n.shown = conn, n.raw.LimitRecords(conn, shown.MaxRecordSize), shown
 	return nil
 }
 

@@ -18,6 +18,7 @@ var errCertificate = wire.Fatal(wire.CodeInvalidAuth, "the client certificate of
 // mu guards what is not set once.
 type clientCert struct {
 	listener *Listener           // set once
+	name     string              // the server name that the client asked for
 	shown    []*x509.Certificate // empty: none, or not yet
 	expiry   *time.Timer         // judges it again when it expires; nil without one
 	invalid  bool                // the session ends when it is idle
@@ -29,17 +30,18 @@ func (s *session) certify(n *negotiation) {
 	if n.tls == nil {
 		return
 	}
-	shown := n.tls.ConnectionState().PeerCertificates
+	state := n.tls.ConnectionState()
+	shown := state.PeerCertificates
 	if len(shown) == 0 {
 		return
 	}
 	l := s.cert.listener
 	s.mu.Lock()
-	s.cert.shown = shown
+	s.cert.name, s.cert.shown = state.ServerName, shown
 	// The second is the last in which it is still valid.
 	s.cert.expiry = time.AfterFunc(time.Until(shown[0].NotAfter)+time.Second, func() { l.judge([]*session{s}) })
 	s.mu.Unlock()
-	if store := l.policy.Load().tls; store != nil && store.Load() != n.shown {
+	if store := l.policy.Load().tls; store != nil && store.Load().ForServerName(state.ServerName) != n.shown {
 		l.judge([]*session{s})
 	}
 }
@@ -105,19 +107,23 @@ func (l *Listener) judge(sessions []*session) {
 		return
 	}
 	now := time.Now()
-	verdicts := map[string]error{} // many clients show the same certificate
+	type question struct {
+		trust *tlsconf.Listener
+		leaf  string
+	}
+	verdicts := map[question]error{} // many clients show the same certificate
 	for _, s := range sessions {
 		s.mu.Lock()
-		shown := s.cert.shown
+		name, shown := s.cert.name, s.cert.shown
 		s.mu.Unlock()
 		if len(shown) == 0 {
 			continue
 		}
-		key := string(shown[0].Raw)
-		verdict, known := verdicts[key]
+		asked := question{snapshot.ForServerName(name), string(shown[0].Raw)}
+		verdict, known := verdicts[asked]
 		if !known {
-			verdict = snapshot.JudgeClient(shown, now)
-			verdicts[key] = verdict
+			verdict = asked.trust.JudgeClient(shown, now)
+			verdicts[asked] = verdict
 		}
 		if verdict != nil {
 			s.distrust(verdict)

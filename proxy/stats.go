@@ -37,8 +37,11 @@ func (p *Server) Pins() []Pin {
 func (s *session) pin() (Pin, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.client == nil || s.server == nil { // a login is its goroutine's alone
+		return Pin{}, false
+	}
 	why := s.relay.holdsFor()
-	if why == 0 || s.server == nil {
+	if why == 0 {
 		return Pin{}, false
 	}
 	return Pin{

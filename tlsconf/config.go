@@ -102,6 +102,9 @@ type ListenerConfig struct {
 	// Groups are the key exchanges, separated by colons; empty: crypto/tls's
 	// own choice, which begins with post-quantum ones.
 	Groups string `yaml:"groups"`
+	// Certificates are more certificates, chosen by the name that clients ask
+	// for. All others see CertFile's.
+	Certificates []CertificateConfig `yaml:"certificates"`
 }
 
 // Bounds of MaxRecordSize: what RFC 8449 lets a peer ask for at least, in
@@ -151,7 +154,7 @@ func (c ListenerConfig) Validate() error {
 	if _, err := parseGroups(c.Groups); err != nil {
 		errs = append(errs, &KeyError{Key: "groups", Err: err})
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.validateNames()...)...)
 }
 
 func (c ListenerConfig) validateClients() (errs []error) {

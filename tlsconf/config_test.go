@@ -2,6 +2,7 @@ package tlsconf
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -155,7 +156,7 @@ func TestTheKeysOfTheFileAreThoseOfTheContract(t *testing.T) {
 	ok(t, yaml.Unmarshal([]byte(upstream), &u))
 	want := listenerWith("prefer", "c", "k", "1.3")
 	want.MaxRecordSize = 4 * KiB
-	if l != want {
+	if !reflect.DeepEqual(l, want) {
 		t.Errorf("decoded %+v, want %+v", l, want)
 	}
 	if want := (upstreamWith("verify-ca", "ca", "TLSv1.3")); u != want {

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -17,8 +18,9 @@ const alpnProtocol = "postgresql"
 
 // Listener is what a listener shows to clients: an immutable snapshot that any
 // goroutine may read and nobody may change. A client's connection takes one
-// before the handshake and asks the same one for EndpointHash afterwards:
-// crypto/tls does not tell which certificate it has shown.
+// before the handshake, has ForServerName choose from it, and asks that one for
+// EndpointHash afterwards: crypto/tls does not tell which certificate it has
+// shown.
 type Listener struct {
 	// Config is shared by all connections; clone it to change it. It is nil,
 	// and all fields with it, when the mode is disable.
@@ -43,6 +45,7 @@ type Listener struct {
 	// sentence each.
 	Warnings []string
 
+	names         nameTable    // what is shown to who asks for a name
 	clients       *clientTrust // nil where clients are asked for no certificate
 	requireClient bool
 	recheck       bool
@@ -74,6 +77,9 @@ func (c ListenerConfig) files() []File {
 			files = append(files, File{Path: c.ClientCRLFile, Max: crlFileSize})
 		}
 	}
+	for _, entry := range c.Certificates {
+		files = addFiles(files, c.with(entry).files())
+	}
 	return files
 }
 
@@ -86,6 +92,10 @@ func buildListener(c ListenerConfig, contents Contents) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	names, err := buildNameTable(c, contents)
+	if err != nil {
+		return nil, err
+	}
 	now := time.Now()
 	return &Listener{
 		Config:          serverConfig(c, *pair, clients),
@@ -95,7 +105,8 @@ func buildListener(c ListenerConfig, contents Contents) (*Listener, error) {
 		EndpointHash:    EndpointHash(chain[0]),
 		Fingerprint:     fingerprint(chain[0].Raw),
 		SPKIFingerprint: fingerprint(chain[0].RawSubjectPublicKeyInfo),
-		Warnings:        append(chainWarnings(chain, now), clients.warnings(now)...),
+		Warnings:        slices.Concat(chainWarnings(chain, now), clients.warnings(now), names.warnings(c)),
+		names:           names,
 		clients:         clients,
 		requireClient:   c.ClientCert == ClientCertRequire,
 		recheck:         c.ClientCertRecheck == RecheckEnd,
@@ -134,7 +145,10 @@ func (l *Listener) MaySucceed(old *Listener) error {
 	if err := validity(l.Leaf, now); err != nil && validity(old.Leaf, now) == nil {
 		return fmt.Errorf("new certificate %w, the one in force is valid", err)
 	}
-	return l.clients.maySucceed(old.clients, now)
+	if err := l.clients.maySucceed(old.clients, now); err != nil {
+		return err
+	}
+	return l.names.maySucceed(old.names)
 }
 
 // LogFields describes the certificate by public facts.

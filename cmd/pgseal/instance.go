@@ -98,7 +98,7 @@ func (r *instance) listenerStore(l config.Listen, old parts) (*tlsconf.Store[*tl
 		return nil, nil
 	}
 	for _, o := range old.file.Listen {
-		if o.Address == l.Address && o.TLS == l.TLS {
+		if o.Address == l.Address && reflect.DeepEqual(o.TLS, l.TLS) {
 			return old.certs[l.Address], nil
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func TestWhatTheFileLeavesOutHasItsDefault(t *testing.T) {
 	}
 	listen := proxy.DefaultListenConfig()
 	listen.Address, listen.TLS.CertFile, listen.TLS.KeyFile = "127.0.0.1:6432", "/tls.crt", "/tls.key"
-	if len(f.Listen) != 1 || f.Listen[0].ListenConfig != listen {
+	if len(f.Listen) != 1 || !reflect.DeepEqual(f.Listen[0].ListenConfig, listen) {
 		t.Errorf("listeners %+v, want %+v", f.Listen, listen)
 	}
 	db := pool.DefaultDatabaseConfig()

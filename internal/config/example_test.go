@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // samples are the keys that have no default, for which the example holds
@@ -21,6 +22,8 @@ var samples = []string{
 	"listen[].address",
 	"listen[].tls.cert_file",
 	"listen[].tls.key_file",
+	"listen[].tls.certificates[].cert_file",
+	"listen[].tls.certificates[].key_file",
 	"databases.*.host",
 	"databases.*.sslrootcert",
 	"auth.users_file",
@@ -98,6 +101,7 @@ func paths(n *yaml.Node, path string, inMap bool) []string {
 func ofDefaults() *File {
 	f := Default()
 	f.Listen = []Listen{{proxy.DefaultListenConfig()}}
+	f.Listen[0].TLS.Certificates = []tlsconf.CertificateConfig{{}}
 	f.Databases = map[string]Database{"app": {pool.DefaultDatabaseConfig()}}
 	f.Users = map[string]User{"app": {pool.DefaultUserConfig()}}
 	return &f

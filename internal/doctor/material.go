@@ -40,21 +40,35 @@ func (e *exam) trusts() []trust { return e.allTrusts }
 
 // readListener reads the certificates that a listener names.
 func (e *exam) readListener(l listener) {
-	p := pair{
-		subject: l.subject, certKey: l.key + ".tls.cert_file", keyKey: l.key + ".tls.key_file",
-		certFile: l.TLS.CertFile, keyFile: l.TLS.KeyFile, certName: "cert_file", keyName: "key_file",
-		chain: l.chain, private: readKey(l.TLS.KeyFile),
+	e.addPair(l, ".tls", l.TLS.CertFile, l.TLS.KeyFile, l.chain)
+	asks := l.asksClients()
+	if asks {
+		e.addClientTrust(l, ".tls", l.TLS.ClientCAFile, l.TLS.ClientCRLFile)
 	}
-	e.allPairs = append(e.allPairs, p)
-	if !l.asksClients() {
-		return
+	for i, c := range l.TLS.Certificates {
+		key := fmt.Sprintf(".tls.certificates[%d]", i)
+		e.addPair(l, key, c.CertFile, c.KeyFile, readCertificates(c.CertFile))
+		if asks && c.ClientCAFile != "" {
+			e.addClientTrust(l, key, c.ClientCAFile, c.ClientCRLFile)
+		}
 	}
+}
+
+func (e *exam) addPair(l listener, key, certFile, keyFile string, chain []*x509.Certificate) {
+	e.allPairs = append(e.allPairs, pair{
+		subject: l.subject, certKey: l.key + key + ".cert_file", keyKey: l.key + key + ".key_file",
+		certFile: certFile, keyFile: keyFile, certName: "cert_file", keyName: "key_file",
+		chain: chain, private: readKey(keyFile),
+	})
+}
+
+func (e *exam) addClientTrust(l listener, key, caFile, crlFile string) {
 	t := trust{
-		subject: l.subject, key: l.key + ".tls.client_ca_file", file: l.TLS.ClientCAFile, name: "client_ca_file", who: "client",
-		certs: readCertificates(l.TLS.ClientCAFile),
+		subject: l.subject, key: l.key + key + ".client_ca_file", file: caFile, name: "client_ca_file", who: "client",
+		certs: readCertificates(caFile),
 	}
-	if l.TLS.ClientCRLFile != "" {
-		t.crlKey, t.crlFile, t.lists = l.key+".tls.client_crl_file", l.TLS.ClientCRLFile, readCRLs(l.TLS.ClientCRLFile)
+	if crlFile != "" {
+		t.crlKey, t.crlFile, t.lists = l.key+key+".client_crl_file", crlFile, readCRLs(crlFile)
 	}
 	e.allTrusts = append(e.allTrusts, t)
 }

@@ -1,0 +1,71 @@
+package tlsconf
+
+import (
+	"crypto/tls"
+	"testing"
+)
+
+// named adds a certificate for server names to a configuration.
+func (d pairDir) named(c *ListenerConfig, names ...string) {
+	c.Certificates = append(c.Certificates, CertificateConfig{ServerNames: names, CertFile: d.cert(), KeyFile: d.key()})
+}
+
+func TestACertificateIsChosenByTheNameThatTheClientAsksFor(t *testing.T) {
+	ca := newCA(t)
+	own := newPairDir(t, server(t, ca, "own"))
+	c := own.config()
+	newPairDir(t, server(t, ca, "exact")).named(&c, "a.Example.org")
+	newPairDir(t, server(t, ca, "wild")).named(&c, "*.example.org", "b.test")
+	s, err := NewListenerStore("listener test", c)
+	ok(t, err)
+	for name, want := range map[string]string{
+		"": "own", "a.example.org": "exact", "A.EXAMPLE.ORG": "exact", "z.example.org": "wild", "b.test": "wild",
+		"example.org": "own", "x.z.example.org": "own", "other.test": "own",
+	} {
+		l := s.Load().ForServerName(name)
+		client, _, _, _ := shake(t, &tls.Config{InsecureSkipVerify: true}, l.Config)
+		if l.Leaf.Subject.CommonName != want || len(client.PeerCertificates) == 0 ||
+			client.PeerCertificates[0].Subject.CommonName != want || string(l.EndpointHash) != string(EndpointHash(client.PeerCertificates[0])) {
+			t.Errorf("%q leads to %s, want %s", name, l.Leaf.Subject, want)
+		}
+	}
+	if len(s.Load().Warnings) != 3 { // none of the certificates holds these names
+		t.Errorf("warnings %q", s.Load().Warnings)
+	}
+}
+
+func TestAllPairsOfAListenerChangeTogetherOrNotAtAll(t *testing.T) {
+	ca := newCA(t)
+	own, more := newPairDir(t, server(t, ca, "own")), newPairDir(t, server(t, ca, "more"))
+	c := own.config()
+	more.named(&c, "more.test")
+	s, err := NewListenerStore("listener test", c)
+	ok(t, err)
+	old := s.Load()
+	own.write(t, server(t, ca, "own 2"))
+	write(t, more.cert(), []byte("garbage"), 0o644)
+	_, err = s.Reload()
+	wantError(t, err, more.cert(), "no certificate")
+	if s.Load() != old {
+		t.Error("half of the change came into force")
+	}
+	more.write(t, server(t, ca, "more 2"))
+	_, err = s.Reload()
+	ok(t, err)
+	if l := s.Load(); l.Leaf.Subject.CommonName != "own 2" || l.ForServerName("more.test").Leaf.Subject.CommonName != "more 2" {
+		t.Error("the next good version was not taken")
+	}
+}
+
+func TestMistakesInServerNamesAreNamed(t *testing.T) {
+	for name, words := range map[string]string{
+		"*": "first label", "10.0.0.1": "host name", "a.*.org": "first label", "a b": "host name", "own.test": "twice",
+	} {
+		c := pairDir("/x").config()
+		pairDir("/y").named(&c, "own.test", name)
+		wantError(t, c.Validate(), "certificates[0].server_names[1]", words)
+	}
+	c := pairDir("/x").config()
+	c.Certificates = []CertificateConfig{{ClientCRLFile: "crl"}}
+	wantError(t, c.Validate(), "server_names: needed", "cert_file: needed", "key_file: needed", "client_crl_file")
+}

@@ -11,7 +11,12 @@ import (
 // onPools runs f before pools of one server, where clients that mix up show at
 // once, and of three, where each query may go elsewhere.
 func onPools(t *testing.T, pool settings, f func(t *testing.T, p *pgseal, servers int)) {
-	onEachVersion(t, func(t *testing.T, pg *postgres) {
+	onPoolsSince(t, 0, pool, f)
+}
+
+// onPoolsSince is onPools for what PostgreSQL has had since a version.
+func onPoolsSince(t *testing.T, first int, pool settings, f func(t *testing.T, p *pgseal, servers int)) {
+	onEachSince(t, first, func(t *testing.T, pg *postgres) {
 		for _, servers := range []int{1, 3} {
 			t.Run(fmt.Sprintf("%d servers", servers), func(t *testing.T) {
 				f(t, start(t, pg, options{pool: pool, databases: map[string]settings{"app": {"pool_size": fmt.Sprint(servers)}}}), servers)

@@ -108,13 +108,12 @@ func TestClientsWithRolesGetTheirTurn(t *testing.T) {
 		close(stop)
 		busy.Wait()
 		conn.Close(t.Context())
-		time.Sleep(100 * time.Millisecond)
 		execute(t, super, "DROP ROLE "+role)
 	})
 }
 
 func TestAResetOfTheRoleComesFirst(t *testing.T) {
-	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
+	onPoolsSince(t, 15, nil, func(t *testing.T, p *pgseal, servers int) {
 		super := p.pg.direct(t, "app")
 		role := fmt.Sprintf("weak_%s_%d", p.pg.version, servers)
 		execute(t, super, "CREATE ROLE "+role)
@@ -153,8 +152,17 @@ func TestTheUnnamedStatementOutlivesOurQuestions(t *testing.T) {
 		exchange(t, conn, 1, &pgproto3.Parse{Query: "SELECT set_config('statement_timeout', '5s', false)"}, &pgproto3.Sync{})
 		for range 3 {
 			saidIs(t, exchange(t, conn, 1, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{}), want...)
-			time.Sleep(50 * time.Millisecond)
+			p.surveyed(t)
 		}
+	})
+}
+
+// surveyed waits until PostgreSQL has answered a question of pgseal's.
+func (p *pgseal) surveyed(t *testing.T) {
+	t.Helper()
+	observer := p.pg.direct(t, "app")
+	eventually(t, patience, "pgseal has asked what the session left", func() bool {
+		return value(t, observer, "SELECT (count(*) > 0)::text FROM pg_stat_activity WHERE usename = 'app' AND state = 'idle' AND query LIKE '%encode(%'") == "true"
 	})
 }
 
@@ -162,9 +170,7 @@ func TestALargeUnnamedStatementIsWatchedToo(t *testing.T) {
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		conn, other := p.simple(t, ""), p.simple(t, "")
 		exchange(t, conn, 1, &pgproto3.Parse{Query: fmt.Sprintf("SELECT pg_advisory_lock(99) /* %20000d */", 1)}, &pgproto3.Sync{})
-		time.Sleep(100 * time.Millisecond)
 		exchange(t, conn, 1, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
-		time.Sleep(100 * time.Millisecond)
 		value(t, conn, "SELECT 1")
 		conn.Close(t.Context())
 		for range 2 * servers {

@@ -5,15 +5,19 @@ import (
 	"strings"
 )
 
-// maxCustom is how many names of custom parameters are looked for in a session.
-const maxCustom = 64
+// Bounds of the names of custom parameters that are looked for in a session:
+// each is remembered, and stands in every question.
+const (
+	maxCustom     = 64
+	maxCustomSize = 256
+)
 
 // custom holds the names that may be those of a session's custom parameters,
 // such as app.tenant. PostgreSQL can't be asked which of them there are
 // (pg_settings leaves them out), only for the value of one that is named.
 type custom struct {
 	names    []string // in lower case
-	overflow bool     // there are more
+	overflow bool     // there are more, or longer ones
 }
 
 // note looks for such names in a statement. Columns and tables read the same;
@@ -53,7 +57,7 @@ func (c *custom) add(name string) {
 	}
 	switch {
 	case !strings.Contains(name, "."), slices.Contains(c.names, name):
-	case len(c.names) >= maxCustom:
+	case len(c.names) >= maxCustom || len(name) > maxCustomSize:
 		c.overflow = true
 	default:
 		c.names = append(c.names, name)

@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -50,10 +49,10 @@ func (p *Pool) tryAgain() {
 // most returns how many servers there may be now: the reserve is for clients
 // that have waited for long. mu is held.
 func (p *Pool) most() int {
-	spec := p.db.spec.Load()
-	n := spec.size(p.login.User)
-	if p.queue.length > 0 && time.Since(p.queue.head.since) >= spec.Defaults.ReservePoolTimeout {
-		n += spec.reserve(p.login.User)
+	b := p.bounds()
+	n := b.size
+	if p.queue.length > 0 && time.Since(p.queue.head.since) >= b.spec.Defaults.ReservePoolTimeout {
+		n += b.reserve
 	}
 	return n
 }
@@ -144,7 +143,7 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 	}
 	s.pool = p
 	p.mu.Lock()
-	p.params = slices.Clone(s.params)
+	p.params = s.params
 	s.idle, s.idleSince = true, s.Created
 	p.mu.Unlock()
 	p.manager.engine.Adopt(conn.raw, conn.tls, s, func(c engine.Conn) { s.conn = c })

@@ -85,7 +85,7 @@ type session struct {
 	relay       relay
 	server      *pool.Server     // nil while none is held
 	replication bool             // the server is its own
-	told        []wire.Parameter // what the client knows of its session's parameters
+	told        []wire.Parameter // what the client knows of its session's parameters; is replaced, never changed
 	extra       []wire.Parameter // parameters of its session that no server reports
 	asking      bool             // a survey is about to be sent
 	pinsTold    sqlscan.Effects  // why it keeps its server, as far as the log knows

@@ -146,8 +146,10 @@ func TestAnApplicationIsNotLockedOutByGuessesFromItsHost(t *testing.T) {
 	if !strings.Contains(told, `password authentication failed for user "never_seen"`) {
 		t.Errorf("beyond the limit psql says %q", told)
 	}
-	eventually(t, patience, "the log tells the true reason", func() bool {
-		return p.log.count("refusal", `"reason":"source_capped"`) == 1
+	p.pgx(t, "app", execMode) // statistics are told while there are clients
+	eventually(t, patience, "the log tells the true reason, and counts", func() bool {
+		return p.log.count("refusal", `"reason":"source_capped"`) == 1 &&
+			p.log.count("statistics", `"wrong_password":5`, `"source_capped":1`, `"role_capped":0`, `"audit_lost":0`) > 0
 	})
 }
 

@@ -129,7 +129,7 @@ func TestNoTimeOfALoginTellsAnUnknownRoleOrDatabaseFromAWrongPassword(t *testing
 	users, err := auth.ParseUsers("users", []byte(file.String()), testMocker, nil)
 	ok(t, err)
 	settings := *h.proxy.settings.Load()
-	settings.Users, settings.Auth = users, AuthConfig{AuthDelay: 2 * time.Millisecond}
+	settings.Users, settings.Auth = users, AuthConfig{AuthDelay: time.Millisecond}
 	h.proxy.Configure(settings)
 
 	kinds := []struct {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/auth/hba"
@@ -27,6 +28,7 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 	if !ok {
 		return auth.Credential{}, s.barred("no pg_hba.conf entry for")
 	}
+	s.rule = rule
 	if rule.Method == hba.Reject {
 		return auth.Credential{}, s.barred("pg_hba.conf rejects connection for").WithCause(at(rule, "the rule rejects"))
 	}
@@ -40,8 +42,10 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 		return auth.Credential{}, err
 	}
 	if rule.ClientCert == hba.VerifyFull {
-		if err := access.checkCertificate(cert, rule, s.user, look); err != nil {
-			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, `certificate authentication failed for user "`+s.user+`"`).WithCause(err)
+		err := access.checkCertificate(cert, rule, s.user, look)
+		refusal := wire.Fatal(wire.CodeInvalidAuth, `certificate authentication failed for user "`+s.user+`"`)
+		if err := p.verdict(s, wrongName(reasonCertificate, err), refusal); err != nil {
+			return auth.Credential{}, err
 		}
 	}
 	return credential, nil
@@ -51,16 +55,18 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 func (p *Server) prove(s *session, rule hba.Rule, access *Access, look hba.Lookups) (auth.Credential, error) {
 	switch rule.Method {
 	case hba.SCRAM, hba.MD5: // as in PostgreSQL, whose md5 is SCRAM for roles with SCRAM secrets
-		return p.authenticate(s.conn, s.user, s.endpointHash)
+		return p.authenticate(s)
 	case hba.Password:
 		if s.tls == nil && rule.Connection != hba.Local {
 			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, "the connection pooler asks for a password inside TLS only").
 				WithCause(at(rule, "the connection has no TLS"))
 		}
-		return p.askPassword(s.conn, s.user)
+		return p.askPassword(s)
 	case hba.Peer:
-		if err := access.checkPeer(s, rule, look); err != nil {
-			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, `Peer authentication failed for user "`+s.user+`"`).WithCause(err)
+		err := access.checkPeer(s, rule, look)
+		refusal := wire.Fatal(wire.CodeInvalidAuth, `Peer authentication failed for user "`+s.user+`"`)
+		if err := p.verdict(s, wrongName(reasonPeer, err), refusal); err != nil {
+			return auth.Credential{}, err
 		}
 	case hba.Trust:
 		if addr := peerAddr(s.raw.RemoteAddr()); addr.IsValid() && !addr.IsLoopback() && !access.trustAnywhere {
@@ -84,16 +90,14 @@ func (p *Server) access() *Access {
 
 // askPassword has the client tell its password. A role that is unknown costs
 // the same time and gets the same answer as a wrong password.
-func (p *Server) askPassword(conn net.Conn, user string) (auth.Credential, error) {
-	credential, known := p.settings.Load().Users.Lookup(user)
-	secret := credential.Secret
-	if !known {
-		secret = p.mocker.Secret(user)
-	}
-	if _, err := conn.Write(wire.AppendAuthenticationCleartext(nil)); err != nil {
+func (p *Server) askPassword(s *session) (auth.Credential, error) {
+	settings := p.settings.Load()
+	credential, known := settings.Users.Find(s.user, settings.Mocker)
+	if _, err := s.conn.Write(wire.AppendAuthenticationCleartext(nil)); err != nil {
 		return auth.Credential{}, err
 	}
-	typ, body, err := wire.ReadMessage(conn, nil, passwordLimit+1)
+	typ, body, err := wire.ReadMessage(s.conn, nil, passwordLimit+1)
+	s.heard = time.Now()
 	var length *wire.LengthError
 	switch {
 	case errors.As(err, &length):
@@ -107,10 +111,19 @@ func (p *Server) askPassword(conn net.Conn, user string) (auth.Credential, error
 	if !ok || strings.IndexByte(password, 0) >= 0 {
 		return auth.Credential{}, violation("invalid password packet size")
 	}
-	if right := secret.Verify(password); !right || !known {
-		return auth.Credential{}, errWrongPassword(user).WithCause(auth.ErrWrongPassword)
+	right := credential.Secret.Verify(password)
+	if err := p.verdict(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
+		return auth.Credential{}, err
 	}
-	return auth.Credential{Secret: secret, Password: password}, nil
+	return auth.Credential{Secret: credential.Secret, Password: password}, nil
+}
+
+// wrongName says that a proof is one for another role: nil where err is nil.
+func wrongName(reason string, err error) *failedProof {
+	if err == nil {
+		return nil
+	}
+	return &failedProof{reason, err}
 }
 
 // checkPeer asks the system who is at the other end of a unix socket.

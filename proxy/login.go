@@ -2,12 +2,12 @@ package proxy
 
 import (
 	"errors"
-	"net"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 )
@@ -24,6 +24,7 @@ func errWrongPassword(user string) *wire.Error {
 
 // logIn brings a client from its startup packet to a greeted session.
 func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
+	s.heard = time.Now()
 	list, err := wire.ParseParameters(packet.Body)
 	if err != nil {
 		return violation("%v", err)
@@ -39,6 +40,10 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	credential, err := p.admit(s, ask.physical)
 	if err != nil {
 		return err
+	}
+	s.admitted = true
+	if s.rule.Method != hba.Trust {
+		p.guesses.succeeded(sourceOf(s.raw), s.user)
 	}
 	db, ok := p.manager.Database(ask.database)
 	if !ok {
@@ -76,18 +81,15 @@ func (s *session) negotiate(asked uint32, unknown []string) error {
 // where that has an endpoint hash and the client can do it. A role that is
 // unknown goes through the same exchange and gets the same answer as a wrong
 // password.
-func (p *Server) authenticate(conn net.Conn, user string, endpointHash []byte) (auth.Credential, error) {
-	credential, known := p.settings.Load().Users.Lookup(user)
-	secret := credential.Secret
-	if !known {
-		secret = p.mocker.Secret(user)
-	}
-	exchange := auth.NewServerExchange(secret, known)
-	exchange.Bind(endpointHash)
+func (p *Server) authenticate(s *session) (auth.Credential, error) {
+	conn, settings := s.conn, p.settings.Load()
+	credential, known := settings.Users.Find(s.user, settings.Mocker)
+	exchange := auth.NewServerExchange(credential.Secret, known)
+	exchange.Bind(s.endpointHash)
 	if _, err := conn.Write(wire.AppendAuthenticationSASL(nil, exchange.Mechanisms()...)); err != nil {
 		return auth.Credential{}, err
 	}
-	body, err := readPassword(conn)
+	body, err := s.readPassword()
 	if err != nil {
 		return auth.Credential{}, err
 	}
@@ -100,16 +102,20 @@ func (p *Server) authenticate(conn net.Conn, user string, endpointHash []byte) (
 	}
 	answer, err := exchange.First(first)
 	if err != nil {
-		return auth.Credential{}, scramError(err, user)
+		return auth.Credential{}, scramError(err)
 	}
 	if _, err := conn.Write(wire.AppendSASLContinue(nil, answer)); err != nil {
 		return auth.Credential{}, err
 	}
-	if body, err = readPassword(conn); err != nil {
+	if body, err = s.readPassword(); err != nil {
 		return auth.Credential{}, err
 	}
-	if answer, err = exchange.Final(body); err != nil {
-		return auth.Credential{}, scramError(err, user)
+	answer, err = exchange.Final(body)
+	if err != nil && !errors.Is(err, auth.ErrWrongPassword) {
+		return auth.Credential{}, scramError(err)
+	}
+	if err := p.verdict(s, wrongPassword(err == nil, known), errWrongPassword(s.user)); err != nil {
+		return auth.Credential{}, err
 	}
 	credential.Keys = exchange.Keys()
 	_, err = conn.Write(wire.AppendSASLFinal(nil, answer))
@@ -117,8 +123,9 @@ func (p *Server) authenticate(conn net.Conn, user string, endpointHash []byte) (
 }
 
 // readPassword reads a message that may only be of type 'p'.
-func readPassword(conn net.Conn) ([]byte, error) {
-	typ, body, err := wire.ReadMessage(conn, nil, saslLimit)
+func (s *session) readPassword() ([]byte, error) {
+	typ, body, err := wire.ReadMessage(s.conn, nil, saslLimit)
+	s.heard = time.Now()
 	var length *wire.LengthError
 	switch {
 	case errors.As(err, &length):
@@ -131,15 +138,27 @@ func readPassword(conn net.Conn) ([]byte, error) {
 	return body, nil
 }
 
-func scramError(err error, user string) error {
+// scramError is what a client is told whose exchange did not come to a proof.
+func scramError(err error) error {
 	if errors.Is(err, auth.ErrBinding) || errors.Is(err, auth.ErrBindingDowngrade) {
-		return wire.Fatal(wire.CodeInvalidAuth, err.Error())
+		return wire.Fatal(wire.CodeInvalidAuth, err.Error()).WithCause(err)
 	}
 	var malformed *auth.ProtocolError
 	if errors.As(err, &malformed) {
 		return violation("malformed SCRAM message").WithCause(err)
 	}
-	return errWrongPassword(user).WithCause(err)
+	return err
+}
+
+// wrongPassword says what was wrong with a password's proof: nil if nothing.
+func wrongPassword(right, known bool) *failedProof {
+	switch {
+	case !known:
+		return errUnknownRole
+	case !right:
+		return errPassword
+	}
+	return nil
 }
 
 // join finds the pool whose servers the client will use.
@@ -236,6 +255,7 @@ func (s *session) greet() error {
 	if _, err := s.conn.Write(out); err != nil {
 		return err
 	}
+	s.proxy.Audit().login(s)
 	s.proxy.log.Info("client logged in", append(s.fields(), zap.Duration("took", time.Since(s.since)))...)
 	return nil
 }

@@ -72,7 +72,7 @@ func TestAnUnknownUserGetsTheSameAnswerAsAWrongPassword(t *testing.T) {
 			t.Errorf("%s is answered by\n%q, a wrong password by\n%q", name, got, wrong)
 		}
 	}
-	h.logged("login refused", 4)
+	eventually(t, "all are in the log", func() bool { return h.logs.FilterMessage("login refused").Len() == 4 })
 	nothing(t, "a server was asked", h.server.opened)
 }
 

@@ -66,7 +66,7 @@ func (n *negotiation) run() (net.Conn, wire.StartupPacket, error) {
 		case wire.GSSEncCode:
 			err = n.gssRequest()
 		case wire.CancelCode:
-			n.proxy.cancel(p.Body)
+			n.proxy.cancel(peerName(n.raw), p.Body)
 			err = errServed
 		default:
 			return n.conn, p, n.startup(p)

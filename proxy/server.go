@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -34,6 +33,9 @@ type Settings struct {
 	Pool   pool.Config
 	Users  *auth.Users
 	Access *Access // nil stands for the default rules
+	Auth   AuthConfig
+	Mocker *auth.Mocker // nil stands for one with a random key
+	Audit  *zap.Logger  // gets the audit stream; nil stands for the Server's own log
 }
 
 // Listener is an address that is listened on.
@@ -54,12 +56,13 @@ type Server struct {
 	log        *zap.Logger
 	engine     engine.Engine
 	manager    *pool.Manager
-	mocker     *auth.Mocker
+	mocker     *auth.Mocker // where the settings name none
 	settings   atomic.Pointer[Settings]
 	keys       cancelKeys
 	statements *statements
 	pinCounts  pinCounts
 	admission  *admission // lets handshakes take turns
+	guesses    *guesses
 	lastID     atomic.Uint64
 	clients    atomic.Int64   // connections, from accept to close
 	children   sync.WaitGroup // accept loops and logins
@@ -75,9 +78,7 @@ type Server struct {
 // New returns a Server that lends the servers of manager, and whose sessions
 // are driven by engine.
 func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings Settings) *Server {
-	key := make([]byte, 32)
-	rand.Read(key)
-	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(key), statements: newStatements(0), sessions: map[*session]struct{}{}, admission: newAdmission()}
+	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(nil), statements: newStatements(0), sessions: map[*session]struct{}{}, admission: newAdmission(), guesses: newGuesses()}
 	p.Configure(settings)
 	return p
 }
@@ -85,6 +86,9 @@ func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings 
 // Configure swaps the settings. Sessions that exist keep the login they came
 // in with.
 func (p *Server) Configure(settings Settings) {
+	if settings.Mocker == nil {
+		settings.Mocker = p.mocker
+	}
 	p.settings.Store(&settings)
 	p.admission.setLimit(settings.Pool.MaxHandshakes)
 	p.statements.setLimit(int64(settings.Pool.PreparedMemory))
@@ -249,14 +253,18 @@ func (p *Server) exit(s *session) {
 
 // cancel serves a CancelRequest. The client learns nothing from it, as the
 // protocol has it.
-func (p *Server) cancel(body []byte) {
+func (p *Server) cancel(addr string, body []byte) {
 	key, err := wire.ParseCancelKey(body)
 	if err != nil {
+		p.Audit().cancelRefused(addr, err.Error())
 		return
 	}
-	if s := p.keys.find(key); s != nil {
-		s.cancel()
+	s := p.keys.find(key)
+	if s == nil {
+		p.Audit().cancelRefused(addr, "no session has this key")
+		return
 	}
+	s.cancel()
 }
 
 // Shutdown stops accepting, tells idle clients that this is the end, lets the

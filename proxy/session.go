@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
@@ -58,6 +59,9 @@ type session struct {
 	endpointHash []byte // of the certificate that the client was shown
 	user         string
 	database     string
+	rule         hba.Rule  // that decided how the client proves who it is
+	heard        time.Time // when the login's last message came
+	admitted     bool      // it proved that
 	db           *pool.Database
 	pool         *pool.Pool
 	leavePool    func()

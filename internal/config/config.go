@@ -114,6 +114,7 @@ type Log struct {
 	Format string `yaml:"format"` // json | console
 
 	StatsPeriod time.Duration `yaml:"stats_period"` // between lines of statistics; zero: none
+	AuditFile   string        `yaml:"audit_file"`   // for the audit stream; empty: the log
 }
 
 // Validate returns a *tlsconf.KeyError for each value that can't be used.
@@ -143,7 +144,7 @@ func (l Log) ZapLevel() zapcore.Level {
 // Default returns the configuration that an empty file stands for. It listens
 // nowhere.
 func Default() File {
-	return File{Pool: pool.DefaultConfig(), Log: Log{Level: "info", Format: "json", StatsPeriod: time.Minute}, Engine: LoopsEngine, Workers: 1}
+	return File{Pool: pool.DefaultConfig(), Auth: proxy.DefaultAuthConfig(), Log: Log{Level: "info", Format: "json", StatsPeriod: time.Minute}, Engine: LoopsEngine, Workers: 1}
 }
 
 // An Error is a fault of the file, with the place it stands at.

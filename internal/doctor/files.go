@@ -41,6 +41,9 @@ func (e *exam) files() []named {
 	if e.file.Auth.UsersFile != "" {
 		list = append(list, named{subjectUsers, "auth.users_file", e.file.Auth.UsersFile, true})
 	}
+	if e.file.Auth.MockSecretFile != "" {
+		list = append(list, named{subjectUsers, "auth.mock_secret_file", e.file.Auth.MockSecretFile, true})
+	}
 	return list
 }
 

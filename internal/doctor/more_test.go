@@ -64,6 +64,14 @@ func rules(lines ...string) func(*lab) {
 // mistakesOfMore are those of files and settings that not everybody has.
 var mistakesOfMore = []mistake{
 	{"a client key that others read", "secret-readable", func(l *lab) { l.everything(); l.chmod("client.key", 0o640+0o004) }},
+	{"a mock key that others read", "secret-readable", func(l *lab) {
+		l.write("mock.key", 0o644, []byte("0123456789abcdef"))
+		l.rest = "auth: {users_file: DIR/users.txt, mock_secret_file: DIR/mock.key}\n"
+	}},
+	{"a mock key that is too short", "unusable", func(l *lab) {
+		l.write("mock.key", 0o600, []byte("short"))
+		l.rest = "auth: {users_file: DIR/users.txt, mock_secret_file: DIR/mock.key}\n"
+	}},
 	{"client authorities that others write", "file-writable", func(l *lab) { l.everything(); l.chmod("clients.crt", 0o666) }},
 	{"CRLs that others write", "file-writable", func(l *lab) { l.everything(); l.chmod("servers.crl", 0o666) }},
 	{"access rules that others write", "file-writable", func(l *lab) { l.everything(); l.chmod("hba.conf", 0o666) }},

@@ -195,4 +195,8 @@ func unusable(e *exam) {
 	}
 	report(subjectAccess, e.accessKey(), e.accessErr)
 	report(subjectUsers, "auth.users_file", e.usersErr)
+	if path := e.file.Auth.MockSecretFile; path != "" {
+		_, err := auth.ReadMocker(path)
+		report(subjectUsers, "auth.mock_secret_file", err)
+	}
 }

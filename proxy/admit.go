@@ -6,16 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/wire"
 )
-
-// passwordLimit is the longest password that is read in the clear, as in
-// PostgreSQL.
-const passwordLimit = 65535
 
 // admit finds the rule for a client and has it prove who it is. physical is set
 // for physical replication, which only the keyword replication lets in.
@@ -53,11 +48,11 @@ func (p *Server) prove(s *session, rule hba.Rule, access *Access, look hba.Looku
 	case hba.SCRAM, hba.MD5: // as in PostgreSQL, whose md5 is SCRAM for roles with SCRAM secrets
 		return p.authenticate(s.conn, s.user, s.endpointHash)
 	case hba.Password:
-		if s.tls == nil && rule.Connection != hba.Local {
-			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, "the connection pooler asks for a password inside TLS only").
-				WithCause(at(rule, "the connection has no TLS"))
+		return p.checkPassword(s, rule)
+	case hba.LDAP:
+		if err := access.checkLDAP(s, rule); err != nil {
+			return auth.Credential{}, err
 		}
-		return p.askPassword(s.conn, s.user)
 	case hba.Peer:
 		if err := access.checkPeer(s, rule, look); err != nil {
 			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, `Peer authentication failed for user "`+s.user+`"`).WithCause(err)
@@ -80,37 +75,6 @@ func (p *Server) access() *Access {
 		return a
 	}
 	return defaultAccess()
-}
-
-// askPassword has the client tell its password. A role that is unknown costs
-// the same time and gets the same answer as a wrong password.
-func (p *Server) askPassword(conn net.Conn, user string) (auth.Credential, error) {
-	credential, known := p.settings.Load().Users.Lookup(user)
-	secret := credential.Secret
-	if !known {
-		secret = p.mocker.Secret(user)
-	}
-	if _, err := conn.Write(wire.AppendAuthenticationCleartext(nil)); err != nil {
-		return auth.Credential{}, err
-	}
-	typ, body, err := wire.ReadMessage(conn, nil, passwordLimit+1)
-	var length *wire.LengthError
-	switch {
-	case errors.As(err, &length):
-		return auth.Credential{}, violation("invalid message length")
-	case err != nil:
-		return auth.Credential{}, err
-	case typ != wire.Password:
-		return auth.Credential{}, violation("expected password response, got message type %d", typ)
-	}
-	password, ok := strings.CutSuffix(string(body), "\x00")
-	if !ok || strings.IndexByte(password, 0) >= 0 {
-		return auth.Credential{}, violation("invalid password packet size")
-	}
-	if right := secret.Verify(password); !right || !known {
-		return auth.Credential{}, errWrongPassword(user).WithCause(auth.ErrWrongPassword)
-	}
-	return auth.Credential{Secret: secret, Password: password}, nil
 }
 
 // checkPeer asks the system who is at the other end of a unix socket.

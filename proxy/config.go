@@ -54,6 +54,8 @@ type AuthConfig struct {
 	IdentFile     string   `yaml:"ident_file"`     // user name maps in the format of pg_ident.conf
 	TrustAnywhere bool     `yaml:"trust_anywhere"` // let trust in from other machines
 	UsersFile     string   `yaml:"users_file"`
+	LDAPCAFile    string   `yaml:"ldap_ca_file"`   // whom to trust as LDAP servers; empty: the system's roots
+	LDAPPlaintext bool     `yaml:"ldap_plaintext"` // let passwords go to other machines' LDAP servers without TLS
 }
 
 // Validate returns a *tlsconf.KeyError for each value that can't be used. The

@@ -188,7 +188,7 @@ func (s *session) refuse(err error) {
 		log.Debug("client left before its startup packet", s.fields()...)
 		return
 	case errors.As(err, &handshake):
-		log.Warn("TLS handshake failed", append(append(s.fields(), zap.Error(handshake.err)), tlsconf.PeerFields(handshake.err)...)...)
+		log.Warn("TLS handshake failed", append(append(s.fields(), zap.Error(handshake.err)), tlsconf.HandshakeFields(handshake.err)...)...)
 		return
 	case s.isDraining():
 		err = errShutdown

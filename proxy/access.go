@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/ldap"
+	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -138,6 +139,21 @@ func (a *Access) Warnings() (list []string) {
 			continue
 		}
 		list = append(list, fmt.Sprintf("%s:%d: the method %s %s", rule.File, rule.Line, rule.Method, what))
+	}
+	return list
+}
+
+// WithoutSecret returns the rules that let clients into a database by what no
+// server takes: where neither the database nor the role has a password of its
+// own, they can't be served. The caller must not change them.
+func (a *Access) WithoutSecret(database string) (list []hba.Rule) {
+	for _, rule := range a.rules.List() {
+		switch rule.Method {
+		case hba.LDAP, hba.Cert, hba.Peer, hba.Trust:
+			if database == pool.AnyDatabase || rule.ForDatabase(database) {
+				list = append(list, rule)
+			}
+		}
 	}
 	return list
 }

@@ -19,17 +19,24 @@ func HandshakeFields(err error) []zap.Field {
 
 // alertHint explains the TLS alerts (RFC 8446, 6.2) by which clients refuse a
 // certificate. crypto/tls has no type for them, so they are known by its text.
+//
+// The alert of OpenSSL 3, and so of libpq, arrives in TLS 1.3 as a record that
+// can't be decrypted.
 func alertHint(err error) string {
-	var remote *net.OpError
-	if !errors.As(err, &remote) || remote.Op != "remote error" {
+	const notAccepted = "the client did not accept the listener's certificate: give it the CA of that certificate (libpq: sslrootcert), and have it connect by a name the certificate holds"
+	var alert *net.OpError
+	if !errors.As(err, &alert) {
 		return ""
 	}
-	switch remote.Err.Error() {
-	case "tls: unknown certificate authority", "tls: bad certificate", "tls: unknown certificate", "tls: unsupported certificate":
-		return "the client did not accept the listener's certificate: give it the CA of that certificate (libpq: sslrootcert), and have it connect by a name the certificate holds"
-	case "tls: expired certificate":
+	switch alert.Op + ": " + alert.Err.Error() {
+	case "local error: tls: bad record MAC":
+		return "most likely " + notAccepted
+	case "remote error: tls: unknown certificate authority", "remote error: tls: bad certificate",
+		"remote error: tls: unknown certificate", "remote error: tls: unsupported certificate":
+		return notAccepted
+	case "remote error: tls: expired certificate":
 		return "the client takes the listener's certificate for expired: renew it, and compare the clocks of both machines"
-	case "tls: revoked certificate":
+	case "remote error: tls: revoked certificate":
 		return "the client takes the listener's certificate for revoked: replace it"
 	}
 	return ""

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,14 +22,29 @@ func refusedBy(t *testing.T, pair devca.Pair, client *tls.Config) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, theirs := net.Pipe()
-	defer ours.Close()
-	go func() {
-		defer theirs.Close()
-		tls.Client(theirs, client).Handshake()
-		io.Copy(io.Discard, theirs)
-	}()
-	return tls.Server(ours, &tls.Config{Certificates: []tls.Certificate{cert}}).Handshake()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() {
+		conn, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		tls.Client(conn, client).Handshake()
+		io.Copy(io.Discard, conn)
+	})
+	conn, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{cert}}).Handshake()
 }
 
 func TestTheLogSaysWhatToDoWhereAClientDoesNotAcceptTheCertificate(t *testing.T) {
@@ -65,6 +81,9 @@ func TestTheLogSaysWhatToDoWhereAClientDoesNotAcceptTheCertificate(t *testing.T)
 		if fields := HandshakeFields(other); len(fields) != 0 {
 			t.Errorf("%v: %v", other, fields)
 		}
+	}
+	if hint := alertHint(&net.OpError{Op: "local error", Err: errors.New("tls: bad record MAC")}); !strings.HasPrefix(hint, "most likely the client did not accept") {
+		t.Errorf("the hint for OpenSSL's alert is %q", hint)
 	}
 	if hint := alertHint(&net.OpError{Op: "remote error", Err: errors.New("tls: expired certificate")}); !strings.Contains(hint, "expired") {
 		t.Errorf("the hint is %q", hint)

@@ -53,6 +53,19 @@ type user struct {
 	err    error
 }
 
+// HavePasswords reports whether any user's password itself is known.
+func (u *Users) HavePasswords() bool {
+	if u == nil {
+		return false
+	}
+	for _, one := range u.byName {
+		if one.password != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // ParseUsers reads a users file in the format of PgBouncer's auth_file: a line
 // for each user with two strings in double quotes, the name and the secret,
 //

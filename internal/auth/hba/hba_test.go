@@ -198,6 +198,9 @@ func TestRulesOfTheConfigurationAreNumberedByTheirPlace(t *testing.T) {
 	}
 }
 
+// shown is LDAPOptions that can be printed.
+type shown LDAPOptions
+
 func TestOptionsOfLDAPAreRead(t *testing.T) {
 	for options, want := range map[string]LDAPOptions{
 		`ldapserver="a b" ldapprefix="cn=" ldapsuffix=",dc=x"`: {Scheme: "ldap", Servers: []string{"a", "b"}, Port: 389, Prefix: "cn=", Suffix: ",dc=x", Scope: ScopeSub},
@@ -213,7 +216,7 @@ func TestOptionsOfLDAPAreRead(t *testing.T) {
 		}
 		got.given = nil
 		if !reflect.DeepEqual(*got, want) {
-			t.Errorf("%s:\ngot  %q\nwant %q", options, fmt.Sprintf("%#v", (any)([]any{got.Scheme, got.Servers, got.Port, got.TLS, got.Scope})), fmt.Sprintf("%#v", (any)([]any{want.Scheme, want.Servers, want.Port, want.TLS, want.Scope})))
+			t.Errorf("%s:\ngot  %+v\nwant %+v", options, shown(*got), shown(want))
 		}
 	}
 	if text := fmt.Sprintf("%v %+v %#v", LDAPOptions{BindPassword: "hush"}, LDAPOptions{BindPassword: "hush"}, LDAPOptions{BindPassword: "hush"}); strings.Contains(text, "hush") {

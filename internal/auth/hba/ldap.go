@@ -154,7 +154,7 @@ func (o *LDAPOptions) setURL(text string) error {
 // complete fills in what follows from the options, and refuses those that do
 // not go together, in PostgreSQL's order and words.
 func (o *LDAPOptions) complete() error {
-	any := func(names ...string) bool {
+	has := func(names ...string) bool {
 		for _, name := range names {
 			if o.given[name] {
 				return true
@@ -162,13 +162,13 @@ func (o *LDAPOptions) complete() error {
 		}
 		return false
 	}
-	simple := any("ldapprefix", "ldapsuffix")
+	simple := has("ldapprefix", "ldapsuffix")
 	switch {
-	case simple && any("ldapbasedn", "ldapbinddn", "ldapbindpasswd", "ldapsearchattribute", "ldapsearchfilter"):
+	case simple && has("ldapbasedn", "ldapbinddn", "ldapbindpasswd", "ldapsearchattribute", "ldapsearchfilter"):
 		return errors.New("cannot mix options for simple bind and search+bind modes")
 	case !simple && !o.Searches():
 		return errors.New(`authentication method "ldap" requires argument "ldapbasedn", "ldapprefix", or "ldapsuffix" to be set`)
-	case any("ldapsearchattribute") && any("ldapsearchfilter"):
+	case has("ldapsearchattribute") && has("ldapsearchfilter"):
 		return errors.New("cannot use ldapsearchattribute together with ldapsearchfilter")
 	case len(o.Servers) == 0:
 		return errors.New(`authentication method "ldap" requires argument "ldapserver" to be set`)

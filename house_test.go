@@ -28,14 +28,15 @@ const (
 // the leaves below.
 var mayImport = map[string][]string{
 	"cmd/pgseal":         {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster"},
-	"internal/doctor":    {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/wire"},
+	"internal/doctor":    {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/ldap", "internal/wire"},
 	"internal/config":    {"proxy", "pool", "tlsconf"},
-	"proxy":              {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/sqlscan", "internal/wire"},
+	"proxy":              {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/ldap", "internal/sqlscan", "internal/wire"},
 	"pool":               {"tlsconf", "internal/auth", "internal/engine", "internal/wire"},
 	"tlsconf":            {"internal/auth"},
 	"internal/auth":      {},
 	"internal/auth/hba":  {},
 	"internal/engine":    {},
+	"internal/ldap":      {"internal/auth/hba"},
 	"internal/sqlscan":   {},
 	"internal/wire":      {},
 	"internal/devca":     {},

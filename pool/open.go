@@ -112,7 +112,7 @@ func (p *Pool) openFailed(err error) {
 	}
 	p.mu.Unlock()
 	p.manager.log.Error("server connection could not be opened",
-		zap.String("database", p.db.Name), zap.String("user", p.login.User), zap.NamedError("error", unwrapCause(err)))
+		zap.String("database", p.db.Name), zap.String("user", p.login.User), zap.NamedError("error", unwrapCause(err)), p.advice(failure))
 	for _, w := range failed {
 		w.Ready(nil, failure)
 	}

@@ -6,17 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
-	"time"
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/wire"
 )
-
-// passwordLimit is the longest password that is read in the clear, as in
-// PostgreSQL.
-const passwordLimit = 65535
 
 // admit finds the rule for a client and has it prove who it is. physical is set
 // for physical replication, which only the keyword replication lets in.
@@ -57,11 +51,11 @@ func (p *Server) prove(s *session, rule hba.Rule, access *Access, look hba.Looku
 	case hba.SCRAM, hba.MD5: // as in PostgreSQL, whose md5 is SCRAM for roles with SCRAM secrets
 		return p.authenticate(s)
 	case hba.Password:
-		if s.tls == nil && rule.Connection != hba.Local {
-			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, "the connection pooler asks for a password inside TLS only").
-				WithCause(at(rule, "the connection has no TLS"))
+		return p.checkPassword(s, rule)
+	case hba.LDAP:
+		if err := p.checkLDAP(s, rule, access); err != nil {
+			return auth.Credential{}, err
 		}
-		return p.askPassword(s)
 	case hba.Peer:
 		err := access.checkPeer(s, rule, look)
 		refusal := wire.Fatal(wire.CodeInvalidAuth, `Peer authentication failed for user "`+s.user+`"`)
@@ -86,36 +80,6 @@ func (p *Server) access() *Access {
 		return a
 	}
 	return defaultAccess()
-}
-
-// askPassword has the client tell its password. A role that is unknown costs
-// the same time and gets the same answer as a wrong password.
-func (p *Server) askPassword(s *session) (auth.Credential, error) {
-	settings := p.settings.Load()
-	credential, known := settings.Users.Find(s.user, settings.Mocker)
-	if _, err := s.conn.Write(wire.AppendAuthenticationCleartext(nil)); err != nil {
-		return auth.Credential{}, err
-	}
-	typ, body, err := wire.ReadMessage(s.conn, nil, passwordLimit+1)
-	s.heard = time.Now()
-	var length *wire.LengthError
-	switch {
-	case errors.As(err, &length):
-		return auth.Credential{}, violation("invalid message length")
-	case err != nil:
-		return auth.Credential{}, err
-	case typ != wire.Password:
-		return auth.Credential{}, violation("expected password response, got message type %d", typ)
-	}
-	password, ok := strings.CutSuffix(string(body), "\x00")
-	if !ok || strings.IndexByte(password, 0) >= 0 {
-		return auth.Credential{}, violation("invalid password packet size")
-	}
-	right := credential.Secret.Verify(password)
-	if err := p.verdict(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
-		return auth.Credential{}, err
-	}
-	return auth.Credential{Secret: credential.Secret, Password: password}, nil
 }
 
 // wrongName says that a proof is one for another role: nil where err is nil.

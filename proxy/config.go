@@ -55,6 +55,8 @@ type AuthConfig struct {
 	IdentFile     string   `yaml:"ident_file"`     // user name maps in the format of pg_ident.conf
 	TrustAnywhere bool     `yaml:"trust_anywhere"` // let trust in from other machines
 	UsersFile     string   `yaml:"users_file"`
+	LDAPCAFile    string   `yaml:"ldap_ca_file"`   // whom to trust as LDAP servers; empty: the system's roots
+	LDAPPlaintext bool     `yaml:"ldap_plaintext"` // let passwords go to other machines' LDAP servers without TLS
 
 	// How guesses are met. MockSecretFile holds the key of the salts that roles
 	// are asked with who are not known, or whose password is; empty: a random one.

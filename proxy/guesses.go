@@ -18,6 +18,7 @@ const (
 	reasonUnknownRole  = "unknown_role"
 	reasonCertificate  = "certificate" // it names somebody else
 	reasonPeer         = "peer"        // the system's user is somebody else
+	reasonLDAP         = "ldap"        // an LDAP server refused it
 	reasonSourceCapped = "source_capped"
 	reasonRoleCapped   = "role_capped"
 )
@@ -43,7 +44,7 @@ var (
 // refused.
 type FailedLogins struct {
 	// Reasons counts proofs that were wrong: wrong_password, unknown_role,
-	// certificate and peer.
+	// certificate, peer and ldap.
 	Reasons map[string]uint64
 	// SourceCapped and RoleCapped count proofs, right or wrong, that were not
 	// heeded, because too many of that source or for that role had been wrong.
@@ -82,7 +83,7 @@ type guesses struct {
 
 func newGuesses() *guesses {
 	return &guesses{sources: newTally(), roles: newTally(), counts: FailedLogins{Reasons: map[string]uint64{
-		reasonPassword: 0, reasonUnknownRole: 0, reasonCertificate: 0, reasonPeer: 0,
+		reasonPassword: 0, reasonUnknownRole: 0, reasonCertificate: 0, reasonPeer: 0, reasonLDAP: 0,
 	}}}
 }
 

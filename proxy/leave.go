@@ -189,7 +189,7 @@ func (s *session) refuse(err error) {
 		return
 	case errors.As(err, &handshake):
 		s.proxy.Audit().handshake(s, handshake.err)
-		log.Warn("TLS handshake failed", append(append(s.fields(), zap.Error(handshake.err)), tlsconf.PeerFields(handshake.err)...)...)
+		log.Warn("TLS handshake failed", append(append(s.fields(), zap.Error(handshake.err)), tlsconf.HandshakeFields(handshake.err)...)...)
 		return
 	case s.isDraining():
 		err = errShutdown

@@ -263,6 +263,23 @@ func TestAServersRefusalReachesTheClientWithItsSQLSTATE(t *testing.T) {
 	h.logged("server connection could not be opened", 1) // the second client is told what the first was
 }
 
+func TestTheLogSaysWhoseSecretTheServerDoesNotTake(t *testing.T) {
+	h := open(t)
+	h.server.set(func() {
+		h.server.refusal = msg('E', "SFATAL\x00VFATAL\x00C28P01\x00Mpassword authentication failed for user \"alice\"\x00\x00")
+	})
+	c := h.dialTLS()
+	c.write(packet(version3, "user", "alice", "database", "app"))
+	c.authenticate(password)
+	c.authenticated()
+	c.refused("28P01")
+	h.logged("server connection could not be opened", 1)
+	line := h.logs.FilterMessage("server connection could not be opened").All()[0].ContextMap()
+	if hint, _ := line["hint"].(string); !strings.Contains(hint, "users_file") || line["user"] != "alice" || line["database"] != "app" {
+		t.Errorf("the log says %v", line)
+	}
+}
+
 func TestAClientOfAServerThatIsDownIsToldWithoutAddresses(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	ok(t, err)

@@ -289,6 +289,11 @@ func (r *instance) warn(p parts) {
 			r.log.Warn("weak login", zap.String("database", name), zap.String("warning", w))
 		}
 	}
+	for name, list := range unservedWarnings(p.file, p.access.Load(), p.settings().Users) {
+		for _, w := range list {
+			r.log.Warn("clients without a login", zap.String("database", name), zap.String("warning", w))
+		}
+	}
 	for name, store := range p.trust {
 		for _, w := range append(p.file.Databases[name].UpstreamConfig.Warnings(), store.Load().Warnings...) {
 			r.log.Warn("weak setting", zap.String("database", name), zap.String("warning", w))

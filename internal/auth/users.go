@@ -55,6 +55,11 @@ type user struct {
 	secret   Secret
 }
 
+// HavePasswords reports whether any user's password itself is known.
+func (u *Users) HavePasswords() bool {
+	return u != nil && slices.ContainsFunc(u.list, func(one user) bool { return one.password != "" })
+}
+
 // ParseUsers reads a users file in the format of PgBouncer's auth_file: a line
 // for each user with two strings in double quotes, the name and the secret,
 //

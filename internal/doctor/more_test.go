@@ -135,6 +135,16 @@ var mistakesOfMore = []mistake{
 	{"trust in inline rules", "rule-trust", rules("hostssl all all all scram-sha-256", "local all all trust")},
 	{"trust for other machines", "trust-anywhere", with("auth: {", "auth: {trust_anywhere: true, ")},
 	{"passwords in the clear", "rule-password", rules("hostssl all all all password")},
+	{"LDAP in plaintext", "rule-ldap-plaintext", rules("hostssl all all all ldap ldapserver=localhost ldapprefix=cn=")},
+	{"LDAP in plaintext anywhere", "ldap-plaintext", with("auth: {", "auth: {ldap_plaintext: true, ")},
+	{"LDAP without a login for the server", "rule-no-login", func(l *lab) {
+		rules("hostssl app all all ldap ldapserver=ldap.example.org ldaptls=1 ldapprefix=cn=", "local all all scram-sha-256")(l)
+		l.database = strings.ReplaceAll(l.database, ", user: app", "")
+	}},
+	{"certificates without a login for the server", "rule-no-login", func(l *lab) {
+		l.everything()
+		l.database = strings.ReplaceAll(l.database, ", user: app", "")
+	}},
 	{"md5 rules", "rule-md5", rules("hostssl all all all md5")},
 	{"rules that take plaintext", "rule-plaintext", func(l *lab) {
 		rules("host all all 10.0.0.0/8 scram-sha-256")(l)

@@ -108,6 +108,22 @@ func (rule *Rule) OnThisMachine() bool {
 	return rule.Connection == Local || rule.address.loopback()
 }
 
+// ForDatabase reports whether the rule may let a client into a database, if its
+// role and all else fit.
+func (rule *Rule) ForDatabase(name string) bool {
+	return slices.ContainsFunc(rule.databases, func(t token) bool {
+		switch {
+		case t.keyword("all"), t.keyword("sameuser"):
+			return true
+		case t.keyword("replication"):
+			return false
+		case t.regexp != nil:
+			return t.regexp.match(name)
+		}
+		return t.text == name
+	})
+}
+
 // AsksForGroups reports whether the rule's decision depends on [Lookups.Member].
 func (rule *Rule) AsksForGroups() bool {
 	for _, t := range rule.databases {

@@ -26,19 +26,20 @@ const (
 // outside of tests. Data flows one way: cmd, config, proxy, pool, tlsconf, and
 // the leaves below.
 var mayImport = map[string][]string{
-	"cmd/pgseal":         {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster"},
-	"internal/doctor":    {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/wire"},
-	"internal/config":    {"proxy", "pool", "tlsconf"},
-	"proxy":              {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/sqlscan", "internal/wire"},
-	"pool":               {"tlsconf", "internal/auth", "internal/engine", "internal/wire"},
-	"tlsconf":            {"internal/auth"},
-	"internal/auth":      {},
-	"internal/auth/hba":  {},
-	"internal/engine":    {},
-	"internal/sqlscan":   {},
-	"internal/wire":      {},
-	"internal/devca":     {},
-	"internal/pgcluster": {},
+	"cmd/pgseal":            {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster"},
+	"internal/doctor":       {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/wire"},
+	"internal/config":       {"proxy", "pool", "tlsconf"},
+	"proxy":                 {"pool", "tlsconf", "internal/auth", "internal/auth/answers", "internal/auth/hba", "internal/engine", "internal/sqlscan", "internal/wire"},
+	"pool":                  {"tlsconf", "internal/auth", "internal/engine", "internal/wire"},
+	"tlsconf":               {"internal/auth"},
+	"internal/auth":         {},
+	"internal/auth/hba":     {},
+	"internal/auth/answers": {},
+	"internal/engine":       {},
+	"internal/sqlscan":      {},
+	"internal/wire":         {},
+	"internal/devca":        {},
+	"internal/pgcluster":    {},
 }
 
 // source is a parsed Go file of any of our modules.

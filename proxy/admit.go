@@ -21,10 +21,15 @@ const passwordLimit = 65535
 // for physical replication, which only the keyword replication lets in.
 func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 	access := p.access()
-	look := &lookups{deadline: s.deadline}
+	look := &lookups{deadline: s.deadline, member: func(role, group string) (bool, error) {
+		return p.secrets.member(s.database, role, group, s.deadline)
+	}}
 	addr := peerAddr(s.raw.RemoteAddr())
 	rule, ok := access.rules.Match(hba.Request{Addr: addr, TLS: s.tls != nil, Database: s.database, Role: s.user, Replication: physical}, look)
-	if !ok {
+	switch {
+	case look.failed != nil:
+		return auth.Credential{}, look.failed
+	case !ok:
 		return auth.Credential{}, s.barred("no pg_hba.conf entry for")
 	}
 	if rule.Method == hba.Reject {
@@ -36,11 +41,17 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 			WithCause(at(rule, "the client showed no certificate of a trusted authority"))
 	}
 	credential, err := p.prove(s, rule, access, look)
+	if look.failed != nil {
+		err = look.failed
+	}
 	if err != nil {
 		return auth.Credential{}, err
 	}
 	if rule.ClientCert == hba.VerifyFull {
 		if err := access.checkCertificate(cert, rule, s.user, look); err != nil {
+			if look.failed != nil {
+				return auth.Credential{}, look.failed
+			}
 			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, `certificate authentication failed for user "`+s.user+`"`).WithCause(err)
 		}
 	}
@@ -51,13 +62,13 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 func (p *Server) prove(s *session, rule hba.Rule, access *Access, look hba.Lookups) (auth.Credential, error) {
 	switch rule.Method {
 	case hba.SCRAM, hba.MD5: // as in PostgreSQL, whose md5 is SCRAM for roles with SCRAM secrets
-		return p.authenticate(s.conn, s.user, s.endpointHash)
+		return p.authenticate(s)
 	case hba.Password:
 		if s.tls == nil && rule.Connection != hba.Local {
 			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, "the connection pooler asks for a password inside TLS only").
 				WithCause(at(rule, "the connection has no TLS"))
 		}
-		return p.askPassword(s.conn, s.user)
+		return p.askPassword(s)
 	case hba.Peer:
 		if err := access.checkPeer(s, rule, look); err != nil {
 			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, `Peer authentication failed for user "`+s.user+`"`).WithCause(err)
@@ -84,8 +95,12 @@ func (p *Server) access() *Access {
 
 // askPassword has the client tell its password. A role that is unknown costs
 // the same time and gets the same answer as a wrong password.
-func (p *Server) askPassword(conn net.Conn, user string) (auth.Credential, error) {
-	credential, known := p.settings.Load().Users.Lookup(user)
+func (p *Server) askPassword(s *session) (auth.Credential, error) {
+	conn, user := s.conn, s.user
+	credential, known, err := p.secrets.of(s)
+	if err != nil {
+		return auth.Credential{}, err
+	}
 	secret := credential.Secret
 	if !known {
 		secret = p.mocker.Secret(user)
@@ -108,7 +123,16 @@ func (p *Server) askPassword(conn net.Conn, user string) (auth.Credential, error
 		return auth.Credential{}, violation("invalid password packet size")
 	}
 	if right := secret.Verify(password); !right || !known {
-		return auth.Credential{}, errWrongPassword(user).WithCause(auth.ErrWrongPassword)
+		// It may fit a secret that was not looked up yet.
+		p.secrets.doubt(s)
+		if credential, known, err = p.secrets.of(s); err != nil {
+			return auth.Credential{}, err
+		}
+		changed := known && credential.Secret.Encode() != secret.Encode()
+		if !changed || !credential.Secret.Verify(password) {
+			return auth.Credential{}, errWrongPassword(user).WithCause(auth.ErrWrongPassword)
+		}
+		secret = credential.Secret
 	}
 	return auth.Credential{Secret: secret, Password: password}, nil
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
+	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -54,13 +56,31 @@ type AuthConfig struct {
 	IdentFile     string   `yaml:"ident_file"`     // user name maps in the format of pg_ident.conf
 	TrustAnywhere bool     `yaml:"trust_anywhere"` // let trust in from other machines
 	UsersFile     string   `yaml:"users_file"`
+
+	pool.LookupConfig `yaml:",inline"` // for roles that users_file does not have
+
+	AuthQueryCacheTTL time.Duration `yaml:"auth_query_cache_ttl"` // of an answer
+	AuthQueryMaxStale time.Duration `yaml:"auth_query_max_stale"` // beyond it, while nobody answers
+}
+
+// DefaultAuthConfig returns the values that hold where the file is silent.
+func DefaultAuthConfig() AuthConfig {
+	return AuthConfig{AuthQueryCacheTTL: 30 * time.Second, AuthQueryMaxStale: 5 * time.Minute}
 }
 
 // Validate returns a *tlsconf.KeyError for each value that can't be used. The
 // rules themselves are read by ParseAccess.
 func (c AuthConfig) Validate() error {
+	var errs []error
+	bad := func(key, text string) { errs = append(errs, &tlsconf.KeyError{Key: key, Err: errors.New(text)}) }
 	if c.HBAFile != "" && len(c.Rules) > 0 {
-		return &tlsconf.KeyError{Key: "rules", Err: errors.New("stands beside hba_file: keep one")}
+		bad("rules", "stands beside hba_file: keep one")
 	}
-	return nil
+	if c.AuthQueryCacheTTL < 0 {
+		bad("auth_query_cache_ttl", "must not be negative")
+	}
+	if c.AuthQueryMaxStale < 0 {
+		bad("auth_query_max_stale", "must not be negative")
+	}
+	return errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"net"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -54,6 +55,7 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 		err = s.prepare(ask.params)
 	}
 	if err != nil {
+		p.refusedAtServer(s, err)
 		return err
 	}
 	s.remember(ask.params)
@@ -76,14 +78,18 @@ func (s *session) negotiate(asked uint32, unknown []string) error {
 // where that has an endpoint hash and the client can do it. A role that is
 // unknown goes through the same exchange and gets the same answer as a wrong
 // password.
-func (p *Server) authenticate(conn net.Conn, user string, endpointHash []byte) (auth.Credential, error) {
-	credential, known := p.settings.Load().Users.Lookup(user)
+func (p *Server) authenticate(s *session) (auth.Credential, error) {
+	conn, user := s.conn, s.user
+	credential, known, err := p.secrets.of(s)
+	if err != nil {
+		return auth.Credential{}, err
+	}
 	secret := credential.Secret
 	if !known {
 		secret = p.mocker.Secret(user)
 	}
 	exchange := auth.NewServerExchange(secret, known)
-	exchange.Bind(endpointHash)
+	exchange.Bind(s.endpointHash)
 	if _, err := conn.Write(wire.AppendAuthenticationSASL(nil, exchange.Mechanisms()...)); err != nil {
 		return auth.Credential{}, err
 	}
@@ -109,6 +115,7 @@ func (p *Server) authenticate(conn net.Conn, user string, endpointHash []byte) (
 		return auth.Credential{}, err
 	}
 	if answer, err = exchange.Final(body); err != nil {
+		p.secrets.doubt(s)
 		return auth.Credential{}, scramError(err, user)
 	}
 	credential.Keys = exchange.Keys()
@@ -140,6 +147,15 @@ func scramError(err error, user string) error {
 		return violation("malformed SCRAM message").WithCause(err)
 	}
 	return errWrongPassword(user).WithCause(err)
+}
+
+// refusedAtServer has a role's secret looked up again where the server refused
+// the login: the password may have changed.
+func (p *Server) refusedAtServer(s *session, err error) {
+	var refused *wire.Error
+	if errors.As(err, &refused) && strings.HasPrefix(refused.Code, "28") { // class 28: invalid authorization
+		p.secrets.doubt(s)
+	}
 }
 
 // join finds the pool whose servers the client will use.

@@ -34,6 +34,9 @@ type Settings struct {
 	Pool   pool.Config
 	Users  *auth.Users
 	Access *Access // nil stands for the default rules
+	Auth   AuthConfig
+	// AuthPass is the password of auth_user, from its file.
+	AuthPass string
 }
 
 // Listener is an address that is listened on.
@@ -56,6 +59,7 @@ type Server struct {
 	manager    *pool.Manager
 	mocker     *auth.Mocker
 	settings   atomic.Pointer[Settings]
+	secrets    *secrets
 	keys       cancelKeys
 	statements *statements
 	pinCounts  pinCounts
@@ -78,6 +82,7 @@ func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings 
 	key := make([]byte, 32)
 	rand.Read(key)
 	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(key), statements: newStatements(0), sessions: map[*session]struct{}{}, admission: newAdmission()}
+	p.secrets = newSecrets(p)
 	p.Configure(settings)
 	return p
 }
@@ -272,6 +277,7 @@ func (p *Server) Shutdown(ctx context.Context) error {
 		s.drain()
 	}
 	p.mu.Unlock()
+	p.secrets.stop()
 	gone := make(chan struct{})
 	go func() {
 		p.children.Wait()

@@ -34,7 +34,7 @@ func (d *demo) show(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(d.cli.stdout, "PostgreSQL %s on 127.0.0.1:%d takes TLS and SCRAM only; pgseal stands before it on 127.0.0.1:%d.\n\n",
-		versions[0][0], d.cluster.Port(), d.port)
+		versions[0][0].Text, d.cluster.Port(), d.port)
 	failed := 0
 	for _, step := range []func(context.Context) (string, error){
 		d.manyClients, d.serverView, d.plaintextRefused, d.unverifiedRefused, d.certificatesReplaced,

@@ -97,6 +97,16 @@ func (u *Users) Lookup(name string) (Credential, bool) {
 	return found.credential()
 }
 
+// Holds reports whether the file has a line for a user, be it one that leaves
+// the user without a way to log in.
+func (u *Users) Holds(name string) bool {
+	if u == nil {
+		return false
+	}
+	_, ok := u.byName[name]
+	return ok
+}
+
 func (u *user) credential() (Credential, bool) {
 	if u.password != "" {
 		u.once.Do(func() { u.secret, u.err = NewSecret(u.password, DefaultIterations) })

@@ -143,7 +143,7 @@ func (l Log) ZapLevel() zapcore.Level {
 // Default returns the configuration that an empty file stands for. It listens
 // nowhere.
 func Default() File {
-	return File{Pool: pool.DefaultConfig(), Log: Log{Level: "info", Format: "json", StatsPeriod: time.Minute}, Engine: LoopsEngine, Workers: 1}
+	return File{Pool: pool.DefaultConfig(), Auth: proxy.DefaultAuthConfig(), Log: Log{Level: "info", Format: "json", StatsPeriod: time.Minute}, Engine: LoopsEngine, Workers: 1}
 }
 
 // An Error is a fault of the file, with the place it stands at.
@@ -229,7 +229,8 @@ func (w *walker) crossCheck(f *File) {
 			w.fault(w.lines[key], key, errors.New("is the name of the console"))
 		}
 	}
-	if f.Auth.UsersFile == "" && f.Auth.HBAFile == "" && len(f.Auth.Rules) == 0 {
-		w.fault(w.lineOf("auth"), "auth.users_file", errors.New("is missing: nobody could log in"))
+	w.checkLookups(f)
+	if f.Auth.UsersFile == "" && f.Auth.HBAFile == "" && len(f.Auth.Rules) == 0 && len(f.Lookups()) == 0 {
+		w.fault(w.lineOf("auth"), "auth.users_file", errors.New("is missing, and auth_user too: nobody could log in"))
 	}
 }

@@ -184,12 +184,14 @@ func TestNoSettingOfAClientReachesALookup(t *testing.T) {
 			CREATE OPERATOR evil.= (LEFTARG = name, RIGHTARG = text, FUNCTION = evil.eq);
 			CREATE VIEW evil.pg_authid AS SELECT 'victim'::name AS rolname, 'x' AS rolpassword, true AS rolcanlogin, NULL::timestamptz AS rolvaliduntil;
 			GRANT USAGE ON SCHEMA evil TO PUBLIC; GRANT ALL ON ALL TABLES IN SCHEMA evil TO PUBLIC`)
-		l.atEnd(t, "DROP SCHEMA evil CASCADE")
+		// Nor would one that the role of the lookups has itself.
+		execute(t, l.admin, "ALTER ROLE postgres IN DATABASE app SET search_path = evil, pg_catalog")
+		l.atEnd(t, "ALTER ROLE postgres IN DATABASE app RESET search_path", "DROP SCHEMA evil CASCADE")
 		file := filepath.Join(shortDir(t), "password")
 		replace(t, file, []byte(superPassword), 0o600)
 		p := start(t, pg, options{auth: settings{"auth_user": "postgres", "auth_password_file": file, "auth_query_cache_ttl": "0s",
 			"rules": "['hostssl all +victim all scram-sha-256']"}})
-		for _, setting := range []string{"search_path=evil,pg_catalog", "statement_timeout=1ms"} {
+		for _, setting := range []string{"search_path=evil,pg_catalog", "statement_timeout=100"} {
 			conn, err := p.tryPgx(soon(t), "app", "user=victim password="+secret+" options='-c "+setting+"'")
 			if err != nil {
 				t.Fatal(err)

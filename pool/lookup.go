@@ -98,10 +98,12 @@ func (m *Manager) LookUp(ctx context.Context, database string, login Login, most
 	if err != nil {
 		return nil, err
 	}
+	inLine, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
 	select {
 	case line.places <- struct{}{}:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("lookups in line for database %q are too many: %w", database, ctx.Err())
+	case <-inLine.Done():
+		return nil, fmt.Errorf("too many lookups are under way in database %q: %w", database, inLine.Err())
 	}
 	defer func() { <-line.places }()
 	if conn, ok := m.lookups.take(line); ok {

@@ -111,6 +111,16 @@ func TestNULLIsNoEmptyString(t *testing.T) {
 	}
 }
 
+func TestMessagesThatMustNotDisturbALookupDoNot(t *testing.T) {
+	inHouse(t, answering(func(p *peer, _ string) {
+		p.write([]byte(frame('N', "SNOTICE\x00C00000\x00Mhello\x00\x00") + frame('1') + frame('S', "TimeZone\x00GMT\x00") + frame('2') +
+			dataRow("yes") + frame('A', word(1), "c\x00p\x00") + frame('C', "SELECT 1\x00") + frame('Z', "I"))...)
+	}), nil, func(t *testing.T, h *house) {
+		h.finds()
+		h.finds()
+	})
+}
+
 func TestALookupSurvivesThatItsIdleConnectionWasCut(t *testing.T) {
 	inHouse(t, yes, nil, func(t *testing.T, h *house) {
 		h.finds()

@@ -101,6 +101,7 @@ func NewManager(log *zap.Logger, engine engine.Engine) *Manager {
 // of a database whose host, login or TLS settings changed end when they come
 // back; those of a database that is gone likewise, and its clients with them.
 func (m *Manager) Apply(specs map[string]*Spec) {
+	defer m.lookups.renew() // without the lock
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
@@ -124,7 +125,6 @@ func (m *Manager) Apply(specs map[string]*Spec) {
 			m.databases[name] = newDatabase(name, spec, false)
 		}
 	}
-	m.lookups.renew()
 }
 
 func newDatabase(name string, spec *Spec, auto bool) *Database {

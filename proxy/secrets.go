@@ -227,6 +227,9 @@ func (s *secrets) askMember(from origin, login pool.Login, role, group string) (
 }
 
 func (s *secrets) failed(from origin, err error) {
+	if s.ctx.Err() != nil {
+		return // it is the end
+	}
 	s.proxy.log.Error("roles could not be looked up", zap.String("database", from.database),
 		zap.String("user", from.user), zap.NamedError("error", err))
 }

@@ -27,20 +27,21 @@ const (
 // outside of tests. Data flows one way: cmd, config, proxy, pool, tlsconf, and
 // the leaves below.
 var mayImport = map[string][]string{
-	"cmd/pgseal":         {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster"},
-	"internal/doctor":    {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/ldap", "internal/wire"},
-	"internal/config":    {"proxy", "pool", "tlsconf"},
-	"proxy":              {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/ldap", "internal/sqlscan", "internal/wire"},
-	"pool":               {"tlsconf", "internal/auth", "internal/engine", "internal/wire"},
-	"tlsconf":            {"internal/auth"},
-	"internal/auth":      {},
-	"internal/auth/hba":  {},
-	"internal/engine":    {},
-	"internal/ldap":      {"internal/auth/hba"},
-	"internal/sqlscan":   {},
-	"internal/wire":      {},
-	"internal/devca":     {},
-	"internal/pgcluster": {},
+	"cmd/pgseal":            {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster"},
+	"internal/doctor":       {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/ldap", "internal/wire"},
+	"internal/config":       {"proxy", "pool", "tlsconf"},
+	"proxy":                 {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/ldap", "internal/sqlscan", "internal/wire", "internal/auth/answers"},
+	"pool":                  {"tlsconf", "internal/auth", "internal/engine", "internal/wire"},
+	"tlsconf":               {"internal/auth"},
+	"internal/auth":         {},
+	"internal/auth/hba":     {},
+	"internal/engine":       {},
+	"internal/ldap":         {"internal/auth/hba"},
+	"internal/sqlscan":      {},
+	"internal/wire":         {},
+	"internal/devca":        {},
+	"internal/pgcluster":    {},
+	"internal/auth/answers": {},
 }
 
 // source is a parsed Go file of any of our modules.

@@ -194,6 +194,8 @@ type DatabaseConfig struct {
 
 	ConnectQuery string `yaml:"connect_query"` // run on each new server
 
+	LookupConfig `yaml:",inline"`
+
 	DatabaseLimits `yaml:",inline"`
 }
 
@@ -226,6 +228,28 @@ func (c DatabaseConfig) Validate() error {
 		f.bad("user", "is missing beside a password")
 	}
 	f.query("connect_query", c.ConnectQuery)
+	return errors.Join(f...)
+}
+
+// LookupConfig tells how secrets of roles are looked up for the clients of one
+// database, under PgBouncer's names. What is empty is as for all databases.
+type LookupConfig struct {
+	AuthQuery        string `yaml:"auth_query"`
+	AuthUser         string `yaml:"auth_user"`
+	AuthPasswordFile string `yaml:"auth_password_file"`
+	AuthDBName       string `yaml:"auth_dbname"`
+}
+
+// Validate returns a *tlsconf.KeyError for each value that can't be used.
+func (c LookupConfig) Validate() error {
+	var f faults
+	if c.AuthQuery != "" && !strings.Contains(c.AuthQuery, "$1") {
+		f.bad("auth_query", "does not ask for the role: it has no $1")
+	}
+	f.query("auth_query", c.AuthQuery)
+	if c.AuthPasswordFile != "" && c.AuthUser == "" {
+		f.bad("auth_user", "is missing beside auth_password_file")
+	}
 	return errors.Join(f...)
 }
 

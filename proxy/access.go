@@ -68,7 +68,7 @@ func ParseAccess(source hba.Source, name string, c AuthConfig) (*Access, error) 
 		return nil, err
 	}
 	a.ldap = ldap.New(roots, c.LDAPPlaintext)
-	return a, a.check()
+	return a, a.check(c.AuthUser != "")
 }
 
 // ldapRoots reads whom to trust as LDAP servers; nil stands for the system's
@@ -92,13 +92,14 @@ func ldapRoots(source hba.Source, c AuthConfig) (*x509.CertPool, error) {
 // not change them.
 func (a *Access) Rules() []hba.Rule { return a.rules.List() }
 
-// check refuses what can be written and not be followed.
-func (a *Access) check() error {
-	noGroups := errors.New("members of groups can't be told")
+// check refuses what can be written and not be followed. groups says that
+// somebody can tell who is a member of what.
+func (a *Access) check(groups bool) error {
+	noGroups := errors.New("members of groups can't be told without auth_query: set auth.auth_user")
 	var errs []error
 	for _, rule := range a.rules.List() {
 		bad := func(err error) { errs = append(errs, &hba.Error{File: rule.File, Line: rule.Line, Err: err}) }
-		if rule.AsksForGroups() {
+		if rule.AsksForGroups() && !groups {
 			bad(noGroups)
 		}
 		if rule.Method == hba.LDAP {
@@ -110,7 +111,7 @@ func (a *Access) check() error {
 			bad(errors.New("a password is never asked for without TLS: use hostssl, or scram-sha-256"))
 		}
 	}
-	if a.maps != nil {
+	if a.maps != nil && !groups {
 		for _, place := range a.maps.Groups() {
 			place.Err = noGroups
 			errs = append(errs, &place)
@@ -161,6 +162,8 @@ func (a *Access) WithoutSecret(database string) (list []hba.Rule) {
 // lookups answers what a rule asks, for one login. Its goroutine may block.
 type lookups struct {
 	deadline time.Time
+	member   func(role, group string) (bool, error)
+	failed   error // of member: what was decided then does not count
 	looked   bool
 	name     string
 }
@@ -201,6 +204,14 @@ func (l *lookups) Interfaces() (list []netip.Prefix) {
 	return list
 }
 
-// Member implements hba.Lookups. Nobody tells us of groups, so rules that ask
-// for them are refused when they are read.
-func (l *lookups) Member(role, group string) bool { return false }
+// Member implements hba.Lookups.
+func (l *lookups) Member(role, group string) bool {
+	if l.failed != nil {
+		return false
+	}
+	is, err := l.member(role, group)
+	if err != nil {
+		l.failed = err
+	}
+	return is
+}

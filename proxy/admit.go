@@ -16,10 +16,15 @@ import (
 // for physical replication, which only the keyword replication lets in.
 func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 	access := p.access()
-	look := &lookups{deadline: s.deadline}
+	look := &lookups{deadline: s.deadline, member: func(role, group string) (bool, error) {
+		return p.secrets.member(s.database, role, group, s.deadline)
+	}}
 	addr := peerAddr(s.raw.RemoteAddr())
 	rule, ok := access.rules.Match(hba.Request{Addr: addr, TLS: s.tls != nil, Database: s.database, Role: s.user, Replication: physical}, look)
-	if !ok {
+	switch {
+	case look.failed != nil:
+		return auth.Credential{}, look.failed
+	case !ok:
 		return auth.Credential{}, s.barred("no pg_hba.conf entry for")
 	}
 	s.rule = rule
@@ -32,11 +37,17 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 			WithCause(at(rule, "the client showed no certificate of a trusted authority"))
 	}
 	credential, err := p.prove(s, rule, access, look)
+	if look.failed != nil {
+		err = look.failed
+	}
 	if err != nil {
 		return auth.Credential{}, err
 	}
 	if rule.ClientCert == hba.VerifyFull {
 		err := access.checkCertificate(cert, rule, s.user, look)
+		if look.failed != nil {
+			return auth.Credential{}, look.failed
+		}
 		refusal := wire.Fatal(wire.CodeInvalidAuth, `certificate authentication failed for user "`+s.user+`"`)
 		if err := p.verdict(s, wrongName(reasonCertificate, err), refusal); err != nil {
 			return auth.Credential{}, err

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -64,11 +65,19 @@ type AuthConfig struct {
 	AuthDelay          time.Duration `yaml:"auth_delay"`                   // from a client's last message to its refusal
 	MaxFailedPerSource int           `yaml:"max_failed_logins_per_source"` // in a minute; zero: no limit
 	MaxFailedPerRole   int           `yaml:"max_failed_logins_per_role"`   // in a minute; zero: no limit
+
+	pool.LookupConfig `yaml:",inline"` // for roles that users_file does not have
+
+	AuthQueryCacheTTL time.Duration `yaml:"auth_query_cache_ttl"` // of an answer
+	AuthQueryMaxStale time.Duration `yaml:"auth_query_max_stale"` // beyond it, while nobody answers
 }
 
 // DefaultAuthConfig returns the values that hold where the file is silent.
 func DefaultAuthConfig() AuthConfig {
-	return AuthConfig{AuthDelay: 500 * time.Millisecond, MaxFailedPerSource: 60, MaxFailedPerRole: 300}
+	return AuthConfig{
+		AuthDelay: 500 * time.Millisecond, MaxFailedPerSource: 60, MaxFailedPerRole: 300,
+		AuthQueryCacheTTL: 30 * time.Second, AuthQueryMaxStale: 5 * time.Minute,
+	}
 }
 
 const (
@@ -93,6 +102,12 @@ func (c AuthConfig) Validate() error {
 		if n < 0 || n > maxFailedLogins {
 			bad(key, "%d is not between 0 and %d", n, maxFailedLogins)
 		}
+	}
+	if c.AuthQueryCacheTTL < 0 {
+		bad("auth_query_cache_ttl", "must not be negative")
+	}
+	if c.AuthQueryMaxStale < 0 {
+		bad("auth_query_max_stale", "must not be negative")
 	}
 	return errors.Join(errs...)
 }

@@ -16,6 +16,9 @@
 // its session, and survey.go asks PostgreSQL for it. serverstate.go is what
 // clients know of a server from each other.
 //
+// secrets.go finds what is known of a role: the users file has it, or a lookup
+// in PostgreSQL that authquery.go words.
+//
 // session.go and link.go drive the relay from the event loops of
 // internal/engine, or from a goroutine per connection of its portable engine.
 //

@@ -13,6 +13,7 @@ import (
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/pool"
 )
 
 // limits sets how failed logins are met.
@@ -43,7 +44,7 @@ func lonely(t *testing.T, c AuthConfig) (*Server, *Listener) {
 	ok(t, err)
 	settings := Settings{Users: users, Mocker: testMocker, Auth: c}
 	settings.Pool.ClientLoginTimeout, settings.Pool.MaxClientConn = time.Hour, 10
-	p := New(zap.NewNop(), nil, nil, settings)
+	p := New(zap.NewNop(), nil, pool.NewManager(zap.NewNop(), nil), settings)
 	l := &Listener{server: p}
 	l.Configure("disable", nil)
 	return p, l

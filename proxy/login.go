@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -59,6 +60,7 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 		err = s.prepare(ask.params)
 	}
 	if err != nil {
+		p.refusedAtServer(s, err)
 		return err
 	}
 	s.remember(ask.params)
@@ -82,8 +84,11 @@ func (s *session) negotiate(asked uint32, unknown []string) error {
 // unknown goes through the same exchange and gets the same answer as a wrong
 // password.
 func (p *Server) authenticate(s *session) (auth.Credential, error) {
-	conn, settings := s.conn, p.settings.Load()
-	credential, known := settings.Users.Find(s.user, settings.Mocker)
+	conn := s.conn
+	credential, known, err := p.secrets.of(s)
+	if err != nil {
+		return auth.Credential{}, err
+	}
 	exchange := auth.NewServerExchange(credential.Secret, known)
 	exchange.Bind(s.endpointHash)
 	if _, err := conn.Write(wire.AppendAuthenticationSASL(nil, exchange.Mechanisms()...)); err != nil {
@@ -113,6 +118,9 @@ func (p *Server) authenticate(s *session) (auth.Credential, error) {
 	answer, err = exchange.Final(body)
 	if err != nil && !errors.Is(err, auth.ErrWrongPassword) {
 		return auth.Credential{}, scramError(err)
+	}
+	if err != nil {
+		p.secrets.doubt(s)
 	}
 	if err := p.verdict(s, wrongPassword(err == nil, known), errWrongPassword(s.user)); err != nil {
 		return auth.Credential{}, err
@@ -159,6 +167,15 @@ func wrongPassword(right, known bool) *failedProof {
 		return errPassword
 	}
 	return nil
+}
+
+// refusedAtServer has a role's secret looked up again where the server refused
+// the login: the password may have changed.
+func (p *Server) refusedAtServer(s *session, err error) {
+	var refused *wire.Error
+	if errors.As(err, &refused) && strings.HasPrefix(refused.Code, "28") { // class 28: invalid authorization
+		p.secrets.doubt(s)
+	}
 }
 
 // join finds the pool whose servers the client will use.

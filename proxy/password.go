@@ -48,13 +48,23 @@ func (s *session) askPassword(rule hba.Rule) (string, error) {
 // checkPassword runs the method password. A role that is unknown costs the
 // same time and gets the same answer as a wrong password.
 func (p *Server) checkPassword(s *session, rule hba.Rule) (auth.Credential, error) {
-	settings := p.settings.Load()
-	credential, known := settings.Users.Find(s.user, settings.Mocker)
+	credential, known, err := p.secrets.of(s)
+	if err != nil {
+		return auth.Credential{}, err
+	}
 	password, err := s.askPassword(rule)
 	if err != nil {
 		return auth.Credential{}, err
 	}
 	right := credential.Secret.Verify(password)
+	if !right || !known { // it may fit a secret that was not looked up yet
+		p.secrets.doubt(s)
+		before := credential.Secret.Encode()
+		if credential, known, err = p.secrets.of(s); err != nil {
+			return auth.Credential{}, err
+		}
+		right = known && credential.Secret.Encode() != before && credential.Secret.Verify(password)
+	}
 	if err := p.verdict(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
 		return auth.Credential{}, err
 	}

@@ -36,6 +36,8 @@ type Settings struct {
 	Auth   AuthConfig
 	Mocker *auth.Mocker // nil stands for one with a random key
 	Audit  *zap.Logger  // gets the audit stream; nil stands for the Server's own log
+	// AuthPass is the password of auth_user, from its file.
+	AuthPass string
 }
 
 // Listener is an address that is listened on.
@@ -58,6 +60,7 @@ type Server struct {
 	manager    *pool.Manager
 	mocker     *auth.Mocker // where the settings name none
 	settings   atomic.Pointer[Settings]
+	secrets    *secrets
 	keys       cancelKeys
 	statements *statements
 	pinCounts  pinCounts
@@ -79,6 +82,7 @@ type Server struct {
 // are driven by engine.
 func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings Settings) *Server {
 	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(nil), statements: newStatements(0), sessions: map[*session]struct{}{}, admission: newAdmission(), guesses: newGuesses()}
+	p.secrets = newSecrets(p)
 	p.Configure(settings)
 	return p
 }
@@ -280,6 +284,7 @@ func (p *Server) Shutdown(ctx context.Context) error {
 		s.drain()
 	}
 	p.mu.Unlock()
+	p.secrets.stop()
 	gone := make(chan struct{})
 	go func() {
 		p.children.Wait()

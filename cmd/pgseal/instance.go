@@ -45,6 +45,8 @@ type parts struct {
 	mocker *auth.Mocker
 	audit  *auditStream
 	specs  map[string]*pool.Spec
+
+	authPass string // of auth_user, from its file
 }
 
 func newInstance(path string, log *zap.Logger, level zap.AtomicLevel) *instance {
@@ -93,6 +95,8 @@ func (r *instance) load(f config.File, old parts) (parts, error) {
 	errs = append(errs, f.Fault("auth.mock_secret_file", err))
 	p.users, err = r.usersStore(f.Auth, p.mocker, old)
 	errs = append(errs, f.Fault("auth.users_file", err))
+	p.authPass, err = readPassword(f.Auth.AuthPasswordFile)
+	errs = append(errs, f.Fault("auth.auth_password_file", err))
 	p.access, err = r.accessStore(f.Auth, old)
 	errs = append(errs, f.Fault("auth", err))
 	err = errors.Join(errs...)
@@ -117,11 +121,15 @@ func (r *instance) listenerStore(l config.Listen, old parts) (*tlsconf.Store[*tl
 func (r *instance) spec(name string, d config.Database, defaults pool.Config, old parts) (*pool.Spec, error) {
 	spec := &pool.Spec{DatabaseConfig: d.DatabaseConfig, Defaults: defaults, Secret: d.Password}
 	if d.PasswordFile != "" {
-		secret, err := auth.ReadSecretFile(d.PasswordFile)
+		secret, err := readPassword(d.PasswordFile)
 		if err != nil {
 			return nil, fmt.Errorf("password_file: %w", err)
 		}
-		spec.Secret = strings.TrimRight(string(secret), "\r\n")
+		spec.Secret = secret
+	}
+	var err error
+	if spec.AuthPass, err = readPassword(d.AuthPasswordFile); err != nil {
+		return nil, fmt.Errorf("auth_password_file: %w", err)
 	}
 	if o, ok := old.file.Databases[name]; ok && o.UpstreamConfig == d.UpstreamConfig {
 		spec.Trust = old.trust[name]
@@ -162,6 +170,15 @@ func (r *instance) auditOf(f config.File, old parts) (*auditStream, error) {
 	}
 	r.audits = append(r.audits, audit)
 	return audit, nil
+}
+
+// readPassword returns the password in a file, or none where path is empty.
+func readPassword(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	secret, err := auth.ReadSecretFile(path)
+	return strings.TrimRight(string(secret), "\r\n"), err
 }
 
 func (r *instance) usersStore(c proxy.AuthConfig, m *auth.Mocker, old parts) (*tlsconf.Store[*auth.Users], error) {
@@ -235,7 +252,10 @@ func (r *instance) start(f config.File) error {
 }
 
 func (p parts) settings() proxy.Settings {
-	s := proxy.Settings{Pool: p.file.Pool, Access: p.access.Load(), Auth: p.file.Auth, Mocker: p.mocker, Audit: p.audit.log}
+	s := proxy.Settings{
+		Pool: p.file.Pool, Access: p.access.Load(), Auth: p.file.Auth, AuthPass: p.authPass,
+		Mocker: p.mocker, Audit: p.audit.log,
+	}
 	if p.users != nil {
 		s.Users = p.users.Load()
 	}
@@ -283,6 +303,9 @@ func (r *instance) warn(p parts) {
 				r.log.Warn("weak setting", zap.String("listener", l.Address), zap.String("warning", w))
 			}
 		}
+	}
+	for _, key := range p.file.UnqualifiedQueries() {
+		r.log.Warn("weak setting", zap.String("key", key), zap.String("warning", "the query names tables or functions without their schema, so search_path says whose they are"))
 	}
 	for name, list := range loginWarnings(p.file) {
 		for _, w := range list {

@@ -40,6 +40,13 @@ func (u *Users) Lookup(name string) (Credential, bool) {
 	return Credential{Secret: found.secret, Password: found.password}, true
 }
 
+// Holds reports whether the file has a line for a user, be it one that leaves
+// the user without a way to log in.
+func (u *Users) Holds(name string) bool {
+	key := keyOf(name)
+	return subtle.ConstantTimeCompare(key[:], u.nearest(key).key[:]) == 1
+}
+
 // Find is Lookup for a login by password: false comes with the mock secret of
 // m. Both take the same steps over the same kinds of memory, so that their time
 // does not tell a user from a stranger: the mock secret is made in any case,

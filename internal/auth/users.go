@@ -42,7 +42,7 @@ func (k Keys) NewClientExchange() *ClientExchange {
 // Users holds the content of a users file. It never changes; any goroutine may
 // look up in it. A nil *Users holds nobody.
 type Users struct {
-	list       []user // those who may log in, in the order of key
+	list       []user // in the order of key
 	iterations int    // of most secrets
 }
 
@@ -117,9 +117,7 @@ func readUsers(name string, content []byte) (*Users, error) {
 			continue
 		}
 		lines[u.name], u.line, u.key = number, number, keyOf(u.name)
-		if u.password != "" || u.secret.valid() {
-			users.list = append(users.list, *u)
-		}
+		users.list = append(users.list, *u)
 	}
 	slices.SortFunc(users.list, func(a, b user) int { return bytes.Compare(a.key[:], b.key[:]) })
 	return users, nil

@@ -230,7 +230,8 @@ func (w *walker) crossCheck(f *File) {
 			w.fault(w.lines[key], key, errors.New("is the name of the console"))
 		}
 	}
-	if f.Auth.UsersFile == "" && f.Auth.HBAFile == "" && len(f.Auth.Rules) == 0 {
-		w.fault(w.lineOf("auth"), "auth.users_file", errors.New("is missing: nobody could log in"))
+	w.checkLookups(f)
+	if f.Auth.UsersFile == "" && f.Auth.HBAFile == "" && len(f.Auth.Rules) == 0 && len(f.Lookups()) == 0 {
+		w.fault(w.lineOf("auth"), "auth.users_file", errors.New("is missing, and auth_user too: nobody could log in"))
 	}
 }

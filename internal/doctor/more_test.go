@@ -152,6 +152,13 @@ var mistakesOfMore = []mistake{
 	}},
 	{"no rule for clients with TLS", "rule-no-tls", rules("local all all peer", "hostnossl all all all scram-sha-256", "hostssl all all all reject")},
 	{"a certificate that nobody asks for", "rule-no-certificate", with(", client_ca_file: DIR/clients.crt, client_crl_file: DIR/clients.crl", "")},
+	{"a lookup without a schema", "auth-query-unqualified", with("auth: {", "auth: {auth_user: looker, auth_query: 'SELECT usename, passwd FROM pg_shadow WHERE usename = $1', ")},
+	{"a lookup of one database without a schema", "auth-query-unqualified", with("user: app", "user: app, auth_user: looker, auth_query: 'SELECT * FROM find($1)'")},
+	{"a password for lookups that others read", "secret-readable", func(l *lab) {
+		with("auth: {", "auth: {auth_user: looker, auth_password_file: DIR/lookup, ")(l)
+		l.write("lookup", 0o644, []byte("sesame\n"))
+	}},
+	{"a password for lookups that is missing", "unusable", with("auth: {", "auth: {auth_user: looker, auth_password_file: DIR/none, ")},
 	{"access rules that don't parse", "unusable", rules("hostssl all all")},
 	{"access rules that are missing", "unusable", with("hba.conf", "none.conf")},
 }

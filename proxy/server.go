@@ -60,6 +60,7 @@ type Server struct {
 	statements *statements
 	pinCounts  pinCounts
 	admission  *admission // lets handshakes take turns
+	logins     *logins    // bounds those of one address
 	lastID     atomic.Uint64
 	clients    atomic.Int64   // connections, from accept to close
 	children   sync.WaitGroup // accept loops and logins
@@ -77,7 +78,7 @@ type Server struct {
 func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings Settings) *Server {
 	key := make([]byte, 32)
 	rand.Read(key)
-	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(key), statements: newStatements(0), sessions: map[*session]struct{}{}, admission: newAdmission()}
+	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(key), statements: newStatements(0), sessions: map[*session]struct{}{}, admission: newAdmission(), logins: newLogins()}
 	p.Configure(settings)
 	return p
 }
@@ -87,6 +88,7 @@ func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings 
 func (p *Server) Configure(settings Settings) {
 	p.settings.Store(&settings)
 	p.admission.setLimit(settings.Pool.MaxHandshakes)
+	p.logins.setLimit(maxAddressLogins(settings.Pool))
 	p.statements.setLimit(int64(settings.Pool.PreparedMemory))
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -169,14 +171,23 @@ func (p *Server) accept(l *Listener) {
 			continue
 		}
 		pause = 5 * time.Millisecond
+		source := sourceOf(conn)
+		if entered, first := p.logins.enter(source); !entered {
+			p.turnAway(conn, first)
+			continue
+		}
 		n := p.clients.Add(1)
 		limit := int64(p.settings.Load().Pool.MaxClientConn)
 		if n > limit+overflow {
 			p.clients.Add(-1)
+			p.logins.leave(source)
 			conn.Close()
 			continue
 		}
-		p.children.Go(func() { p.serve(l, conn, n > limit) })
+		p.children.Go(func() {
+			defer p.logins.leave(source)
+			p.serve(l, conn, n > limit)
+		})
 	}
 }
 
@@ -204,7 +215,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	secured, packet, err := n.run()
 	s.conn, s.tls = secured, n.tls
 	if n.shown != nil {
-		s.endpointHash = n.shown.EndpointHash
+		s.endpointHash, s.only = n.shown.EndpointHash, n.shown.Database
 	}
 	s.certify(n)
 	if err == nil && tooMany {

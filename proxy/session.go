@@ -58,6 +58,7 @@ type session struct {
 	endpointHash []byte // of the certificate that the client was shown
 	user         string
 	database     string
+	only         string // the database that the server name the client asked for leads to; empty: any
 	db           *pool.Database
 	pool         *pool.Pool
 	leavePool    func()

@@ -177,7 +177,7 @@ func TestAGoodSetUpOfEverythingHasNoFindings(t *testing.T) {
 
 func TestEachOfflineCheckHasAPlantedMistake(t *testing.T) {
 	planted := map[string]bool{}
-	for _, m := range slices.Concat(mistakes, mistakesOfMore) {
+	for _, m := range slices.Concat(mistakes, mistakesOfMore, mistakesOfNames) {
 		planted[m.id] = true
 	}
 	for _, c := range Checks() {
@@ -293,7 +293,7 @@ var mistakes = []mistake{
 }
 
 func TestEachPlantedMistakeIsFound(t *testing.T) {
-	for _, test := range slices.Concat(mistakes, mistakesOfMore) {
+	for _, test := range slices.Concat(mistakes, mistakesOfMore, mistakesOfNames) {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t)
 			test.plant(l)

@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -144,12 +142,12 @@ func removeStaleSocket(path string) error {
 		return nil // nothing there, or listening will say what is wrong
 	}
 	if info.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("%s exists and is no socket", path)
+		return errors.New("what is there is no socket")
 	}
 	conn, err := net.Dial("unix", path)
 	if err == nil {
 		conn.Close()
-		return fmt.Errorf("%s is in use by another process", filepath.Base(path))
+		return errors.New("another process listens there")
 	}
 	return os.Remove(path)
 }

@@ -337,3 +337,15 @@ func TestHardeningListsEachCheckWithItsSeverity(t *testing.T) {
 		}
 	}
 }
+
+func TestTheManualListsWhatConnectFinds(t *testing.T) {
+	text, err := os.ReadFile("../../docs/check.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range Checks() {
+		if row := "| `" + c.ID + "` | " + string(c.Severity) + " |"; c.online != nil && !strings.Contains(string(text), row) {
+			t.Errorf("docs/check.md has no row %s", row)
+		}
+	}
+}

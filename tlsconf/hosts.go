@@ -40,9 +40,6 @@ func (l HostsLine) Fault(err error) error {
 	return &pgconf.Error{File: l.File, Line: l.Line, Err: err}
 }
 
-// is reports whether the line stands for that word and no host.
-func (l HostsLine) is(word string) bool { return l.Names[0] == word }
-
 // ReadHosts reads the pg_hosts.conf at path, and what it includes. Files that
 // lines name start from its directory, which with PostgreSQL is the data
 // directory. All faults are reported together, each with its file and line.

@@ -32,9 +32,9 @@ var mayImport = map[string][]string{
 	"internal/config":       {"proxy", "pool", "tlsconf"},
 	"proxy":                 {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/ldap", "internal/sqlscan", "internal/wire", "internal/auth/answers"},
 	"pool":                  {"tlsconf", "internal/auth", "internal/engine", "internal/wire"},
-	"tlsconf":               {"internal/auth"},
+	"tlsconf":               {"internal/auth", "internal/pgconf"},
 	"internal/auth":         {},
-	"internal/auth/hba":     {},
+	"internal/auth/hba":     {"internal/pgconf"},
 	"internal/engine":       {},
 	"internal/ldap":         {"internal/auth/hba"},
 	"internal/sqlscan":      {},
@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"internal/devca":        {},
 	"internal/pgcluster":    {},
 	"internal/auth/answers": {},
+	"internal/pgconf":       {},
 }
 
 // source is a parsed Go file of any of our modules.

@@ -57,6 +57,7 @@ type Config struct {
 	MaxDBClientConnections   int           `yaml:"max_db_client_connections"`
 	MaxUserClientConnections int           `yaml:"max_user_client_connections"`
 	MaxHandshakes            int           `yaml:"max_handshakes"`
+	MaxAddressLogins         int           `yaml:"max_address_logins"` // -1: three quarters of MaxClientConn, at least 10
 	ClientLoginTimeout       time.Duration `yaml:"client_login_timeout"`
 	ClientIdleTimeout        time.Duration `yaml:"client_idle_timeout"`
 	QueryTimeout             time.Duration `yaml:"query_timeout"`
@@ -86,6 +87,7 @@ func DefaultConfig() Config {
 		DefaultPoolSize:      20,
 		ReservePoolTimeout:   5 * time.Second,
 		MaxClientConn:        1000,
+		MaxAddressLogins:     -1,
 		ClientLoginTimeout:   60 * time.Second,
 		QueryWaitTimeout:     120 * time.Second,
 		QueryWaitNotify:      5 * time.Second,
@@ -177,6 +179,7 @@ func (c Config) Validate() error {
 		f.bad("session_state", "%q is none of pin, reject and ignore", c.SessionState)
 	}
 	f.between("max_handshakes", c.MaxHandshakes, 0, maxCount)
+	f.between("max_address_logins", c.MaxAddressLogins, -1, maxCount)
 	return errors.Join(f...)
 }
 

@@ -34,6 +34,9 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	if refused != nil {
 		return refused
 	}
+	if refused := s.confine(&ask); refused != nil {
+		return refused
+	}
 	s.user, s.database = ask.user, ask.database
 	if err := s.negotiate(packet.Code, ask.unknown); err != nil {
 		return err
@@ -65,6 +68,21 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	}
 	s.remember(ask.params)
 	return s.greet()
+}
+
+// confine has the client reach no other database than the one that the server
+// name it asked for leads to. A client that names none, or whose database has
+// the name of its role since libpq puts that in for none, gets that one.
+func (s *session) confine(ask *startup) *wire.Error {
+	switch {
+	case s.only == "" || s.only == ask.database && !ask.physical:
+		return nil
+	case ask.database == ask.user && !ask.physical:
+		ask.database = s.only
+		return nil
+	}
+	return wire.Fatal(wire.CodeInvalidAuth, "the server name of this connection leads to one database, and not to the one asked for").
+		WithHint(`Connect to the database that the host name in your DSN stands for, or by another host name.`)
 }
 
 // negotiate settles which version of the protocol is spoken, in the way that

@@ -3,10 +3,8 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -66,6 +64,7 @@ type Server struct {
 	pinCounts  pinCounts
 	admission  *admission // lets handshakes take turns
 	guesses    *guesses
+	logins     *logins // bounds those of one address
 	lastID     atomic.Uint64
 	clients    atomic.Int64   // connections, from accept to close
 	children   sync.WaitGroup // accept loops and logins
@@ -81,7 +80,10 @@ type Server struct {
 // New returns a Server that lends the servers of manager, and whose sessions
 // are driven by engine.
 func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings Settings) *Server {
-	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(nil), statements: newStatements(0), sessions: map[*session]struct{}{}, admission: newAdmission(), guesses: newGuesses()}
+	p := &Server{
+		log: log, engine: engine, manager: manager, mocker: auth.NewMocker(nil), statements: newStatements(0),
+		sessions: map[*session]struct{}{}, admission: newAdmission(), guesses: newGuesses(), logins: newLogins(),
+	}
 	p.secrets = newSecrets(p)
 	p.Configure(settings)
 	return p
@@ -95,6 +97,7 @@ func (p *Server) Configure(settings Settings) {
 	}
 	p.settings.Store(&settings)
 	p.admission.setLimit(settings.Pool.MaxHandshakes)
+	p.logins.setLimit(maxAddressLogins(settings.Pool))
 	p.statements.setLimit(int64(settings.Pool.PreparedMemory))
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,12 +153,12 @@ func removeStaleSocket(path string) error {
 		return nil // nothing there, or listening will say what is wrong
 	}
 	if info.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("%s exists and is no socket", path)
+		return errors.New("what is there is no socket")
 	}
 	conn, err := net.Dial("unix", path)
 	if err == nil {
 		conn.Close()
-		return fmt.Errorf("%s is in use by another process", filepath.Base(path))
+		return errors.New("another process listens there")
 	}
 	return os.Remove(path)
 }
@@ -177,14 +180,23 @@ func (p *Server) accept(l *Listener) {
 			continue
 		}
 		pause = 5 * time.Millisecond
+		source := sourceOf(conn)
+		if entered, first := p.logins.enter(source); !entered {
+			p.turnAway(conn, first)
+			continue
+		}
 		n := p.clients.Add(1)
 		limit := int64(p.settings.Load().Pool.MaxClientConn)
 		if n > limit+overflow {
 			p.clients.Add(-1)
+			p.logins.leave(source)
 			conn.Close()
 			continue
 		}
-		p.children.Go(func() { p.serve(l, conn, n > limit) })
+		p.children.Go(func() {
+			defer p.logins.leave(source)
+			p.serve(l, conn, n > limit)
+		})
 	}
 }
 
@@ -212,7 +224,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	secured, packet, err := n.run()
 	s.conn, s.tls = secured, n.tls
 	if n.shown != nil {
-		s.endpointHash = n.shown.EndpointHash
+		s.endpointHash, s.only = n.shown.EndpointHash, n.shown.Database
 	}
 	s.certify(n)
 	if err == nil && tooMany {

@@ -62,6 +62,7 @@ type session struct {
 	rule         hba.Rule  // that decided how the client proves who it is
 	heard        time.Time // when the login's last message came
 	admitted     bool      // it proved that
+	only         string    // the database that the server name the client asked for leads to; empty: any
 	db           *pool.Database
 	pool         *pool.Pool
 	leavePool    func()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"reflect"
 	"strings"
 	"sync"
@@ -242,13 +243,22 @@ func (r *instance) start(f config.File) error {
 	for _, l := range f.Listen {
 		ln, err := r.proxy.Listen(l.ListenConfig, p.certs[l.Address])
 		if err != nil {
-			return fmt.Errorf("listen on %s: %w", l.Address, err)
+			return listenError(l.Address, err)
 		}
 		r.listeners[l.Address] = ln
 		r.log.Info("listening", zap.String("address", l.Address), zap.String("tls", l.TLS.Mode))
 	}
 	r.watch(p)
 	return nil
+}
+
+// listenError says which address could not be listened on, once: that of the
+// system repeats it.
+func listenError(address string, err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	}
+	return fmt.Errorf("listen on %s: %w", address, err)
 }
 
 func (p parts) settings() proxy.Settings {

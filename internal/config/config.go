@@ -52,7 +52,23 @@ func (f File) Validate() error {
 	if f.Workers < 1 || f.Workers > maxWorkers {
 		errs = append(errs, &tlsconf.KeyError{Key: "workers", Err: fmt.Errorf("%d is not between 1 and %d", f.Workers, maxWorkers)})
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, f.validateNames()...)...)
+}
+
+// validateNames looks for databases that server names lead to.
+func (f File) validateNames() (errs []error) {
+	for i, l := range f.Listen {
+		for j, c := range l.TLS.Certificates {
+			_, named := f.Databases[c.Database]
+			_, any := f.Databases["*"]
+			if c.Database != "" && !named && !any {
+				errs = append(errs, &tlsconf.KeyError{
+					Key: fmt.Sprintf("listen[%d].tls.certificates[%d].database", i, j), Err: fmt.Errorf("%q is not among the databases", c.Database),
+				})
+			}
+		}
+	}
+	return errs
 }
 
 // Listen is an entry of the list of listeners.

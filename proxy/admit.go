@@ -35,22 +35,35 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 		return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate").
 			WithCause(at(rule, "the client showed no certificate of a trusted authority"))
 	}
-	credential, err := p.prove(s, rule, access, look)
+	var err error
+	proved := s.user
+	if rule.Method == hba.Peer {
+		if proved, err = access.checkPeer(s, rule, look); err != nil {
+			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, `Peer authentication failed for user "`+s.user+`"`).WithCause(err)
+		}
+	}
+	credential, err := p.prove(s, rule, access)
 	if err != nil {
 		return auth.Credential{}, err
 	}
 	if rule.ClientCert == hba.VerifyFull {
-		if err := access.checkCertificate(cert, rule, s.user, look); err != nil {
+		if proved, err = access.checkCertificate(cert, rule, s.user, look); err != nil {
 			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, `certificate authentication failed for user "`+s.user+`"`).WithCause(err)
 		}
 	}
+	s.identity = identityOf(rule, cert, proved)
 	return credential, nil
 }
 
 // prove runs the method of the rule.
-func (p *Server) prove(s *session, rule hba.Rule, access *Access, look hba.Lookups) (auth.Credential, error) {
+func (p *Server) prove(s *session, rule hba.Rule, access *Access) (auth.Credential, error) {
 	switch rule.Method {
-	case hba.SCRAM, hba.MD5: // as in PostgreSQL, whose md5 is SCRAM for roles with SCRAM secrets
+	case hba.SCRAM:
+		return p.authenticate(s.conn, s.user, s.endpointHash)
+	case hba.MD5: // as in PostgreSQL it is SCRAM for roles without an md5 secret
+		if p.asksMD5(s.user) {
+			return p.askMD5(s.conn, s.user)
+		}
 		return p.authenticate(s.conn, s.user, s.endpointHash)
 	case hba.Password:
 		if s.tls == nil && rule.Connection != hba.Local {
@@ -58,16 +71,12 @@ func (p *Server) prove(s *session, rule hba.Rule, access *Access, look hba.Looku
 				WithCause(at(rule, "the connection has no TLS"))
 		}
 		return p.askPassword(s.conn, s.user)
-	case hba.Peer:
-		if err := access.checkPeer(s, rule, look); err != nil {
-			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, `Peer authentication failed for user "`+s.user+`"`).WithCause(err)
-		}
 	case hba.Trust:
 		if addr := peerAddr(s.raw.RemoteAddr()); addr.IsValid() && !addr.IsLoopback() && !access.trustAnywhere {
 			return auth.Credential{}, s.barred("pg_hba.conf rejects connection for").
 				WithCause(at(rule, "trust is for unix sockets and the loopback address unless auth.trust_anywhere is set"))
 		}
-	case hba.Cert: // the certificate is looked at for every rule that asks for it
+	case hba.Cert, hba.Peer: // certificates are looked at for every rule that asks for one
 	default:
 		return auth.Credential{}, fmt.Errorf("method %q of %s:%d", rule.Method, rule.File, rule.Line)
 	}
@@ -87,56 +96,99 @@ func (p *Server) access() *Access {
 func (p *Server) askPassword(conn net.Conn, user string) (auth.Credential, error) {
 	credential, known := p.settings.Load().Users.Lookup(user)
 	secret := credential.Secret
-	if !known {
+	if !known || credential.MD5.Known() {
 		secret = p.mocker.Secret(user)
 	}
 	if _, err := conn.Write(wire.AppendAuthenticationCleartext(nil)); err != nil {
 		return auth.Credential{}, err
 	}
-	typ, body, err := wire.ReadMessage(conn, nil, passwordLimit+1)
+	password, err := readClearPassword(conn, passwordLimit)
+	if err != nil {
+		return auth.Credential{}, err
+	}
+	right := secret.Verify(password)
+	if known && credential.MD5.Known() {
+		right = credential.MD5.VerifyPassword(password, user)
+	}
+	if !right || !known {
+		return auth.Credential{}, errWrongPassword(user).WithCause(auth.ErrWrongPassword)
+	}
+	return auth.Credential{Secret: credential.Secret, Password: password}, nil
+}
+
+// readClearPassword reads a PasswordMessage with one string.
+func readClearPassword(conn net.Conn, limit int) (string, error) {
+	typ, body, err := wire.ReadMessage(conn, nil, limit+1)
 	var length *wire.LengthError
 	switch {
 	case errors.As(err, &length):
-		return auth.Credential{}, violation("invalid message length")
+		return "", violation("invalid message length")
 	case err != nil:
-		return auth.Credential{}, err
+		return "", err
 	case typ != wire.Password:
-		return auth.Credential{}, violation("expected password response, got message type %d", typ)
+		return "", violation("expected password response, got message type %d", typ)
 	}
 	password, ok := strings.CutSuffix(string(body), "\x00")
 	if !ok || strings.IndexByte(password, 0) >= 0 {
-		return auth.Credential{}, violation("invalid password packet size")
+		return "", violation("invalid password packet size")
 	}
-	if right := secret.Verify(password); !right || !known {
+	return password, nil
+}
+
+// asksMD5 reports whether a role is asked by md5 under a rule of that method.
+func (p *Server) asksMD5(user string) bool {
+	users := p.settings.Load().Users
+	if credential, known := users.Lookup(user); known {
+		return credential.MD5.Known()
+	}
+	md5, all := users.MD5Share()
+	return p.mocker.AsksMD5(user, md5, all)
+}
+
+// askMD5 has the client answer a salt by md5 (protocol chapter,
+// AuthenticationMD5Password). A role that is unknown gets the same answer as a
+// wrong password.
+func (p *Server) askMD5(conn net.Conn, user string) (auth.Credential, error) {
+	credential, _ := p.settings.Load().Users.Lookup(user)
+	salt := auth.NewMD5Salt()
+	if _, err := conn.Write(wire.AppendAuthenticationMD5(nil, salt)); err != nil {
+		return auth.Credential{}, err
+	}
+	response, err := readClearPassword(conn, passwordLimit)
+	if err != nil {
+		return auth.Credential{}, err
+	}
+	if !credential.MD5.Verify(response, salt) { // never for a role without such a secret
 		return auth.Credential{}, errWrongPassword(user).WithCause(auth.ErrWrongPassword)
 	}
-	return auth.Credential{Secret: secret, Password: password}, nil
+	return credential, nil
 }
 
-// checkPeer asks the system who is at the other end of a unix socket.
-func (a *Access) checkPeer(s *session, rule hba.Rule, look hba.Lookups) error {
-	name, err := peerUser(s.raw)
-	if err != nil {
-		return at(rule, err.Error())
+// checkPeer asks the system who is at the other end of a unix socket, and
+// returns its name.
+func (a *Access) checkPeer(s *session, rule hba.Rule, look hba.Lookups) (name string, err error) {
+	if name, err = peerUser(s.raw); err != nil {
+		return "", at(rule, err.Error())
 	}
 	if !a.maps.Allows(rule.Map, name, s.user, look) {
-		return at(rule, fmt.Sprintf("the system's user %q is not the role", name))
+		return "", at(rule, fmt.Sprintf("the system's user %q is not the role", name))
 	}
-	return nil
+	return name, nil
 }
 
-// checkCertificate compares the name that the rule asks for, letter by letter.
-func (a *Access) checkCertificate(cert *x509.Certificate, rule hba.Rule, role string, look hba.Lookups) error {
+// checkCertificate compares the name that the rule asks for, letter by letter,
+// and returns the one that stands for the role.
+func (a *Access) checkCertificate(cert *x509.Certificate, rule hba.Rule, role string, look hba.Lookups) (name string, err error) {
 	names, err := certificateNames(cert, rule.ClientName)
 	if err != nil {
-		return at(rule, err.Error())
+		return "", at(rule, err.Error())
 	}
 	for _, name := range names {
 		if a.maps.Allows(rule.Map, name, role, look) {
-			return nil
+			return name, nil
 		}
 	}
-	return at(rule, fmt.Sprintf("the certificate's %s %.200q is not for the role", rule.ClientName, names))
+	return "", at(rule, fmt.Sprintf("the certificate's %s %.200q is not for the role", rule.ClientName, names))
 }
 
 // maxNames is how many alternative names of a certificate are tried.

@@ -50,8 +50,10 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	}
 	if ask.replication != nil {
 		err = s.replicate(ask.replication)
-	} else {
-		err = s.prepare(ask.params)
+	} else if ask.params, err = s.impose(ask.params); err == nil {
+		if err = s.prepare(ask.params); err == nil {
+			err = s.checkStrings()
+		}
 	}
 	if err != nil {
 		return err
@@ -79,10 +81,11 @@ func (s *session) negotiate(asked uint32, unknown []string) error {
 func (p *Server) authenticate(conn net.Conn, user string, endpointHash []byte) (auth.Credential, error) {
 	credential, known := p.settings.Load().Users.Lookup(user)
 	secret := credential.Secret
-	if !known {
+	md5 := credential.MD5.Known() // as in PostgreSQL nobody can prove that by SCRAM
+	if !known || md5 {
 		secret = p.mocker.Secret(user)
 	}
-	exchange := auth.NewServerExchange(secret, known)
+	exchange := auth.NewServerExchange(secret, known && !md5)
 	exchange.Bind(endpointHash)
 	if _, err := conn.Write(wire.AppendAuthenticationSASL(nil, exchange.Mechanisms()...)); err != nil {
 		return auth.Credential{}, err
@@ -109,6 +112,9 @@ func (p *Server) authenticate(conn net.Conn, user string, endpointHash []byte) (
 		return auth.Credential{}, err
 	}
 	if answer, err = exchange.Final(body); err != nil {
+		if md5 && errors.Is(err, auth.ErrWrongPassword) {
+			err = errMD5Secret
+		}
 		return auth.Credential{}, scramError(err, user)
 	}
 	credential.Keys = exchange.Keys()
@@ -131,6 +137,9 @@ func readPassword(conn net.Conn) ([]byte, error) {
 	return body, nil
 }
 
+// errMD5Secret tells the log why a role can't come in by SCRAM.
+var errMD5Secret = errors.New("the role has no SCRAM secret: that in users_file is md5, which a rule with the method md5 asks for")
+
 func scramError(err error, user string) error {
 	if errors.Is(err, auth.ErrBinding) || errors.Is(err, auth.ErrBindingDowngrade) {
 		return wire.Fatal(wire.CodeInvalidAuth, err.Error())
@@ -148,9 +157,9 @@ func (s *session) join(db *pool.Database, credential auth.Credential) error {
 	if !fixed {
 		login = pool.Login{User: s.user, Password: credential.Password}
 		if login.Password == "" {
-			login.Keys = credential.Keys
+			login.Keys, login.MD5 = credential.Keys, credential.MD5
 		}
-		if login.Password == "" && !login.Keys.Known() {
+		if !login.Known() {
 			return wire.Fatal(wire.CodeInvalidAuth, `the connection pooler has no password to log in as "`+s.user+`"`).
 				WithHint("Set user and password_file for the database, have the role log in by SCRAM, or give users_file its password.")
 		}

@@ -57,6 +57,7 @@ type session struct {
 	cert         clientCert
 	endpointHash []byte // of the certificate that the client was shown
 	user         string
+	identity     string // that it proved: a method, a colon and a name
 	database     string
 	db           *pool.Database
 	pool         *pool.Pool

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"slices"
 )
 
@@ -30,4 +31,15 @@ func (m *Mocker) Secret(user string) Secret {
 		StoredKey:  mac(m.key, "StoredKey:"+user),
 		ServerKey:  mac(m.key, "ServerKey:"+user),
 	}
+}
+
+// AsksMD5 reports whether a user who is not known is asked by md5 where those
+// who have an md5 secret are: for the same name always the same, and in the
+// measure in which users have one, md5 of all. Else the method by which a name
+// is asked would tell that it is known.
+func (m *Mocker) AsksMD5(user string, md5, all int) bool {
+	if md5 <= 0 {
+		return false
+	}
+	return binary.BigEndian.Uint64(mac(m.key, "method:"+user))%uint64(max(all, md5)) < uint64(md5)
 }

@@ -19,8 +19,12 @@ type Credential struct {
 	// Secret checks a login of the user.
 	Secret Secret
 
-	// Password is empty when only the SCRAM secret is known.
+	// Password is empty when only a secret is known.
 	Password string
+
+	// MD5 is the secret of a user who has no other, else zero: Secret can't
+	// check a login then.
+	MD5 MD5Secret
 
 	// Keys are what a login by SCRAM revealed, zero before it.
 	Keys Keys
@@ -41,12 +45,16 @@ func (k Keys) NewClientExchange() *ClientExchange {
 
 // Users holds the content of a users file. It never changes; any goroutine may
 // look up in it. A nil *Users holds nobody.
-type Users struct{ byName map[string]*user }
+type Users struct {
+	byName map[string]*user
+	md5    int // how many have an md5 secret
+}
 
 // user is one line of the file.
 type user struct {
 	line     int
 	password string // empty when only the secret is known
+	md5      MD5Secret
 
 	once   sync.Once // derives secret from password, at the first login
 	secret Secret
@@ -60,8 +68,9 @@ type user struct {
 //
 // where a double quote inside a string is written twice, and whatever follows
 // the second string after a space is ignored. Empty lines are allowed, and
-// lines that begin with ; or #. The secret is a SCRAM-SHA-256 secret or a plain
-// password. An empty one leaves the user without a way to log in.
+// lines that begin with ; or #. The secret is a SCRAM-SHA-256 secret, an md5
+// secret, unless [CheckMD5] forbids it, or a plain password. An empty one
+// leaves the user without a way to log in.
 //
 // name is what the errors call the file; they begin with name:line and show
 // nothing of the line. The file may be 64 MiB, a line of it 256 KiB long.
@@ -101,10 +110,22 @@ func (u *user) credential() (Credential, bool) {
 	if u.password != "" {
 		u.once.Do(func() { u.secret, u.err = NewSecret(u.password, DefaultIterations) })
 	}
+	if u.md5.Known() {
+		return Credential{MD5: u.md5}, true
+	}
 	if u.err != nil || !u.secret.valid() {
 		return Credential{}, false
 	}
 	return Credential{Secret: u.secret, Password: u.password}, true
+}
+
+// MD5Share returns how many of the users have an md5 secret, and how many there
+// are in all.
+func (u *Users) MD5Share() (md5, all int) {
+	if u == nil {
+		return 0, 0
+	}
+	return u.md5, len(u.byName)
 }
 
 // add takes one line into the file's users.
@@ -127,9 +148,14 @@ func (u *Users) add(number int, line []byte) error {
 		return fmt.Errorf("this user is already on line %d", first.line)
 	}
 	entry := &user{line: number}
+	md5, isMD5 := parseMD5Secret(secret)
 	switch {
-	case isMD5(secret):
-		return errors.New("md5 secrets are not supported: store a SCRAM-SHA-256 secret, as \"pgseal hash-password\" prints it")
+	case isMD5:
+		if err := CheckMD5(); err != nil {
+			return err
+		}
+		entry.md5 = md5
+		u.md5++
 	case strings.HasPrefix(secret, secretScheme):
 		if entry.secret, err = ParseSecret(secret); err != nil {
 			return err
@@ -183,14 +209,4 @@ func cutQuoted(b []byte) (s string, rest []byte, err error) {
 		unquoted.WriteByte('"')
 		b = b[1:]
 	}
-}
-
-// isMD5 reports whether s looks like PostgreSQL's md5 secret: taken for a
-// password it would never fit.
-func isMD5(s string) bool {
-	digits, ok := strings.CutPrefix(s, "md5")
-	if !ok || len(digits) != 32 {
-		return false
-	}
-	return strings.Trim(digits, "0123456789abcdefABCDEF") == ""
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -106,6 +107,11 @@ func (f File) UserConfigs() map[string]pool.UserConfig {
 		users[name] = u.UserConfig
 	}
 	return users
+}
+
+// poolMode returns the mode of a database whose clients share one login.
+func (f File) poolMode(d Database) string {
+	return cmp.Or(f.Users[d.User].PoolMode, d.PoolMode, f.Pool.PoolMode)
 }
 
 // Log tells how much is logged, and how.
@@ -227,6 +233,12 @@ func (w *walker) crossCheck(f *File) {
 		if _, ok := f.Databases[reserved]; ok {
 			key := "databases." + reserved
 			w.fault(w.lines[key], key, errors.New("is the name of the console"))
+		}
+	}
+	for name, d := range f.Databases {
+		if d.SetRole && f.poolMode(d) == pool.SessionMode {
+			key := "databases." + name + ".set_role"
+			w.fault(w.lines[key], key, errors.New("needs pool_mode transaction or statement: in session mode pgseal does not see what clients do to their role"))
 		}
 	}
 	if f.Auth.UsersFile == "" && f.Auth.HBAFile == "" && len(f.Auth.Rules) == 0 {

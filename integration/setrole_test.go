@@ -103,11 +103,19 @@ func TestARoleThatCanNotBeSetIsRefusedInPostgreSQLsWords(t *testing.T) {
 	})
 }
 
+func bySimpleQuery(conn *pgx.Conn, sql string) error {
+	return conn.PgConn().Exec(context.Background(), sql).Close()
+}
+
+func byExtendedQuery(conn *pgx.Conn, sql string) error {
+	return conn.PgConn().ExecParams(context.Background(), sql, nil, nil, nil, nil).Read().Err
+}
+
 func TestNoStatementGivesAClientAnotherRole(t *testing.T) {
 	onService(t, nil, func(t *testing.T, p *pgseal) {
 		other := p.as(t, "ben", simpleMode)
-		for _, mode := range []string{simpleMode, execMode} {
-			amy := p.as(t, "amy", mode)
+		for _, run := range []func(*pgx.Conn, string) error{bySimpleQuery, byExtendedQuery} {
+			amy := p.as(t, "amy", simpleMode)
 			for _, sql := range []string{
 				"SET ROLE ben", "SET ROLE NONE", "set role 'none'", "SET SESSION ROLE ben", "SET ROLE TO DEFAULT", "SET role = service",
 				"SET LOCAL ROLE ben", "SET LOCAL ROLE NONE", "SET LOCAL role TO 'none'", `SET U&"r\006fle" TO ben`, `SET LOCAL U&"r\006fle" TO ben`,
@@ -117,8 +125,7 @@ func TestNoStatementGivesAClientAnotherRole(t *testing.T) {
 				"UPDATE pg_settings SET setting = 'ben' WHERE name = 'role'", "PREPARE p AS UPDATE pg_settings SET setting = 'none' WHERE name = 'role'",
 				"SET standard_conforming_strings = off", "SELECT set_config('standard_conforming_strings', 'off', true)",
 			} {
-				_, err := amy.Exec(t.Context(), sql)
-				if told := wantState(t, err, "42501"); !strings.HasPrefix(told.Message, "permission denied to set parameter") {
+				if told := wantState(t, run(amy, sql), "42501"); !strings.HasPrefix(told.Message, "permission denied to set parameter") {
 					t.Errorf("%s: told %q", sql, told.Message)
 				}
 				stranger(t, other, whoAmI, "ben by service")
@@ -127,14 +134,18 @@ func TestNoStatementGivesAClientAnotherRole(t *testing.T) {
 				}
 			}
 			for _, sql := range []string{"RESET ROLE", `reset "Role"`, "RESET ALL", "DISCARD ALL", "SET statement_timeout = 0"} {
-				execute(t, amy, sql)
+				if err := run(amy, sql); err != nil {
+					t.Fatalf("%s: %v", sql, err)
+				}
 				if got := value(t, amy, whoAmI); got != "amy by service" {
 					t.Errorf("after %s amy is %s", sql, got)
 				}
 				stranger(t, other, whoAmI, "ben by service")
 			}
 			execute(t, amy, "BEGIN")
-			execute(t, amy, "RESET ROLE")
+			if err := run(amy, "RESET ROLE"); err != nil {
+				t.Fatal(err)
+			}
 			if got := value(t, amy, whoAmI); got != "amy by service" {
 				t.Errorf("in a transaction after RESET ROLE amy is %s", got)
 			}
@@ -203,21 +214,30 @@ func TestARoleThatAFunctionSetsReachesNobodyElse(t *testing.T) {
 	onService(t, nil, func(t *testing.T, p *pgseal) {
 		other := p.as(t, "ben", simpleMode)
 		stranger(t, other, whoAmI, "ben by service")
-		for _, sql := range []string{
+		for i, sql := range []string{
 			"DO $$ BEGIN EXECUTE 'SET ROLE ben'; END $$", "DO $$ BEGIN EXECUTE 'RESET ROLE'; END $$",
 			"DO $$ BEGIN EXECUTE 'SET SESSION AUTHORIZATION DEFAULT'; END $$",
+			"DO $$ BEGIN EXECUTE 'SET ROLE ben'; END $$ --",
 			"SELECT 1; DO $$ BEGIN EXECUTE 'SET ROLE ben'; END $$ --" + strings.Repeat(" ", 20_000),
 		} {
 			amy := p.as(t, "amy", simpleMode)
-			amy.Exec(t.Context(), sql)
+			if i%2 == 0 {
+				bySimpleQuery(amy, sql)
+			} else {
+				byExtendedQuery(amy, sql)
+			}
 			_, err := amy.Exec(t.Context(), "SELECT 1")
 			if sqlState(err) != "42501" && !amy.IsClosed() {
 				t.Errorf("after %s the session goes on: %v", sql, err)
 			}
 		}
-		eventually(t, patience, "the log tells of all four", func() bool {
-			return p.log.count("client changed a parameter that is not its own, its session ends", `"parameter":"role"`) == 4
+		eventually(t, patience, "the log tells of all five", func() bool {
+			return p.log.count("client changed a parameter that is not its own, its session ends", `"parameter":"role"`) == 5
 		})
+		large := p.as(t, "amy", simpleMode)
+		if err := byExtendedQuery(large, "DO $$ BEGIN EXECUTE 'SET ROLE ben'; END $$ --"+strings.Repeat(" ", 20_000)); sqlState(err) != "0A000" {
+			t.Errorf("a large DO by extended query ended in %v", err)
+		}
 		amy, twin := p.as(t, "amy", simpleMode), p.as(t, "amy", simpleMode)
 		for range 6 { // a call that looks like any other
 			execute(t, amy, "SELECT become('ben')")

@@ -144,6 +144,8 @@ func (r *relay) forbids(seen sqlscan.Effects, text []byte) *wire.Error {
 func (r *relay) forbidsUnread(seen sqlscan.Effects) *wire.Error {
 	i := &r.imposed
 	switch {
+	case r.batch && r.mayEscape(seen): // of the unnamed statement, while which lives nobody can be asked
+		return errUnwatched
 	case i.role != "" && seen&roleEffects != 0:
 		return imposedError(roleName)
 	case i.stamp.Name != "" && seen&(sqlscan.Settings|sqlscan.Local) != 0:
@@ -214,16 +216,22 @@ func imposedError(name string) *wire.Error {
 	}
 }
 
-// fatal makes e end the session.
+// fatal returns e as an error that ends the session.
 func fatal(e *wire.Error) *wire.Error {
-	e.Severity = "FATAL"
-	return e
+	last := *e // which others may have, too
+	last.Severity = "FATAL"
+	return &last
 }
 
 // errAfterDiscard ends a client that sends more in a batch with DISCARD ALL: it
 // would run before its parameters are back.
 var errAfterDiscard = wire.Fatal(wire.CodeFeatureNotSupported, "nothing may follow DISCARD ALL in a pipeline where the connection pooler sets the role or a setting").
 	WithHint("Send Sync behind DISCARD ALL.")
+
+// errUnwatched ends a client after whose statement PostgreSQL could not be asked
+// what became of its parameters.
+var errUnwatched = wire.Fatal(wire.CodeFeatureNotSupported, "a statement that may set parameters can't be run beside an unnamed statement of this size where the connection pooler sets the role or a setting").
+	WithHint("Prepare large statements with a name, or send them as simple queries.")
 
 // escaped returns which of the imposed parameters a survey found to have another
 // value, or nothing. mu is held.

@@ -69,6 +69,11 @@ func TestATextThatWasNotReadWholeMaySetNothingThatIsImposed(t *testing.T) {
 			t.Errorf("%v is forbidden where nothing is imposed", seen)
 		}
 	}
+	r := asAmy()
+	r.batch = true
+	if e := r.forbidsUnread(sqlscan.Opaque); e != errUnwatched {
+		t.Errorf("a large unnamed statement with unseen effects: %v", e)
+	}
 	if r := (&relay{imposed: imposed{role: "amy"}}); r.forbidsUnread(sqlscan.Settings) != nil {
 		t.Error("a client that only has its role may set nothing")
 	}

@@ -423,8 +423,11 @@ func (r *relay) lookAtBind(b []byte, whole bool) look {
 	if seen&opaque != 0 {
 		r.server.unlisted = true // of this server too, not only of that where it was prepared
 	}
-	if r.discarding {
+	switch {
+	case r.discarding:
 		return look{err: errAfterDiscard}
+	case r.extended.stuck() && r.mayEscape(seen):
+		return look{err: errUnwatched}
 	}
 	r.wary = r.wary || r.mayEscape(seen)
 	r.discarding = seen&sqlscan.DiscardAll != 0 && r.imposed.any()

@@ -235,7 +235,7 @@ func TestARoleThatAFunctionSetsReachesNobodyElse(t *testing.T) {
 			return p.log.count("client changed a parameter that is not its own, its session ends", `"parameter":"role"`) == 5
 		})
 		large := p.as(t, "amy", simpleMode)
-		if err := byExtendedQuery(large, "DO $$ BEGIN EXECUTE 'SET ROLE ben'; END $$ --"+strings.Repeat(" ", 20_000)); sqlState(err) != "0A000" {
+		if err := byExtendedQuery(large, "DO $$ BEGIN EXECUTE 'SET ROLE ben'; END $$ --"+strings.Repeat(" ", 1<<20)); sqlState(err) != "0A000" {
 			t.Errorf("a large DO by extended query ended in %v", err)
 		}
 		amy, twin := p.as(t, "amy", simpleMode), p.as(t, "amy", simpleMode)

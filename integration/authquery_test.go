@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -22,21 +21,8 @@ const (
 	openFailed   = "server connection could not be opened"
 )
 
-// recipe returns the block of docs/authentication.md that holds some text.
-func recipe(t *testing.T, kind, text string) string {
-	t.Helper()
-	content, err := os.ReadFile("../docs/authentication.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range regexp.MustCompile("(?s)```"+kind+"\n(.*?)```").FindAllStringSubmatch(string(content), -1) {
-		if strings.Contains(m[1], text) {
-			return m[1]
-		}
-	}
-	t.Fatalf("docs/authentication.md has no block of %s with %q", kind, text)
-	return ""
-}
+// lookupRecipe is the heading of the recipe in docs/authentication.md.
+const lookupRecipe = "Secrets looked up: auth_query"
 
 // lookup is a server with the function and the role of the recipe in database
 // app, and what a pgseal needs to use them.
@@ -53,7 +39,7 @@ func newLookup(t *testing.T, pg *postgres) *lookup {
 	if err := os.WriteFile(l.password, []byte(secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, l.admin, strings.ReplaceAll(recipe(t, "sql", "CREATE FUNCTION pgseal.lookup"), "...", secret))
+	execute(t, l.admin, strings.ReplaceAll(block(t, recipe(t, lookupRecipe)["sql"], "CREATE FUNCTION pgseal.lookup"), "...", secret))
 	l.atEnd(t, "DROP SCHEMA pgseal CASCADE", "DROP ROLE pgseal_lookup")
 	return l
 }
@@ -83,7 +69,7 @@ func (l *lookup) role(t *testing.T, name, options string) {
 func (l *lookup) auth(t *testing.T, more settings) settings {
 	t.Helper()
 	s := settings{}
-	for line := range strings.Lines(recipe(t, "yaml", "auth_query: SELECT")) {
+	for line := range strings.Lines(block(t, recipe(t, lookupRecipe)["yaml"], "auth_query: SELECT")) {
 		if key, value, ok := strings.Cut(strings.TrimSpace(line), ": "); ok {
 			s[key] = value
 		}

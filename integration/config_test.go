@@ -38,13 +38,14 @@ type options struct {
 	binary    string              // raceBinary where empty
 	databases map[string]settings // beyond where the server is and its trust
 	pool      settings
-	users     map[string]string   // beyond app
-	auth      settings            // beyond users_file
-	logs      settings            // beyond format, level and stats_period
-	limits    map[string]settings // what roles have of their own
-	tls       settings            // of the first listener
-	listeners []*listener         // beyond the first
-	errors    []string            // messages of errors that the test provokes
+	users     map[string]string    // beyond app
+	auth      settings             // beyond users_file
+	logs      settings             // beyond format, level and stats_period
+	limits    map[string]settings  // what roles have of their own
+	tls       settings             // of the first listener
+	listeners []*listener          // beyond the first
+	errors    []string             // messages of errors that the test provokes
+	config    func(*pgseal) string // the whole file, in place of all of these
 }
 
 // listener is an address of pgseal and the files of its certificate.
@@ -130,6 +131,10 @@ func (l *listener) rotate(t *testing.T, ca *devca.CA) {
 // writeConfig writes pgseal's configuration and the users file.
 func (p *pgseal) writeConfig() {
 	p.t.Helper()
+	if p.options.config != nil {
+		p.writeFile(p.configFile(), p.options.config(p))
+		return
+	}
 	var b strings.Builder
 	b.WriteString("listen:\n")
 	for _, l := range p.listeners {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -193,7 +194,12 @@ type DatabaseConfig struct {
 	Password     string `yaml:"password"`
 	PasswordFile string `yaml:"password_file"`
 
+	RequireAuth string `yaml:"require_auth"` // how servers may ask for it
+
 	tlsconf.UpstreamConfig `yaml:",inline"`
+
+	SetRole       bool   `yaml:"set_role"`       // clients work as their own role, by SET ROLE
+	StampIdentity string `yaml:"stamp_identity"` // the setting that tells who a client is
 
 	ConnectQuery string `yaml:"connect_query"` // run on each new server
 
@@ -205,7 +211,7 @@ type DatabaseConfig struct {
 // DefaultDatabaseConfig returns the values that hold where the file is
 // silent. An empty dbname means the name clients ask for.
 func DefaultDatabaseConfig() DatabaseConfig {
-	return DatabaseConfig{Port: 5432, UpstreamConfig: tlsconf.DefaultUpstreamConfig(), DatabaseLimits: defaultDatabaseLimits()}
+	return DatabaseConfig{Port: 5432, RequireAuth: defaultRequireAuth, UpstreamConfig: tlsconf.DefaultUpstreamConfig(), DatabaseLimits: defaultDatabaseLimits()}
 }
 
 // Validate returns a *tlsconf.KeyError for each value that can't be used. The
@@ -230,9 +236,23 @@ func (c DatabaseConfig) Validate() error {
 	if c.User == "" && (c.Password != "" || c.PasswordFile != "") {
 		f.bad("user", "is missing beside a password")
 	}
+	if err := c.checkAuth(); err != nil {
+		f.bad("require_auth", "%w", err)
+	}
+	if c.SetRole && c.User == "" {
+		f.bad("set_role", "needs user, the role that servers log in as")
+	}
+	if !stampPattern.MatchString(c.StampIdentity) || len(c.StampIdentity) > maxStampName {
+		f.bad("stamp_identity", "%q is neither application_name nor a custom setting such as audit.who, in lower case", c.StampIdentity)
+	}
 	f.query("connect_query", c.ConnectQuery)
 	return errors.Join(f...)
 }
+
+// maxStampName is the longest name of a setting for the identity.
+const maxStampName = 63
+
+var stampPattern = regexp.MustCompile(`^(|application_name|[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)+)$`)
 
 // LookupConfig tells how secrets of roles are looked up for the clients of one
 // database, under PgBouncer's names. What is empty is as for all databases.

@@ -184,7 +184,7 @@ func TestAllFaultsAreNamedTogetherInTheOrderOfTheKeys(t *testing.T) {
 		}
 	}
 	db := DatabaseConfig{Password: "a", PasswordFile: "b", ConnectQuery: "\x00"}
-	if got, _ := badKeys(t, db.Validate()); !slices.Equal(got, []string{"host", "port", "password_file", "user", "connect_query"}) {
+	if got, _ := badKeys(t, db.Validate()); !slices.Equal(got, []string{"host", "port", "password_file", "user", "require_auth", "connect_query"}) {
 		t.Errorf("got %v", got)
 	}
 }

@@ -24,25 +24,35 @@ type Conn struct {
 	err  error // ends the connection's use
 }
 
-// Dial opens a Conn to host, a name or address, as login. ctx bounds the
-// opening. An error of the server is returned as *wire.Error.
-func Dial(ctx context.Context, host string, port int, trust *tlsconf.Upstream, login Login, dbname string) (*Conn, error) {
-	at := DatabaseConfig{Host: host, Port: port}.addresses()[0]
+// Dial opens a Conn to host, a name or address, as login, by the methods of
+// requireAuth, or the default ones where it is empty. ctx bounds the opening.
+// An error of the server is returned as *wire.Error.
+func Dial(ctx context.Context, host string, port int, trust *tlsconf.Upstream, login Login, dbname, requireAuth string) (*Conn, error) {
+	if requireAuth == "" {
+		requireAuth = defaultRequireAuth
+	}
+	c := DatabaseConfig{Host: host, Port: port, RequireAuth: requireAuth}
+	at := c.addresses()[0]
 	conn, err := connect(ctx, new(net.Dialer).DialContext, at, trust, 0)
 	if err != nil {
 		return nil, err
 	}
-	return newConn(ctx, conn, trust, login, append([]wire.Parameter{{Name: "database", Value: dbname}}, ourStartup...))
+	return c.logInConn(ctx, conn, trust, login, append([]wire.Parameter{{Name: "database", Value: dbname}}, ourStartup...))
 }
 
-// newConn logs in over a transport, which it closes where that fails.
-func newConn(ctx context.Context, conn *transport, trust *tlsconf.Upstream, login Login, startup []wire.Parameter) (*Conn, error) {
+// logInConn logs in over a transport, which it closes where that fails.
+func (c DatabaseConfig) logInConn(ctx context.Context, conn *transport, trust *tlsconf.Upstream, login Login, startup []wire.Parameter) (*Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		conn.SetDeadline(deadline)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := logIn(conn, login, conn.binding(trust), startup); err != nil {
+	terms, err := c.termsOf(conn, trust)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	if _, err := logIn(conn, login, terms, startup); err != nil {
 		conn.Close()
 		return nil, err
 	}

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/pgseal/pgseal/internal/auth"
 )
 
 // answers is a connection that reads what it was made of.
@@ -34,7 +32,7 @@ func FuzzLogIn(f *testing.F) {
 	f.Add([]byte("S\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := answers{Reader: bytes.NewReader(b)}
-		greet, err := logIn(in, Login{User: "app", Password: password}, auth.ChannelBinding{}, nil)
+		greet, err := logIn(in, Login{User: "app", Password: password}, terms{methods: authMethods}, nil)
 		if err != nil {
 			if strings.Contains(err.Error(), password) {
 				t.Fatalf("the password stands in the error %q", err)

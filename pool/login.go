@@ -17,7 +17,19 @@ import (
 type Login struct {
 	User     string
 	Password string
-	Keys     auth.Keys // instead of a password
+	Keys     auth.Keys      // instead of a password
+	MD5      auth.MD5Secret // instead of a password
+}
+
+// Known reports whether there is anything to log in with but a certificate.
+func (l Login) Known() bool { return l.Password != "" || l.Keys.Known() || l.MD5.Known() }
+
+// md5 returns what answers a challenge by md5, and false where nothing can.
+func (l Login) md5() (auth.MD5Secret, bool) {
+	if l.Password != "" {
+		return auth.NewMD5Secret(l.Password, l.User), true
+	}
+	return l.MD5, l.MD5.Known()
 }
 
 // exchange begins to log in by SCRAM.
@@ -53,9 +65,10 @@ type greeting struct {
 type serverLogin struct {
 	conn  net.Conn
 	login Login
-	tls   auth.ChannelBinding
+	terms terms
 	scram *auth.ClientExchange // nil until the server asks for SCRAM
 	proof bool                 // the server proved that it knows the secret
+	told  bool                 // it was answered by md5, or told the password
 	ok    bool                 // AuthenticationOk was seen
 	lower bool                 // the server negotiated the protocol down
 	greet greeting
@@ -63,7 +76,7 @@ type serverLogin struct {
 
 // logIn sends a startup packet of protocol 3.2 and answers the server until it is ready for
 // a query. An error that the server reported is returned as *wire.Error.
-func logIn(conn net.Conn, login Login, binding auth.ChannelBinding, params []wire.Parameter) (greeting, error) {
+func logIn(conn net.Conn, login Login, terms terms, params []wire.Parameter) (greeting, error) {
 	packet, err := wire.AppendStartup(nil, wire.Version32, append([]wire.Parameter{{Name: "user", Value: login.User}}, params...))
 	if err != nil {
 		return greeting{}, err
@@ -71,7 +84,7 @@ func logIn(conn net.Conn, login Login, binding auth.ChannelBinding, params []wir
 	if _, err := conn.Write(packet); err != nil {
 		return greeting{}, err
 	}
-	l := &serverLogin{conn: conn, login: login, tls: binding}
+	l := &serverLogin{conn: conn, login: login, terms: terms}
 	buf := make([]byte, 0, 1024)
 	for got := 0; got < loginBytes; {
 		typ, body, err := wire.ReadMessage(conn, buf, loginMessageLimit)
@@ -136,7 +149,7 @@ func (l *serverLogin) negotiate(body []byte) error {
 	switch {
 	case err != nil:
 		return err
-	case l.lower || l.ok || l.scram != nil:
+	case l.lower || l.ok || l.scram != nil || l.told:
 		return errors.New("the server negotiated the protocol's version out of turn")
 	case version != wire.Version30:
 		return fmt.Errorf("the server answered the request for protocol 3.2 with version %d.%d", version>>16, version&0xffff)
@@ -160,8 +173,13 @@ func (l *serverLogin) authentication(body []byte) error {
 		if l.scram != nil && !l.proof {
 			return errors.New("the server let us in before it proved that it knows the secret")
 		}
-		if l.tls.Policy == tlsconf.ChannelBindingRequire && !l.greet.bound {
+		if l.terms.binding.Policy == tlsconf.ChannelBindingRequire && !l.greet.bound {
 			return errors.New("channel_binding is require, and the server let us in without it")
+		}
+		if l.scram == nil && !l.told {
+			if err := l.terms.allow(noneMethod, "let us in without asking for a password"); err != nil {
+				return err
+			}
 		}
 		l.ok = true
 		return nil
@@ -186,8 +204,10 @@ func (l *serverLogin) authentication(body []byte) error {
 		}
 		l.proof = true
 		return nil
-	case wire.AuthCleartext, wire.AuthMD5:
-		return errors.New("the server asks for a password by a method weaker than SCRAM-SHA-256: set password_encryption and pg_hba.conf to scram-sha-256")
+	case wire.AuthCleartext:
+		return l.tellPassword()
+	case wire.AuthMD5:
+		return l.answerMD5(data)
 	}
 	return fmt.Errorf("the server asks for authentication of kind %d, which pgseal does not speak", kind)
 }
@@ -197,19 +217,61 @@ func (l *serverLogin) startSCRAM(data []byte) error {
 	if err != nil {
 		return err
 	}
-	if l.scram != nil {
+	if l.scram != nil || l.told {
 		return errors.New("the server began a second SASL exchange")
 	}
+	if err := l.terms.allow(scramMethod, "asks by SCRAM-SHA-256"); err != nil {
+		return err
+	}
 	if l.login.Password == "" && !l.login.Keys.Known() {
+		if l.login.MD5.Known() {
+			return fmt.Errorf("the server asks by SCRAM-SHA-256, and of role %q users_file has an md5 secret alone: give it the secret that the server has", l.login.User)
+		}
 		return fmt.Errorf("the server asks for a password, and none is known for role %q", l.login.User)
 	}
 	exchange := l.login.exchange()
-	mechanism, err := exchange.Negotiate(offered, l.tls)
+	mechanism, err := exchange.Negotiate(offered, l.terms.binding)
 	if err != nil {
 		return err
 	}
 	l.scram, l.greet.bound = exchange, mechanism == auth.ScramSHA256Plus
 	_, err = l.conn.Write(wire.AppendSASLInitialResponse(nil, mechanism, l.scram.First()))
+	return err
+}
+
+// answerMD5 answers the salt of an AuthenticationMD5Password.
+func (l *serverLogin) answerMD5(data []byte) error {
+	if l.scram != nil || l.told {
+		return errors.New("the server asked for a password twice")
+	}
+	if err := l.terms.allow(md5Method, "asks by md5"); err != nil {
+		return err
+	}
+	if len(data) != auth.MD5SaltLen {
+		return fmt.Errorf("the server sent a salt of %d bytes", len(data))
+	}
+	secret, ok := l.login.md5()
+	if !ok {
+		return fmt.Errorf("the server asks by md5, and of role %q neither a password nor an md5 secret is known", l.login.User)
+	}
+	l.told = true
+	_, err := l.conn.Write(wire.AppendPassword(nil, secret.Respond([auth.MD5SaltLen]byte(data))))
+	return err
+}
+
+// tellPassword answers an AuthenticationCleartextPassword.
+func (l *serverLogin) tellPassword() error {
+	if l.scram != nil || l.told {
+		return errors.New("the server asked for a password twice")
+	}
+	if err := l.terms.allow(passwordMethod, "asks for the password in the clear"); err != nil {
+		return err
+	}
+	if l.login.Password == "" {
+		return fmt.Errorf("the server asks for the password in the clear, and that of role %q is not known", l.login.User)
+	}
+	l.told = true
+	_, err := l.conn.Write(wire.AppendPassword(nil, l.login.Password))
 	return err
 }
 

@@ -230,8 +230,8 @@ func TestWeakAndUnknownMethodsAreRefusedInClearWords(t *testing.T) {
 		message string
 		says    []string
 	}{
-		"cleartext": {frame('R', word(3)), []string{"weaker than SCRAM-SHA-256", "password_encryption"}},
-		"md5":       {frame('R', word(5), "salt"), []string{"weaker than SCRAM-SHA-256", "password_encryption"}},
+		"cleartext": {frame('R', word(3)), []string{"asks for the password in the clear", "require_auth of the database allows scram-sha-256, none alone", "verified TLS"}},
+		"md5":       {frame('R', word(5), "salt"), []string{"asks by md5", "require_auth", "password_encryption"}},
 		"kerberos":  {frame('R', word(2)), []string{"kind 2"}},
 		"gss":       {frame('R', word(7)), []string{"kind 7"}},
 		"sspi":      {frame('R', word(9)), []string{"kind 9"}},

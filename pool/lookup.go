@@ -153,7 +153,7 @@ func (m *Manager) openLookup(ctx context.Context, database string, login Login) 
 	trust := spec.Trust.Load()
 	var errs []error
 	for _, at := range spec.addresses() {
-		conn, err := m.openLookupAt(ctx, at, trust, spec.Defaults.ServerConnectTimeout, login, startup)
+		conn, err := m.openLookupAt(ctx, spec, at, trust, login, startup)
 		if err == nil {
 			return lookupConn{Conn: conn, version: version}, nil
 		}
@@ -166,14 +166,14 @@ func (m *Manager) openLookup(ctx context.Context, database string, login Login) 
 	return c, errors.Join(errs...)
 }
 
-func (m *Manager) openLookupAt(ctx context.Context, at address, trust *tlsconf.Upstream, limit time.Duration, login Login, startup []wire.Parameter) (*Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+func (m *Manager) openLookupAt(ctx context.Context, spec *Spec, at address, trust *tlsconf.Upstream, login Login, startup []wire.Parameter) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, spec.Defaults.ServerConnectTimeout)
 	defer cancel()
 	conn, err := m.connect(ctx, at, trust)
 	if err != nil {
 		return nil, err
 	}
-	return newConn(ctx, conn, trust, login, startup)
+	return spec.logInConn(ctx, conn, trust, login, startup)
 }
 
 // line returns the connections of a login.

@@ -72,6 +72,13 @@ func (d *Database) FixedLogin() (Login, bool) {
 	return Login{User: s.User, Password: s.Secret}, s.User != ""
 }
 
+// Imposes returns whether clients work as their own role on servers that log in
+// as another, and the setting that tells who they are, empty for none.
+func (d *Database) Imposes() (setRole bool, stamp string) {
+	s := d.spec.Load()
+	return s.SetRole, s.StampIdentity
+}
+
 // Manager owns all databases, their pools and servers.
 type Manager struct {
 	log      *zap.Logger
@@ -306,7 +313,12 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	if dbname == "" {
 		dbname = d.Name
 	}
-	greet, err := logIn(conn, login, conn.binding(trust), append([]wire.Parameter{{Name: "database", Value: dbname}}, startup...))
+	terms, err := spec.termsOf(conn, trust)
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	greet, err := logIn(conn, login, terms, append([]wire.Parameter{{Name: "database", Value: dbname}}, startup...))
 	if err != nil {
 		conn.Close()
 		return nil, nil, err

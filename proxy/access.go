@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/ldap"
 	"github.com/pgseal/pgseal/pool"
@@ -107,6 +108,11 @@ func (a *Access) check(groups bool) error {
 				bad(err)
 			}
 		}
+		if rule.Method == hba.MD5 {
+			if err := auth.CheckMD5(); err != nil {
+				bad(err)
+			}
+		}
 		if (rule.Method == hba.Password || rule.Method == hba.LDAP) && rule.Connection == hba.HostNoSSL {
 			bad(errors.New("a password is never asked for without TLS: use hostssl, or scram-sha-256"))
 		}
@@ -128,7 +134,7 @@ func (a *Access) Warnings() (list []string) {
 		case hba.Trust:
 			what = "lets clients in without any proof"
 		case hba.MD5:
-			what = "is old: write scram-sha-256, which is what clients are asked for"
+			what = "asks roles with an md5 secret by md5, which is broken: scram-sha-256 asks nobody so"
 		case hba.Password:
 			what = "has clients tell their password: scram-sha-256 does not"
 		case hba.LDAP:

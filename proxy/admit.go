@@ -36,15 +36,24 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 		return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate").
 			WithCause(at(rule, "the client showed no certificate of a trusted authority"))
 	}
-	credential, err := p.prove(s, rule, access, look)
-	if look.failed != nil {
-		err = look.failed
+	proved := s.user
+	if rule.Method == hba.Peer {
+		var err error
+		proved, err = access.checkPeer(s, rule, look)
+		if look.failed != nil {
+			return auth.Credential{}, look.failed
+		}
+		refusal := wire.Fatal(wire.CodeInvalidAuth, `Peer authentication failed for user "`+s.user+`"`)
+		if err := p.verdict(s, wrongName(reasonPeer, err), refusal); err != nil {
+			return auth.Credential{}, err
+		}
 	}
+	credential, err := p.prove(s, rule, access)
 	if err != nil {
 		return auth.Credential{}, err
 	}
 	if rule.ClientCert == hba.VerifyFull {
-		err := access.checkCertificate(cert, rule, s.user, look)
+		proved, err = access.checkCertificate(cert, rule, s.user, look)
 		if look.failed != nil {
 			return auth.Credential{}, look.failed
 		}
@@ -53,13 +62,19 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 			return auth.Credential{}, err
 		}
 	}
+	s.identity = identityOf(rule, cert, proved)
 	return credential, nil
 }
 
 // prove runs the method of the rule.
-func (p *Server) prove(s *session, rule hba.Rule, access *Access, look hba.Lookups) (auth.Credential, error) {
+func (p *Server) prove(s *session, rule hba.Rule, access *Access) (auth.Credential, error) {
 	switch rule.Method {
-	case hba.SCRAM, hba.MD5: // as in PostgreSQL, whose md5 is SCRAM for roles with SCRAM secrets
+	case hba.SCRAM:
+		return p.authenticate(s)
+	case hba.MD5: // as in PostgreSQL it is SCRAM for roles without an md5 secret
+		if p.asksMD5(s.user) {
+			return p.askMD5(s)
+		}
 		return p.authenticate(s)
 	case hba.Password:
 		return p.checkPassword(s, rule)
@@ -67,18 +82,12 @@ func (p *Server) prove(s *session, rule hba.Rule, access *Access, look hba.Looku
 		if err := p.checkLDAP(s, rule, access); err != nil {
 			return auth.Credential{}, err
 		}
-	case hba.Peer:
-		err := access.checkPeer(s, rule, look)
-		refusal := wire.Fatal(wire.CodeInvalidAuth, `Peer authentication failed for user "`+s.user+`"`)
-		if err := p.verdict(s, wrongName(reasonPeer, err), refusal); err != nil {
-			return auth.Credential{}, err
-		}
 	case hba.Trust:
 		if addr := peerAddr(s.raw.RemoteAddr()); addr.IsValid() && !addr.IsLoopback() && !access.trustAnywhere {
 			return auth.Credential{}, s.barred("pg_hba.conf rejects connection for").
 				WithCause(at(rule, "trust is for unix sockets and the loopback address unless auth.trust_anywhere is set"))
 		}
-	case hba.Cert: // the certificate is looked at for every rule that asks for it
+	case hba.Cert, hba.Peer: // certificates are looked at for every rule that asks for one
 	default:
 		return auth.Credential{}, fmt.Errorf("method %q of %s:%d", rule.Method, rule.File, rule.Line)
 	}
@@ -101,30 +110,31 @@ func wrongName(reason string, err error) *failedProof {
 	return &failedProof{reason, err}
 }
 
-// checkPeer asks the system who is at the other end of a unix socket.
-func (a *Access) checkPeer(s *session, rule hba.Rule, look hba.Lookups) error {
-	name, err := peerUser(s.raw)
-	if err != nil {
-		return at(rule, err.Error())
+// checkPeer asks the system who is at the other end of a unix socket, and
+// returns its name.
+func (a *Access) checkPeer(s *session, rule hba.Rule, look hba.Lookups) (name string, err error) {
+	if name, err = peerUser(s.raw); err != nil {
+		return "", at(rule, err.Error())
 	}
 	if !a.maps.Allows(rule.Map, name, s.user, look) {
-		return at(rule, fmt.Sprintf("the system's user %q is not the role", name))
+		return "", at(rule, fmt.Sprintf("the system's user %q is not the role", name))
 	}
-	return nil
+	return name, nil
 }
 
-// checkCertificate compares the name that the rule asks for, letter by letter.
-func (a *Access) checkCertificate(cert *x509.Certificate, rule hba.Rule, role string, look hba.Lookups) error {
+// checkCertificate compares the name that the rule asks for, letter by letter,
+// and returns the one that stands for the role.
+func (a *Access) checkCertificate(cert *x509.Certificate, rule hba.Rule, role string, look hba.Lookups) (name string, err error) {
 	names, err := certificateNames(cert, rule.ClientName)
 	if err != nil {
-		return at(rule, err.Error())
+		return "", at(rule, err.Error())
 	}
 	for _, name := range names {
 		if a.maps.Allows(rule.Map, name, role, look) {
-			return nil
+			return name, nil
 		}
 	}
-	return at(rule, fmt.Sprintf("the certificate's %s %.200q is not for the role", rule.ClientName, names))
+	return "", at(rule, fmt.Sprintf("the certificate's %s %.200q is not for the role", rule.ClientName, names))
 }
 
 // maxNames is how many alternative names of a certificate are tried.

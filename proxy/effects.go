@@ -106,7 +106,7 @@ type effects struct {
 	pins    sqlscan.Effects // what keeps the client on its server
 	since   time.Time       // when that began
 	within  sqlscan.Effects // what statements of PREPARE may do when they are executed
-	denied  sqlscan.Effects // of the last statement that was denied
+	denied  *wire.Error     // why the last statement was denied that was
 	foreign bool            // others used the server's sequences since the client did
 	custom  custom
 
@@ -137,9 +137,12 @@ func (e *effects) pin(why sqlscan.Effects) {
 	e.pins |= why
 }
 
-// denies reports whether a statement is not to be run at all.
-func (e *effects) denies(seen sqlscan.Effects) bool {
-	return e.policy == pool.RejectState && seen&pinning != 0
+// denies returns why a statement is not to be run at all, or nil.
+func (r *relay) denies(seen sqlscan.Effects, text []byte) *wire.Error {
+	if r.effects.policy == pool.RejectState && seen&pinning != 0 {
+		return denial(seen)
+	}
+	return r.forbids(seen, text)
 }
 
 // toAsk returns what PostgreSQL has to be asked for before it is known what the
@@ -169,7 +172,7 @@ func (e *effects) learn(asked, found sqlscan.Effects) {
 // deniedText is what PostgreSQL is sent in place of a statement that is
 // denied: it has to refuse it, so that the transaction fails as after any
 // error.
-const deniedText = "pgseal does not run this statement, since session_state is reject"
+const deniedText = "pgseal does not run this statement"
 
 // denial is what the client is told in place of PostgreSQL's refusal.
 func denial(seen sqlscan.Effects) *wire.Error {
@@ -185,15 +188,20 @@ func denial(seen sqlscan.Effects) *wire.Error {
 func (r *relay) heedQuery(seen sqlscan.Effects, text, m []byte) look {
 	l := look{kind: pendingQuery}
 	x := &r.extended
-	if r.effects.denies(seen) {
-		r.effects.denied = seen
+	size := len(m)
+	if e := r.denies(seen, text); e != nil {
+		r.effects.denied = e
 		x.out = wire.AppendQuery(x.out[:0], deniedText)
-		l.kind, l.edit = pendingDeny, edit{x.out, len(m)}
+		l.kind, l.edit = pendingDeny, edit{x.out, size}
 		return l
+	}
+	if own := r.ownRoleBack(seen, text); len(own) != len(text) {
+		text, m = own, wire.AppendQuery(nil, string(own))
+		l.edit = edit{m, size}
 	}
 	r.read(seen, text)
 	r.effects.heed(seen)
-	r.barrier = seen&(sqlscan.DiscardAll|sqlscan.DeallocateAll) != 0
+	r.barrier = seen&(sqlscan.DiscardAll|sqlscan.DeallocateAll) != 0 || r.mayEscape(seen)
 	var lead []byte
 	own := m
 	if seen&sqlscan.Deallocate != 0 && !r.batch {
@@ -203,7 +211,7 @@ func (r *relay) heedQuery(seen sqlscan.Effects, text, m []byte) look {
 		lead = r.discardSequences(lead)
 	}
 	if len(lead) > 0 {
-		l.edit = edit{append(lead, own...), len(m)}
+		l.edit = edit{append(lead, own...), size}
 		m = l.out
 	}
 	if seen&resets != 0 && r.fix != nil {
@@ -235,9 +243,9 @@ func (r *relay) deallocate(text, m []byte) (lead, own []byte) {
 }
 
 // denyParse has PostgreSQL refuse a Parse.
-func (r *relay) denyParse(seen sqlscan.Effects, m []byte) look {
+func (r *relay) denyParse(why *wire.Error, m []byte) look {
 	x := &r.extended
-	r.effects.denied = seen
+	r.effects.denied = why
 	r.server.unnamed = 0 // the Parse ends it
 	if m[wire.HeaderSize] == 0 {
 		x.unnamed.number = 0
@@ -262,6 +270,8 @@ func (r *relay) lookAtCall(b []byte, whole bool, size int) look {
 	switch {
 	case !whole && (size <= wholeMessage || len(b) < wire.HeaderSize+4):
 		return look{more: true}
+	case r.discarding:
+		return look{err: errAfterDiscard}
 	case r.mixes():
 		return look{err: errMixed}
 	case size < 4: // PostgreSQL has an error for that
@@ -275,6 +285,8 @@ func (r *relay) lookAtCall(b []byte, whole bool, size int) look {
 		seen = sqlscan.Sequence
 	case function == 1599: // setseed
 		seen = sqlscan.Seed
+	case function == 2077 && r.imposed.any(): // set_config
+		return look{err: fatal(imposedError("set_config"))}
 	}
 	if whole {
 		return r.heedQuery(seen, b[wire.HeaderSize:], b)

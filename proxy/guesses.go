@@ -36,6 +36,7 @@ func (f *failedProof) Unwrap() error { return f.err }
 var (
 	errPassword     = &failedProof{reasonPassword, auth.ErrWrongPassword}
 	errUnknownRole  = &failedProof{reasonUnknownRole, errors.New("there is no such role, or it has no password")}
+	errMD5Secret    = &failedProof{reasonPassword, errors.New("the role has no SCRAM secret: that in users_file is md5, which a rule with the method md5 asks for")}
 	errSourceCapped = &failedProof{reasonSourceCapped, errors.New("too many logins of this source failed (max_failed_logins_per_source)")}
 	errRoleCapped   = &failedProof{reasonRoleCapped, errors.New("too many logins as this role failed (max_failed_logins_per_role)")}
 )

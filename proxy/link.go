@@ -145,6 +145,7 @@ func (s *session) take(server *pool.Server) (setup []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	state := stateOf(server)
+	was := roleIn(state.settings)
 	var set []wire.Parameter
 	var reset []string
 	unknown := state.unlisted && state.lastHolder != s.id // nobody knows what others have set
@@ -157,6 +158,9 @@ func (s *session) take(server *pool.Server) (setup []byte) {
 		setup = wire.AppendQuery(nil, "RESET ALL")
 		ours++
 	}
+	if state.lastHolder != s.id {
+		set = s.imposeAgain(set)
+	}
 	if len(set)+len(reset) > 0 {
 		setup = wire.AppendQuery(setup, setQuery(set, reset))
 		state.settings = append(state.settings[:0], s.extra...)
@@ -165,7 +169,8 @@ func (s *session) take(server *pool.Server) (setup []byte) {
 	s.server, s.reset, s.rolledBack = server, false, false
 	s.relay.link(state, s.id, ours)
 	// A role may be refused, and what the client sends must not run as another.
-	s.relay.setting = index(set, roleName) >= 0 || slices.Contains(reset, roleName)
+	// One that stays the same does so also where the query fails.
+	s.relay.setting = was != roleIn(s.extra)
 	s.relay.barrier = s.relay.setting
 	s.relay.single = s.mode == pool.StatementMode
 	return setup
@@ -242,7 +247,10 @@ func (s *session) parameter(body []byte) {
 		return
 	}
 	s.server.SetParameter(p)
-	if s.relay.left {
+	if p.Name == conformingStrings && p.Value != "on" && s.relay.imposed.role != "" && !s.relay.left {
+		s.outlaw(p.Name)
+	}
+	if s.relay.left || s.seesItself(p.Name) {
 		return
 	}
 	if i := index(s.told, p.Name); i >= 0 {
@@ -287,6 +295,9 @@ func (s *session) settle(server *pool.Server) {
 		s.proxy.pinCounts.add(d.pinned)
 		s.proxy.log.Info("client keeps its server", append(s.fields(), zap.Strings("reasons", pinReasons(d.pinned)))...)
 	}
+	if d.escaped != "" {
+		s.proxy.log.Warn("client changed a parameter that is not its own, its session ends", append(s.fields(), zap.String("parameter", d.escaped))...)
+	}
 	if d.wake {
 		s.poke()
 	}
@@ -302,6 +313,7 @@ type decision struct {
 	ask     bool            // PostgreSQL has to be asked what the session left
 	resume  bool            // the client waited for the server to come to rest
 	pinned  sqlscan.Effects // why it keeps its server from now on
+	escaped string          // the parameter for which the session ends
 }
 
 // decide takes the server from the session if that needs it no longer.
@@ -312,7 +324,7 @@ func (s *session) decide(server *pool.Server) (d decision) {
 		return d
 	}
 	if v := s.relay.survey; v != nil && v.over {
-		s.learnSurvey()
+		d.escaped = s.learnSurvey()
 	}
 	d.query, d.release, d.ask = s.next()
 	if why := s.relay.holdsFor() &^ s.pinsTold; why != 0 && !s.relay.left {
@@ -326,7 +338,7 @@ func (s *session) decide(server *pool.Server) (d decision) {
 		s.relay.held, d.resume = false, s.client != nil
 	}
 	d.left, d.settled = s.relay.left, s.settled
-	d.wake = s.ending() != nil && s.client != nil && (d.release || s.mayEnd())
+	d.wake = s.ending() != nil && s.client != nil && (d.release || s.mayEnd()) || d.escaped != ""
 	if d.release {
 		if s.settled != nil {
 			server.ViewParameters(s.learn)

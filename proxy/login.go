@@ -59,8 +59,10 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	}
 	if ask.replication != nil {
 		err = s.replicate(ask.replication)
-	} else {
-		err = s.prepare(ask.params)
+	} else if ask.params, err = s.impose(ask.params); err == nil {
+		if err = s.prepare(ask.params); err == nil {
+			err = s.checkStrings()
+		}
 	}
 	if err != nil {
 		p.refusedAtServer(s, err)
@@ -107,7 +109,8 @@ func (p *Server) authenticate(s *session) (auth.Credential, error) {
 	if err != nil {
 		return auth.Credential{}, err
 	}
-	exchange := auth.NewServerExchange(credential.Secret, known)
+	md5 := credential.MD5.Known() // as in PostgreSQL nobody can prove that by SCRAM
+	exchange := auth.NewServerExchange(credential.Secret, known && !md5)
 	exchange.Bind(s.endpointHash)
 	if _, err := conn.Write(wire.AppendAuthenticationSASL(nil, exchange.Mechanisms()...)); err != nil {
 		return auth.Credential{}, err
@@ -140,7 +143,7 @@ func (p *Server) authenticate(s *session) (auth.Credential, error) {
 	if err != nil {
 		p.secrets.doubt(s)
 	}
-	if err := p.verdict(s, wrongPassword(err == nil, known), errWrongPassword(s.user)); err != nil {
+	if err := p.verdict(s, wrongSecret(err == nil, known, md5), errWrongPassword(s.user)); err != nil {
 		return auth.Credential{}, err
 	}
 	credential.Keys = exchange.Keys()
@@ -176,6 +179,14 @@ func scramError(err error) error {
 	return err
 }
 
+// wrongSecret is wrongPassword for a proof by SCRAM.
+func wrongSecret(right, known, md5 bool) *failedProof {
+	if known && md5 {
+		return errMD5Secret
+	}
+	return wrongPassword(right, known)
+}
+
 // wrongPassword says what was wrong with a password's proof: nil if nothing.
 func wrongPassword(right, known bool) *failedProof {
 	switch {
@@ -202,9 +213,9 @@ func (s *session) join(db *pool.Database, credential auth.Credential) error {
 	if !fixed {
 		login = pool.Login{User: s.user, Password: credential.Password}
 		if login.Password == "" {
-			login.Keys = credential.Keys
+			login.Keys, login.MD5 = credential.Keys, credential.MD5
 		}
-		if login.Password == "" && !login.Keys.Known() {
+		if !login.Known() {
 			return wire.Fatal(wire.CodeInvalidAuth, `the connection pooler has no password to log in as "`+s.user+`"`).
 				WithHint("Set user and password_file for the database, have the role log in by SCRAM, or give users_file its password.")
 		}

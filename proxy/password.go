@@ -27,6 +27,11 @@ func (s *session) askPassword(rule hba.Rule) (string, error) {
 	if _, err := s.conn.Write(wire.AppendAuthenticationCleartext(nil)); err != nil {
 		return "", err
 	}
+	return s.readClear()
+}
+
+// readClear reads a PasswordMessage with one string.
+func (s *session) readClear() (string, error) {
 	typ, body, err := wire.ReadMessage(s.conn, nil, passwordLimit+1)
 	s.heard = time.Now()
 	var length *wire.LengthError
@@ -56,7 +61,7 @@ func (p *Server) checkPassword(s *session, rule hba.Rule) (auth.Credential, erro
 	if err != nil {
 		return auth.Credential{}, err
 	}
-	right := credential.Secret.Verify(password)
+	right := verifies(credential, password, s.user)
 	if !right || !known { // it may fit a secret that was not looked up yet
 		p.secrets.doubt(s)
 		before := credential.Secret.Encode()
@@ -68,7 +73,46 @@ func (p *Server) checkPassword(s *session, rule hba.Rule) (auth.Credential, erro
 	if err := p.verdict(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
 		return auth.Credential{}, err
 	}
-	return auth.Credential{Secret: credential.Secret, Password: password}, nil
+	return auth.Credential{Password: password}, nil
+}
+
+// verifies reports whether a credential was made from a role's password.
+func verifies(c auth.Credential, password, role string) bool {
+	right := c.Secret.Verify(password) // in any case: it takes longest
+	if c.MD5.Known() {
+		return c.MD5.VerifyPassword(password, role)
+	}
+	return right
+}
+
+// asksMD5 reports whether a role is asked by md5 under a rule of that method.
+func (p *Server) asksMD5(user string) bool {
+	settings := p.settings.Load()
+	if credential, known := settings.Users.Lookup(user); known {
+		return credential.MD5.Known()
+	}
+	md5, all := settings.Users.MD5Share()
+	return settings.Mocker.AsksMD5(user, md5, all)
+}
+
+// askMD5 has the client answer a salt by md5 (protocol chapter,
+// AuthenticationMD5Password). A role that is unknown gets the same answer as a
+// wrong password.
+func (p *Server) askMD5(s *session) (auth.Credential, error) {
+	credential, known := p.settings.Load().Users.Lookup(s.user)
+	salt := auth.NewMD5Salt()
+	if _, err := s.conn.Write(wire.AppendAuthenticationMD5(nil, salt)); err != nil {
+		return auth.Credential{}, err
+	}
+	response, err := s.readClear()
+	if err != nil {
+		return auth.Credential{}, err
+	}
+	right := credential.MD5.Verify(response, salt) // never for a role without such a secret
+	if err := p.verdict(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
+		return auth.Credential{}, err
+	}
+	return credential, nil
 }
 
 // checkLDAP runs the method ldap. Whatever is wrong, with the role, the

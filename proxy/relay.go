@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool"
 )
 
 // smallMessage is up to which size a message that the relay has to read is
@@ -41,6 +42,8 @@ type relay struct {
 	barrier    bool   // nothing more may be sent before all that was sent is answered
 	held       bool   // the client has more to send, and waits for that
 	setting    bool   // it waits for its parameters, and has sent nothing yet
+	wary       bool   // a statement of the batch may have changed an imposed parameter
+	discarding bool   // DISCARD ALL is in the batch, and imposed parameters come back at its end
 	fixAtSync  bool   // a statement of the batch may have reset parameters
 	fix        []byte // the query that brings back what the client came with, or nil
 	pending    pending
@@ -57,6 +60,7 @@ type relay struct {
 	server   *serverState // of the server that is held
 	extended extended
 	effects  effects
+	imposed  imposed
 	survey   *survey // under way, or not learnt from yet
 	scanner  sqlscan.Scanner
 }
@@ -263,6 +267,8 @@ func (r *relay) look(typ byte, size int, b []byte) look {
 	case wire.Execute:
 		r.extended.sent++
 	case wire.Sync:
+		r.barrier = r.barrier || r.wary
+		r.wary, r.discarding = false, false
 		if r.fixAtSync {
 			r.fixAtSync = false
 			r.server.unnamed = 0 // the fix ends it
@@ -277,6 +283,9 @@ func (r *relay) lookAtQuery(b []byte, whole bool, size int) look {
 	if !whole && size <= wholeMessage {
 		return look{more: true}
 	}
+	if r.discarding {
+		return look{err: errAfterDiscard}
+	}
 	if r.mixes() {
 		return look{err: errMixed}
 	}
@@ -286,7 +295,7 @@ func (r *relay) lookAtQuery(b []byte, whole bool, size int) look {
 		return look{kind: pendingQuery}
 	}
 	text := cString(b[wire.HeaderSize:])
-	seen := scan(text)
+	seen := r.scan(text)
 	if seen == 0 {
 		return look{kind: pendingQuery}
 	}
@@ -353,9 +362,13 @@ func (r *relay) parse(m []byte) look {
 	size := len(m)
 	if name, rest, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0}); ok {
 		text := cString(rest)
-		if seen = scan(text); seen != 0 {
-			if r.effects.denies(seen) {
-				return r.denyParse(seen, m)
+		if seen = r.scan(text); seen != 0 {
+			if e := r.denies(seen, text); e != nil {
+				return r.denyParse(e, m)
+			}
+			if own := r.ownRoleBack(seen, text); len(own) != len(text) {
+				m = appendParse(nil, string(name), string(own)+string(rest[len(text):]))
+				text = own
 			}
 			if seen&sqlscan.Deallocate != 0 && r.deallocates(text) {
 				lead = r.extended.makeGone(lead)
@@ -373,7 +386,7 @@ func (r *relay) parse(m []byte) look {
 	if foreign {
 		lead = r.discardSequences(lead)
 	}
-	if len(lead) > 0 {
+	if len(lead) > 0 || len(m) != size {
 		if e.cut == 0 {
 			e.out = m
 		}
@@ -410,6 +423,14 @@ func (r *relay) lookAtBind(b []byte, whole bool) look {
 	if seen&opaque != 0 {
 		r.server.unlisted = true // of this server too, not only of that where it was prepared
 	}
+	switch {
+	case r.discarding:
+		return look{err: errAfterDiscard}
+	case r.extended.stuck() && r.mayEscape(seen):
+		return look{err: errUnwatched}
+	}
+	r.wary = r.wary || r.mayEscape(seen)
+	r.discarding = seen&sqlscan.DiscardAll != 0 && r.imposed.any()
 	if seen&(sqlscan.DeallocateAll|sqlscan.DiscardAll) != 0 {
 		r.server.forgetCopies() // what follows in the batch can't rely on them
 	}
@@ -461,18 +482,21 @@ func (r *relay) scanMore(piece []byte) *wire.Error {
 	if seen&sqlscan.Settings != 0 {
 		seen |= resets
 	}
-	if r.effects.denies(seen) {
+	e := r.forbidsUnread(seen)
+	if r.effects.policy == pool.RejectState && seen&pinning != 0 {
+		e = denial(seen)
+	}
+	if e != nil {
 		r.clientBody++ // its last byte is withheld, so PostgreSQL will never run it
 		r.doubt = true
-		e := denial(seen)
-		e.Severity = "FATAL"
-		return e
+		return fatal(e)
 	}
 	if seen&(carried|opaque) != 0 { // whose names were not read
 		r.server.unlisted = true
 		r.effects.pin(unknownState)
 	}
 	r.effects.heed(seen)
-	r.extended.unnamed.effects = seen // of a Parse; a Query has ended it
+	r.barrier = r.barrier || !r.batch && r.mayEscape(seen) // of a Query; a Bind will tell of a Parse
+	r.extended.unnamed.effects = seen                      // of a Parse; a Query has ended it
 	return nil
 }

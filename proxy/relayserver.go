@@ -213,15 +213,18 @@ func (r *relay) refused(m []byte, size int) (instead []byte, err *wire.Error) {
 		}
 		return nil, nil
 	case pendingFix: // the client's own statement has failed
+		if r.imposed.any() && !bytes.Contains(body, inFailedTransaction) {
+			return nil, refusal(body, size)
+		}
 		return nil, nil
 	case pendingDeny:
-		return r.instead(denial(r.effects.denied).Append(nil), size), nil
+		return r.instead(r.effects.denied.Append(nil), size), nil
 	}
 	if !r.tracks || r.left || !r.inBatch() || size > smallMessage {
 		return nil, nil
 	}
 	if e := r.extended.next(); e != nil && e.kind == eventDeny {
-		return r.instead(denial(r.effects.denied).Append(nil), size), nil
+		return r.instead(r.effects.denied.Append(nil), size), nil
 	}
 	if bytes.Contains(body, planChanged) {
 		r.extended.spoil()
@@ -248,6 +251,10 @@ var planChanged = []byte("\x00RRevalidateCachedQuery\x00")
 // noStatement is the field of an ErrorResponse that says that a prepared
 // statement does not exist.
 var noStatement = []byte("\x00C26000\x00")
+
+// inFailedTransaction is the field of an ErrorResponse that says that nothing
+// runs in a transaction that has failed.
+var inFailedTransaction = []byte("\x00C25P02\x00")
 
 // canceled is the field of an ErrorResponse that says that a statement was
 // canceled, by a request that came late or by a short statement_timeout.

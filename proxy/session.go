@@ -58,6 +58,7 @@ type session struct {
 	cert         clientCert
 	endpointHash []byte // of the certificate that the client was shown
 	user         string
+	identity     string // that it proved: a method, a colon and a name
 	database     string
 	rule         hba.Rule  // that decided how the client proves who it is
 	heard        time.Time // when the login's last message came

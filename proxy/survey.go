@@ -150,9 +150,10 @@ func (s *survey) note(kind string, hexName, hexValue []byte) {
 	}
 }
 
-// learnSurvey takes what a survey has found for the truth about the session. mu
-// is held.
-func (s *session) learnSurvey() {
+// learnSurvey takes what a survey has found for the truth about the session. It
+// returns the imposed parameter that it found changed, for which the session
+// ends. mu is held.
+func (s *session) learnSurvey() (escaped string) {
 	v := s.relay.survey
 	s.relay.survey = nil
 	e := &s.relay.effects
@@ -160,10 +161,16 @@ func (s *session) learnSurvey() {
 	case v.canceled && e.canceled < maxCanceled:
 		e.canceled++
 		e.suspect |= v.asked // ask again
-		return
+		return ""
 	case v.failed:
 		e.pin(unknownState)
-		return
+		return ""
+	}
+	if escaped = s.escaped(v); escaped != "" {
+		s.outlaw(escaped)
+		return escaped
+	}
+	switch {
 	case v.tooLarge || v.asked&carried != 0 && e.custom.overflow:
 		e.pin(largeSettings)
 	case v.asked&carried != 0:
@@ -174,6 +181,7 @@ func (s *session) learnSurvey() {
 		v.found |= sqlscan.SessionAuth
 	}
 	e.learn(v.asked&^carried, v.found)
+	return ""
 }
 
 // carry makes set, what is set in the server's session, the parameters that

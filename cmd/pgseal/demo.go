@@ -178,7 +178,7 @@ func (d *demo) startPostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	admin, err := pool.Dial(ctx, "localhost", d.cluster.Port(), trust, pool.Login{User: "postgres", Password: d.password}, "postgres")
+	admin, err := pool.Dial(ctx, "localhost", d.cluster.Port(), trust, pool.Login{User: "postgres", Password: d.password}, "postgres", "")
 	if err != nil {
 		return err
 	}

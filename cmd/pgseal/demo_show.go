@@ -59,7 +59,7 @@ func (d *demo) show(ctx context.Context) error {
 func (d *demo) dial(ctx context.Context) (*pool.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	return pool.Dial(ctx, "localhost", d.port, d.trust, pool.Login{User: "demo", Password: d.password}, "demo")
+	return pool.Dial(ctx, "localhost", d.port, d.trust, pool.Login{User: "demo", Password: d.password}, "demo", "")
 }
 
 // query runs one statement on a connection of its own.
@@ -141,7 +141,7 @@ func (d *demo) plaintextRefused(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c, err := pool.Dial(ctx, "localhost", d.port, plain.Load(), pool.Login{User: "demo", Password: d.password}, "demo")
+	c, err := pool.Dial(ctx, "localhost", d.port, plain.Load(), pool.Login{User: "demo", Password: d.password}, "demo", "")
 	if err == nil {
 		c.Close()
 		return "", errors.New("a client without TLS was let in")
@@ -156,7 +156,7 @@ func (d *demo) plaintextRefused(ctx context.Context) (string, error) {
 // unverifiedRefused asks for a database whose server can't prove that it is
 // the right one.
 func (d *demo) unverifiedRefused(ctx context.Context) (string, error) {
-	c, err := pool.Dial(ctx, "localhost", d.port, d.trust, pool.Login{User: "demo", Password: d.password}, "impostor")
+	c, err := pool.Dial(ctx, "localhost", d.port, d.trust, pool.Login{User: "demo", Password: d.password}, "impostor", "")
 	if err == nil {
 		c.Close()
 		return "", errors.New("a server that is not trusted was used")

@@ -26,6 +26,12 @@ func loginWarnings(f config.File) map[string][]string {
 			warnings[name] = append(warnings[name],
 				fmt.Sprintf("password stands in a configuration file that others can read (permissions %#o): keep it in a password_file", info.Mode().Perm()))
 		}
+		if d.AllowsMD5() {
+			warnings[name] = append(warnings[name], "require_auth allows md5: who listens in or has the server's secrets can log in")
+		}
+		if d.AllowsPassword() {
+			warnings[name] = append(warnings[name], "require_auth allows password: the server is told the password itself")
+		}
 		if d.User != "" && d.Password == "" && d.PasswordFile == "" && d.SSLCert == "" {
 			warnings[name] = append(warnings[name],
 				fmt.Sprintf("role %q has neither a password nor a certificate to log in with: set password_file", d.User))

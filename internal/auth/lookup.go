@@ -34,10 +34,10 @@ func (u *Users) nearest(key userKey) *user {
 func (u *Users) Lookup(name string) (Credential, bool) {
 	key := keyOf(name)
 	found := u.nearest(key)
-	if subtle.ConstantTimeCompare(key[:], found.key[:]) != 1 || !found.secret.valid() {
+	if subtle.ConstantTimeCompare(key[:], found.key[:]) != 1 || !found.usable() {
 		return Credential{}, false
 	}
-	return Credential{Secret: found.secret, Password: found.password}, true
+	return Credential{Secret: found.secret, Password: found.password, MD5: found.md5}, true
 }
 
 // Holds reports whether the file has a line for a user, be it one that leaves
@@ -47,16 +47,22 @@ func (u *Users) Holds(name string) bool {
 	return subtle.ConstantTimeCompare(key[:], u.nearest(key).key[:]) == 1
 }
 
+// usable reports whether there is anything that the user could prove.
+func (u *user) usable() bool { return u.secret.valid() || u.md5.Known() }
+
 // Find is Lookup for a login by password: false comes with the mock secret of
-// m. Both take the same steps over the same kinds of memory, so that their time
+// m, and so does an md5 secret, which nobody can prove by SCRAM. Both take the same steps over the same kinds of memory, so that their time
 // does not tell a user from a stranger: the mock secret is made in any case,
 // and a stranger's neighbour is read like a user.
 func (u *Users) Find(name string, m *Mocker) (Credential, bool) {
 	key := keyOf(name)
 	mock := Credential{Secret: m.Secret(name, u.Iterations())}
 	found := u.nearest(key)
-	own := Credential{Secret: found.secret.clone(), Password: found.password}
-	usable := own.Secret.valid()
+	own := Credential{Secret: found.secret.clone(), Password: found.password, MD5: found.md5}
+	if found.md5.Known() {
+		own.Secret = mock.Secret
+	}
+	usable := found.usable()
 	if same := subtle.ConstantTimeCompare(key[:], found.key[:]) == 1; same && usable {
 		return own, true
 	}

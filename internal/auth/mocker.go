@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/subtle"
+	"encoding/binary"
 	"fmt"
 	"slices"
 )
@@ -61,3 +62,14 @@ func (m *Mocker) Secret(user string, iterations int) Secret {
 // salt is that of a user's mock secret, and of a secret that is derived from
 // the user's password: whoever asks for it can't tell which.
 func (m *Mocker) salt(user string) []byte { return mac(m.key, "salt:"+user)[:saltLen] }
+
+// AsksMD5 reports whether a user who is not known is asked by md5 where those
+// who have an md5 secret are: for the same name always the same, and in the
+// measure in which users have one, md5 of all. Else the method by which a name
+// is asked would tell that it is known.
+func (m *Mocker) AsksMD5(user string, md5, all int) bool {
+	if md5 <= 0 {
+		return false
+	}
+	return binary.BigEndian.Uint64(mac(m.key, "method:"+user))%uint64(max(all, md5)) < uint64(md5)
+}

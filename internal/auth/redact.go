@@ -12,6 +12,7 @@ import (
 const (
 	redactedSecret     = "auth.Secret[redacted]"
 	redactedCredential = "auth.Credential[redacted]"
+	redactedMD5        = "auth.MD5Secret[redacted]"
 	redactedKeys       = "auth.Keys[redacted]"
 	redactedUsers      = "auth.Users[redacted]"
 	redactedMocker     = "auth.Mocker[redacted]"
@@ -60,3 +61,15 @@ func (Keys) Format(f fmt.State, _ rune) { io.WriteString(f, redactedKeys) }
 
 // MarshalText returns a placeholder.
 func (Keys) MarshalText() ([]byte, error) { return []byte(redactedKeys), nil }
+
+// Format writes a placeholder for every verb.
+func (MD5Secret) Format(f fmt.State, _ rune) { io.WriteString(f, redactedMD5) }
+
+// String returns a placeholder.
+func (MD5Secret) String() string { return redactedMD5 }
+
+// GoString returns a placeholder.
+func (MD5Secret) GoString() string { return redactedMD5 }
+
+// MarshalText returns a placeholder.
+func (MD5Secret) MarshalText() ([]byte, error) { return []byte(redactedMD5), nil }

@@ -36,10 +36,11 @@ func SurveyUsers(content []byte) []UserLine {
 			continue
 		}
 		kind := KindPlain
+		_, isMD5 := parseMD5Secret(secret)
 		switch {
 		case secret == "":
 			kind = KindNone
-		case isMD5(secret):
+		case isMD5:
 			kind = KindMD5
 		case strings.HasPrefix(secret, secretScheme):
 			kind = KindSCRAM

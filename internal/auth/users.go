@@ -19,8 +19,12 @@ type Credential struct {
 	// Secret checks a login of the user.
 	Secret Secret
 
-	// Password is empty when only the SCRAM secret is known.
+	// Password is empty when only a secret is known.
 	Password string
+
+	// MD5 is the secret of a user who has no other, else zero: Secret can't
+	// check a login then.
+	MD5 MD5Secret
 
 	// Keys are what a login by SCRAM revealed, zero before it.
 	Keys Keys
@@ -44,6 +48,7 @@ func (k Keys) NewClientExchange() *ClientExchange {
 type Users struct {
 	list       []user // in the order of key
 	iterations int    // of most secrets
+	md5        int    // how many have an md5 secret
 }
 
 // user is one line of the file.
@@ -52,6 +57,7 @@ type user struct {
 	name     string
 	line     int
 	password string // empty when only the secret is known
+	md5      MD5Secret
 	secret   Secret
 }
 
@@ -67,8 +73,9 @@ func (u *Users) HavePasswords() bool {
 //
 // where a double quote inside a string is written twice, and whatever follows
 // the second string after a space is ignored. Empty lines are allowed, and
-// lines that begin with ; or #. The secret is a SCRAM-SHA-256 secret or a plain
-// password. An empty one leaves the user without a way to log in.
+// lines that begin with ; or #. The secret is a SCRAM-SHA-256 secret, an md5
+// secret, unless [CheckMD5] forbids it, or a plain password. An empty one
+// leaves the user without a way to log in.
 //
 // The secret of each plain password is derived here, with the salt that m has
 // for the name, because a login that had to wait for it would tell that there
@@ -118,9 +125,21 @@ func readUsers(name string, content []byte) (*Users, error) {
 		}
 		lines[u.name], u.line, u.key = number, number, keyOf(u.name)
 		users.list = append(users.list, *u)
+		if u.md5.Known() {
+			users.md5++
+		}
 	}
 	slices.SortFunc(users.list, func(a, b user) int { return bytes.Compare(a.key[:], b.key[:]) })
 	return users, nil
+}
+
+// MD5Share returns how many of the users have an md5 secret, and how many there
+// are in all.
+func (u *Users) MD5Share() (md5, all int) {
+	if u == nil {
+		return 0, 0
+	}
+	return u.md5, len(u.list)
 }
 
 // parseUserLine returns the user of a line, nil where it has none.
@@ -136,12 +155,14 @@ func parseUserLine(line []byte) (*user, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &user{name: name}
-	switch {
-	case name == "":
+	if name == "" {
 		return nil, errors.New("empty user name")
-	case isMD5(secret):
-		return nil, errors.New("md5 secrets are not supported: store a SCRAM-SHA-256 secret, as \"pgseal hash-password\" prints it")
+	}
+	u := &user{name: name}
+	md5, isMD5 := parseMD5Secret(secret)
+	switch {
+	case isMD5:
+		u.md5, err = md5, CheckMD5()
 	case strings.HasPrefix(secret, secretScheme):
 		u.secret, err = ParseSecret(secret)
 	default:
@@ -192,14 +213,4 @@ func cutQuoted(b []byte) (s string, rest []byte, err error) {
 		unquoted.WriteByte('"')
 		b = b[1:]
 	}
-}
-
-// isMD5 reports whether s looks like PostgreSQL's md5 secret: taken for a
-// password it would never fit.
-func isMD5(s string) bool {
-	digits, ok := strings.CutPrefix(s, "md5")
-	if !ok || len(digits) != 32 {
-		return false
-	}
-	return strings.Trim(digits, "0123456789abcdefABCDEF") == ""
 }

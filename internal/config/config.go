@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -122,6 +123,11 @@ func (f File) UserConfigs() map[string]pool.UserConfig {
 		users[name] = u.UserConfig
 	}
 	return users
+}
+
+// poolMode returns the mode of a database whose clients share one login.
+func (f File) poolMode(d Database) string {
+	return cmp.Or(f.Users[d.User].PoolMode, d.PoolMode, f.Pool.PoolMode)
 }
 
 // Log tells how much is logged, and how.
@@ -247,6 +253,12 @@ func (w *walker) crossCheck(f *File) {
 		}
 	}
 	w.checkLookups(f)
+	for name, d := range f.Databases {
+		if d.SetRole && f.poolMode(d) == pool.SessionMode {
+			key := "databases." + name + ".set_role"
+			w.fault(w.lines[key], key, errors.New("needs pool_mode transaction or statement: in session mode pgseal does not see what clients do to their role"))
+		}
+	}
 	if f.Auth.UsersFile == "" && f.Auth.HBAFile == "" && len(f.Auth.Rules) == 0 && len(f.Lookups()) == 0 {
 		w.fault(w.lineOf("auth"), "auth.users_file", errors.New("is missing, and auth_user too: nobody could log in"))
 	}

@@ -93,7 +93,7 @@ func ruleNoLogin(e *exam) {
 }
 
 func ruleMD5(e *exam) {
-	e.inRules(func(r hba.Rule) bool { return r.Method == hba.MD5 }, "says md5, and clients are asked by scram-sha-256", "scram-sha-256 instead of md5")
+	e.inRules(func(r hba.Rule) bool { return r.Method == hba.MD5 }, "asks roles with md5 secrets by md5", "scram-sha-256 instead of md5")
 }
 
 // takesPlaintext returns a listener that other machines reach without TLS.

@@ -278,7 +278,7 @@ func (h *host) query(ctx context.Context) {
 			dbname = "postgres"
 		}
 	}
-	conn, err := pool.Dial(ctx, h.name, h.db.Port, trust, login, dbname)
+	conn, err := pool.Dial(ctx, h.name, h.db.Port, trust, login, dbname, h.db.RequireAuth)
 	var refused *wire.Error
 	if h.login = err == nil || errors.As(err, &refused); err != nil {
 		h.loginErr = err

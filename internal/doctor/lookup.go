@@ -46,7 +46,7 @@ func (h *host) tryLookup(ctx context.Context, l config.Lookup) (super bool, err 
 	if dbname == "" {
 		dbname = l.In
 	}
-	conn, err := pool.Dial(ctx, h.name, h.db.Port, trust, pool.Login{User: l.User, Password: h.passwordOf(l)}, dbname)
+	conn, err := pool.Dial(ctx, h.name, h.db.Port, trust, pool.Login{User: l.User, Password: h.passwordOf(l)}, dbname, h.db.RequireAuth)
 	if err != nil {
 		return false, err
 	}

@@ -125,6 +125,8 @@ var mistakesOfMore = []mistake{
 	{"a CRL that is garbage", "unusable", func(l *lab) { l.everything(); l.write("servers.crl", 0o644, []byte("garbage")) }},
 	{"client authorities that are missing", "unusable", with("clients.crt", "none.crt")},
 	{"no channel binding", "channel-binding-off", with("user: app", "user: app, channel_binding: disable")},
+	{"md5 towards servers", "require-auth-md5", with("user: app", "user: app, require_auth: 'scram-sha-256,md5'")},
+	{"passwords in the clear towards servers", "require-auth-password", with("user: app", "user: app, require_auth: '!md5'")},
 	{"old cipher suites", "weak-ciphers", with("tls.key,", "tls.key, ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-SHA',")},
 	{"no post-quantum groups for clients", "no-post-quantum", with("tls.key,", "tls.key, groups: 'X25519:prime256v1',")},
 	{"no post-quantum groups for servers", "no-post-quantum", with("user: app", "user: app, ssl_groups: X25519")},

@@ -141,6 +141,22 @@ func loginWithoutPassword(e *exam) {
 	}
 }
 
+func requireAuthMD5(e *exam) {
+	for _, d := range e.databases {
+		if d.AllowsMD5() {
+			e.found(d.subject, d.key+".require_auth", "servers may ask by md5 (require_auth "+d.RequireAuth+")", "require_auth: scram-sha-256,none, and SCRAM secrets at the server")
+		}
+	}
+}
+
+func requireAuthPassword(e *exam) {
+	for _, d := range e.databases {
+		if d.AllowsPassword() {
+			e.found(d.subject, d.key+".require_auth", "servers may ask for the password itself (require_auth "+d.RequireAuth+")", "require_auth: scram-sha-256,none")
+		}
+	}
+}
+
 func usersMD5(e *exam) {
 	if lines := e.usersOf(auth.KindMD5); len(lines) > 0 {
 		e.inUsers(lines, "md5 secrets", `pgseal hash-password, and write its output as the secret`)

@@ -126,11 +126,16 @@ type Deallocation struct {
 // order, as DeallocateName reads them.
 func Deallocations(text []byte) []Deallocation {
 	var list []Deallocation
-	statement := func(start, end int) {
+	eachStatement(text, func(start, end int) {
 		if name, ok := DeallocateName(text[start:end]); ok {
 			list = append(list, Deallocation{name, start, end})
 		}
-	}
+	})
+	return list
+}
+
+// eachStatement calls f with where each statement of a text starts and ends.
+func eachStatement(text []byte, f func(start, end int)) {
 	var s Scanner
 	start := 0
 	for fed := 0; ; {
@@ -141,14 +146,13 @@ func Deallocations(text []byte) []Deallocation {
 		end := fed + next
 		s.Feed(text[fed:end])
 		if s.between() {
-			statement(start, end)
+			f(start, end)
 			start = end + 1
 		}
 		s.Feed(text[end : end+1])
 		fed = end + 1
 	}
-	statement(start, len(text))
-	return list
+	f(start, len(text))
 }
 
 // between reports whether a semicolon here would end a statement.

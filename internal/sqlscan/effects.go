@@ -60,7 +60,14 @@ const (
 	DiscardAll
 	// Begins: BEGIN or START TRANSACTION.
 	Begins
+	// Local: SET LOCAL, which ends with the transaction.
+	Local
+	// LocalRole: SET LOCAL ROLE, or SET LOCAL SESSION AUTHORIZATION.
+	LocalRole
 )
+
+// AnySetting comes of setting a parameter whose name isn't seen.
+const AnySetting = anySetting
 
 // Leaves holds the effects after which the session may differ from what it was
 // before, or, with Sequence, needs what it was before. The rest only tell what
@@ -72,7 +79,7 @@ const Leaves = Settings | Role | SessionAuth | TempObjects | AdvisoryLock | List
 var effectNames = [...]string{
 	"settings", "role", "session authorization", "temporary objects", "advisory lock", "listen",
 	"cursor with hold", "prepare", "execute", "load", "seed", "sequence", "other", "opaque", "unsure",
-	"releases", "deallocate", "deallocate all", "discard all", "begins",
+	"releases", "deallocate", "deallocate all", "discard all", "begins", "local", "local role",
 }
 
 // String lists the effects in plain words, as in "settings, role".

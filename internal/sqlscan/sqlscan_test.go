@@ -78,14 +78,24 @@ func TestTransactionBeginsAreTold(t *testing.T) {
 	}
 }
 
-func TestSetThatEndsWithTheTransactionIsQuiet(t *testing.T) {
+func TestSetThatEndsWithTheTransactionLeavesNothing(t *testing.T) {
+	check(t, []example{
+		{"SET LOCAL x = 1", Local},
+		{"set local role joe", Local | LocalRole},
+		{`SET LOCAL "Role" = joe`, Local | LocalRole},
+		{"SET LOCAL role TO DEFAULT; SELECT 1", Local | LocalRole},
+		{"SET LOCAL session authorization joe", Local | LocalRole},
+		{"SET LOCAL session_authorization = joe", Local | LocalRole},
+		{"SET LOCAL TIME ZONE 'UTC'", Local},
+		{"SET LOCAL x = role", Local},
+		{"SET LOCAL x = 1; SELECT role", Local},
+		{"SET LOCAL local.x = 1", Local},
+		{"SET /* session */ LOCAL x = 1", Local},
+	})
+	if (Local|LocalRole)&Leaves != 0 {
+		t.Error("SET LOCAL counts as leaving something")
+	}
 	quiet(t,
-		"SET LOCAL x = 1",
-		"set local role joe",
-		"SET LOCAL session authorization joe",
-		"SET LOCAL TIME ZONE 'UTC'",
-		"SET LOCAL local.x = 1",
-		"SET /* session */ LOCAL x = 1",
 		"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
 		"SET TRANSACTION SNAPSHOT 'x'",
 		"SET CONSTRAINTS ALL DEFERRED",
@@ -99,8 +109,8 @@ func TestSetOfTheSessionIsSeen(t *testing.T) {
 		{"SET SESSION x = 1", Settings},
 		{"SET session.x = 1", Settings},
 		{"SET a.b = 1", Settings},
-		{"SET local.x = 1", Settings},
-		{"SET local /* c */ . x = 1", Settings},
+		{"SET local.x = 1", Settings | Local},
+		{"SET local /* c */ . x = 1", Settings | Local},
 		{"SET transaction.x = 1", Settings},
 		{"SET constraints.x = 1", Settings},
 		{`SET "local".x = 1`, Settings},
@@ -255,9 +265,9 @@ func TestEveryStatementOfAStringCounts(t *testing.T) {
 		{"SELECT 1; SET x = 1", Settings},
 		{"SELECT 1;SET x = 1;LISTEN a;", Settings | Listen},
 		{";;\n;DO ''", Opaque},
-		{"BEGIN; SET LOCAL x = 1; SET y = 1; COMMIT", Begins | Settings},
+		{"BEGIN; SET LOCAL x = 1; SET y = 1; COMMIT", Begins | Settings | Local},
 		{"INSERT INTO temp VALUES (1); SELECT 1 INTO TEMP t", TempObjects},
-		{"SET LOCAL x = 1; SELECT a.b", 0},
+		{"SET LOCAL x = 1; SELECT a.b", Local},
 		{"SELECT ';SET x = 1'; SELECT $$;SET x = 1$$", 0},
 	})
 }
@@ -362,7 +372,7 @@ func TestEffectsAreNamedInPlainWords(t *testing.T) {
 	if got := (Settings | Role | Begins).String(); got != "settings, role, begins" {
 		t.Errorf("got %q", got)
 	}
-	if n := len(effectNames); Effects(1)<<(n-1) != Begins {
+	if n := len(effectNames); Effects(1)<<(n-1) != LocalRole {
 		t.Errorf("%d names do not fit the effects", n)
 	}
 }

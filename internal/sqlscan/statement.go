@@ -8,6 +8,7 @@ type statement struct {
 	prev    kind     // the word just before, none after a symbol
 	count   uint8    // words so far, no further than a few
 	awaits  bool     // SET still waits for the parameter's name
+	local   bool     // and so does SET LOCAL
 	update  bool     // UPDATE was among the words
 	arg     argument // how far we are in the call of set_config
 	named   Effects  // what its first argument says, once arg is argRead
@@ -28,7 +29,7 @@ const (
 // end is the end of a statement.
 func (s *statement) end() {
 	s.settle()
-	s.first, s.prev, s.count, s.awaits, s.update = none, none, 0, false, false
+	s.first, s.prev, s.count, s.awaits, s.local, s.update = none, none, 0, false, false, false
 }
 
 // settle takes it that any parameter was meant when the argument of set_config
@@ -90,6 +91,8 @@ func (s *statement) quoted(w []byte) {
 	switch {
 	case s.awaits:
 		s.parameter(e.kind)
+	case s.local:
+		s.localParameter(e.kind)
 	case s.first == kReset && s.count == 1:
 		s.effects |= resets(e.kind)
 	case s.first == kDeallocate:
@@ -113,6 +116,8 @@ func (s *statement) word(w []byte) {
 		s.temporary(w)
 		if s.awaits {
 			s.parameter(other)
+		} else if s.local {
+			s.local = false
 		} else if s.first == kDeallocate && s.count == 1 {
 			s.effects |= Deallocate
 		}
@@ -178,8 +183,11 @@ func (s *statement) further(k kind) {
 	second := s.count == 1
 	switch s.first {
 	case kSet:
-		if s.awaits {
+		switch {
+		case s.awaits:
 			s.parameterOrScope(k)
+		case s.local:
+			s.localParameter(k)
 		}
 	case kReset:
 		if second || k == kAuthorization {
@@ -239,8 +247,20 @@ func (s *statement) parameterOrScope(k kind) {
 		s.awaits = false
 	case quietSet(k) && s.count == 1:
 		s.awaits = false
+		if s.local = k == kLocal; s.local {
+			s.effects |= Local
+		}
 	default:
 		s.parameter(k)
+	}
+}
+
+// localParameter takes a word after SET LOCAL.
+func (s *statement) localParameter(k kind) {
+	s.local = k == kSession // AUTHORIZATION comes next
+	switch k {
+	case kRole, kAuthorization, kSessionAuthorization:
+		s.effects |= LocalRole
 	}
 }
 

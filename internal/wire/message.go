@@ -172,6 +172,17 @@ func AppendSASLFinal(dst []byte, data []byte) []byte {
 	return appendMessage(dst, &pgproto3.AuthenticationSASLFinal{Data: data})
 }
 
+// AppendAuthenticationMD5 appends the request for an answer to a salt by md5.
+func AppendAuthenticationMD5(dst []byte, salt [4]byte) []byte {
+	return appendMessage(dst, &pgproto3.AuthenticationMD5Password{Salt: salt})
+}
+
+// AppendPassword appends a client's PasswordMessage: a password in the clear, or
+// the answer to AuthenticationMD5Password.
+func AppendPassword(dst []byte, password string) []byte {
+	return appendMessage(dst, &pgproto3.PasswordMessage{Password: password})
+}
+
 // AppendAuthenticationCleartext appends the request for a password in the clear.
 func AppendAuthenticationCleartext(dst []byte) []byte {
 	return appendMessage(dst, &pgproto3.AuthenticationCleartextPassword{})

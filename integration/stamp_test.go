@@ -1,0 +1,132 @@
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pgseal/pgseal/internal/devca"
+)
+
+// stamped are options by which clients with a certificate, and with a password,
+// share servers that are told who they are.
+func stamped(a *clientAuthority, servers int, setting string, more settings) options {
+	base := settings{"user": "app", "password": appPassword, "stamp_identity": setting, "pool_size": fmt.Sprint(servers)}
+	return options{
+		databases: map[string]settings{"app": base.with(more)},
+		users:     map[string]string{"amy": appPassword},
+		tls:       a.settings("optional"),
+		auth:      settings{"rules": "['hostssl all app all cert', 'hostssl all amy all scram-sha-256']"},
+	}
+}
+
+// dsnOf turns libpq's environment of a client certificate into parts of a DSN.
+func dsnOf(env []string) (dsn string) {
+	for _, v := range env {
+		name, value, _ := strings.Cut(strings.TrimPrefix(v, "PG"), "=")
+		dsn += " " + strings.ToLower(name) + "=" + value
+	}
+	return dsn
+}
+
+func TestServersAreToldWhoTheirClientIs(t *testing.T) {
+	a := newClientAuthority(t)
+	_, env := a.client(t, a.root, nil)
+	const byCertificate, byPassword = "cert:CN=app", "scram-sha-256:amy"
+	onEachVersion(t, func(t *testing.T, pg *postgres) {
+		for _, setting := range []string{"application_name", "audit.who"} {
+			for _, servers := range []int{1, 3} {
+				t.Run(fmt.Sprintf("%s, %d servers", setting, servers), func(t *testing.T) {
+					p := start(t, pg, stamped(a, servers, setting, nil))
+					who := "SELECT coalesce(current_setting('" + setting + "', true), '')"
+					app, amy := p.simple(t, dsnOf(env)+" application_name=mine"), p.as(t, "amy", execMode+" options='-c "+setting+"=forged'")
+					for range 5 {
+						stranger(t, app, who, byCertificate)
+						stranger(t, amy, who, byPassword)
+					}
+					for _, sql := range []string{
+						"SET " + setting + " = 'forged'", "SET LOCAL " + setting + " = 'forged'", "SELECT set_config('" + setting + "', 'forged', false)",
+						"SELECT set_config($1, 'forged', false)", "RESET " + setting, `SET U&"\0061udit".who = 'forged'`,
+					} {
+						wantState(t, bySimpleQuery(amy, sql), "42501")
+						wantState(t, byExtendedQuery(amy, sql), "42501")
+					}
+					for _, sql := range []string{"RESET ALL", "DISCARD ALL", "SET statement_timeout = '7s'", "BEGIN; SET statement_timeout = '8s'; ROLLBACK"} {
+						execute(t, app, sql)
+						for range 3 {
+							stranger(t, app, who, byCertificate)
+							stranger(t, amy, who, byPassword)
+						}
+					}
+					// What a function sets ends with the transaction, or the session.
+					app.Exec(t.Context(), "DO $$ BEGIN PERFORM set_config('"+setting+"', 'forged', false); END $$")
+					for range 4 {
+						stranger(t, amy, who, byPassword)
+					}
+					var got string
+					if err := app.QueryRow(soon(t), who).Scan(&got); err == nil && got != byCertificate {
+						t.Errorf("after DO the client is %q", got)
+					}
+				})
+			}
+		}
+	})
+}
+
+func TestInSessionModeAndForReplicationServersAreToldToo(t *testing.T) {
+	a := newClientAuthority(t)
+	_, env := a.client(t, a.root, nil)
+	onEachVersion(t, func(t *testing.T, pg *postgres) {
+		for _, setting := range []string{"application_name", "audit.who"} {
+			o := stamped(a, 2, setting, settings{"pool_mode": "session"})
+			o.databases["stream"] = o.databases["app"].with(settings{"user": "streamer", "dbname": "app"})
+			p := start(t, pg, o)
+			who := "SELECT current_setting('" + setting + "')"
+			for range 2 { // the second finds the server of the first
+				if got := strings.TrimSpace(p.psql(t, "app", env, "-c", who).stdout); got != "cert:CN=app" {
+					t.Errorf("the client is %q", got)
+				}
+				if got := strings.TrimSpace(p.psql(t, "app", []string{"PGUSER=amy"}, "-c", who).stdout); got != "scram-sha-256:amy" {
+					t.Errorf("the client is %q", got)
+				}
+			}
+			r := p.psql(t, "stream", []string{"PGUSER=amy", "PGOPTIONS=-c " + setting + "=forged"}, "-d", "replication=database dbname=stream", "-c", who)
+			if strings.TrimSpace(r.stdout) != "scram-sha-256:amy" && setting == "application_name" {
+				t.Errorf("the replication connection is %q: %s", r.stdout, r.stderr)
+			}
+		}
+	})
+}
+
+func TestHostileNamesAreStampedAsPlainText(t *testing.T) {
+	a := newClientAuthority(t)
+	pg := sharedPostgres(t, "18")
+	ident := a.dir + "/pg_ident.conf"
+	replace(t, ident, []byte("any /^. app\n"), 0o600)
+	for _, setting := range []string{"application_name", "audit.who"} {
+		o := stamped(a, 1, setting, nil)
+		o.auth = settings{"ident_file": ident, "rules": "['hostssl all all all cert map=any']"}
+		p := start(t, pg, o)
+		for cn, want := range map[string]string{
+			`o'neil "x" \ ; DROP TABLE t --`: `cert:CN=o'neil \"x\" \\ \; DROP TABLE t --`,
+			"line\nbreak\ttab":               `cert:CN=line\0Abreak\09tab`,
+			"Münz 😀":                         `cert:CN=M\C3\BCnz \F0\9F\98\80`,
+			strings.Repeat("x", 54) + "ü":    "cert:CN=" + strings.Repeat("x", 54) + `\C3\BC`,
+			strings.Repeat("y", 400):         "cert:CN=" + strings.Repeat("y", 400),
+		} {
+			if setting == "application_name" && len(want) > 63 {
+				want = strings.TrimSuffix(want, `\C3\BC`)
+				want = want[:min(len(want), 63)]
+			}
+			_, env := a.client(t, a.root, func(r *devca.Request) { r.CommonName = cn })
+			r := p.psql(t, "app", env, "-c", "SELECT current_setting('"+setting+"')")
+			if got := strings.TrimSuffix(r.stdout, "\n"); got != want {
+				t.Errorf("%q is stamped\n%q, want\n%q (%s)", cn, got, want, r.stderr)
+			}
+		}
+		_, env := a.client(t, a.root, func(r *devca.Request) { r.CommonName = "app\x00x" })
+		if r := p.psql(t, "app", env, "-c", "SELECT 1"); r.status != 2 || !strings.Contains(r.stderr, "certificate authentication failed") {
+			t.Errorf("a name with a zero byte: psql ended with status %d: %s", r.status, r.stderr)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package proxy
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"strings"
+	"testing"
+
+	"github.com/pgseal/pgseal/internal/auth/hba"
+)
+
+func TestAStampIsPlainTextAndCutBetweenCharacters(t *testing.T) {
+	long := strings.Repeat("x", 61)
+	for _, test := range []struct{ identity, application, custom string }{
+		{"scram-sha-256:app", "scram-sha-256:app", "scram-sha-256:app"},
+		{"", "", ""},
+		{"cert:CN=o'neil \"x\"", "cert:CN=o'neil \"x\"", "cert:CN=o'neil \"x\""},
+		{"peer:a\nb\x00c\x7f", `peer:a\0Ab\00c\7F`, `peer:a\0Ab\00c\7F`},
+		{"trust:münz", `trust:m\C3\BCnz`, `trust:m\C3\BCnz`},
+		{"trust:\xff", `trust:\FF`, `trust:\FF`},
+		{long + "yz!", long + "yz", long + "yz!"},
+		{long + "ü", long, long + `\C3\BC`},                                  // escaped here
+		{long[:57] + `\C3\BC!`, long[:57] + `\C3\BC`, long[:57] + `\C3\BC!`}, // and in a subject
+		{long[:58] + `\C3\BC`, long[:58], long[:58] + `\C3\BC`},
+		{long[:52] + `\F0\9F\98\80`, long[:52], long[:52] + `\F0\9F\98\80`},
+		{long + `x\,`, long + "x", long + `x\,`},
+		{long + `\,`, long + `\,`, long + `\,`},
+		{long + `x\`, long + `x\`, long + `x\`},
+		{strings.Repeat("ü", 200), strings.Repeat(`\C3\BC`, 10), strings.Repeat(`\C3\BC`, 170)},
+	} {
+		if got := stampFor(applicationName, test.identity); got != test.application {
+			t.Errorf("%q becomes the application_name\n%q, want\n%q", test.identity, got, test.application)
+		}
+		if got := stampFor("audit.who", test.identity); got != test.custom {
+			t.Errorf("%q becomes the setting\n%q, want\n%q", test.identity, got, test.custom)
+		}
+	}
+}
+
+func FuzzAStampIsPrintableAndFits(f *testing.F) {
+	f.Add("cert:CN=app,O=\\C3\\BC")
+	f.Add("\\")
+	f.Add(strings.Repeat("\\F0", 40))
+	f.Add("\x00\n'\"ü\xff")
+	f.Fuzz(func(t *testing.T, identity string) {
+		for setting, limit := range map[string]int{applicationName: maxApplicationName, "audit.who": maxStamp} {
+			got := stampFor(setting, identity)
+			if len(got) > limit {
+				t.Errorf("%q has %d bytes", got, len(got))
+			}
+			if strings.ContainsFunc(got, func(c rune) bool { return c < ' ' || c > '~' }) {
+				t.Errorf("%q is not printable", got)
+			}
+			if setting == applicationName && cleanApplicationName(got) != got {
+				t.Errorf("PostgreSQL would change %q", got)
+			}
+		}
+	})
+}
+
+// subject makes a certificate with a subject of one common name and one
+// organization, each a string of this kind.
+func subject(t *testing.T, kind int, cn, o string) *x509.Certificate {
+	t.Helper()
+	var names pkix.RDNSequence
+	for oid, text := range map[string]string{"cn": cn, "o": o} {
+		id := map[string]asn1.ObjectIdentifier{"cn": {2, 5, 4, 3}, "o": {2, 5, 4, 10}}[oid]
+		value := asn1.RawValue{Class: asn1.ClassUniversal, Tag: kind, Bytes: []byte(text)}
+		names = append(names, pkix.RelativeDistinguishedNameSET{{Type: id, Value: value}})
+	}
+	raw, err := asn1.Marshal(names)
+	ok(t, err)
+	return &x509.Certificate{RawSubject: raw}
+}
+
+func TestTheIdentityIsWhatWasProved(t *testing.T) {
+	plain := subject(t, asn1.TagUTF8String, "app", "Müller, \"x\"\n")
+	full := hba.VerifyFull
+	for name, test := range map[string]struct {
+		rule   hba.Rule
+		cert   *x509.Certificate
+		proved string
+		want   []string // in any order of the subject's parts
+	}{
+		"a password":                  {hba.Rule{Method: hba.SCRAM}, nil, "app", []string{"scram-sha-256:app"}},
+		"a certificate nobody reads":  {hba.Rule{Method: hba.SCRAM, ClientCert: hba.VerifyCA}, plain, "app", []string{"scram-sha-256:app"}},
+		"a unix socket":               {hba.Rule{Method: hba.Peer}, nil, "root", []string{"peer:root"}},
+		"a URI":                       {hba.Rule{Method: hba.Cert, ClientCert: full, ClientName: hba.NameURI}, plain, "spiffe://corp/x", []string{"cert:spiffe://corp/x"}},
+		"a key":                       {hba.Rule{Method: hba.Cert, ClientCert: full, ClientName: hba.NameSHA256}, plain, "0a", []string{"cert:0a"}},
+		"a password and a subject":    {hba.Rule{Method: hba.SCRAM, ClientCert: full, ClientName: hba.NameCN}, plain, "app", []string{"cert:", "CN=app", `O=M\C3\BCller\, \"x\"\0A`}},
+		"a subject with a zero byte":  {hba.Rule{Method: hba.Cert, ClientCert: full, ClientName: hba.NameCN}, subject(t, asn1.TagUTF8String, "app", "a\x00b"), "app", []string{"cert:app"}},
+		"a subject that is no UTF-8":  {hba.Rule{Method: hba.Cert, ClientCert: full, ClientName: hba.NameCN}, subject(t, asn1.TagUTF8String, "app", "\xff"), "app", []string{"cert:app"}},
+		"a subject beyond all bounds": {hba.Rule{Method: hba.Cert, ClientCert: full, ClientName: hba.NameCN}, subject(t, asn1.TagUTF8String, "app", strings.Repeat("x", 5000)), "app", []string{"cert:app"}},
+	} {
+		got := identityOf(test.rule, test.cert, test.proved)
+		for _, want := range test.want {
+			if !strings.Contains(got, want) || len(test.want) == 1 && got != want {
+				t.Errorf("%s: the identity is %q, want %q", name, got, want)
+			}
+		}
+	}
+}
+
+func TestNamesAreQuotedForAnyEncoding(t *testing.T) {
+	for name, want := range map[string]string{
+		"amy": `"amy"`, `a"b\c`: `"a""b\c"`, "münz": `U&"m\+0000fcnz"`, `ü"\`: `U&"\+0000fc""\\"`, "😀": `U&"\+01f600"`, "\xff": "\"\xff\"",
+	} {
+		if got := quoteName(name); got != want {
+			t.Errorf("%q is quoted %s, want %s", name, got, want)
+		}
+	}
+}

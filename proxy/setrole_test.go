@@ -1,0 +1,88 @@
+package proxy
+
+import (
+	"testing"
+
+	"github.com/pgseal/pgseal/pool"
+)
+
+// serveRoles makes app a database of one server, whose clients share the role svc and
+// work as their own.
+func (h *house) serveRoles() {
+	h.t.Helper()
+	p := plan{pool: pool.DefaultConfig(), port: h.server.port()}
+	p.pool.DefaultPoolSize = 1
+	specs := h.specs(p)
+	specs["app"].User, specs["app"].Secret, specs["app"].SetRole = "svc", password, true
+	h.manager.Apply(specs)
+}
+
+// loggedIn logs in as a role.
+func (h *house) loggedIn(user string) *client {
+	h.t.Helper()
+	c := h.dialTLS()
+	c.write(packet(version3, "user", user, "database", "app"))
+	c.authenticate(password)
+	c.greeted()
+	return c
+}
+
+const (
+	setAlice  = "SELECT pg_catalog.set_config('role', 'alice', false)"
+	fromAlice = "SELECT pg_catalog.set_config('role', NULL, false), pg_catalog.set_config('role', 'bob', false)"
+	fromBob   = "SELECT pg_catalog.set_config('role', NULL, false), pg_catalog.set_config('role', 'alice', false)"
+)
+
+func TestTheRoleOfAClientIsSetWhereAnotherWasThere(t *testing.T) {
+	h := open(t, servers(1))
+	h.serveRoles()
+	alice := h.loggedIn("alice")
+	h.ran(setAlice)
+	for range 2 {
+		alice.ask("SELECT pid")
+	}
+	h.ran("SELECT pid", "SELECT pid") // nobody was there meanwhile
+	bob := h.loggedIn("bob")
+	h.ran(fromAlice)
+	if got := bob.ask("SHOW role"); got != "bob" {
+		t.Errorf("bob is %s", got)
+	}
+	if got := alice.ask("SHOW role"); got != "alice" {
+		t.Errorf("alice is %s", got)
+	}
+	h.ran("SHOW role", fromBob, "SHOW role")
+}
+
+func TestARoleThatIsBelievedToBeInForceIsSetAgainWithoutWaiting(t *testing.T) {
+	h := open(t, servers(1))
+	h.serveRoles()
+	alice, twin := h.loggedIn("alice"), h.loggedIn("alice")
+	twin.ask("SELECT pid")
+	h.ran(setAlice, setAlice, "SELECT pid")
+	h.server.on(setAlice, func(b *backend) {
+		typ, sql, err := readMsg(b) // the client's query comes before the answer
+		if err != nil || typ != 'Q' || sql != "SHOW role\x00" {
+			t.Errorf("behind the role comes %q %q, %v", typ, sql, err)
+		}
+		b.settings["role"] = "alice"
+		b.send(rowDescription, row("alice"), complete("SELECT 1"), ready("I"), rowDescription, row("alice"), complete("SHOW"), ready("I"))
+	})
+	if got := alice.ask("SHOW role"); got != "alice" {
+		t.Errorf("alice is %s", got)
+	}
+}
+
+func TestAClientsQueryWaitsUntilItsRoleWasTaken(t *testing.T) {
+	h := open(t, servers(1))
+	h.serveRoles()
+	alice := h.loggedIn("alice")
+	h.loggedIn("bob")
+	h.ran(setAlice, fromAlice)
+	h.server.on(fromBob, func(b *backend) { b.send(serverError("42501"), ready("I")) }) // it was revoked meanwhile
+	alice.write(query("SELECT pid"))
+	alice.refused("42501")
+	h.ran(fromBob)
+	bob := h.loggedIn("bob")
+	bob.ask("SELECT pid")
+	h.ran("SELECT pg_catalog.set_config('role', 'bob', false)", "SELECT pid") // on a new server, and alice's query never
+}

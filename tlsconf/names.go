@@ -3,6 +3,7 @@ package tlsconf
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"regexp"
 	"slices"
@@ -101,12 +102,16 @@ func (t nameTable) warnings(c ListenerConfig) (list []string) {
 	return list
 }
 
-// maySucceed compares each entry with what was in its place.
+// maySucceed compares each entry with what its names led to before. The error
+// is the same each time.
 func (t nameTable) maySucceed(old nameTable) error {
 	var errs []error
-	for i, l := range t.entries {
-		if i < len(old.entries) {
-			errs = append(errs, l.MaySucceed(old.entries[i]))
+	compared := map[[2]*Listener]bool{}
+	for _, name := range slices.Sorted(maps.Keys(t.byName)) {
+		both := [2]*Listener{t.byName[name], old.byName[name]}
+		if both[1] != nil && !compared[both] {
+			compared[both] = true
+			errs = append(errs, both[0].MaySucceed(both[1]))
 		}
 	}
 	return errors.Join(errs...)

@@ -13,7 +13,7 @@ import (
 
 // shortLife is how long what expires in a test is valid: long enough for a
 // login on a busy machine. Certificates have whole seconds.
-const shortLife = 4 * time.Second
+const shortLife = 6 * time.Second
 
 // comesAs connects with a certificate.
 func (p *pgseal) comesAs(t *testing.T, pair devca.Pair) *pgx.Conn {

@@ -114,7 +114,7 @@ func (l *leg) fill(t *testing.T, m *minter, pair devca.Pair, caPEM, crlPEM []byt
 	l.bad = map[string][]fault{}
 	l.bad["certificate"], l.bad["key"] = pairFaults(t, m, pair.CertPEM, pair.KeyPEM)
 	l.bad["authority"], l.bad["CRL"] = trustFaults(caPEM, expiredCertificate(t, known), crlPEM,
-		joined(crl(t, known, -time.Minute), crl(t, next, time.Hour)), pair.KeyPEM)
+		joined(crl(t, known, -time.Minute), crl(t, next, time.Hour)), crl(t, next, time.Hour), pair.KeyPEM)
 }
 
 // matrixErrors are what the matrix provokes.

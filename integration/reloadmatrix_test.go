@@ -229,7 +229,7 @@ func pairFaults(t *testing.T, m *minter, pairPEM, keyPEM []byte) (cert, key []fa
 }
 
 // trustFaults are what authorities and CRLs must not become.
-func trustFaults(caPEM, expiredCA, crlPEM, expiredCRL, keyPEM []byte) (authority, crl []fault) {
+func trustFaults(caPEM, expiredCA, crlPEM, expiredCRL, otherCRL, keyPEM []byte) (authority, crl []fault) {
 	authority = []fault{
 		{name: "garbage", content: []byte("garbage"), says: "no certificate"},
 		{name: "truncated", content: caPEM[:len(caPEM)/4], says: "damaged or cut off"},
@@ -241,6 +241,7 @@ func trustFaults(caPEM, expiredCA, crlPEM, expiredCRL, keyPEM []byte) (authority
 		{name: "truncated", content: crlPEM[:len(crlPEM)/4], says: "damaged or cut off"},
 		{name: "mismatch", content: caPEM, says: "only CRLs belong here"},
 		{name: "expired", content: expiredCRL, says: "expired on"},
+		{name: "short", content: otherCRL, says: "there is no CRL of"},
 	}
 	return authority, crl
 }

@@ -143,8 +143,6 @@ func TestClientsAreShownTheCertificateOfTheNameTheyAskFor(t *testing.T) {
 	p.listeners[0].tls = settings{"certificates": certificatesOf(missing, exact)}
 	p.writeConfig()
 	p.reload()
-	if p.log.count(configRefused, missing.cert()) != 1 {
-		t.Error("the log does not name the file that is missing")
-	}
+	eventually(t, patience, "the log names the file that is missing", func() bool { return p.log.count(configRefused, missing.cert()) == 1 })
 	welcome("after a refusal", "late.example.org", late.root())
 }

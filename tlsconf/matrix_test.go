@@ -85,6 +85,7 @@ func matrix(t *testing.T, leg string) *rotated {
 			"garbage":   {[]byte("garbage"), "does not parse"},
 			"truncated": {first["CRL"][:100], "damaged or cut off"},
 			"expired":   {crlOf(t, ca, time.Now().Add(-time.Minute)), "expired"},
+			"short":     {crlOf(t, next, soon), "there is no CRL of CN=root any more"},
 		},
 	}
 	r.another = func() Reloadable { return r.store(t, leg) }

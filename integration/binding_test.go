@@ -2,7 +2,6 @@ package integration
 
 import (
 	"crypto/x509"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -74,17 +73,7 @@ func TestPostgreSQLIsShownAClientCertificateAndItsOwnMayBeRevoked(t *testing.T) 
 	for _, version := range versions {
 		t.Run("PostgreSQL "+version, func(t *testing.T) {
 			pg := ownPostgres(t, version)
-			for name, value := range map[string]string{"ssl_ca_file": pg.root} {
-				if _, err := pg.direct(t, "postgres").Exec(soon(t), fmt.Sprintf("ALTER SYSTEM SET %s = '%s'", name, value)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := os.Chmod(filepath.Dir(pg.root), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := pg.Reload(soon(t)); err != nil {
-				t.Fatal(err)
-			}
+			pg.asksForCertificates(t)
 			p := start(t, pg, options{databases: map[string]settings{"app": upstreamFiles(t, pg)}})
 			if got := p.ask(t, "app", "SELECT client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()"); got != "/CN=app" {
 				t.Errorf("PostgreSQL was shown %q", got)

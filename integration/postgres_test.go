@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"os/exec"
@@ -44,6 +45,7 @@ type postgres struct {
 	dir     string
 	root    string // file with the authority of its certificate
 	ca      *devca.CA
+	cert    *x509.Certificate // that it began with
 }
 
 // shared holds the clusters that tests use together.
@@ -125,6 +127,7 @@ func startPostgres(version string) (*postgres, error) {
 	if err != nil {
 		return nil, err
 	}
+	pg.cert = pair.Cert
 	if pg.dir, err = os.MkdirTemp("", "pgseal-integration-"); err != nil {
 		return nil, err
 	}
@@ -179,6 +182,29 @@ func (pg *postgres) stop() error {
 func (pg *postgres) dsn(database string) string {
 	return fmt.Sprintf("host=localhost port=%d user=postgres password=%s dbname=%s sslmode=verify-full sslrootcert=%s",
 		pg.Port(), superPassword, database, pg.root)
+}
+
+// asksForCertificates has the server ask clients for certificates of its own
+// authority.
+func (pg *postgres) asksForCertificates(t *testing.T) {
+	t.Helper()
+	if err := os.Chmod(pg.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	pg.set(t, "ssl_ca_file", pg.root)
+}
+
+// set changes settings, given by name and value, that a reload brings into
+// force.
+func (pg *postgres) set(t *testing.T, pairs ...string) {
+	t.Helper()
+	conn := pg.direct(t, "postgres")
+	for pair := range slices.Chunk(pairs, 2) {
+		execute(t, conn, fmt.Sprintf("ALTER SYSTEM SET %s = '%s'", pair[0], pair[1]))
+	}
+	if err := pg.Reload(soon(t)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // direct returns a connection of the superuser to the server itself.

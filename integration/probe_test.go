@@ -24,7 +24,7 @@ func cancelRequest(pid uint32, secret []byte) []byte {
 
 // dialTLS opens a TLS connection to a listener as libpq does, by SSLRequest,
 // and verifies it.
-func (p *pgseal) dialTLS(l *listener) (*tls.Conn, error) {
+func (p *pgseal) dialTLS(l *listener, edit ...func(*tls.Config)) (*tls.Conn, error) {
 	raw, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", l.port), patience)
 	if err != nil {
 		return nil, err
@@ -41,7 +41,11 @@ func (p *pgseal) dialTLS(l *listener) (*tls.Conn, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(p.ca.CertPEM())
-	conn := tls.Client(raw, &tls.Config{RootCAs: roots, ServerName: "localhost"})
+	config := &tls.Config{RootCAs: roots, ServerName: "localhost"}
+	for _, f := range edit {
+		f(config)
+	}
+	conn := tls.Client(raw, config)
 	if err := conn.Handshake(); err != nil {
 		raw.Close()
 		return nil, err

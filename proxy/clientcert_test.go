@@ -163,6 +163,21 @@ func TestASessionEndsWhenItsCertificateExpires(t *testing.T) {
 	h.certified(t, pair).refused("28000")
 }
 
+func TestASessionEndsWhenTheCRLExpires(t *testing.T) {
+	files := withClientCerts(t, "optional")
+	h := open(t, func(p *plan) {
+		files(p)
+		edit := p.tls
+		p.tls = func(c *tlsconf.ListenerConfig) {
+			edit(c)
+			list, err := testCA().CRLPEM(time.Now().Add(2 * time.Second))
+			ok(t, err)
+			ok(t, os.WriteFile(c.ClientCRLFile, list, 0o644))
+		}
+	})
+	h.certified(t, clientPair(t)).refused("28000")
+}
+
 func TestSessionsAreKeptWhereTheListenerSaysSo(t *testing.T) {
 	pair := clientPair(t)
 	files := withClientCerts(t, "optional")

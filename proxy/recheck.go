@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/x509"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -93,6 +94,45 @@ func (l *Listener) recheck() {
 	}
 	l.server.mu.Unlock()
 	l.judge(list)
+	l.awaitExpiry()
+}
+
+// awaitExpiry has recheck run again when an authority or CRL of the listener
+// expires, as a certificate may do without any change of a file.
+func (l *Listener) awaitExpiry() {
+	l.expiry.mu.Lock()
+	defer l.expiry.mu.Unlock()
+	l.expiry.stop()
+	store := l.policy.Load().tls
+	if store == nil || l.expiry.over {
+		return
+	}
+	if end := store.Load().TrustEnds(time.Now()); !end.IsZero() {
+		// That moment is the last in which it is still valid.
+		l.expiry.timer = time.AfterFunc(time.Until(end)+time.Millisecond, l.recheck)
+	}
+}
+
+// expiry waits for the end of what a listener trusts.
+type expiry struct {
+	mu    sync.Mutex
+	timer *time.Timer // nil: nothing will end
+	over  bool        // the listener is closed
+}
+
+// stop ends the waiting. mu is held.
+func (e *expiry) stop() {
+	if e.timer != nil {
+		e.timer.Stop()
+	}
+}
+
+// close ends the waiting for good.
+func (e *expiry) close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stop()
+	e.over = true
 }
 
 // judge ends the sessions whose certificate is not valid any more, unless they

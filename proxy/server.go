@@ -43,6 +43,7 @@ type Listener struct {
 	server *Server
 	net    net.Listener
 	policy atomic.Pointer[policy]
+	expiry expiry
 }
 
 // policy is what may change of a Listener while it listens.
@@ -291,6 +292,7 @@ func (p *Server) Shutdown(ctx context.Context) error {
 	p.draining = true
 	for _, l := range p.listeners {
 		l.net.Close()
+		l.expiry.close()
 	}
 	for s := range p.sessions {
 		s.drain()

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes sure that what the tests run is on this machine: PostgreSQL in the
-# versions named, 15 and 18 without a name, psql and pgbench, openssl, sslscan, slapd, and the
-# drivers of integration/drivers with what runs them. May be run any number of
-# times; what is there is left alone and needs no network.
+# versions named, 15 and 18 without a name, psql and pgbench, openssl, sslscan,
+# testssl.sh, slapd, and the drivers of integration/drivers with what runs them. May
+# be run any number of times; what is there is left alone and needs no network.
 set -eu
 cd "$(dirname "$0")"
 [ $# -gt 0 ] || set -- 15 18
@@ -17,6 +17,7 @@ while read -r package file; do
 done <<END
 openssl /usr/bin/openssl
 sslscan /usr/bin/sslscan
+testssl.sh /usr/bin/testssl
 python3-psycopg2 /usr/lib/python3/dist-packages/psycopg2/__init__.py
 python3-psycopg /usr/lib/python3/dist-packages/psycopg/__init__.py
 python3-asyncpg /usr/lib/python3/dist-packages/asyncpg/__init__.py

@@ -116,6 +116,17 @@ func validity(cert *x509.Certificate, now time.Time) error {
 	return nil
 }
 
+// anyValid returns nil where one of the certificates is valid at a time, and
+// else why the last is not. There is nothing to complain of in none.
+func anyValid(certs []*x509.Certificate, now time.Time) (err error) {
+	for _, cert := range certs {
+		if err = validity(cert, now); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
 // chainWarnings lists what clients may stumble over, one sentence each.
 func chainWarnings(chain []*x509.Certificate, now time.Time) []string {
 	leaf := chain[0]

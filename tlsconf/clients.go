@@ -31,6 +31,7 @@ const (
 // clientTrust is by what a listener verifies clients' certificates. A nil one
 // asks for none.
 type clientTrust struct {
+	file        string // of the authorities
 	authorities []*x509.Certificate
 	pool        *x509.CertPool
 	revoked     *revocations // nil: nothing is known to be revoked
@@ -45,7 +46,7 @@ func buildClientTrust(c ListenerConfig, contents Contents) (*clientTrust, error)
 	if !c.asksClients() {
 		return nil, nil
 	}
-	t := &clientTrust{}
+	t := &clientTrust{file: c.ClientCAFile}
 	var err error
 	if t.authorities, err = parseCertificates(c.ClientCAFile, contents[c.ClientCAFile]); err != nil {
 		return nil, err
@@ -79,16 +80,8 @@ func (t *clientTrust) maySucceed(old *clientTrust, now time.Time) error {
 	if t == nil || old == nil {
 		return nil
 	}
-	valid := func(certs []*x509.Certificate) (err error) {
-		for _, cert := range certs {
-			if err = validity(cert, now); err == nil {
-				return nil
-			}
-		}
-		return err
-	}
-	if err := valid(t.authorities); err != nil && valid(old.authorities) == nil {
-		return fmt.Errorf("new client authority %w, the one in force is valid", err)
+	if err := anyValid(t.authorities, now); err != nil && anyValid(old.authorities, now) == nil {
+		return fmt.Errorf("%s: new client authority %w, the one in force is valid", t.file, err)
 	}
 	return t.revoked.maySucceed(old.revoked, now)
 }
@@ -129,6 +122,29 @@ func (l *Listener) JudgeClient(shown []*x509.Certificate, now time.Time) error {
 		return err
 	}
 	return t.revoked.check(chains, now)
+}
+
+// TrustEnds returns the first moment after now at which JudgeClient may judge
+// otherwise though no file has changed: an authority or a CRL is past its time
+// then. It is zero where there is none.
+func (l *Listener) TrustEnds(now time.Time) (first time.Time) {
+	sooner := func(end time.Time) {
+		if end.After(now) && (first.IsZero() || end.Before(first)) {
+			first = end
+		}
+	}
+	if l.clients != nil {
+		for _, ca := range l.clients.authorities {
+			sooner(ca.NotAfter)
+		}
+		for _, list := range l.clients.revoked.newest() {
+			sooner(list.NextUpdate)
+		}
+	}
+	for _, s := range l.names.shown {
+		sooner(s.listener.TrustEnds(now))
+	}
+	return first
 }
 
 // EndsInvalidClients reports whether sessions are to end whose client would

@@ -255,6 +255,30 @@ func TestFilesThatAreNoUsableCRLAreRefusedByName(t *testing.T) {
 	}
 }
 
+func TestTheFirstEndOfTrustIsThatOfAnAuthorityOrACRLOfAnyName(t *testing.T) {
+	h := newClientHouse(t)
+	now := time.Now()
+	if end := h.load().TrustEnds(now); !end.Equal(h.root.Cert().NotAfter) {
+		t.Errorf("ends at %v, want the authority's %v", end, h.root.Cert().NotAfter)
+	}
+	first, past := now.Add(time.Hour).UTC().Truncate(time.Second), now.Add(-time.Hour)
+	h.revoke(crlOf(t, h.root, now.Add(3*time.Hour)), crlOf(t, h.middle, past))
+	more := newPairDir(t, server(t, h.server, "more"))
+	more.named(&h.config, "more.test")
+	entry := &h.config.Certificates[0]
+	entry.ClientCAFile, entry.ClientCRLFile = h.config.ClientCAFile, filepath.Join(t.TempDir(), "more.crl")
+	write(t, entry.ClientCRLFile, crlOf(t, h.root, first), 0o644)
+	if end := h.load().TrustEnds(now); !end.Equal(first) {
+		t.Errorf("ends at %v, want the CRL's %v", end, first)
+	}
+	h.config.ClientCert = ClientCertNone
+	h.config.Certificates = nil
+	h.config.ClientCAFile, h.config.ClientCRLFile = "", ""
+	if end := h.load().TrustEnds(now); !end.IsZero() {
+		t.Errorf("ends at %v where nobody is trusted", end)
+	}
+}
+
 func FuzzRevocationLists(f *testing.F) {
 	ca := newCA(f)
 	f.Add(crlOf(f, ca, time.Now().Add(time.Hour), ca.Cert()))

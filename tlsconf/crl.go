@@ -190,7 +190,9 @@ func (r *revocations) newest() []*revocationList {
 	return newest
 }
 
-// maySucceed refuses a CRL that is not in force where the one before it is.
+// maySucceed refuses a CRL that is not in force where the one before it is, and
+// a file that has lost one: cut off between two lists it parses, and all
+// certificates of that authority would be refused.
 func (r *revocations) maySucceed(old *revocations, now time.Time) error {
 	if r == nil || old == nil {
 		return nil
@@ -199,6 +201,12 @@ func (r *revocations) maySucceed(old *revocations, now time.Time) error {
 		before := old.lists[string(list.RawIssuer)]
 		if err := list.inForce(now); err != nil && len(before) > 0 && before[0].inForce(now) == nil {
 			return fmt.Errorf("%s: new CRL of %s %w, the one in force is valid", r.file, list.Issuer, err)
+		}
+	}
+	for _, ca := range r.authorities {
+		before := old.lists[string(ca.RawSubject)]
+		if len(r.lists[string(ca.RawSubject)]) == 0 && len(before) > 0 && before[0].inForce(now) == nil {
+			return fmt.Errorf("%s: there is no CRL of %s any more, the one in force is valid", r.file, ca.Subject)
 		}
 	}
 	return nil

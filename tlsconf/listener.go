@@ -49,6 +49,7 @@ type Listener struct {
 	// sentence each.
 	Warnings []string
 
+	certFile      string
 	names         nameTable    // what is shown to who asks for a name
 	clients       *clientTrust // nil where clients are asked for no certificate
 	requireClient bool
@@ -115,6 +116,7 @@ func buildListener(c ListenerConfig, entries []entry, contents Contents) (*Liste
 		Fingerprint:     fingerprint(chain[0].Raw),
 		SPKIFingerprint: fingerprint(chain[0].RawSubjectPublicKeyInfo),
 		Warnings:        slices.Concat(chainWarnings(chain, now), clients.warnings(now), names.warnings()),
+		certFile:        c.CertFile,
 		names:           names,
 		clients:         clients,
 		requireClient:   c.ClientCert == ClientCertRequire,
@@ -152,7 +154,7 @@ func (l *Listener) MaySucceed(old *Listener) error {
 		return l.names.maySucceed(old.names)
 	}
 	if err := validity(l.Leaf, now); err != nil && validity(old.Leaf, now) == nil {
-		return fmt.Errorf("new certificate %w, the one in force is valid", err)
+		return fmt.Errorf("%s: new certificate %w, the one in force is valid", l.certFile, err)
 	}
 	if err := l.clients.maySucceed(old.clients, now); err != nil {
 		return err

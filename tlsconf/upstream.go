@@ -24,6 +24,8 @@ type Upstream struct {
 	// sentence each.
 	Warnings []string
 
+	rootFile     string // sslrootcert, and certFile sslcert
+	certFile     string
 	mode         string
 	verification string
 	minVersion   uint16
@@ -62,6 +64,8 @@ func NewUpstreamStore(name string, c UpstreamConfig) (*Store[*Upstream], error) 
 
 func buildUpstream(c UpstreamConfig, contents Contents) (*Upstream, error) {
 	u := &Upstream{
+		rootFile:     c.SSLRootCert,
+		certFile:     c.SSLCert,
 		mode:         c.SSLMode,
 		verification: c.verification(),
 		minVersion:   upstreamVersions[c.MinVersion],
@@ -108,14 +112,17 @@ func clientPairWarnings(cert *x509.Certificate, now time.Time) []string {
 	return warnings
 }
 
-// MaySucceed refuses a client certificate or CRL that is not valid while the
-// one before it is.
+// MaySucceed refuses a client certificate, CRL, or roots of which none is
+// valid, while the ones before them are.
 func (u *Upstream) MaySucceed(old *Upstream) error {
 	now := time.Now()
 	if u.client != nil && old.client != nil && validity(old.client.Leaf, now) == nil {
 		if err := validity(u.client.Leaf, now); err != nil {
-			return fmt.Errorf("new client certificate %w, the one in force is valid", err)
+			return fmt.Errorf("%s: new client certificate %w, the one in force is valid", u.certFile, err)
 		}
+	}
+	if err := anyValid(u.Roots, now); err != nil && len(old.Roots) > 0 && anyValid(old.Roots, now) == nil {
+		return fmt.Errorf("%s: new trusted certificate %w, the one in force is valid", u.rootFile, err)
 	}
 	return u.revoked.maySucceed(old.revoked, now)
 }

@@ -116,7 +116,17 @@ func (r *instance) listenerStore(l config.Listen, old parts) (*tlsconf.Store[*tl
 			return old.certs[l.Address], nil
 		}
 	}
-	return tlsconf.NewListenerStore("listener "+l.Address, l.TLS)
+	store, err := tlsconf.NewListenerStore("listener "+l.Address, l.TLS)
+	return successor(store, err, old.certs[l.Address])
+}
+
+// successor holds a store of other files to what a reload of the same files is
+// held to: nothing that has expired in the place of what is valid.
+func successor[T tlsconf.Successor[T]](store *tlsconf.Store[T], err error, old *tlsconf.Store[T]) (*tlsconf.Store[T], error) {
+	if err != nil || old == nil {
+		return store, err
+	}
+	return store, store.Load().MaySucceed(old.Load())
 }
 
 func (r *instance) spec(name string, d config.Database, defaults pool.Config, old parts) (*pool.Spec, error) {
@@ -137,7 +147,7 @@ func (r *instance) spec(name string, d config.Database, defaults pool.Config, ol
 		return spec, nil
 	}
 	store, err := tlsconf.NewUpstreamStore("database "+name, d.UpstreamConfig)
-	if err != nil {
+	if store, err = successor(store, err, old.trust[name]); err != nil {
 		return nil, err
 	}
 	store.OnChange(func(*tlsconf.Upstream) { r.manager.RenewTrust(store) })

@@ -43,6 +43,7 @@ type options struct {
 	limits    map[string]settings // what roles have of their own
 	tls       settings            // of the first listener
 	listeners []*listener         // beyond the first
+	http      settings            // no HTTP where nil
 	errors    []string            // messages of errors that the test provokes
 }
 
@@ -147,6 +148,10 @@ func (p *pgseal) writeConfig() {
 	}
 	fmt.Fprintf(&b, "pool: %s\n", p.options.pool)
 	fmt.Fprintf(&b, "auth: %s\n", settings{"users_file": p.usersFile()}.with(p.options.auth))
+	if p.options.http == nil {
+		p.options.http = settings{"address": `""`}
+	}
+	fmt.Fprintf(&b, "http: %s\n", p.options.http)
 	b.WriteString("log: {format: json, level: debug, stats_period: 300ms}\n")
 	p.writeFile(p.configFile(), b.String())
 

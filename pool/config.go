@@ -193,6 +193,7 @@ type DatabaseConfig struct {
 	tlsconf.UpstreamConfig `yaml:",inline"`
 
 	ConnectQuery string `yaml:"connect_query"` // run on each new server
+	Required     bool   `yaml:"required"`      // pgseal is not ready without a server of it
 
 	DatabaseLimits `yaml:",inline"`
 }

@@ -236,6 +236,7 @@ func (s *session) greet() error {
 	if _, err := s.conn.Write(out); err != nil {
 		return err
 	}
+	s.proxy.logins.Inc(LoginDone)
 	s.proxy.log.Info("client logged in", append(s.fields(), zap.Duration("took", time.Since(s.since)))...)
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/tally"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -129,12 +130,16 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) (err error) {
 		shown = snapshot.ForServerName(hello.ServerName)
 		return shown.Config, nil
 	}})
+	began := time.Now()
 	if err := conn.Handshake(); err != nil {
 		if errors.Is(err, io.EOF) || isReset(err) {
+			n.proxy.handshakes.Failed(tally.HandshakeLeft)
 			return errProbe
 		}
+		n.proxy.handshakes.Failed(tally.HandshakeFailed)
 		return &handshakeError{err}
 	}
+	n.proxy.handshakes.Done(conn.ConnectionState(), time.Since(began))
 	n.tls, n.conn, n.shown = conn, n.raw.LimitRecords(conn, shown.MaxRecordSize), shown
 	return nil
 }

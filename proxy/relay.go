@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool"
 )
 
 // smallMessage is up to which size a message that the relay has to read is
@@ -54,12 +55,19 @@ type relay struct {
 	status     byte // of the last ReadyForQuery
 	lastType   byte // of the message that was last passed to the client
 
+	work    pool.Work                             // that its pool was not told of
+	done    done                                  // that the session has not looked at
+	onError func(ours *wire.Error, theirs []byte) // told of errors that go to the client; may be nil
+
 	server   *serverState // of the server that is held
 	extended extended
 	effects  effects
 	survey   *survey // under way, or not learnt from yet
 	scanner  sqlscan.Scanner
 }
+
+// done is what has come to its end for the client.
+type done struct{ queries, transactions uint64 }
 
 // verdict is what a step asks of the driver beyond passing bytes on.
 type verdict int
@@ -228,6 +236,15 @@ func (r *relay) account(typ, kind byte) bool {
 		r.mixed = r.mixed || r.pending.owesClient()
 		r.batch = true
 		r.runs = r.runs || typ == wire.Bind || typ == wire.Execute
+		switch typ {
+		case wire.Parse:
+			r.work.ClientParses++
+			if !r.tracks {
+				r.work.ServerParses++
+			}
+		case wire.Bind:
+			r.work.Binds++
+		}
 	}
 	return true
 }

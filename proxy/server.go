@@ -17,6 +17,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/tally"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -59,12 +60,17 @@ type Server struct {
 	keys       cancelKeys
 	statements *statements
 	pinCounts  pinCounts
-	admission  *admission // lets handshakes take turns
-	lastID     atomic.Uint64
-	clients    atomic.Int64   // connections, from accept to close
-	children   sync.WaitGroup // accept loops and logins
-	live       sync.WaitGroup // sessions that the engine has
-	cancels    sync.WaitGroup // cancel requests of clients that left
+	errors     errorLog
+	handshakes tally.Handshakes
+	panics     atomic.Uint64
+
+	logins, cancelCounts tally.Counts[string]
+	admission            *admission // lets handshakes take turns
+	lastID               atomic.Uint64
+	clients              atomic.Int64   // connections, from accept to close
+	children             sync.WaitGroup // accept loops and logins
+	live                 sync.WaitGroup // sessions that the engine has
+	cancels              sync.WaitGroup // cancel requests of clients that left
 
 	mu        sync.Mutex
 	listeners []*Listener
@@ -173,6 +179,7 @@ func (p *Server) accept(l *Listener) {
 		limit := int64(p.settings.Load().Pool.MaxClientConn)
 		if n > limit+overflow {
 			p.clients.Add(-1)
+			p.logins.Inc(LoginTooMany)
 			conn.Close()
 			continue
 		}
@@ -187,6 +194,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	started := false
 	defer func() {
 		if r := recover(); r != nil {
+			p.panics.Add(1)
 			p.log.Error("panic in a login", append(s.fields(), zap.Any("panic", r), zap.Stack("stack"))...)
 			s.abort()
 		}
@@ -256,6 +264,8 @@ func (p *Server) cancel(body []byte) {
 	}
 	if s := p.keys.find(key); s != nil {
 		s.cancel()
+	} else {
+		p.cancelCounts.Inc(CancelUnknown)
 	}
 }
 

@@ -28,6 +28,9 @@ type instance struct {
 	manager *pool.Manager
 	proxy   *proxy.Server
 	watcher *tlsconf.Watcher
+	web     *web
+
+	configReloads reloads
 
 	mu        sync.Mutex // one reload at a time
 	current   parts
@@ -41,6 +44,7 @@ type parts struct {
 	trust  map[string]*tlsconf.Store[*tlsconf.Upstream] // by database
 	users  *tlsconf.Store[*auth.Users]                  // nil without a users_file
 	access *tlsconf.Store[*proxy.Access]
+	http   webFiles
 	specs  map[string]*pool.Spec
 }
 
@@ -90,6 +94,10 @@ func (r *instance) load(f config.File, old parts) (parts, error) {
 	errs = append(errs, f.Fault("auth.users_file", err))
 	p.access, err = r.accessStore(f.Auth, old)
 	errs = append(errs, f.Fault("auth", err))
+	if p.http = old.http; old.access == nil { // it keeps what it was started with
+		p.http, err = newWebFiles(f.HTTP)
+		errs = append(errs, f.Fault("http", err))
+	}
 	return p, errors.Join(errs...)
 }
 
@@ -184,7 +192,11 @@ func (r *instance) start(f config.File) error {
 		r.listeners[l.Address] = ln
 		r.log.Info("listening", zap.String("address", l.Address), zap.String("tls", l.TLS.Mode))
 	}
+	if err := r.startHTTP(p); err != nil {
+		return err
+	}
 	r.watch(p)
+	r.configReloads.began()
 	return nil
 }
 
@@ -216,6 +228,7 @@ func (r *instance) watch(p parts) {
 	if p.users != nil {
 		all = append(all, p.users)
 	}
+	all = append(all, p.http.all()...)
 	r.watcher.Set(append(all, p.access)...)
 }
 
@@ -238,6 +251,9 @@ func (r *instance) warn(p parts) {
 			}
 		}
 	}
+	for _, w := range p.file.HTTP.Warnings() {
+		r.log.Warn("weak setting", zap.String("http", p.file.HTTP.Address), zap.String("warning", w))
+	}
 	for name, list := range loginWarnings(p.file) {
 		for _, w := range list {
 			r.log.Warn("weak login", zap.String("database", name), zap.String("warning", w))
@@ -258,6 +274,7 @@ func (r *instance) reload() {
 	if err == nil {
 		err = r.apply(f)
 	}
+	r.configReloads.note(err)
 	if err != nil {
 		r.log.Error("configuration refused, all of it stays as it was", zap.Error(err))
 	}
@@ -279,6 +296,9 @@ func (r *instance) apply(f config.File) error {
 	}
 	if f.Engine != r.current.file.Engine || f.Workers != r.current.file.Workers {
 		r.log.Warn("engine and workers take effect at the next start")
+	}
+	if f.HTTP != r.current.file.HTTP {
+		r.log.Warn("changes of http take effect at the next start")
 	}
 	r.current = p
 	r.level.SetLevel(f.Log.ZapLevel())
@@ -303,18 +323,21 @@ func (r *instance) run(ctx context.Context) {
 	children.Go(func() { r.manager.Run(ctx) })
 	children.Go(func() { giveBack(ctx) })
 	children.Go(func() { r.tellStatistics(ctx) })
+	children.Go(func() { r.manager.WatchRequired(ctx) })
 	children.Wait()
 }
 
 // shutdown ends clients in order until ctx ends, then at once, and the
 // servers after them.
 func (r *instance) shutdown(ctx context.Context) error {
+	defer r.web.close()
 	err := r.proxy.Shutdown(ctx)
 	closing, cancel := context.WithTimeout(context.Background(), closeServers)
 	defer cancel()
 	if err := errors.Join(err, r.manager.Close(closing)); err != nil {
 		return err // the engine still has connections
 	}
+	r.web.close()
 	r.engine.Close()
 	return nil
 }

@@ -99,6 +99,10 @@ var checks = []Check{
 		Why: "An md5 secret is as good as the password itself; pgseal refuses the file."},
 	{ID: "users-plain", Severity: Warning, offline: usersPlain,
 		Why: "Who reads the file has the passwords; a SCRAM secret cannot be used to log in."},
+	{ID: "http-plaintext", Severity: Warning, offline: httpPlaintext,
+		Why: "Anybody on the way can read the names of databases and roles, and the token if there is one."},
+	{ID: "http-open", Severity: Warning, offline: httpOpen,
+		Why: "It shows the names of databases and roles, and how busy each is."},
 	{ID: "unusable", Severity: Error, offline: unusable,
 		Why: "pgseal does not start with this, and keeps the old version at a reload."},
 

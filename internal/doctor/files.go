@@ -41,7 +41,7 @@ func (e *exam) files() []named {
 	if e.file.Auth.UsersFile != "" {
 		list = append(list, named{subjectUsers, "auth.users_file", e.file.Auth.UsersFile, true})
 	}
-	return list
+	return append(list, e.httpFiles()...)
 }
 
 func secretReadable(e *exam) {

@@ -195,4 +195,5 @@ func unusable(e *exam) {
 	}
 	report(subjectAccess, e.accessKey(), e.accessErr)
 	report(subjectUsers, "auth.users_file", e.usersErr)
+	e.unusableHTTP(report)
 }

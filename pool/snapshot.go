@@ -10,6 +10,7 @@ import (
 // states are those of PgBouncer's SHOW POOLS.
 type Snapshot struct {
 	Database string
+	Auto     bool   // the AnyDatabase entry stands for it: a client chose the name
 	User     string // that its servers log in as
 	Mode     string // a pool mode
 	Size     int    // most servers, without the reserve
@@ -55,13 +56,16 @@ func (s *ServerCounts) Add(o ServerCounts) {
 func (m *Manager) Snapshots() []Snapshot {
 	m.mu.RLock()
 	var pools []*Pool
+	auto := map[*Database]bool{}
 	for _, d := range m.databases {
 		pools = append(pools, d.all()...)
+		auto[d] = d.auto
 	}
 	m.mu.RUnlock()
 	list := make([]Snapshot, len(pools))
 	for i, p := range pools {
 		list[i] = p.Snapshot()
+		list[i].Auto = auto[p.db]
 	}
 	slices.SortFunc(list, func(a, b Snapshot) int {
 		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))

@@ -330,6 +330,8 @@ func (b *backend) answer(typ byte, body string) error {
 		return b.send(parsed)
 	case 'B':
 		return b.send(bound)
+	case 'C':
+		return b.send(closed)
 	case 'E':
 		return b.send(row("1"), complete("SELECT 1"))
 	case 'S':

@@ -184,6 +184,10 @@ func (r *instance) start(f config.File) error {
 	r.manager.Apply(p.specs)
 	r.proxy = proxy.New(r.log, r.engine, r.manager, p.settings())
 	r.warn(p)
+	r.configReloads.began()
+	if err := r.startHTTP(p); err != nil {
+		return err
+	}
 	for _, l := range f.Listen {
 		ln, err := r.proxy.Listen(l.ListenConfig, p.certs[l.Address])
 		if err != nil {
@@ -192,11 +196,7 @@ func (r *instance) start(f config.File) error {
 		r.listeners[l.Address] = ln
 		r.log.Info("listening", zap.String("address", l.Address), zap.String("tls", l.TLS.Mode))
 	}
-	if err := r.startHTTP(p); err != nil {
-		return err
-	}
 	r.watch(p)
-	r.configReloads.began()
 	return nil
 }
 

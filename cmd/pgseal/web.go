@@ -105,7 +105,7 @@ func (r *instance) alive() []string {
 // ready says why pgseal should get no new clients.
 func (r *instance) ready() (missing []string) {
 	if !r.proxy.Listening() {
-		missing = append(missing, "it is about to stop")
+		missing = append(missing, "it takes no clients: it starts, or is about to stop")
 	}
 	if names := r.manager.Unreachable(); len(names) > 0 {
 		missing = append(missing, "no verified server lately: "+strings.Join(names, ", "))

@@ -88,8 +88,8 @@ func (p *Pulse) Late() (late time.Duration) {
 // Lags returns how long each loop took to answer.
 func (p *Pulse) Lags() []tally.Distribution {
 	list := make([]tally.Distribution, len(p.loops))
-	for i, b := range p.loops {
-		list[i] = b.lags.Read()
+	for i := range list {
+		list[i] = p.loops[i].lags.Read()
 	}
 	return list
 }

@@ -177,6 +177,19 @@ func TestPoolsBeyondTheBoundAreAddedUpAndNeverShrink(t *testing.T) {
 	seen(35, "all have gone")
 }
 
+func TestANameThatAClientMadeUpHasNoSeriesUntilThereIsSuchADatabase(t *testing.T) {
+	f := newFolder()
+	s := snapshot("made up", 0)
+	s.Auto = true
+	if shown := f.fold([]pool.Snapshot{s}); len(shown) != 0 {
+		t.Errorf("shown is %v", shown)
+	}
+	s.Totals.ServersOpened = 1
+	if shown := f.fold([]pool.Snapshot{s}); shown[pair{"made up", "u"}] == nil {
+		t.Error("a database that there is is not shown")
+	}
+}
+
 func TestNamesThatAreNoUTF8DoNotBreakAScrape(t *testing.T) {
 	f := newFolder()
 	shown := f.fold([]pool.Snapshot{snapshot("a\xff", 1), snapshot("a\xfe", 2), snapshot(strings.Repeat("é", 60), 1)})

@@ -47,7 +47,8 @@ type poolMetrics struct {
 
 func definePools() (p poolMetrics) {
 	begin("Pools", "One series for each pool, that is for each database and role that pgseal logs in to it as. Pools beyond the "+
-		"first 200 are added up in one with `other` as database and user.")
+		"first 200 are added up in one with `other` as database and user. A database that the entry `\"*\"` stands for is shown "+
+		"when a server of it was opened for the first time.")
 	p.clients = ofPool(gauge, "pool_clients", "Clients that are logged in: active ones have a server or need none, waiting ones need one.", "state")
 	p.servers = ofPool(gauge, "pool_servers", "Server connections by state, as in SHOW POOLS.", "state")
 	p.size = ofPool(gauge, "pool_size", "Most server connections, without the reserve (pool_size).")

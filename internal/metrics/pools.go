@@ -32,6 +32,9 @@ func (f *folder) fold(list []pool.Snapshot) map[pair]*pool.Snapshot {
 	var order []pair
 	for i := range list {
 		s := &list[i]
+		if s.Auto && s.Totals.ServersOpened == 0 {
+			continue // nobody knows whether there is such a database
+		}
 		at := pair{label(s.Database), label(s.User)}
 		if known := all[at]; known != nil { // names that differ only in bytes that are no UTF-8
 			merge(known, s)

@@ -51,8 +51,10 @@ type Database struct {
 	spec       atomic.Pointer[Spec]
 	generation atomic.Uint64 // servers of an older one end when they come back
 	share      share
-	renewals   atomic.Uint64 // likewise, but at a set pace
-	reached    atomic.Pointer[time.Time]
+	renewals   atomic.Uint64             // likewise, but at a set pace
+	reached    atomic.Pointer[time.Time] // see reach.go
+	looking    atomic.Bool
+	lost       atomic.Bool
 
 	mu     sync.Mutex
 	pools  map[string]*Pool  // by login role
@@ -147,6 +149,7 @@ func (d *Database) apply(spec *Spec) {
 		d.Renew()
 	}
 	if !reflect.DeepEqual(a, b) || old.Secret != spec.Secret {
+		d.reached.Store(nil)
 		d.Recycle()
 		d.mu.Lock()
 		defer d.mu.Unlock()

@@ -27,12 +27,17 @@ const (
 func (m *Manager) WatchRequired(ctx context.Context) {
 	tick := time.NewTicker(reachEvery)
 	defer tick.Stop()
+	var looks sync.WaitGroup
+	defer looks.Wait()
 	for {
-		var all sync.WaitGroup
 		for _, d := range m.required() {
-			all.Go(func() { d.reach(ctx, m) })
+			if d.looking.CompareAndSwap(false, true) { // one that hangs holds up no other
+				looks.Go(func() {
+					defer d.looking.Store(false)
+					d.reach(ctx, m)
+				})
+			}
 		}
-		all.Wait()
 		select {
 		case <-ctx.Done():
 			return
@@ -65,14 +70,15 @@ func (m *Manager) required() (list []*Database) {
 	return list
 }
 
-// reach notes that the database has a server open, or can be connected to.
+// reach notes that the database has a server open, or can be connected to. The
+// log is told where that has ended, once.
 func (d *Database) reach(ctx context.Context, m *Manager) {
 	if !d.open() {
 		if at := d.reached.Load(); at != nil && time.Since(*at) < reachAnew {
 			return
 		}
 		if err := d.try(ctx, m); err != nil {
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !d.lost.Swap(true) {
 				m.log.Warn("required database can't be reached", zap.String("database", d.Name), zap.Error(err))
 			}
 			return
@@ -80,6 +86,7 @@ func (d *Database) reach(ctx context.Context, m *Manager) {
 	}
 	now := time.Now()
 	d.reached.Store(&now)
+	d.lost.Store(false)
 }
 
 // open reports whether a pool of the database has a server that is logged in.

@@ -39,9 +39,9 @@ func (s *session) cancel() {
 }
 
 // prepareCancel returns a request to cancel what runs, which CancelSent says, or
-// what became of the cancelling instead. One is under way at a time; it may come too early for a query that
-// began meanwhile, so one more waits for its turn, and the others are one with
-// that.
+// what became of the cancelling instead. One is under way at a time; it may come
+// too early for a query that began meanwhile, so one more waits for its turn,
+// and the others are one with that.
 func (s *session) prepareCancel() (request pool.Cancel, outcome string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -46,6 +46,7 @@ type options struct {
 	listeners []*listener          // beyond the first
 	errors    []string             // messages of errors that the test provokes
 	config    func(*pgseal) string // the whole file, in place of all of these
+	http      settings             // no HTTP where nil
 }
 
 // listener is an address of pgseal and the files of its certificate.
@@ -153,6 +154,10 @@ func (p *pgseal) writeConfig() {
 	}
 	fmt.Fprintf(&b, "pool: %s\n", p.options.pool)
 	fmt.Fprintf(&b, "auth: %s\n", settings{"users_file": p.usersFile()}.with(p.options.auth))
+	if p.options.http == nil {
+		p.options.http = settings{"address": `""`}
+	}
+	fmt.Fprintf(&b, "http: %s\n", p.options.http)
 	fmt.Fprintf(&b, "log: %s\n", settings{"format": "json", "level": "debug", "stats_period": "300ms"}.with(p.options.logs))
 	p.writeFile(p.configFile(), b.String())
 

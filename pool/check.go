@@ -22,7 +22,7 @@ func (p *Pool) stale(s *Server, now time.Time) bool {
 // decide what becomes of it. mu is held.
 func (p *Pool) ask(s *Server) {
 	if !s.SetLink(&check{p}) {
-		p.end(s)
+		p.end(s, s.fate())
 		return
 	}
 	p.asked++
@@ -37,12 +37,18 @@ func (p *Pool) ask(s *Server) {
 // check holds a server while that answers the check query.
 type check struct{ pool *Pool }
 
+// fails ends a server that did not pass.
+func (c *check) fails(s *Server) {
+	s.setFate(ClosedCheck)
+	s.Break()
+}
+
 // ServerBytes implements Link.
 func (c *check) ServerBytes(s *Server, b []byte) (used int) {
 	for len(b)-used >= wire.HeaderSize {
 		typ, n := wire.ParseHeader(b[used:])
 		if n < 0 || n > asyncLimit {
-			s.Break()
+			c.fails(s)
 			return len(b)
 		}
 		end := used + wire.HeaderSize + n
@@ -58,13 +64,13 @@ func (c *check) ServerBytes(s *Server, b []byte) (used int) {
 			}
 		case wire.ReadyForQuery:
 			if n != 1 || body[0] != wire.StatusIdle {
-				s.Break()
+				c.fails(s)
 				return len(b)
 			}
 			c.passed(s)
 			return used
 		case wire.ErrorResponse, wire.CopyInResponse, wire.CopyOutResponse, wire.CopyBothResponse:
-			s.Break()
+			c.fails(s)
 			return len(b)
 		}
 	}
@@ -85,7 +91,7 @@ func (p *Pool) answered() {
 }
 
 // ServerTimedOut implements Link.
-func (c *check) ServerTimedOut(s *Server) { s.Break() }
+func (c *check) ServerTimedOut(s *Server) { c.fails(s) }
 
 // ServerClosed implements Link.
 func (c *check) ServerClosed(s *Server, err error) {

@@ -202,6 +202,7 @@ type DatabaseConfig struct {
 	StampIdentity string `yaml:"stamp_identity"` // the setting that tells who a client is
 
 	ConnectQuery string `yaml:"connect_query"` // run on each new server
+	Required     bool   `yaml:"required"`      // pgseal is not ready without a server of it
 
 	LookupConfig `yaml:",inline"`
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/tally"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -20,7 +21,8 @@ import (
 type transport struct {
 	net.Conn // what is spoken through
 	raw      *engine.Transport
-	tls      *tls.Conn // nil without TLS
+	tls      *tls.Conn     // nil without TLS
+	took     time.Duration // the TLS handshake
 }
 
 // Close closes the connection without TLS's farewell, which may block for five
@@ -34,20 +36,43 @@ type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 // with the key exchange that the server took before.
 func (m *Manager) connect(ctx context.Context, at address, trust *tlsconf.Upstream) (*transport, error) {
 	if trust.Groups() != nil {
-		return connect(ctx, m.dialer, at, trust, 0)
+		return m.tryConnect(ctx, at, trust, 0)
 	}
 	group := m.groups.recall(at.addr)
-	t, err := connect(ctx, m.dialer, at, trust, group)
+	t, err := m.tryConnect(ctx, at, trust, group)
 	if err != nil && group != 0 && refusedOffer(err) {
 		m.groups.forget(at.addr)
 		group = 0
-		t, err = connect(ctx, m.dialer, at, trust, group)
+		t, err = m.tryConnect(ctx, at, trust, group)
 	}
 	if err == nil && t.tls != nil && group == 0 {
 		m.groups.learn(at.addr, t.tls.ConnectionState())
 	}
 	return t, err
 }
+
+// tryConnect is connect, and counts the handshake.
+func (m *Manager) tryConnect(ctx context.Context, at address, trust *tlsconf.Upstream, group tls.CurveID) (*transport, error) {
+	t, err := connect(ctx, m.dialer, at, trust, group)
+	var handshake *handshakeError
+	switch {
+	case err == nil && t.tls != nil:
+		m.handshakes.Done(t.tls.ConnectionState(), t.took)
+	case errors.As(err, &handshake):
+		m.handshakes.Failed(tally.HandshakeFailed)
+	}
+	return t, err
+}
+
+// Handshakes returns how the TLS handshakes with servers ended.
+func (m *Manager) Handshakes() *tally.Handshakes { return &m.handshakes }
+
+// handshakeError is a TLS handshake with a server that failed, or that what
+// came of it is not what was asked for.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return e.err.Error() }
+func (e *handshakeError) Unwrap() error { return e.err }
 
 // connect opens a connection to addr and secures it as trust demands. Nothing
 // but an SSLRequest is sent before the server is verified. A group that is not
@@ -62,7 +87,7 @@ func connect(ctx context.Context, dial dialFunc, addr address, trust *tlsconf.Up
 	if trust.Mode() == tlsconf.SSLModeDisable {
 		return t, nil
 	}
-	if t.tls, err = secure(ctx, t.raw, addr.host, trust, group); err != nil {
+	if t.tls, t.took, err = secure(ctx, t.raw, addr.host, trust, group); err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -73,26 +98,27 @@ func connect(ctx context.Context, dial dialFunc, addr address, trust *tlsconf.Up
 // secure runs SSLRequest, unless trust has it begin with TLS, and the TLS
 // handshake on a new connection (PostgreSQL documentation, "SSL Session
 // Encryption").
-func secure(ctx context.Context, raw *engine.Transport, host string, trust *tlsconf.Upstream, group tls.CurveID) (*tls.Conn, error) {
+func secure(ctx context.Context, raw *engine.Transport, host string, trust *tlsconf.Upstream, group tls.CurveID) (_ *tls.Conn, took time.Duration, _ error) {
 	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if !trust.Direct() {
 		if err := askForTLS(raw, trust.Mode()); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	config := trust.ClientConfig(host)
 	if group != 0 {
 		config.CurvePreferences = []tls.CurveID{group}
 	}
+	began := time.Now()
 	conn := tls.Client(raw, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("TLS handshake: %w", err)
+		return nil, 0, &handshakeError{fmt.Errorf("TLS handshake: %w", err)}
 	}
 	if err := trust.Assert(host, conn.ConnectionState()); err != nil {
-		return nil, err
+		return nil, 0, &handshakeError{err}
 	}
-	return conn, nil
+	return conn, time.Since(began), nil
 }
 
 // askForTLS sends an SSLRequest and takes no answer but yes. The answer is read

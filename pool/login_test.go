@@ -347,6 +347,7 @@ func TestAnErrorOfTheServerKeepsItsSQLSTATE(t *testing.T) {
 				if strings.HasPrefix(c.want.Code, "28") && c.want.Hint == "" {
 					c.want.Hint = refusalHint
 				}
+				c.want.Foreign = true
 				if got := code(t, err, c.want.Code); *got != c.want {
 					t.Errorf("got %+v, want %+v", *got, c.want)
 				}

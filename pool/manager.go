@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/tally"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -51,11 +52,15 @@ type Database struct {
 	spec       atomic.Pointer[Spec]
 	generation atomic.Uint64 // servers of an older one end when they come back
 	share      share
-	renewals   atomic.Uint64 // likewise, but at a set pace
+	renewals   atomic.Uint64             // likewise, but at a set pace
+	reached    atomic.Pointer[time.Time] // see reach.go
+	looking    atomic.Bool
+	lost       atomic.Bool
 
 	mu     sync.Mutex
-	pools  map[string]*Pool // by login role
-	closed error            // why it opens no server any more
+	pools  map[string]*Pool  // by login role
+	usages map[string]*usage // likewise
+	closed error             // why it opens no server any more
 }
 
 // Mode returns for how long clients of the database hold a server, where
@@ -89,6 +94,9 @@ type Manager struct {
 	dialer   dialFunc // tests put servers without sockets behind it
 	groups   groupMemory
 	lookups  lookups
+	panics   atomic.Uint64
+
+	handshakes tally.Handshakes
 
 	mu        sync.RWMutex
 	databases map[string]*Database
@@ -135,7 +143,7 @@ func (m *Manager) Apply(specs map[string]*Spec) {
 }
 
 func newDatabase(name string, spec *Spec, auto bool) *Database {
-	d := &Database{Name: name, auto: auto, pools: map[string]*Pool{}}
+	d := &Database{Name: name, auto: auto, pools: map[string]*Pool{}, usages: map[string]*usage{}}
 	d.spec.Store(spec)
 	return d
 }
@@ -145,12 +153,14 @@ func (d *Database) apply(spec *Spec) {
 	a, b := old.DatabaseConfig, spec.DatabaseConfig
 	a.DatabaseLimits, b.DatabaseLimits = DatabaseLimits{}, DatabaseLimits{}
 	a.LookupConfig, b.LookupConfig = LookupConfig{}, LookupConfig{}
+	a.Required = b.Required
 	sameTrust := a.UpstreamConfig == b.UpstreamConfig
 	a.UpstreamConfig = b.UpstreamConfig
 	if !sameTrust {
 		d.Renew()
 	}
 	if !reflect.DeepEqual(a, b) || old.Secret != spec.Secret {
+		d.reached.Store(nil)
 		d.Recycle()
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -246,6 +256,17 @@ func (d *Database) pool(m *Manager, login Login) *Pool {
 		d.pools[login.User] = p
 	}
 	return p
+}
+
+// usageOf returns the counters of all pools whose servers log in as user. mu is
+// held.
+func (d *Database) usageOf(user string) *usage {
+	u := d.usages[user]
+	if u == nil {
+		u = new(usage)
+		d.usages[user] = u
+	}
+	return u
 }
 
 // keep counts a client of d, so that it will not be forgotten. Where it was

@@ -76,13 +76,16 @@ func (p *Pool) open() {
 		p.openFailed(err)
 		return
 	}
+	p.usage.opened.Add(1)
 	p.lastErr, p.retryAt = nil, time.Time{}
 	p.free++
 	var w *Waiter
 	var s *Server
 	if p.queue.length > 0 {
-		if s = p.take(); s != nil {
+		now := time.Now()
+		if s = p.take(now); s != nil {
 			w = p.queue.pop()
+			p.lent(w.since, now)
 		}
 	}
 	p.openMore()
@@ -100,6 +103,7 @@ func (p *Pool) open() {
 // other servers live, the waiters stay: one of those will come back. mu is
 // held, and released.
 func (p *Pool) openFailed(err error) {
+	p.usage.failed.Add(1)
 	p.unclaim()
 	spec := p.db.spec.Load()
 	failure := wire.AsError(err)
@@ -132,6 +136,7 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
+			p.manager.panics.Add(1)
 			p.manager.log.Error("panic while a server was opened", zap.Any("panic", r), zap.Stack("stack"))
 			err = wire.Fatal(wire.CodeInternal, "internal error in the connection pooler")
 		}

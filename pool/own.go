@@ -23,10 +23,13 @@ func (p *Pool) OpenOwn(ctx context.Context, startup []wire.Parameter) (*Server, 
 	}
 	defer p.manager.children.Done()
 	s, conn, err := p.manager.dial(ctx, p.db, p.login, startup)
+	p.loggedIn()
 	if err != nil {
+		p.usage.failed.Add(1)
 		p.leavePlace()
 		return nil, err
 	}
+	p.usage.opened.Add(1)
 	s.pool = p
 	p.manager.engine.Adopt(conn.raw, conn.tls, s, func(c engine.Conn) { s.conn = c })
 	return s, nil
@@ -64,9 +67,19 @@ func (p *Pool) takePlace(ctx context.Context) error {
 	queued := p.owners.remove(w)
 	p.mu.Unlock()
 	if queued {
+		if err == errWaitTimeout {
+			p.usage.waitTimeouts.Add(1)
+		}
 		return err
 	}
 	return <-granted // it came at the same moment
+}
+
+// loggedIn notes that a login of a client's own server has ended.
+func (p *Pool) loggedIn() {
+	p.mu.Lock()
+	p.logins--
+	p.mu.Unlock()
 }
 
 // leavePlace gives back a place that no server came to.
@@ -88,11 +101,14 @@ func (p *Pool) givePlaces() {
 			return
 		}
 		p.manager.children.Add(1)
-		p.owners.pop().Ready(nil, nil)
+		p.logins++
+		w := p.owners.pop()
+		p.lent(w.since, time.Now())
+		w.Ready(nil, nil)
 	}
 	if p.makesPlace() {
-		if s := p.take(); s != nil {
-			p.end(s)
+		if s := p.take(time.Now()); s != nil {
+			p.end(s, ClosedLimit)
 		}
 	}
 }

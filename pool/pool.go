@@ -28,6 +28,7 @@ type Pool struct {
 	db      *Database
 	login   Login
 	role    *share // that of the login
+	usage   *usage
 	clients atomic.Int64
 
 	// store holds the idle servers. It is touched only with mu held, but for
@@ -45,6 +46,7 @@ type Pool struct {
 	asked   int         // idle servers that are asked whether they live
 	opening bool
 	allowed bounds    // as bounds worked them out last
+	logins  int       // servers that clients open as their own
 	blocked *share    // what has no room for the server that somebody waits for
 	retryAt time.Time // no server is opened before
 	lastErr error     // why the last one could not be opened
@@ -53,8 +55,9 @@ type Pool struct {
 	closed  error
 }
 
+// newPool returns a pool of db, whose mu is held.
 func newPool(m *Manager, db *Database, login Login) *Pool {
-	p := &Pool{manager: m, db: db, login: login, role: m.role(login.User)}
+	p := &Pool{manager: m, db: db, login: login, role: m.role(login.User), usage: db.usageOf(login.User)}
 	store, err := puddle.NewPool(&puddle.Config[*Server]{
 		Constructor: p.construct,
 		Destructor:  func(s *Server) { p.destruct(s) },
@@ -76,10 +79,14 @@ func (p *Pool) TryAcquire() *Server {
 
 // takeFirst returns an idle server that nobody waits for, or nil. mu is held.
 func (p *Pool) takeFirst() *Server {
-	if p.closed != nil || p.queue.length > 0 {
+	if p.closed != nil || p.queue.length > 0 || p.free == 0 {
 		return nil
 	}
-	return p.take()
+	s := p.take(time.Now())
+	if s != nil {
+		p.usage.assignments.Add(1)
+	}
+	return s
 }
 
 // Acquire returns a server where one is idle and nobody waits. Otherwise it
@@ -128,11 +135,7 @@ func (p *Pool) Mode() string { return p.db.spec.Load().mode(p.login.User) }
 // take returns an idle server that is fit for use, or nil. One that was idle
 // for so long that it has to be asked first whether it lives comes back by
 // itself. mu is held.
-func (p *Pool) take() *Server {
-	if p.free == 0 {
-		return nil
-	}
-	now := time.Now()
+func (p *Pool) take(now time.Time) *Server {
 	for p.free > 0 {
 		res := p.idleResource()
 		if res == nil {
@@ -141,15 +144,15 @@ func (p *Pool) take() *Server {
 		p.free--
 		s := res.Value()
 		s.res, s.idle = res, false
-		switch {
-		case !p.fit(s, now):
-			p.end(s)
-		case p.stale(s, now):
+		if why := p.unfit(s, now); why != "" {
+			p.end(s, why)
+			continue
+		}
+		if p.stale(s, now) {
 			p.ask(s)
 			return nil
-		default:
-			return s
 		}
+		return s
 	}
 	return nil
 }
@@ -183,11 +186,24 @@ func (p *Pool) takeOut(choose func([]*puddle.Resource[*Server]) int) *puddle.Res
 	return all[chosen]
 }
 
-// fit reports whether a server may be lent again; the caller ends one that may
-// not. mu is held.
-func (p *Pool) fit(s *Server, now time.Time) bool {
-	return s.res != nil && s.usable() && p.closed == nil && s.generation == p.db.generation.Load() &&
-		(s.expires.IsZero() || now.Before(s.expires)) && !p.makesWay(s)
+// unfit returns why a server may not be lent again, or nothing; the caller ends
+// one that may not. mu is held.
+func (p *Pool) unfit(s *Server, now time.Time) (why string) {
+	switch {
+	case s.res == nil:
+		return ClosedOwn
+	case !s.usable():
+		return s.fate()
+	case p.closed != nil:
+		return ClosedPool
+	case s.generation != p.db.generation.Load():
+		return ClosedSettings
+	case !s.expires.IsZero() && !now.Before(s.expires):
+		return ClosedOld
+	case p.makesWay(s):
+		return ClosedRenewed
+	}
+	return ""
 }
 
 // surplus reports whether there is a server too many, which happens when
@@ -198,7 +214,8 @@ func (p *Pool) surplus() bool {
 }
 
 // end closes a server that is in nobody's hands. mu is held.
-func (p *Pool) end(s *Server) {
+func (p *Pool) end(s *Server, why string) {
+	p.usage.closed.Inc(why)
 	p.closing++
 	p.db.share.closing.Add(1)
 	p.role.closing.Add(1)
@@ -223,15 +240,19 @@ func (p *Pool) takeBack(s *Server, how returned) {
 	case discarded:
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.end(s)
+		p.end(s, s.fate())
 	}
 }
 
 func (p *Pool) release(s *Server) {
 	now := time.Now()
 	p.mu.Lock()
-	if !p.fit(s, now) || p.surplus() || p.makesPlace() {
-		p.end(s)
+	why := p.unfit(s, now)
+	if why == "" && (p.surplus() || p.makesPlace()) {
+		why = ClosedLimit
+	}
+	if why != "" {
+		p.end(s, why)
 		p.mu.Unlock()
 		return
 	}
@@ -241,6 +262,8 @@ func (p *Pool) release(s *Server) {
 		s.idle, s.idleSince = true, now
 		s.res.Release()
 		p.free++
+	} else {
+		p.lent(w.since, now)
 	}
 	p.mu.Unlock()
 	if w != nil {
@@ -312,6 +335,7 @@ func (p *Pool) waitedLong() {
 	for limit > 0 && p.queue.length > 0 && time.Since(p.queue.head.since) >= limit {
 		expired = append(expired, p.queue.pop())
 	}
+	p.usage.waitTimeouts.Add(uint64(len(expired)))
 	p.openMore()
 	p.armTimer()
 	p.mu.Unlock()
@@ -341,10 +365,17 @@ func (p *Pool) sweep() {
 	for _, res := range slices.Backward(all) {
 		s := res.Value()
 		s.res = res
-		idleLong := idleFor > 0 && now.Sub(s.idleSince) >= idleFor && p.live-p.closing > least
-		if !p.fit(s, now) || idleLong || p.surplus() {
+		why := p.unfit(s, now)
+		switch {
+		case why != "":
+		case idleFor > 0 && now.Sub(s.idleSince) >= idleFor && p.live-p.closing > least:
+			why = ClosedIdle
+		case p.surplus():
+			why = ClosedLimit
+		}
+		if why != "" {
 			s.idle = false
-			p.end(s)
+			p.end(s, why)
 			continue
 		}
 		res.ReleaseUnused()
@@ -369,7 +400,7 @@ func (p *Pool) pick(i int) {
 	p.free--
 	s := res.Value()
 	s.res, s.idle = res, false
-	p.end(s)
+	p.end(s, ClosedLimit)
 }
 
 // closeSoon closes the pool from a goroutine of the manager's, for callers that

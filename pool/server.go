@@ -73,6 +73,7 @@ type Server struct {
 	params   []wire.Parameter // is replaced, never changed: others may share it
 	dead     error            // why the connection ended
 	broken   bool             // it was told to end
+	why      string           // one of the Closed constants, where it was told
 	cancels  int              // CancelRequests under way
 	returned returned         // what waits for them to end
 }
@@ -173,6 +174,7 @@ func (s *Server) Data(b []byte) (used int) {
 	used, err := s.deliver(b)
 	if err != nil {
 		s.fault = err
+		s.setFate(ClosedLost)
 		s.Break()
 		return len(b)
 	}
@@ -279,6 +281,28 @@ func (s *Server) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.dead
+}
+
+// setFate notes why the server is about to be told to end.
+func (s *Server) setFate(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead == nil && s.why == "" {
+		s.why = why
+	}
+}
+
+// fate says why a server ends that can't be lent any more.
+func (s *Server) fate() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.why != "":
+		return s.why
+	case s.broken || s.dead == nil:
+		return ClosedDirty
+	}
+	return ClosedLost
 }
 
 // usable reports whether the connection lives and was not told to end.

@@ -36,7 +36,8 @@ type extended struct {
 	head                 int // events before it are over
 	used                 []*statement
 
-	out []byte // of the last edit
+	out    []byte // of the last edit
+	parses uint64 // Parse messages that went to servers
 }
 
 // named is what a session calls by one of its names.
@@ -156,6 +157,7 @@ func (x *extended) parse(s *serverState, m []byte, effects sqlscan.Effects, sure
 		s.unnamed = x.unnamed.number
 		x.note(event{kind: eventUnnamed})
 		x.sent++
+		x.parses++
 		return edit{}, nil
 	}
 	x.out = x.out[:0]
@@ -166,6 +168,7 @@ func (x *extended) parse(s *serverState, m []byte, effects sqlscan.Effects, sure
 			return edit{}, err
 		}
 		x.sent++
+		x.parses++
 		x.out = appendParse(x.out, st.name, rest)
 		return edit{x.out, len(m)}, nil
 	}
@@ -217,6 +220,7 @@ func (x *extended) define(s *serverState, name string, st *statement, sure bool)
 	x.close(st.name)
 	x.note(e)
 	x.sent++
+	x.parses++
 	x.out = appendParse(x.out, st.name, st.body)
 	s.add(st, now, x.sentBatch)
 	x.evict(s)
@@ -251,6 +255,7 @@ func (x *extended) ensure(s *serverState, name []byte, n named) (*statement, *wi
 	x.close(st.name) // it may be there after all
 	x.note(event{kind: eventPrepare, statement: st})
 	x.sent++
+	x.parses++
 	x.out = appendParse(x.out, st.name, st.body)
 	s.add(st, x.statements.now(), x.sentBatch)
 	x.evict(s)
@@ -310,6 +315,7 @@ func (x *extended) parseTooLarge(s *serverState) {
 	s.unnamed = x.unnamed.number
 	x.note(event{kind: eventUnnamed})
 	x.sent++
+	x.parses++
 }
 
 // stuck reports whether there is such a statement.
@@ -324,6 +330,7 @@ func (x *extended) referUnnamed(s *serverState, m []byte, head int) edit {
 		return edit{}
 	case u.number != 0 && len(u.parse) > 0:
 		x.note(event{kind: eventCarry})
+		x.parses++
 		x.out = append(x.out, u.parse...)
 		s.unnamed = u.number
 	default:

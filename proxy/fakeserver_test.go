@@ -336,6 +336,8 @@ func (b *backend) answer(typ byte, body string) error {
 	case 'B':
 		b.params = boundParams(body)
 		return b.send(bound)
+	case 'C':
+		return b.send(closed)
 	case 'E':
 		b.server.mu.Lock()
 		lookup := b.server.lookup

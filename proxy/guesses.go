@@ -77,13 +77,13 @@ func (p *Server) verdict(s *session, failed *failedProof, refusal *wire.Error) e
 type guesses struct {
 	mu      sync.Mutex
 	counts  FailedLogins
-	sources *tally
-	roles   *tally
+	sources *sketch
+	roles   *sketch
 	good    recent
 }
 
 func newGuesses() *guesses {
-	return &guesses{sources: newTally(), roles: newTally(), counts: FailedLogins{Reasons: map[string]uint64{
+	return &guesses{sources: newSketch(), roles: newSketch(), counts: FailedLogins{Reasons: map[string]uint64{
 		reasonPassword: 0, reasonUnknownRole: 0, reasonCertificate: 0, reasonPeer: 0, reasonLDAP: 0,
 	}}}
 }

@@ -19,8 +19,9 @@ var errLoginTimeout = wire.Fatal(wire.CodeInvalidAuth, "login took longer than c
 // the request is under way its server goes to nobody else. It blocks until
 // PostgreSQL has got the request.
 func (s *session) cancel() {
-	request, ok := s.prepareCancel()
-	if !ok {
+	request, outcome := s.prepareCancel()
+	if outcome != CancelSent {
+		s.proxy.cancelCounts.Inc(outcome)
 		return
 	}
 	err := request.Send(context.Background())
@@ -29,22 +30,24 @@ func (s *session) cancel() {
 	s.cancelling = nil
 	s.mu.Unlock()
 	if err != nil {
+		s.proxy.cancelCounts.Inc(CancelFailed)
 		s.proxy.log.Warn("query could not be canceled", append(s.fields(), zap.Error(err))...)
 	} else {
+		s.proxy.cancelCounts.Inc(CancelSent)
 		s.proxy.log.Info("query canceled", s.fields()...)
 	}
 }
 
-// prepareCancel returns a request to cancel what runs, and false where nothing
-// does. One is under way at a time; it may come too early for a query that
-// began meanwhile, so one more waits for its turn, and the others are one with
-// that.
-func (s *session) prepareCancel() (request pool.Cancel, ok bool) {
+// prepareCancel returns a request to cancel what runs, which CancelSent says, or
+// what became of the cancelling instead. One is under way at a time; it may come
+// too early for a query that began meanwhile, so one more waits for its turn,
+// and the others are one with that.
+func (s *session) prepareCancel() (request pool.Cancel, outcome string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cancelling != nil {
 		if s.cancelQueue {
-			return request, false
+			return request, CancelIdle
 		}
 		s.cancelQueue = true
 		for s.cancelling != nil {
@@ -59,13 +62,13 @@ func (s *session) prepareCancel() (request pool.Cancel, ok bool) {
 		s.mu.Unlock()
 		s.stopWaiting(errCanceled)
 		s.mu.Lock()
-		return request, false
+		return request, CancelWait
 	}
 	if s.server == nil || !s.relay.running() {
-		return request, false
+		return request, CancelIdle
 	}
 	s.cancelling = make(chan struct{})
-	return s.server.PrepareCancel(), true
+	return s.server.PrepareCancel(), CancelSent
 }
 
 // leave takes leave of the client, and sees to the server that it held: what
@@ -105,6 +108,7 @@ func (s *session) part(reason error) parting {
 	defer s.wmu.Unlock()
 	p, tell := s.mute(reason)
 	if tell != nil {
+		s.noteError(tell, nil)
 		s.client.Write(tell.Append(nil), nil)
 	}
 	return p
@@ -179,7 +183,7 @@ func (s *session) lastWords(reason error) *wire.Error {
 
 // refuse ends a connection that did not become a session.
 func (s *session) refuse(err error) {
-	log := s.proxy.log
+	log, logins := s.proxy.log, &s.proxy.loginCounts
 	var handshake *handshakeError
 	switch {
 	case errors.Is(err, errServed):
@@ -188,6 +192,7 @@ func (s *session) refuse(err error) {
 		log.Debug("client left before its startup packet", s.fields()...)
 		return
 	case errors.As(err, &handshake):
+		logins.Inc(LoginHandshake)
 		s.proxy.Audit().handshake(s, handshake.err)
 		log.Warn("TLS handshake failed", append(append(s.fields(), zap.Error(handshake.err)), tlsconf.HandshakeFields(handshake.err)...)...)
 		return
@@ -199,6 +204,7 @@ func (s *session) refuse(err error) {
 	var e *wire.Error
 	if !errors.As(err, &e) {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err) {
+			logins.Inc(LoginClientLeft)
 			log.Info("client left during login", s.fields()...)
 			return
 		}
@@ -207,6 +213,8 @@ func (s *session) refuse(err error) {
 	last := *e // e may be shared with other sessions
 	last.Severity = "FATAL"
 	out := last.Append(nil)
+	logins.Inc(loginOutcome(e))
+	s.noteError(e, nil)
 	s.pause(e)
 	s.farewell(out)
 	// Only now, so that the time that a client sees does not tell what is logged.

@@ -96,6 +96,7 @@ func (s *session) takeGrant() {
 		}
 	case g.err == errCanceled:
 		s.skips = true
+		s.noteError(errCanceled, nil)
 		s.tell(errCanceled.Append(nil))
 		s.client.Resume()
 	case g.err != nil:
@@ -168,6 +169,7 @@ func (s *session) take(server *pool.Server) (setup []byte) {
 	}
 	s.server, s.reset, s.rolledBack = server, false, false
 	s.relay.link(state, s.id, ours)
+	s.countLink()
 	// A role may be refused, and what the client sends must not run as another.
 	// One that stays the same does so also where the query fails.
 	s.relay.setting = was != roleIn(s.extra)
@@ -237,7 +239,12 @@ func (s *session) stepServer(server *pool.Server, b []byte) (st step, mute bool)
 	}
 	st = s.relay.fromServer(b, s.onParam)
 	s.observe()
-	return st, s.muted || s.client == nil || s.end != nil
+	sent := len(st.pass) + len(st.insert)
+	if mute = s.muted || s.client == nil || s.end != nil; mute {
+		sent = 0
+	}
+	s.countServer(sent)
+	return st, mute
 }
 
 // parameter notes a ParameterStatus. mu is held.

@@ -302,6 +302,7 @@ func (s *session) greet() error {
 		return err
 	}
 	s.proxy.Audit().login(s)
+	s.proxy.loginCounts.Inc(LoginDone)
 	s.proxy.log.Info("client logged in", append(s.fields(), zap.Duration("took", time.Since(s.since)))...)
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/tally"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -130,15 +131,19 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) (err error) {
 		shown = snapshot.ForServerName(name)
 		return shown.Config, nil
 	}})
+	began := time.Now()
 	if err := conn.Handshake(); err != nil {
 		if errors.Is(err, io.EOF) || isReset(err) {
+			n.proxy.handshakes.Failed(tally.HandshakeLeft)
 			return errProbe
 		}
+		n.proxy.handshakes.Failed(tally.HandshakeFailed)
 		if shown.ShowsNothing() {
 			err = fmt.Errorf("no line of hosts_file is for the server name %.100q that the client asked for: %w", name, err)
 		}
 		return &handshakeError{err}
 	}
+	n.proxy.handshakes.Done(conn.ConnectionState(), time.Since(began))
 	n.tls, n.conn, n.shown = conn, n.raw.LimitRecords(conn, shown.MaxRecordSize), shown
 	return nil
 }

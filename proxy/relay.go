@@ -57,6 +57,10 @@ type relay struct {
 	status     byte // of the last ReadyForQuery
 	lastType   byte // of the message that was last passed to the client
 
+	work    pool.Work                             // that its pool was not told of
+	done    done                                  // that the session has not looked at
+	onError func(ours *wire.Error, theirs []byte) // told of errors that go to the client; may be nil
+
 	server   *serverState // of the server that is held
 	extended extended
 	effects  effects
@@ -64,6 +68,9 @@ type relay struct {
 	survey   *survey // under way, or not learnt from yet
 	scanner  sqlscan.Scanner
 }
+
+// done is what has come to its end for the client.
+type done struct{ queries, transactions uint64 }
 
 // verdict is what a step asks of the driver beyond passing bytes on.
 type verdict int
@@ -232,6 +239,15 @@ func (r *relay) account(typ, kind byte) bool {
 		r.mixed = r.mixed || r.pending.owesClient()
 		r.batch = true
 		r.runs = r.runs || typ == wire.Bind || typ == wire.Execute
+		switch typ {
+		case wire.Parse:
+			r.work.ClientParses++
+			if !r.tracks {
+				r.work.ServerParses++
+			}
+		case wire.Bind:
+			r.work.Binds++
+		}
 	}
 	return true
 }

@@ -58,6 +58,9 @@ func (r *relay) endFlushed() []byte {
 	return wire.AppendSync(nil)
 }
 
+// inNone reports whether no transaction is open.
+func (r *relay) inNone() bool { return r.status == wire.StatusIdle }
+
 // running reports whether the server works for the client at this moment.
 func (r *relay) running() bool {
 	return r.linked && !r.pending.ours() && (r.pending.first() != 0 || r.batch || r.copyIn)

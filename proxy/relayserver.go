@@ -62,10 +62,8 @@ func (r *relay) needsWhole(typ byte, size int) bool {
 		return typ == wire.DataRow && r.surveying() && size <= surveyRow
 	}
 	switch typ {
-	case wire.ReadyForQuery, wire.ParameterStatus:
+	case wire.ReadyForQuery, wire.ParameterStatus, wire.ErrorResponse:
 		return true
-	case wire.ErrorResponse:
-		return r.tracks || r.pending.ours()
 	case wire.DataRow:
 		return r.surveying()
 	case wire.CommandComplete:
@@ -218,13 +216,16 @@ func (r *relay) refused(m []byte, size int) (instead []byte, err *wire.Error) {
 		}
 		return nil, nil
 	case pendingDeny:
-		return r.instead(r.effects.denied.Append(nil), size), nil
+		return r.instead(r.effects.denied, size), nil
+	}
+	if e := r.extended.next(); r.tracks && !r.left && size <= smallMessage && r.inBatch() && e != nil && e.kind == eventDeny {
+		return r.instead(r.effects.denied, size), nil
+	}
+	if !r.left {
+		r.tellError(nil, body)
 	}
 	if !r.tracks || r.left || !r.inBatch() || size > smallMessage {
 		return nil, nil
-	}
-	if e := r.extended.next(); e != nil && e.kind == eventDeny {
-		return r.instead(r.effects.denied.Append(nil), size), nil
 	}
 	if bytes.Contains(body, planChanged) {
 		r.extended.spoil()
@@ -237,11 +238,20 @@ func (r *relay) refused(m []byte, size int) (instead []byte, err *wire.Error) {
 
 // instead returns what the client gets in place of a message of size bytes, if
 // that is whole.
-func (r *relay) instead(message []byte, size int) []byte {
+func (r *relay) instead(e *wire.Error, size int) []byte {
 	if size > smallMessage || r.left {
 		return nil
 	}
-	return message
+	r.tellError(e, nil)
+	return e.Append(nil)
+}
+
+// tellError says that the client is sent an error: ours, or that in the body of
+// a server's message.
+func (r *relay) tellError(ours *wire.Error, theirs []byte) {
+	if r.onError != nil {
+		r.onError(ours, theirs)
+	}
 }
 
 // planChanged is the field of an ErrorResponse that says where PostgreSQL
@@ -318,6 +328,10 @@ func (r *relay) ready(status byte) *wire.Error {
 		r.extended.ready(r.server)
 	}
 	r.answered++
+	r.done.queries++
+	if status == wire.StatusIdle {
+		r.done.transactions++
+	}
 	if r.single && status != wire.StatusIdle {
 		return errBlock
 	}

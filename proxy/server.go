@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/tally"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -63,14 +64,20 @@ type Server struct {
 	keys       cancelKeys
 	statements *statements
 	pinCounts  pinCounts
-	admission  *admission // lets handshakes take turns
-	guesses    *guesses
-	logins     *logins // bounds those of one address
-	lastID     atomic.Uint64
-	clients    atomic.Int64   // connections, from accept to close
-	children   sync.WaitGroup // accept loops and logins
-	live       sync.WaitGroup // sessions that the engine has
-	cancels    sync.WaitGroup // cancel requests of clients that left
+	errors     errorLog
+	handshakes tally.Handshakes
+	panics     atomic.Uint64
+
+	loginCounts, cancelCounts tally.Counts[string]
+
+	admission *admission // lets handshakes take turns
+	guesses   *guesses
+	arrivals  *arrivals // bounds the logins of one address
+	lastID    atomic.Uint64
+	clients   atomic.Int64   // connections, from accept to close
+	children  sync.WaitGroup // accept loops and logins
+	live      sync.WaitGroup // sessions that the engine has
+	cancels   sync.WaitGroup // cancel requests of clients that left
 
 	mu        sync.Mutex
 	listeners []*Listener
@@ -83,7 +90,7 @@ type Server struct {
 func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings Settings) *Server {
 	p := &Server{
 		log: log, engine: engine, manager: manager, mocker: auth.NewMocker(nil), statements: newStatements(0),
-		sessions: map[*session]struct{}{}, admission: newAdmission(), guesses: newGuesses(), logins: newLogins(),
+		sessions: map[*session]struct{}{}, admission: newAdmission(), guesses: newGuesses(), arrivals: newArrivals(),
 	}
 	p.secrets = newSecrets(p)
 	p.Configure(settings)
@@ -98,7 +105,7 @@ func (p *Server) Configure(settings Settings) {
 	}
 	p.settings.Store(&settings)
 	p.admission.setLimit(settings.Pool.MaxHandshakes)
-	p.logins.setLimit(maxAddressLogins(settings.Pool))
+	p.arrivals.setLimit(maxAddressLogins(settings.Pool))
 	p.statements.setLimit(int64(settings.Pool.PreparedMemory))
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -182,7 +189,7 @@ func (p *Server) accept(l *Listener) {
 		}
 		pause = 5 * time.Millisecond
 		source := sourceOf(conn)
-		if entered, first := p.logins.enter(source); !entered {
+		if entered, first := p.arrivals.enter(source); !entered {
 			p.turnAway(conn, first)
 			continue
 		}
@@ -190,12 +197,13 @@ func (p *Server) accept(l *Listener) {
 		limit := int64(p.settings.Load().Pool.MaxClientConn)
 		if n > limit+overflow {
 			p.clients.Add(-1)
-			p.logins.leave(source)
+			p.arrivals.leave(source)
+			p.loginCounts.Inc(LoginTooMany)
 			conn.Close()
 			continue
 		}
 		p.children.Go(func() {
-			defer p.logins.leave(source)
+			defer p.arrivals.leave(source)
 			p.serve(l, conn, n > limit)
 		})
 	}
@@ -208,6 +216,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	started := false
 	defer func() {
 		if r := recover(); r != nil {
+			p.panics.Add(1)
 			p.log.Error("panic in a login", append(s.fields(), zap.Any("panic", r), zap.Stack("stack"))...)
 			s.abort()
 		}
@@ -279,6 +288,7 @@ func (p *Server) cancel(addr string, body []byte) {
 	s := p.keys.find(key)
 	if s == nil {
 		p.Audit().cancelRefused(addr, "no session has this key")
+		p.cancelCounts.Inc(CancelUnknown)
 		return
 	}
 	s.cancel()

@@ -108,6 +108,7 @@ type session struct {
 	rolledBack  bool
 	end         error      // why the session is to end
 	settled     chan error // during login: told when our own query was answered
+	work        work
 }
 
 // grant is what a wait for a server ended with.
@@ -122,6 +123,7 @@ func newSession(p *Server, conn net.Conn) *session {
 	s.deadline = s.since.Add(p.settings.Load().Pool.ClientLoginTimeout)
 	s.onParam, s.onGranted, s.onCheck, s.onAsk = s.parameter, s.takeGrant, s.check, s.ask
 	s.waiter.Ready = s.grant
+	s.relay.onError = s.noteError
 	s.stop = make(chan struct{})
 	return s
 }
@@ -216,6 +218,7 @@ func (s *session) stepClient(b []byte) (st step, server *pool.Server, rests bool
 		return s.skipCanceled(b), nil, false
 	}
 	st = s.relay.fromClient(b)
+	s.countClient(st.used)
 	s.observe()
 	return st, s.server, s.relay.atRest()
 }
@@ -246,6 +249,7 @@ func (s *session) Closed(err error) {
 	if unused != nil {
 		s.pool.Release(unused)
 	}
+	s.countRest()
 	s.proxy.exit(s)
 	s.proxy.log.Info("client disconnected", append(s.fields(),
 		zap.Duration("duration", time.Since(s.since)), zap.NamedError("reason", reason))...)

@@ -26,6 +26,7 @@ func checkSetUp(t *testing.T, changes ...string) string {
 databases:
   app: {host: db.internal, sslrootcert: DIR/ca.crt, user: app, password_file: DIR/app.password}
 auth: {users_file: DIR/users.txt}
+http: {address: ""}
 `)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.ReplaceAll(content, "DIR", dir)), 0o600); err != nil {
 			t.Fatal(err)

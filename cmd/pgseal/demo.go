@@ -227,6 +227,8 @@ pool:
   server_lifetime: 2s
 auth:
   users_file: {{.Dir}}/users.txt
+http:
+  address: 127.0.0.1:0
 log:
   format: json
 `))

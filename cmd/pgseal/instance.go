@@ -29,6 +29,9 @@ type instance struct {
 	manager *pool.Manager
 	proxy   *proxy.Server
 	watcher *tlsconf.Watcher
+	web     *web
+
+	configReloads reloads
 
 	mu        sync.Mutex // one reload at a time
 	current   parts
@@ -45,6 +48,7 @@ type parts struct {
 	access *tlsconf.Store[*proxy.Access]
 	mocker *auth.Mocker
 	audit  *auditStream
+	http   webFiles
 	specs  map[string]*pool.Spec
 
 	authPass string // of auth_user, from its file
@@ -100,6 +104,10 @@ func (r *instance) load(f config.File, old parts) (parts, error) {
 	errs = append(errs, f.Fault("auth.auth_password_file", err))
 	p.access, err = r.accessStore(f.Auth, old)
 	errs = append(errs, f.Fault("auth", err))
+	if p.http = old.http; old.access == nil { // it keeps what it was started with
+		p.http, err = newWebFiles(f.HTTP)
+		errs = append(errs, f.Fault("http", err))
+	}
 	err = errors.Join(errs...)
 	if err == nil {
 		p.audit, err = r.auditOf(f, old)
@@ -250,6 +258,10 @@ func (r *instance) start(f config.File) error {
 	r.proxy = proxy.New(r.log, r.engine, r.manager, p.settings())
 	r.watcher.OnReload(func(name string, err error) { r.proxy.Audit().Reload(name, err) })
 	r.warn(p)
+	r.configReloads.began()
+	if err := r.startHTTP(p); err != nil {
+		return err
+	}
 	for _, l := range f.Listen {
 		ln, err := r.proxy.Listen(l.ListenConfig, p.certs[l.Address])
 		if err != nil {
@@ -302,6 +314,7 @@ func (r *instance) watch(p parts) {
 	if p.users != nil {
 		all = append(all, p.users)
 	}
+	all = append(all, p.http.all()...)
 	r.watcher.Set(append(all, p.access)...)
 }
 
@@ -326,6 +339,9 @@ func (r *instance) warn(p parts) {
 	}
 	for _, key := range p.file.UnqualifiedQueries() {
 		r.log.Warn("weak setting", zap.String("key", key), zap.String("warning", "the query names tables or functions without their schema, so search_path says whose they are"))
+	}
+	for _, w := range p.file.HTTP.Warnings() {
+		r.log.Warn("weak setting", zap.String("http", p.file.HTTP.Address), zap.String("warning", w))
 	}
 	for name, list := range loginWarnings(p.file) {
 		for _, w := range list {
@@ -353,6 +369,7 @@ func (r *instance) reload() {
 	if err == nil {
 		err = r.apply(f)
 	}
+	r.configReloads.note(err)
 	if err != nil {
 		r.log.Error("configuration refused, all of it stays as it was", zap.Error(err))
 	}
@@ -375,6 +392,9 @@ func (r *instance) apply(f config.File) error {
 	}
 	if f.Engine != r.current.file.Engine || f.Workers != r.current.file.Workers {
 		r.log.Warn("engine and workers take effect at the next start")
+	}
+	if f.HTTP != r.current.file.HTTP {
+		r.log.Warn("changes of http take effect at the next start")
 	}
 	r.current = p
 	r.level.SetLevel(f.Log.ZapLevel())
@@ -418,18 +438,21 @@ func (r *instance) run(ctx context.Context) {
 	children.Go(func() { r.manager.Run(ctx) })
 	children.Go(func() { giveBack(ctx) })
 	children.Go(func() { r.tellStatistics(ctx) })
+	children.Go(func() { r.manager.WatchRequired(ctx) })
 	children.Wait()
 }
 
 // shutdown ends clients in order until ctx ends, then at once, and the
 // servers after them.
 func (r *instance) shutdown(ctx context.Context) error {
+	defer r.web.close()
 	err := r.proxy.Shutdown(ctx)
 	closing, cancel := context.WithTimeout(context.Background(), closeServers)
 	defer cancel()
 	if err := errors.Join(err, r.manager.Close(closing)); err != nil {
 		return err // the engine still has connections
 	}
+	r.web.close()
 	r.engine.Close()
 	return nil
 }

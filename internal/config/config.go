@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/pgseal/pgseal/internal/httpd"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -27,6 +28,7 @@ type File struct {
 	Users     map[string]User     `yaml:"users"`
 	Pool      pool.Config         `yaml:"pool"`
 	Auth      proxy.AuthConfig    `yaml:"auth"`
+	HTTP      httpd.Config        `yaml:"http"`
 	Log       Log                 `yaml:"log"`
 	Engine    string              `yaml:"engine"`  // loops | portable
 	Workers   int                 `yaml:"workers"` // event loops
@@ -166,7 +168,10 @@ func (l Log) ZapLevel() zapcore.Level {
 // Default returns the configuration that an empty file stands for. It listens
 // nowhere.
 func Default() File {
-	return File{Pool: pool.DefaultConfig(), Auth: proxy.DefaultAuthConfig(), Log: Log{Level: "info", Format: "json", StatsPeriod: time.Minute}, Engine: LoopsEngine, Workers: 1}
+	return File{
+		Pool: pool.DefaultConfig(), Auth: proxy.DefaultAuthConfig(), HTTP: httpd.DefaultConfig(),
+		Log: Log{Level: "info", Format: "json", StatsPeriod: time.Minute}, Engine: LoopsEngine, Workers: 1,
+	}
 }
 
 // An Error is a fault of the file, with the place it stands at.
@@ -251,6 +256,10 @@ func (w *walker) crossCheck(f *File) {
 			key := "databases." + reserved
 			w.fault(w.lines[key], key, errors.New("is the name of the console"))
 		}
+	}
+	if f.Databases[pool.AnyDatabase].Required {
+		key := "databases." + pool.AnyDatabase + ".required"
+		w.fault(w.lines[key], key, errors.New("it names no database that could be there or not"))
 	}
 	w.checkLookups(f)
 	for name, d := range f.Databases {

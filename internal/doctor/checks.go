@@ -111,6 +111,10 @@ var checks = []Check{
 		Why: "Who reads the file has the passwords; a SCRAM secret cannot be used to log in."},
 	{ID: "auth-query-unqualified", Severity: Warning, offline: authQueryUnqualified,
 		Why: "search_path says whose table or function it is, so somebody else's can answer who may log in."},
+	{ID: "http-plaintext", Severity: Warning, offline: httpPlaintext,
+		Why: "Anybody on the way can read the names of databases and roles, and the token if there is one."},
+	{ID: "http-open", Severity: Warning, offline: httpOpen,
+		Why: "It shows the names of databases and roles, and how busy each is."},
 	{ID: "unusable", Severity: Error, offline: unusable,
 		Why: "pgseal does not start with this, and keeps the old version at a reload."},
 

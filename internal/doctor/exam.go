@@ -26,7 +26,7 @@ const (
 
 // rank orders subjects as they stand in the configuration.
 func rank(subject string) int {
-	for i, prefix := range []string{subjectConfig, listenerPrefix, "database ", subjectPools, subjectAccess, subjectUsers, "server "} {
+	for i, prefix := range []string{subjectConfig, listenerPrefix, "database ", subjectPools, subjectAccess, subjectUsers, subjectHTTP, "server "} {
 		if strings.HasPrefix(subject, prefix) {
 			return i
 		}

@@ -48,7 +48,7 @@ func (e *exam) files() []named {
 	if e.file.Auth.MockSecretFile != "" {
 		list = append(list, named{subjectUsers, "auth.mock_secret_file", e.file.Auth.MockSecretFile, true})
 	}
-	return list
+	return append(list, e.httpFiles()...)
 }
 
 // lookupPasswords returns the files with passwords of auth_user.

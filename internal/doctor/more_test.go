@@ -132,6 +132,16 @@ var mistakesOfMore = []mistake{
 	{"no post-quantum groups for servers", "no-post-quantum", with("user: app", "user: app, ssl_groups: X25519")},
 	{"sessions that outlive certificates", "client-cert-kept", with("tls.key,", "tls.key, client_cert_recheck: keep,")},
 	{"session state that is ignored", "session-state-ignored", with("auth:", "pool: {session_state: ignore}\nauth:")},
+	{"HTTP in plaintext", "http-plaintext", with("auth:", "http: {address: '0.0.0.0:9432'}\nauth:")},
+	{"HTTP without a token", "http-open", with("auth:", "http: {address: '[::]:9432'}\nauth:")},
+	{"a token that others read", "secret-readable", func(l *lab) {
+		with("auth:", "http: {bearer_token_file: DIR/token}\nauth:")(l)
+		l.write("token", 0o644, []byte("0123456789abcdef"))
+	}},
+	{"a token that is too short", "unusable", func(l *lab) {
+		with("auth:", "http: {bearer_token_file: DIR/token}\nauth:")(l)
+		l.write("token", 0o600, []byte("short"))
+	}},
 	{"servers that are not reset", "no-reset", with("auth:", "pool: {server_reset_query: ''}\nauth:")},
 	{"trust in a file of rules", "rule-trust", func(l *lab) { l.everything(); l.write("hba.conf", 0o600, []byte("hostssl all all all trust\n")) }},
 	{"trust in inline rules", "rule-trust", rules("hostssl all all all scram-sha-256", "local all all trust")},

@@ -219,4 +219,5 @@ func unusable(e *exam) {
 		_, err := auth.ReadMocker(path)
 		report(subjectUsers, "auth.mock_secret_file", err)
 	}
+	e.unusableHTTP(report)
 }

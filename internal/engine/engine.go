@@ -66,9 +66,20 @@ type Engine interface {
 	// before anything is delivered to h. Nobody else may read or write the
 	// transport any more. It may not be called once Close was.
 	Adopt(t *Transport, secured *tls.Conn, h Handler, set func(Conn))
+	// Probe has f called on each loop, soon, with the loop's number.
+	Probe(f func(loop int))
+	// Stats returns what is going on, by loop. The portable engine counts as
+	// one.
+	Stats() []Stats
 	// Close ends the engine after all its connections have been closed, and
 	// returns when nothing of it runs any more.
 	Close()
+}
+
+// Stats tells of one loop.
+type Stats struct {
+	Connections int
+	Panics      uint64 // of handlers, since the start
 }
 
 // errWouldBlock is what a transport answers a TLS connection that reads when

@@ -63,6 +63,22 @@ func (e *Loops) Adopt(t *Transport, secured *tls.Conn, h Handler, set func(Conn)
 	l.post(func() { l.register(c, err) })
 }
 
+// Probe implements Engine.
+func (e *Loops) Probe(f func(loop int)) {
+	for i, l := range e.loops {
+		l.post(func() { f(i) })
+	}
+}
+
+// Stats implements Engine.
+func (e *Loops) Stats() []Stats {
+	list := make([]Stats, len(e.loops))
+	for i, l := range e.loops {
+		list[i] = Stats{Connections: int(l.count.Load()), Panics: l.panics.Load()}
+	}
+	return list
+}
+
 // takeOver returns a descriptor of the transport's socket that Go's own
 // poller knows nothing of, and closes the one it knows.
 func takeOver(t *Transport) (int, error) {
@@ -118,7 +134,8 @@ type loop struct {
 	wakes    int // posters that are about to write to evfd, or did and nobody read it yet
 
 	count    atomic.Int64 // connections
-	sleeping atomic.Bool  // a poster has to wake the loop
+	panics   atomic.Uint64
+	sleeping atomic.Bool // a poster has to wake the loop
 
 	mu    sync.Mutex
 	tasks []task

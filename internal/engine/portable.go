@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -15,8 +16,10 @@ import (
 // Portable is an Engine with a goroutine per connection. It needs nothing of
 // the system but what package net has.
 type Portable struct {
-	log   *zap.Logger
-	conns sync.WaitGroup
+	log    *zap.Logger
+	conns  sync.WaitGroup
+	count  atomic.Int64
+	panics atomic.Uint64
 }
 
 // NewPortable returns a Portable. log is told of handlers that panic.
@@ -24,13 +27,22 @@ func NewPortable(log *zap.Logger) *Portable { return &Portable{log: log} }
 
 // Adopt implements Engine.
 func (e *Portable) Adopt(t *Transport, secured *tls.Conn, h Handler, set func(Conn)) {
-	c := &goConn{log: e.log, handler: h, raw: t, conn: t, woken: make(chan struct{}, 1)}
+	c := &goConn{engine: e, log: e.log, handler: h, raw: t, conn: t, woken: make(chan struct{}, 1)}
 	if secured != nil {
 		c.conn, c.tls = limited{secured, t.maxRecord}, secured
 	}
 	t.SetDeadline(time.Time{})
 	set(c)
+	e.count.Add(1)
 	e.conns.Go(c.run)
+}
+
+// Probe implements Engine. There is no loop that could be late.
+func (e *Portable) Probe(f func(loop int)) { f(0) }
+
+// Stats implements Engine.
+func (e *Portable) Stats() []Stats {
+	return []Stats{{Connections: int(e.count.Load()), Panics: e.panics.Load()}}
 }
 
 // Close implements Engine.
@@ -39,6 +51,7 @@ func (e *Portable) Close() { e.conns.Wait() }
 // goConn is a connection of the portable engine. Its home is its goroutine.
 type goConn struct {
 	// Set once.
+	engine  *Portable
 	log     *zap.Logger
 	handler Handler
 	raw     *Transport
@@ -148,6 +161,7 @@ func (c *goConn) stop(reason error) {
 
 // run is the connection's goroutine.
 func (c *goConn) run() {
+	defer c.engine.count.Add(-1)
 	err := errPanic // unless serve says otherwise
 	c.protect(func() { err = c.serve() })
 	c.mu.Lock()
@@ -187,6 +201,7 @@ func (c *goConn) sayGoodbye() error {
 func (c *goConn) protect(f func()) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
+			c.engine.panics.Add(1)
 			c.log.Error("panic in a connection's handler", zap.Any("panic", r), zap.Stack("stack"))
 			err = errPanic
 		}

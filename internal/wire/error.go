@@ -43,6 +43,7 @@ type Error struct {
 	Detail   string
 	Hint     string
 	Cause    error // for our log only, never sent
+	Foreign  bool  // it came from the other side: its text may hold anything
 }
 
 // Fatal returns an error that ends a session.
@@ -109,7 +110,7 @@ func AsError(err error) *Error {
 // that leave fields out get the defaults that libpq would show; a body whose
 // fields are not terminated is an error.
 func ParseError(body []byte) (*Error, error) {
-	e := &Error{Severity: "ERROR", Code: CodeInternal}
+	e := &Error{Severity: "ERROR", Code: CodeInternal, Foreign: true}
 	untranslated := false
 	for len(body) > 0 && body[0] != 0 {
 		end := bytes.IndexByte(body[1:], 0)

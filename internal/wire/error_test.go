@@ -17,6 +17,7 @@ func TestAnErrorGoesRound(t *testing.T) {
 	equal(t, "size", size, len(m)-6-HeaderSize)
 	got, err := ParseError(m[6+HeaderSize:])
 	ok(t, err)
+	e.Foreign = true
 	equal(t, "error", *got, *e)
 }
 
@@ -28,6 +29,7 @@ func TestANoticeGoesRound(t *testing.T) {
 	equal(t, "size", size, len(m)-HeaderSize)
 	got, err := ParseError(m[HeaderSize:])
 	ok(t, err)
+	e.Foreign = true
 	equal(t, "notice", *got, *e)
 }
 
@@ -46,7 +48,7 @@ func TestAnErrorTellsOldAndNewClientsItsSeverity(t *testing.T) {
 func TestAnErrorThatSaysLittleIsSentWithDefaults(t *testing.T) {
 	got, err := ParseError((&Error{}).Append(nil)[HeaderSize:])
 	ok(t, err)
-	equal(t, "error", *got, Error{Severity: "FATAL", Code: CodeInternal})
+	equal(t, "error", *got, Error{Severity: "FATAL", Code: CodeInternal, Foreign: true})
 }
 
 func TestAServersErrorIsReadWhateverFieldsItHas(t *testing.T) {
@@ -69,6 +71,7 @@ func TestAServersErrorIsReadWhateverFieldsItHas(t *testing.T) {
 			t.Errorf("%q: %v", body, err)
 			continue
 		}
+		want.Foreign = true
 		equal(t, body, *got, want)
 	}
 }

@@ -43,6 +43,8 @@ pool:
   max_client_conn: {{.MaxClients}}
 auth:
   users_file: {{.Dir}}/users.txt
+http:
+  address: ""
 log:
   level: warn
 {{- if .Workers}}

@@ -6,37 +6,37 @@ import (
 	"time"
 )
 
-// Of the places that a tally counts a name in, the emptiest is right, unless
+// Of the places that a sketch counts a name in, the emptiest is right, unless
 // other names fell on all of them: it counts too many then, and never too few.
 const (
-	tallyRows    = 4
-	tallyColumns = 2048
+	sketchRows    = 4
+	sketchColumns = 2048
 )
 
-// tally counts failures by name over about a minute, in 128 KiB however many
+// sketch counts failures by name over about a minute, in 128 KiB however many
 // names there are (a count-min sketch, whose counts run out). The places of a
 // name can't be foretold, so nobody can fill those of another on purpose. Its
 // owner locks it.
-type tally struct {
+type sketch struct {
 	seed  maphash.Seed
 	begun time.Time
-	rows  [tallyRows][tallyColumns]place
+	rows  [sketchRows][sketchColumns]place
 }
 
 type place struct {
 	level float64
-	at    time.Duration // since the tally begun
+	at    time.Duration // since the sketch begun
 }
 
-func newTally() *tally { return &tally{seed: maphash.MakeSeed(), begun: time.Now()} }
+func newSketch() *sketch { return &sketch{seed: maphash.MakeSeed(), begun: time.Now()} }
 
 // full reports whether name may not fail once more: it did so limit times, and
 // one of these runs out in each limit-th part of a minute. Zero is no limit.
-func (t *tally) full(name string, limit int, now time.Time) bool {
+func (t *sketch) full(name string, limit int, now time.Time) bool {
 	return limit > 0 && t.level(name, limit, now) > float64(limit)-1
 }
 
-func (t *tally) add(name string, limit int, now time.Time) {
+func (t *sketch) add(name string, limit int, now time.Time) {
 	if limit <= 0 {
 		return
 	}
@@ -49,7 +49,7 @@ func (t *tally) add(name string, limit int, now time.Time) {
 }
 
 // level brings the places of name up to now and returns the least.
-func (t *tally) level(name string, limit int, now time.Time) float64 {
+func (t *sketch) level(name string, limit int, now time.Time) float64 {
 	at := now.Sub(t.begun)
 	least := float64(limit)
 	for row, column := range t.places(name) {
@@ -61,10 +61,10 @@ func (t *tally) level(name string, limit int, now time.Time) float64 {
 	return least
 }
 
-func (t *tally) places(name string) (columns [tallyRows]uint16) {
+func (t *sketch) places(name string) (columns [sketchRows]uint16) {
 	hash := maphash.String(t.seed, name)
 	for row := range columns {
-		columns[row] = uint16(hash>>(16*row)) % tallyColumns
+		columns[row] = uint16(hash>>(16*row)) % sketchColumns
 	}
 	return columns
 }

@@ -12,7 +12,7 @@ func TestOneAddressCannotTakeAllPlacesWithLoginsThatDoNotEnd(t *testing.T) {
 	h := open(t, func(p *plan) { p.pool.MaxAddressLogins = 2 })
 	running := func(n int) {
 		t.Helper()
-		eventually(t, "logins are counted", func() bool { return h.proxy.Logins().Running == n })
+		eventually(t, "logins are counted", func() bool { return h.proxy.Arrivals().Running == n })
 	}
 	silent, secured := h.dial(), h.dialTLS() // neither says who it is
 	running(2)
@@ -29,7 +29,7 @@ func TestOneAddressCannotTakeAllPlacesWithLoginsThatDoNotEnd(t *testing.T) {
 	direct := h.dial()
 	direct.write("\x16\x03\x01\x00\x05")
 	direct.ended()
-	eventually(t, "all were counted", func() bool { return h.proxy.Logins().TurnedAway == 4 })
+	eventually(t, "all were counted", func() bool { return h.proxy.Arrivals().TurnedAway == 4 })
 	h.logged("too many connections from an address are logging in, more are turned away", 1)
 	if n := h.proxy.Clients(); n != 2 {
 		t.Errorf("%d places of max_client_conn are taken", n)
@@ -46,7 +46,7 @@ func TestOneAddressCannotTakeAllPlacesWithLoginsThatDoNotEnd(t *testing.T) {
 }
 
 func TestLoginsOfUnixSocketsAndOtherAddressesAreNotBoundByThoseOfOne(t *testing.T) {
-	l := newLogins()
+	l := newArrivals()
 	l.setLimit(1)
 	for _, test := range []struct {
 		source         netip.Prefix

@@ -25,10 +25,10 @@ const turnedAwayWait = time.Second
 var errTooManyLogins = wire.Fatal(wire.CodeTooManyConnections, "sorry, too many connections from this address are logging in (max_address_logins)").
 	WithHint("Try again, or raise max_address_logins of the connection pooler.")
 
-// logins counts the connections of each source that are not logged in yet, so
+// arrivals counts the connections of each source that are not logged in yet, so
 // that one of them can't take all places that max_client_conn has. Unix sockets
 // are not counted: who reaches those is on this machine.
-type logins struct {
+type arrivals struct {
 	mu       sync.Mutex
 	limit    int // zero: none
 	bySource map[netip.Prefix]*sourceLogins
@@ -43,8 +43,8 @@ type sourceLogins struct {
 	told    bool // the log has a line about the source, since it had no login
 }
 
-// LoginStats counts the connections that are not logged in.
-type LoginStats struct {
+// ArrivalCounts counts the connections that are not logged in.
+type ArrivalCounts struct {
 	// Running are at this moment between connecting and being logged in.
 	Running int
 	// TurnedAway were refused since the start because their address had
@@ -52,9 +52,9 @@ type LoginStats struct {
 	TurnedAway uint64
 }
 
-func newLogins() *logins { return &logins{bySource: map[netip.Prefix]*sourceLogins{}} }
+func newArrivals() *arrivals { return &arrivals{bySource: map[netip.Prefix]*sourceLogins{}} }
 
-func (l *logins) setLimit(n int) {
+func (l *arrivals) setLimit(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.limit = n
@@ -62,7 +62,7 @@ func (l *logins) setLimit(n int) {
 
 // enter counts a connection, which leave must follow. first is set where it is
 // refused and the source's refusals were not told yet.
-func (l *logins) enter(source netip.Prefix) (entered, first bool) {
+func (l *arrivals) enter(source netip.Prefix) (entered, first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.bySource[source]
@@ -81,7 +81,7 @@ func (l *logins) enter(source netip.Prefix) (entered, first bool) {
 }
 
 // leave ends what enter began.
-func (l *logins) leave(source netip.Prefix) {
+func (l *arrivals) leave(source netip.Prefix) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.running--
@@ -92,7 +92,7 @@ func (l *logins) leave(source netip.Prefix) {
 }
 
 // tell asks for one of the places of those that are being turned away.
-func (l *logins) tell() bool {
+func (l *arrivals) tell() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.telling >= maxTurnedAway {
@@ -102,17 +102,17 @@ func (l *logins) tell() bool {
 	return true
 }
 
-func (l *logins) told() {
+func (l *arrivals) told() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.telling--
 }
 
-// Logins returns the counts as they are now.
-func (p *Server) Logins() LoginStats {
-	p.logins.mu.Lock()
-	defer p.logins.mu.Unlock()
-	return LoginStats{Running: p.logins.running, TurnedAway: p.logins.turned}
+// Arrivals returns the counts as they are now.
+func (p *Server) Arrivals() ArrivalCounts {
+	p.arrivals.mu.Lock()
+	defer p.arrivals.mu.Unlock()
+	return ArrivalCounts{Running: p.arrivals.running, TurnedAway: p.arrivals.turned}
 }
 
 // turnAway refuses a connection whose source has too many logins, in plaintext
@@ -123,12 +123,12 @@ func (p *Server) turnAway(conn net.Conn, first bool) {
 	if first {
 		p.log.Warn("too many connections from an address are logging in, more are turned away", zap.String("addr", peerName(conn)))
 	}
-	if !p.logins.tell() {
+	if !p.arrivals.tell() {
 		conn.Close()
 		return
 	}
 	p.children.Go(func() {
-		defer p.logins.told()
+		defer p.arrivals.told()
 		defer conn.Close()
 		conn.SetDeadline(time.Now().Add(turnedAwayWait))
 		begin, ok, err := engine.PeekByte(conn)

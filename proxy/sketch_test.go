@@ -10,46 +10,46 @@ import (
 
 func TestFailuresRunOutInAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tally := newTally()
+		counts := newSketch()
 		for n := range 60 {
-			if tally.full("a", 60, time.Now()) {
+			if counts.full("a", 60, time.Now()) {
 				t.Fatalf("full after %d", n)
 			}
-			tally.add("a", 60, time.Now())
+			counts.add("a", 60, time.Now())
 		}
-		if !tally.full("a", 60, time.Now()) || tally.full("b", 60, time.Now()) || tally.full("a", 0, time.Now()) {
+		if !counts.full("a", 60, time.Now()) || counts.full("b", 60, time.Now()) || counts.full("a", 0, time.Now()) {
 			t.Fatal("not full after 60, or for somebody else, or without a limit")
 		}
 		<-time.After(time.Second)
-		if tally.full("a", 60, time.Now()) {
+		if counts.full("a", 60, time.Now()) {
 			t.Error("none ran out in a second")
 		}
-		tally.add("a", 60, time.Now())
-		if !tally.full("a", 60, time.Now()) {
+		counts.add("a", 60, time.Now())
+		if !counts.full("a", 60, time.Now()) {
 			t.Error("more than one ran out in a second")
 		}
 		<-time.After(time.Minute)
 		for n := range 60 {
-			if tally.full("a", 60, time.Now()) {
+			if counts.full("a", 60, time.Now()) {
 				t.Fatalf("full after a minute and %d", n)
 			}
-			tally.add("a", 60, time.Now())
+			counts.add("a", 60, time.Now())
 		}
 	})
 }
 
 func TestAFloodOfNamesNeitherHidesANameNorFillsOthers(t *testing.T) {
-	tally, now := newTally(), time.Now() // no time passes
+	counts, now := newSketch(), time.Now() // no time passes
 	for range 60 {
-		tally.add("guessed", 60, now)
+		counts.add("guessed", 60, now)
 	}
 	for n := range 10_000 {
-		tally.add(fmt.Sprintf("name %d", n), 60, now)
+		counts.add(fmt.Sprintf("name %d", n), 60, now)
 	}
-	if !tally.full("guessed", 60, now) {
+	if !counts.full("guessed", 60, now) {
 		t.Error("the flood hid the name")
 	}
-	if tally.full("innocent", 60, now) {
+	if counts.full("innocent", 60, now) {
 		t.Error("the flood filled another name")
 	}
 }

@@ -1,0 +1,91 @@
+package httpd
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// Config is where and how HTTP is spoken.
+type Config struct {
+	Address         string    `yaml:"address"` // host:port; empty: nowhere
+	TLS             TLSConfig `yaml:"tls"`
+	BearerTokenFile string    `yaml:"bearer_token_file"`
+	Pprof           bool      `yaml:"pprof"`
+}
+
+// TLSConfig names the certificate; without one HTTP is spoken in plaintext.
+type TLSConfig struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+}
+
+// DefaultAddress is out of reach for other machines.
+const DefaultAddress = "127.0.0.1:9432"
+
+// DefaultConfig returns the values that hold where the file is silent.
+func DefaultConfig() Config { return Config{Address: DefaultAddress} }
+
+// Validate returns a *tlsconf.KeyError for each value that can't be used.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Address != "" {
+		if _, port, err := net.SplitHostPort(c.Address); err != nil || port == "" {
+			errs = append(errs, &tlsconf.KeyError{Key: "address", Err: fmt.Errorf("%q is no host:port", c.Address)})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Validate returns a *tlsconf.KeyError where half of the pair is missing.
+func (c TLSConfig) Validate() error {
+	switch {
+	case c.CertFile != "" && c.KeyFile == "":
+		return &tlsconf.KeyError{Key: "key_file", Err: errors.New("needed for cert_file")}
+	case c.CertFile == "" && c.KeyFile != "":
+		return &tlsconf.KeyError{Key: "cert_file", Err: errors.New("needed for key_file")}
+	}
+	return nil
+}
+
+// Warnings says what is weaker than it should be, one sentence each.
+func (c Config) Warnings() []string {
+	if c.Address == "" || c.loopback() {
+		return nil
+	}
+	var list []string
+	if c.TLS.CertFile == "" {
+		list = append(list, "HTTP without TLS is open to other machines: names of databases and roles, and the token if there is one, pass readable")
+	}
+	if c.BearerTokenFile == "" {
+		list = append(list, "HTTP without a bearer token is open to other machines: who reaches it sees names and loads of databases and roles")
+	}
+	if c.Pprof {
+		list = append(list, "profiles of the process are open to other machines: they tell much, and taking one costs CPU time")
+	}
+	return list
+}
+
+func (c Config) loopback() bool {
+	host, _, _ := net.SplitHostPort(c.Address)
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// NewCertificate loads the certificate, or returns nil where there is to be
+// none.
+func (c TLSConfig) NewCertificate() (*tlsconf.Store[*tlsconf.Listener], error) {
+	if c.CertFile == "" {
+		return nil, nil
+	}
+	l := tlsconf.DefaultListenerConfig()
+	l.CertFile, l.KeyFile = c.CertFile, c.KeyFile
+	return tlsconf.NewListenerStore("http", l)
+}

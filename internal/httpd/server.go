@@ -1,0 +1,182 @@
+package httpd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
+	writeTimeout  = time.Minute // a profile of 30 seconds is well within it
+	idleTimeout   = 2 * time.Minute
+	headerLimit   = 8 << 10
+	maxConns      = 100
+	stopTimeout   = time.Second
+)
+
+// Options is what a Server is made of.
+type Options struct {
+	Address string
+	Health  Health
+	Pages   map[string]http.Handler // by pattern of http.ServeMux without a method; a token is needed for them
+	Pprof   bool
+
+	Certificate *tlsconf.Store[*tlsconf.Listener] // nil: plaintext
+	Token       *tlsconf.Store[Token]             // nil: none is needed
+}
+
+// Server answers HTTP from goroutines of its own, from Listen to Close.
+type Server struct {
+	http    http.Server
+	addr    net.Addr
+	serving sync.WaitGroup
+}
+
+// Listen opens the address and begins to serve.
+func Listen(log *zap.Logger, o Options) (*Server, error) {
+	ln, err := net.Listen("tcp", o.Address)
+	if err != nil {
+		return nil, fmt.Errorf("http.address: %w", err)
+	}
+	quiet, err := zap.NewStdLogAt(log.Named("http"), zapcore.DebugLevel)
+	if err != nil {
+		ln.Close()
+		return nil, err
+	}
+	s := &Server{addr: ln.Addr()}
+	s.http = http.Server{
+		Handler: o.handler(), ErrorLog: quiet, MaxHeaderBytes: headerLimit,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+	}
+	ln = &bounded{Listener: ln, places: make(chan struct{}, maxConns), closed: make(chan struct{})}
+	if o.Certificate != nil {
+		ln = tls.NewListener(ln, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			config := o.Certificate.Load().Config.Clone()
+			config.NextProtos = []string{"http/1.1"} // the store's certificates speak PostgreSQL's protocol
+			return config, nil
+		}})
+	}
+	s.serving.Go(func() {
+		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("HTTP is served no longer", zap.Error(err))
+		}
+	})
+	return s, nil
+}
+
+// Addr returns where the server listens, with the port that the system chose.
+func (s *Server) Addr() net.Addr { return s.addr }
+
+// Close ends the server. Requests under way get a moment.
+func (s *Server) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		s.http.Close()
+	}
+	s.serving.Wait()
+}
+
+// handler serves all paths.
+func (o Options) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/healthz", health(o.Health.Alive))
+	mux.Handle("/readyz", health(o.Health.Ready))
+	mux.Handle("/startupz", health(o.Health.Started))
+	pages := map[string]http.Handler{}
+	for pattern, h := range o.Pages {
+		pages[pattern] = h
+	}
+	if o.Pprof {
+		pages["/debug/pprof/"] = http.HandlerFunc(pprof.Index)
+		pages["/debug/pprof/cmdline"] = http.HandlerFunc(pprof.Cmdline)
+		pages["/debug/pprof/profile"] = http.HandlerFunc(pprof.Profile)
+		pages["/debug/pprof/symbol"] = http.HandlerFunc(pprof.Symbol)
+		pages["/debug/pprof/trace"] = http.HandlerFunc(pprof.Trace)
+	}
+	for pattern, h := range pages {
+		mux.Handle(pattern, o.guard(h))
+	}
+	return readOnly(mux)
+}
+
+// guard lets only those see a page who bear the token.
+func (o Options) guard(next http.Handler) http.Handler {
+	if o.Token == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !o.Token.Load().allows(r) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="pgseal"`)
+			http.Error(w, "a bearer token is needed (http.bearer_token_file)", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// readOnly refuses methods that could change something, and tells browsers to
+// take nothing for what it is not.
+func readOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "only GET and HEAD are answered", http.StatusMethodNotAllowed)
+			return
+		}
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// bounded is a listener that takes no more connections than it has places: the
+// others wait in the kernel.
+type bounded struct {
+	net.Listener
+	places chan struct{}
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (l *bounded) Accept() (net.Conn, error) {
+	select {
+	case l.places <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		<-l.places
+		return nil, err
+	}
+	return &placed{Conn: conn, leave: sync.OnceFunc(func() { <-l.places })}, nil
+}
+
+func (l *bounded) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+// placed is a connection that gives its place back.
+type placed struct {
+	net.Conn
+	leave func()
+}
+
+func (c *placed) Close() error {
+	defer c.leave()
+	return c.Conn.Close()
+}

@@ -1,0 +1,44 @@
+package httpd
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// shortestToken is the least that can't be guessed, if it was drawn at random.
+const shortestToken = 16
+
+// Token is what who asks has to know (RFC 6750). It is kept as a digest.
+type Token struct{ digest [sha256.Size]byte }
+
+// NewToken loads the token of a file, or returns nil where path is empty.
+// Whitespace around it does not count.
+func NewToken(path string) (*tlsconf.Store[Token], error) {
+	if path == "" {
+		return nil, nil
+	}
+	return tlsconf.NewStore("http.bearer_token_file", []tlsconf.File{{Path: path, Secret: true}}, func(c tlsconf.Contents) (Token, error) {
+		text := bytes.TrimSpace(c[path])
+		switch {
+		case len(text) < shortestToken:
+			return Token{}, fmt.Errorf("%s holds a token of less than %d characters", path, shortestToken)
+		case bytes.ContainsAny(text, " \t\r\n"):
+			return Token{}, errors.New(path + " holds more than one word")
+		}
+		return Token{sha256.Sum256(text)}, nil
+	})
+}
+
+// allows reports whether a request bears the token.
+func (t Token) allows(r *http.Request) bool {
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	digest := sha256.Sum256([]byte(strings.TrimSpace(given)))
+	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(digest[:], t.digest[:]) == 1
+}

@@ -1,0 +1,136 @@
+package pool
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+const (
+	// reachEvery is how often the required databases are looked at.
+	reachEvery = 5 * time.Second
+	// reachAnew is after how long a database that has no server open is
+	// connected to once more.
+	reachAnew = 15 * time.Second
+	// reachedFor is for how long a database counts as reachable.
+	reachedFor = 30 * time.Second
+)
+
+// WatchRequired sees to it, until ctx ends, that Unreachable knows of the
+// required databases.
+func (m *Manager) WatchRequired(ctx context.Context) {
+	tick := time.NewTicker(reachEvery)
+	defer tick.Stop()
+	var looks sync.WaitGroup
+	defer looks.Wait()
+	for {
+		for _, d := range m.required() {
+			if d.looking.CompareAndSwap(false, true) { // one that hangs holds up no other
+				looks.Go(func() {
+					defer d.looking.Store(false)
+					d.reach(ctx, m)
+				})
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Unreachable returns the names of the required databases that had no verified
+// server within the last half minute.
+func (m *Manager) Unreachable() []string {
+	var names []string
+	for _, d := range m.required() {
+		if at := d.reached.Load(); at == nil || time.Since(*at) > reachedFor {
+			names = append(names, d.Name)
+		}
+	}
+	return names
+}
+
+// required returns the required databases, by name.
+func (m *Manager) required() (list []*Database) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, name := range slices.Sorted(maps.Keys(m.databases)) {
+		if d := m.databases[name]; d.spec.Load().Required {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// reach notes that the database has a server open, or can be connected to. The
+// log is told where that has ended, once.
+func (d *Database) reach(ctx context.Context, m *Manager) {
+	if !d.open() {
+		if at := d.reached.Load(); at != nil && time.Since(*at) < reachAnew {
+			return
+		}
+		if err := d.try(ctx, m); err != nil {
+			if ctx.Err() == nil && !d.lost.Swap(true) {
+				m.log.Warn("required database can't be reached", zap.String("database", d.Name), zap.Error(err))
+			}
+			return
+		}
+	}
+	now := time.Now()
+	d.reached.Store(&now)
+	d.lost.Store(false)
+}
+
+// open reports whether a pool of the database has a server that is logged in.
+func (d *Database) open() bool {
+	for _, p := range d.all() {
+		if s := p.states(time.Now()); s.Total() > s.Login+s.Closing {
+			return true
+		}
+	}
+	return false
+}
+
+// try connects to the database as its pools would: it verifies the server, and
+// logs in where all clients share a login, since only then it has one.
+func (d *Database) try(ctx context.Context, m *Manager) (err error) {
+	spec := d.spec.Load()
+	for _, at := range spec.addresses() {
+		if err = d.tryHost(ctx, m, spec, at); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func (d *Database) tryHost(ctx context.Context, m *Manager, spec *Spec, at address) error {
+	ctx, cancel := context.WithTimeout(ctx, spec.Defaults.ServerConnectTimeout)
+	defer cancel()
+	trust := spec.Trust.Load()
+	conn, err := m.connect(ctx, at, trust)
+	if err != nil {
+		return err
+	}
+	login, fixed := d.FixedLogin()
+	if !fixed {
+		return conn.Close()
+	}
+	dbname := spec.DBName
+	if dbname == "" {
+		dbname = d.Name
+	}
+	c, err := spec.logInConn(ctx, conn, trust, login, append([]wire.Parameter{{Name: "database", Value: dbname}}, ourStartup...))
+	if err != nil {
+		return err
+	}
+	c.Close()
+	return nil
+}

@@ -1,0 +1,126 @@
+package pool
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Snapshot is one pool at one moment: what it has, and what it has counted. Its
+// states are those of PgBouncer's SHOW POOLS.
+type Snapshot struct {
+	Database string
+	Auto     bool   // the AnyDatabase entry stands for it: a client chose the name
+	User     string // that its servers log in as
+	Mode     string // a pool mode
+	Size     int    // most servers, without the reserve
+	Reserve  int
+
+	Clients   int           // that are logged in
+	Waiting   int           // of them, for a server
+	MaxWait   time.Duration // of the one who waits longest; zero where nobody does
+	Servers   ServerCounts
+	LastError error // why no server can be opened at present, or nil
+
+	Totals Totals
+}
+
+// ServerCounts is how many servers of a pool are in which state. Each is in one.
+type ServerCounts struct {
+	Active  int // a client holds it
+	Idle    int // fit to be lent at once
+	Used    int // idle for longer than server_check_delay: asked before it is lent
+	Tested  int // being asked
+	Login   int // being opened
+	Closing int
+}
+
+// Total returns how many servers there are, those included that are being
+// opened and closed. They count against pool_size.
+func (s ServerCounts) Total() int {
+	return s.Active + s.Idle + s.Used + s.Tested + s.Login + s.Closing
+}
+
+// Add adds the servers of another pool.
+func (s *ServerCounts) Add(o ServerCounts) {
+	s.Active += o.Active
+	s.Idle += o.Idle
+	s.Used += o.Used
+	s.Tested += o.Tested
+	s.Login += o.Login
+	s.Closing += o.Closing
+}
+
+// Snapshots returns all pools by database and user. It may be called from any
+// goroutine.
+func (m *Manager) Snapshots() []Snapshot {
+	m.mu.RLock()
+	var pools []*Pool
+	auto := map[*Database]bool{}
+	for _, d := range m.databases {
+		pools = append(pools, d.all()...)
+		auto[d] = d.auto
+	}
+	m.mu.RUnlock()
+	list := make([]Snapshot, len(pools))
+	for i, p := range pools {
+		list[i] = p.Snapshot()
+		list[i].Auto = auto[p.db]
+	}
+	slices.SortFunc(list, func(a, b Snapshot) int {
+		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))
+	})
+	return list
+}
+
+// Panics returns how many times the opening of a server panicked.
+func (m *Manager) Panics() uint64 { return m.panics.Load() }
+
+// Snapshot returns the pool as it is now.
+func (p *Pool) Snapshot() Snapshot {
+	spec := p.db.spec.Load()
+	user := p.login.User
+	v := Snapshot{
+		Database: p.db.Name, User: user, Mode: spec.mode(user), Size: spec.size(user), Reserve: spec.reserve(user),
+		Clients: int(p.clients.Load()), Totals: p.usage.read(),
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	v.Waiting = p.queue.length + p.owners.length
+	for _, first := range []*Waiter{p.queue.head, p.owners.head} {
+		if first != nil {
+			v.MaxWait = max(v.MaxWait, now.Sub(first.since))
+		}
+	}
+	v.Servers = p.count(now)
+	if p.live == 0 && now.Before(p.retryAt) {
+		v.LastError = p.lastErr
+	}
+	return v
+}
+
+// states returns how many servers are in which state.
+func (p *Pool) states(now time.Time) ServerCounts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count(now)
+}
+
+// count is states; mu is held.
+func (p *Pool) count(now time.Time) ServerCounts {
+	s := ServerCounts{Idle: p.free, Tested: p.asked, Closing: p.closing, Login: p.logins}
+	if p.opening {
+		s.Login++
+	}
+	if p.free > 0 {
+		for _, idle := range p.idlers() {
+			if p.stale(idle, now) {
+				s.Idle--
+				s.Used++
+			}
+		}
+	}
+	s.Active = max(p.live-s.Total(), 0)
+	return s
+}

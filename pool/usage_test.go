@@ -1,0 +1,171 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func (h *house) totals() Totals { return h.pool.Snapshot().Totals }
+
+// hasClosed asserts how many servers were closed for each reason.
+func (h *house) hasClosed(want map[string]uint64) {
+	h.t.Helper()
+	synctest.Wait()
+	got := h.totals().ServersClosed
+	for reason, n := range want {
+		if got[reason] != n {
+			h.t.Errorf("%d servers were closed because of %s, want %d: %v", got[reason], reason, n, got)
+		}
+	}
+	if len(got) != len(want) {
+		h.t.Errorf("servers were closed because of %v, want %v", got, want)
+	}
+}
+
+func TestASnapshotTellsTheStateOfEachServer(t *testing.T) {
+	inHouse(t, nil, func(s *Spec) {
+		s.Defaults.DefaultPoolSize, s.Defaults.ServerCheckDelay = 3, time.Minute
+	}, func(t *testing.T, h *house) {
+		wants := func(want ServerCounts, waiting int) {
+			t.Helper()
+			synctest.Wait()
+			s := h.manager.Snapshots()[0]
+			if s.Servers != want || s.Waiting != waiting || s.Database != "app" || s.User != "app" || s.Size != 3 || s.Mode != TransactionMode || s.Clients != 1 {
+				t.Errorf("the snapshot is %+v, want servers %+v and %d waiting", s, want, waiting)
+			}
+		}
+		wants(ServerCounts{}, 0)
+		a, b, c := h.take(), h.take(), h.take()
+		wants(ServerCounts{Active: 3}, 0)
+		waits := ask(h.pool)
+		pass(2 * time.Second)
+		wants(ServerCounts{Active: 3}, 1)
+		if s := h.pool.Snapshot(); s.MaxWait != 2*time.Second {
+			t.Errorf("the longest wait is %v", s.MaxWait)
+		}
+		h.pool.Release(a)
+		a = waits.server(t)
+		h.pool.Release(a)
+		h.pool.Release(b)
+		wants(ServerCounts{Active: 1, Idle: 2}, 0)
+		pass(time.Minute)
+		wants(ServerCounts{Active: 1, Used: 2}, 0)
+		h.pool.Release(c)
+		wants(ServerCounts{Idle: 1, Used: 2}, 0)
+		got := h.totals()
+		if got.Assignments != 4 || got.WaitTime.Count() != 4 || got.WaitTime.Sum < 2*time.Second || got.ServersOpened != 3 {
+			t.Errorf("%d assignments, %d waits of %v, %d opened", got.Assignments, got.WaitTime.Count(), got.WaitTime.Sum, got.ServersOpened)
+		}
+	})
+}
+
+func TestAClosedServerIsCountedByItsReason(t *testing.T) {
+	for reason, c := range map[string]struct {
+		edit func(*Spec)
+		do   func(h *house, s *Server)
+	}{
+		ClosedIdle:     {func(s *Spec) { s.Defaults.ServerIdleTimeout = time.Minute }, func(h *house, s *Server) { h.pool.Release(s); pass(2 * time.Minute) }},
+		ClosedOld:      {func(s *Spec) { s.Defaults.ServerLifetime = time.Minute }, func(h *house, s *Server) { pass(2 * time.Minute); h.pool.Release(s) }},
+		ClosedSettings: {nil, func(h *house, s *Server) { h.pool.Database().Recycle(); h.pool.Release(s) }},
+		ClosedRenewed:  {nil, func(h *house, s *Server) { h.pool.Database().Renew(); h.pool.Release(s) }},
+		ClosedDirty:    {nil, func(h *house, s *Server) { h.pool.Discard(s) }},
+		ClosedPool:     {nil, func(h *house, s *Server) { h.pool.close(errors.New("x")); h.pool.Release(s) }},
+		ClosedLost: {nil, func(h *house, s *Server) {
+			h.pool.Release(s)
+			h.fake.mu.Lock()
+			p := h.fake.peers[0]
+			h.fake.mu.Unlock()
+			p.Close()
+			pass(2 * time.Second)
+		}},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			inHouse(t, nil, c.edit, func(t *testing.T, h *house) {
+				c.do(h, h.take())
+				h.hasClosed(map[string]uint64{reason: 1})
+			})
+		})
+	}
+}
+
+func TestWhoWaitsInVainAndWhatCantBeOpenedAreCounted(t *testing.T) {
+	inHouse(t, nil, func(s *Spec) {
+		s.Defaults.DefaultPoolSize, s.Defaults.QueryWaitTimeout = 1, time.Second
+	}, func(t *testing.T, h *house) {
+		s := h.take()
+		ask(h.pool).refusal(t)
+		h.pool.Discard(s)
+		synctest.Wait()
+		h.fake.mu.Lock()
+		h.fake.refuse = errors.New("refused")
+		h.fake.mu.Unlock()
+		ask(h.pool).refusal(t)
+		got := h.pool.Snapshot()
+		if got.Totals.WaitTimeouts != 1 || got.Totals.ServersFailed != 1 || got.LastError == nil {
+			t.Errorf("%d timeouts, %d failures, the error is %v", got.Totals.WaitTimeouts, got.Totals.ServersFailed, got.LastError)
+		}
+	})
+}
+
+func TestCountersOutliveAPoolWhoseRoleHasANewPassword(t *testing.T) {
+	inHouse(t, nil, nil, func(t *testing.T, h *house) {
+		h.pool.Count(&Work{Transactions: 3, Received: 10})
+		w := &Work{Transactions: 4, Sent: 5}
+		p, leave := h.manager.Join(h.database("app"), Login{User: "app", Password: "new"})
+		defer leave()
+		p.Count(w)
+		if *w != (Work{}) {
+			t.Errorf("what was told is left: %+v", *w)
+		}
+		if got := p.Snapshot().Totals; got.Transactions != 7 || got.Received != 10 || got.Sent != 5 {
+			t.Errorf("the totals are %+v", got)
+		}
+		synctest.Wait()
+	})
+}
+
+func TestARequiredDatabaseIsReachableWhileItHasAServerOrAnswers(t *testing.T) {
+	inHouse(t, nil, func(s *Spec) {
+		s.Required, s.Defaults.ServerIdleTimeout = true, time.Hour
+	}, func(t *testing.T, h *house) {
+		missing := func(want ...string) {
+			t.Helper()
+			synctest.Wait()
+			if got := h.manager.Unreachable(); !slices.Equal(got, want) {
+				t.Errorf("unreachable are %v, want %v", got, want)
+			}
+		}
+		refuse := func(err error) {
+			h.fake.mu.Lock()
+			defer h.fake.mu.Unlock()
+			h.fake.refuse = err
+		}
+		missing("app")
+		refuse(errors.New("refused"))
+		ctx, stop := context.WithCancel(t.Context())
+		var watching sync.WaitGroup
+		watching.Go(func() { h.manager.WatchRequired(ctx) })
+		defer watching.Wait()
+		defer stop()
+		pass(time.Second)
+		missing("app")
+		refuse(nil)
+		pass(reachEvery)
+		missing()
+		s := h.take()
+		refuse(errors.New("refused"))
+		pass(5 * time.Minute)
+		missing() // its server lives
+		h.pool.Discard(s)
+		pass(reachedFor + 2*reachEvery)
+		missing("app")
+		refuse(nil)
+		pass(reachEvery + time.Second)
+		missing()
+	})
+}

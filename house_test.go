@@ -26,7 +26,8 @@ const (
 // outside of tests. Data flows one way: cmd, config, proxy, pool, tlsconf, and
 // the leaves below.
 var mayImport = map[string][]string{
-	"cmd/pgseal":         {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster"},
+	"cmd/pgseal":         {"internal/console", "internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster"},
+	"internal/console":   {"proxy", "pool", "tlsconf", "internal/wire"},
 	"internal/doctor":    {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/wire"},
 	"internal/config":    {"proxy", "pool", "tlsconf"},
 	"proxy":              {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/sqlscan", "internal/wire"},

@@ -27,7 +27,10 @@ func (p *Pool) OpenOwn(ctx context.Context, startup []wire.Parameter) (*Server, 
 		p.leavePlace()
 		return nil, err
 	}
-	s.pool = p
+	s.pool, s.own = p, true
+	p.mu.Lock()
+	p.servers[s] = struct{}{}
+	p.mu.Unlock()
 	p.manager.engine.Adopt(conn.raw, conn.tls, s, func(c engine.Conn) { s.conn = c })
 	return s, nil
 }
@@ -74,6 +77,7 @@ func (p *Pool) leavePlace() {
 	p.mu.Lock()
 	p.unclaim()
 	p.mu.Unlock()
+	p.manager.gone.ring()
 	p.roomMade()
 	p.retry()
 }

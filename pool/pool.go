@@ -37,12 +37,13 @@ type Pool struct {
 
 	mu      sync.Mutex
 	queue   queue
-	owners  queue       // who waits for a place for a server of their own
-	timer   *time.Timer // expires the head of the queue; nil until needed
-	free    int         // idle servers in store that are nobody's yet
-	live    int         // servers that exist, or are being opened or closed
-	closing int         // those of them that are being closed
-	asked   int         // idle servers that are asked whether they live
+	owners  queue                // who waits for a place for a server of their own
+	timer   *time.Timer          // expires the head of the queue; nil until needed
+	servers map[*Server]struct{} // that are open, or being closed
+	free    int                  // idle servers in store that are nobody's yet
+	live    int                  // servers that exist, or are being opened or closed
+	closing int                  // those of them that are being closed
+	asked   int                  // idle servers that are asked whether they live
 	opening bool
 	blocked *share    // what has no room for the server that somebody waits for
 	retryAt time.Time // no server is opened before
@@ -53,7 +54,7 @@ type Pool struct {
 }
 
 func newPool(m *Manager, db *Database, login Login) *Pool {
-	p := &Pool{manager: m, db: db, login: login, role: m.role(login.User)}
+	p := &Pool{manager: m, db: db, login: login, role: m.role(login.User), servers: map[*Server]struct{}{}}
 	store, err := puddle.NewPool(&puddle.Config[*Server]{
 		Constructor: p.construct,
 		Destructor:  func(s *Server) { p.destruct(s) },
@@ -75,12 +76,12 @@ func (p *Pool) Acquire(w *Waiter) (*Server, error) {
 	if p.closed != nil {
 		return nil, p.closed
 	}
-	if p.queue.length == 0 {
+	if p.queue.length == 0 && !p.held() {
 		if s := p.take(); s != nil {
 			return s, nil
 		}
 	}
-	if p.live == 0 && p.lastErr != nil && time.Now().Before(p.retryAt) {
+	if p.live == 0 && p.lastErr != nil && time.Now().Before(p.retryAt) && !p.held() {
 		return nil, p.lastErr
 	}
 	w.since = time.Now()
@@ -168,7 +169,7 @@ func (p *Pool) takeOut(choose func([]*puddle.Resource[*Server]) int) *puddle.Res
 // fit reports whether a server may be lent again; the caller ends one that may
 // not. mu is held.
 func (p *Pool) fit(s *Server) bool {
-	return s.res != nil && s.usable() && p.closed == nil && s.generation == p.db.generation.Load() &&
+	return s.res != nil && s.usable() && p.closed == nil && !p.held() && s.generation == p.db.generation.Load() &&
 		(s.expires.IsZero() || time.Now().Before(s.expires)) && !p.makesWay(s)
 }
 
@@ -182,6 +183,7 @@ func (p *Pool) surplus() bool {
 
 // end closes a server that is in nobody's hands. mu is held.
 func (p *Pool) end(s *Server) {
+	s.ending = true
 	p.closing++
 	p.db.share.closing.Add(1)
 	p.role.closing.Add(1)
@@ -257,6 +259,10 @@ func (p *Pool) forgive() {
 
 // User returns the role that the pool's servers log in as.
 func (p *Pool) User() string { return p.login.User }
+
+// Clock returns the time in seconds since 1970, as of the manager's last look at
+// its servers. It costs next to nothing.
+func (p *Pool) Clock() int64 { return p.manager.clock.Load() }
 
 // armTimer makes sure that the head of the queue is looked at when it has
 // waited for query_wait_timeout, and when it may have a server of the reserve.

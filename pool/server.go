@@ -2,8 +2,10 @@ package pool
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/puddle/v2"
@@ -48,6 +50,11 @@ type Server struct {
 	Created    time.Time
 	pool       *Pool
 	conn       engine.Conn
+	remote     net.Addr
+	local      net.Addr
+	facts      *tlsconf.Facts // nil without TLS
+	direct     bool           // TLS began without an SSLRequest
+	own        bool           // a client's own
 	at         address
 	key        wire.CancelKey
 	trust      *tlsconf.Store[*tlsconf.Upstream] // that it was verified by
@@ -61,11 +68,14 @@ type Server struct {
 	// Owned by the pool, guarded by its mutex.
 	res       *puddle.Resource[*Server] // nil for a server that is a client's own
 	idle      bool
+	ending    bool // it is being closed
 	idleSince time.Time
 
 	// Notes is what those who hold the server note about it for each other. It
 	// is owned by whoever holds it.
 	Notes any
+
+	lent atomic.Int64 // when a link took it last, in seconds since 1970
 
 	mu         sync.Mutex
 	link       Link // nil: idle, or on its way from or to the pool
@@ -85,6 +95,7 @@ func (s *Server) SetLink(link Link) bool {
 		return false
 	}
 	s.link = link
+	s.lent.Store(s.pool.manager.clock.Load())
 	return true
 }
 

@@ -44,7 +44,26 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, `certificate authentication failed for user "`+s.user+`"`).WithCause(err)
 		}
 	}
+	s.identity = s.identify(rule, cert)
 	return credential, nil
+}
+
+// identify returns what the client has proved to be, with the method, as
+// PostgreSQL's SYSTEM_USER has it. It is empty where nothing was proved.
+func (s *session) identify(rule hba.Rule, cert *x509.Certificate) string {
+	switch rule.Method {
+	case hba.Trust:
+		return ""
+	case hba.Cert:
+		if name, err := auth.DistinguishedName(cert); cert != nil && err == nil {
+			return rule.Method + ":" + name
+		}
+	case hba.Peer:
+		if name, err := peerUser(s.raw); err == nil {
+			return rule.Method + ":" + name
+		}
+	}
+	return rule.Method + ":" + s.user
 }
 
 // prove runs the method of the rule.

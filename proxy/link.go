@@ -157,7 +157,7 @@ func (s *session) take(server *pool.Server) (setup []byte) {
 		state.settings = append(state.settings[:0], s.extra...)
 		ours++
 	}
-	s.server, s.reset, s.rolledBack = server, false, false
+	s.server, s.reset, s.rolledBack, s.requested = server, false, false, s.pool.Clock()
 	s.relay.link(state, s.id, ours)
 	// A role may be refused, and what the client sends must not run as another.
 	s.relay.setting = index(set, roleName) >= 0 || slices.Contains(reset, roleName)

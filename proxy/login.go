@@ -33,12 +33,18 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 		return refused
 	}
 	s.user, s.database = ask.user, ask.database
+	if s.surplus && !p.toConsole(s) {
+		return errTooManyClients
+	}
 	if err := s.negotiate(packet.Code, ask.unknown); err != nil {
 		return err
 	}
 	credential, err := p.admit(s, ask.physical)
 	if err != nil {
 		return err
+	}
+	if p.toConsole(s) {
+		return p.openConsole(s, ask)
 	}
 	db, ok := p.manager.Database(ask.database)
 	if !ok {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/config"
+	"github.com/pgseal/pgseal/internal/console"
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
@@ -28,6 +29,7 @@ type instance struct {
 	manager *pool.Manager
 	proxy   *proxy.Server
 	watcher *tlsconf.Watcher
+	stops   chan console.Stop // what SHUTDOWN of the console asks for
 
 	mu        sync.Mutex // one reload at a time
 	current   parts
@@ -47,7 +49,7 @@ type parts struct {
 func newInstance(path string, log *zap.Logger, level zap.AtomicLevel) *instance {
 	return &instance{
 		path: path, log: log, level: level,
-		watcher: tlsconf.NewWatcher(log, 0), listeners: map[string]*proxy.Listener{},
+		watcher: tlsconf.NewWatcher(log, 0), stops: make(chan console.Stop, 1), listeners: map[string]*proxy.Listener{},
 	}
 }
 
@@ -175,6 +177,7 @@ func (r *instance) start(f config.File) error {
 	r.manager = pool.NewManager(r.log, r.engine)
 	r.manager.Apply(p.specs)
 	r.proxy = proxy.New(r.log, r.engine, r.manager, p.settings())
+	r.proxy.UseConsole(console.New(r.log, r.proxy, r.manager, r))
 	r.warn(p)
 	for _, l := range f.Listen {
 		ln, err := r.proxy.Listen(l.ListenConfig, p.certs[l.Address])
@@ -250,10 +253,10 @@ func (r *instance) warn(p parts) {
 	}
 }
 
-// reload re-reads the configuration and all files it names, and logs what came
-// of it. A fault in the configuration leaves all of that as it was; a fault in
+// reload re-reads the configuration and all files it names, logs what came of
+// it, and returns what was refused. A fault in the configuration leaves all of that as it was; a fault in
 // a file leaves what is made of that file.
-func (r *instance) reload() {
+func (r *instance) reload() error {
 	f, err := config.Load(r.path)
 	if err == nil {
 		err = r.apply(f)
@@ -261,13 +264,14 @@ func (r *instance) reload() {
 	if err != nil {
 		r.log.Error("configuration refused, all of it stays as it was", zap.Error(err))
 	}
-	if files := r.watcher.ReloadAll(); files != nil {
+	files := r.watcher.ReloadAll()
+	switch {
+	case files != nil:
 		r.log.Error("a file was refused, what was made of it stays as it was", zap.Error(files))
-		return
-	}
-	if err == nil {
+	case err == nil:
 		r.log.Info("configuration reloaded")
 	}
+	return errors.Join(err, files)
 }
 
 func (r *instance) apply(f config.File) error {

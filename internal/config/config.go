@@ -26,6 +26,7 @@ type File struct {
 	Users     map[string]User     `yaml:"users"`
 	Pool      pool.Config         `yaml:"pool"`
 	Auth      proxy.AuthConfig    `yaml:"auth"`
+	Admin     Admin               `yaml:"admin"`
 	Log       Log                 `yaml:"log"`
 	Engine    string              `yaml:"engine"`  // loops | portable
 	Workers   int                 `yaml:"workers"` // event loops
@@ -106,6 +107,12 @@ func (f File) UserConfigs() map[string]pool.UserConfig {
 		users[name] = u.UserConfig
 	}
 	return users
+}
+
+// Admin tells which roles may use the console. They log in like everybody.
+type Admin struct {
+	Users      []string `yaml:"users"`       // may do everything
+	StatsUsers []string `yaml:"stats_users"` // may SHOW
 }
 
 // Log tells how much is logged, and how.

@@ -152,21 +152,27 @@ func (s *session) cancelConsole() bool {
 	return true
 }
 
-// kill ends the session whatever it does; what runs for it is cancelled.
-func (s *session) kill() {
+// kill ends the session whatever it does; what runs for it is cancelled. It
+// reports false for one that ends anyway, or whose login is not over.
+func (s *session) kill() bool {
 	s.mu.Lock()
-	s.killed = errKilled
-	s.breakOff()
+	alive := (s.client != nil || s.seat != nil) && s.end == nil && s.killed == nil
+	if alive {
+		s.killed = errKilled
+		s.breakOff()
+	}
 	s.mu.Unlock()
-	s.poke()
+	if alive {
+		s.poke()
+	}
+	return alive
 }
 
 // Kill ends the session with this number and reports whether there is one.
 func (p *Server) Kill(id uint64) bool {
 	for _, s := range p.list() {
-		if s.id == id && s.settledIn() {
-			s.kill()
-			return true
+		if s.id == id {
+			return s.kill()
 		}
 	}
 	return false
@@ -176,10 +182,7 @@ func (p *Server) Kill(id uint64) bool {
 // empty. Those of the console stay.
 func (p *Server) KillAll(database string) {
 	for _, s := range p.list() {
-		s.mu.Lock()
-		hit := s.client != nil && (database == "" || s.database == database)
-		s.mu.Unlock()
-		if hit {
+		if !s.atConsole() && s.uses(database) {
 			s.kill()
 		}
 	}
@@ -192,11 +195,12 @@ func (s *session) atConsole() bool {
 	return s.seat != nil
 }
 
-// settledIn reports whether the session's login is over.
-func (s *session) settledIn() bool {
+// uses reports whether the session is logged in to the database, or to any
+// where the name is empty.
+func (s *session) uses(database string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.client != nil || s.seat != nil
+	return s.client != nil && (database == "" || s.database == database)
 }
 
 // list returns the sessions that there are, logins among them.

@@ -54,7 +54,7 @@ func find(st statement) (c *Command, args statement, ok bool) {
 	longest := 0
 	for i := range commands {
 		words := strings.Fields(commands[i].Name)
-		if commands[i].grammar == nil && len(words) > longest && st.is(words...) {
+		if commands[i].grammar == nil && len(words) > longest && st.names(words) {
 			c, args, longest = &commands[i], st[len(words):], len(words)
 		}
 	}

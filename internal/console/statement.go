@@ -43,14 +43,18 @@ func (s statement) is(keywords ...string) bool {
 	return true
 }
 
-// contains reports whether the keyword stands anywhere in the statement.
-func (s statement) contains(keyword string) bool {
-	for _, t := range s {
-		if t.is(keyword) {
-			return true
+// names reports whether the statement begins with the words of a command. As in
+// PgBouncer they may stand in quotes.
+func (s statement) names(words []string) bool {
+	if len(s) < len(words) {
+		return false
+	}
+	for i, w := range words {
+		if s[i].kind != word && s[i].kind != quoted || !strings.EqualFold(s[i].text, w) {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // maxStatements bounds what one query string may hold.

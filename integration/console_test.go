@@ -205,7 +205,9 @@ func TestAPauseThatIsCanceledIsUndone(t *testing.T) {
 		paused <- err
 	}()
 	watcher := p.pgx(t, "pgseal", simpleMode)
-	eventually(t, patience, "all is paused", func() bool { return len(find(rowsOf(t, watcher, "SHOW STATE"), "value", "no")) == 2 && rowsOf(t, watcher, "SHOW STATE")[0]["value"] == "no" })
+	eventually(t, patience, "all is paused", func() bool {
+		return len(find(rowsOf(t, watcher, "SHOW STATE"), "value", "no")) == 2 && rowsOf(t, watcher, "SHOW STATE")[0]["value"] == "no"
+	})
 	if err := console.PgConn().CancelRequest(soon(t)); err != nil {
 		t.Fatal(err)
 	}

@@ -60,9 +60,29 @@ func (m *Manager) Pause(ctx context.Context, name string) error {
 		return true
 	})
 	if err != nil {
-		m.Resume(name)
+		m.release(list, name)
 	}
 	return err
+}
+
+// release undoes what Pause did.
+func (m *Manager) release(list []*Database, name string) {
+	if name == "" {
+		m.paused.Store(false)
+	}
+	for _, d := range list {
+		if name != "" {
+			d.paused.Store(false)
+		}
+		d.retry()
+	}
+}
+
+// retry has servers opened for who waits.
+func (d *Database) retry() {
+	for _, p := range d.all() {
+		p.retry()
+	}
 }
 
 // hold pauses, and ends what is idle.
@@ -114,9 +134,7 @@ func (m *Manager) Resume(name string) error {
 		return errNotPaused
 	}
 	for _, d := range list {
-		for _, p := range d.all() {
-			p.retry()
-		}
+		d.retry()
 	}
 	return nil
 }

@@ -55,8 +55,10 @@ func (s *session) identify(rule hba.Rule, cert *x509.Certificate) string {
 	case hba.Trust:
 		return ""
 	case hba.Cert:
-		if name, err := auth.DistinguishedName(cert); cert != nil && err == nil {
-			return rule.Method + ":" + name
+		if cert != nil {
+			if name, err := auth.DistinguishedName(cert); err == nil {
+				return rule.Method + ":" + name
+			}
 		}
 	case hba.Peer:
 		if name, err := peerUser(s.raw); err == nil {

@@ -90,7 +90,7 @@ func (r *instance) Set(key, value string) error {
 	if err := r.apply(f); err != nil {
 		return &wire.Error{Code: wire.CodeConfigFile, Message: "SET failed: " + err.Error()}
 	}
-	r.log.Info("setting changed at the console", zap.String("key", key), zap.String("value", value))
+	r.log.Info("setting changed at the console", zap.String("key", key)) // a value may be SQL
 	return nil
 }
 

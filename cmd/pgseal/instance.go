@@ -313,6 +313,7 @@ func (r *instance) run(ctx context.Context) {
 // shutdown ends clients in order until ctx ends, then at once, and the
 // servers after them.
 func (r *instance) shutdown(ctx context.Context) error {
+	r.manager.Resume("") // who waits because of PAUSE would hold up the end
 	err := r.proxy.Shutdown(ctx)
 	closing, cancel := context.WithTimeout(context.Background(), closeServers)
 	defer cancel()

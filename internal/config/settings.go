@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,10 @@ type Setting struct {
 	Changeable bool // by Set
 }
 
+// hidden matches keys that hold secrets, or may: a rule can have a password to
+// bind to a directory with.
+var hidden = regexp.MustCompile(`^rules$|password$|passwd|secret|token`)
+
 // Settings lists what applies to all databases: the sections pool, auth, admin
 // and log, and what stands outside of sections. None of it is secret.
 func (f File) Settings() (list []Setting) {
@@ -29,7 +34,14 @@ func (f File) Settings() (list []Setting) {
 	add := func(prefix string, now, before reflect.Value, changeable bool) {
 		for i := range now.NumField() {
 			name := now.Type().Field(i).Tag.Get("yaml")
-			list = append(list, Setting{prefix + name, shown(now.Field(i)), shown(before.Field(i)), changeable})
+			if hidden.MatchString(name) {
+				continue
+			}
+			setting := Setting{prefix + name, shown(now.Field(i)), shown(before.Field(i)), changeable}
+			if f.source.variables[join(strings.TrimSuffix(prefix, "."), name)] || f.source.variables[join("pool", name)] && prefix == "" {
+				setting.Value = "(from the environment)"
+			}
+			list = append(list, setting)
 		}
 	}
 	add("", valueOf(&f.Pool), valueOf(&defaults.Pool), true)

@@ -30,10 +30,24 @@ func TestSettingsShowEachKeyOfThePoolByItsOwnName(t *testing.T) {
 			t.Errorf("%s is %+v, want %+v", want.Key, got, want)
 		}
 	}
-	for key := range byKey {
-		if strings.Contains(key, "password") && key != "auth.password" {
-			t.Errorf("%s is shown", key)
+}
+
+func TestSettingsShowNoSecrets(t *testing.T) {
+	text := strings.Replace(readExample(t), "server_reset_query: DISCARD ALL", "server_reset_query: ${RESET}", 1)
+	text = strings.Replace(text, "rules: []", `rules: ["host all all all scram-sha-256"]`, 1)
+	f, err := Parse("config.yaml", []byte(text), func(string) (string, bool) { return "hush", true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, s := range f.Settings() {
+		if strings.Contains(s.Value, "hush") || strings.Contains(s.Value, "host all") {
+			t.Errorf("%s shows %s", s.Key, s.Value)
 		}
+		found = found || s.Key == "server_reset_query" && s.Value == "(from the environment)"
+	}
+	if !found {
+		t.Error("what comes from the environment is not shown as that")
 	}
 }
 

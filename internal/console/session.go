@@ -14,7 +14,7 @@ import (
 
 const (
 	// maxMessage is the largest message that a client may send.
-	maxMessage = 1 << 20
+	maxMessage = 64 << 10
 	// writeTimeout is how long a client may take to read an answer.
 	writeTimeout = time.Minute
 	// flushAt is how much of an answer is gathered before it is sent.

@@ -368,3 +368,25 @@ func TestPsycopg2AndJDBCUseTheConsole(t *testing.T) {
 		}
 	}
 }
+
+func TestTheConsoleTellsOfPreparedStatementsAndPins(t *testing.T) {
+	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
+	client, console := p.pgx(t, "app", "application_name=teller"), p.pgx(t, "pgseal", "")
+	if _, err := client.Prepare(soon(t), "one", "SELECT 1 AS told_by_name"); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, client, "CREATE TEMPORARY TABLE kept (n int)", pgx.QueryExecModeSimpleProtocol)
+	c := find(rowsOf(t, console, "SHOW CLIENTS"), "application_name", "teller")[0]
+	if text(c["prepared_statements"]) != "1" || text(c["pins"]) == "" || c["state"] != "active" {
+		t.Errorf("the client is shown as %v", c)
+	}
+	if s := rowsOf(t, console, "SHOW SERVERS"); len(s) != 1 || text(s[0]["prepared_statements"]) != "1" || text(s[0]["link_id"]) != text(c["id"]) {
+		t.Errorf("the servers are %v", s)
+	}
+	if pins := rowsOf(t, console, "SHOW PINS"); len(pins) != 1 || text(pins[0]["client_id"]) != text(c["id"]) || pins[0]["reasons"] != c["pins"] {
+		t.Errorf("the pins are %v", pins)
+	}
+	if list := rowsOf(t, console, "SHOW PREPARED"); len(list) != 1 || list[0]["query"] != "SELECT 1 AS told_by_name" || text(list[0]["clients"]) != "1" {
+		t.Errorf("the prepared statements are %v", list)
+	}
+}

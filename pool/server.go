@@ -75,7 +75,8 @@ type Server struct {
 	// is owned by whoever holds it.
 	Notes any
 
-	lent atomic.Int64 // when a link took it last, in seconds since 1970
+	prepared atomic.Int32 // statements that it had when it came back last
+	lent     atomic.Int64 // when a link took it last, in seconds since 1970
 
 	mu         sync.Mutex
 	link       Link // nil: idle, or on its way from or to the pool
@@ -98,6 +99,10 @@ func (s *Server) SetLink(link Link) bool {
 	s.lent.Store(s.pool.manager.clock.Load())
 	return true
 }
+
+// NotePrepared notes how many prepared statements the server has, for who looks
+// at it while nobody holds it.
+func (s *Server) NotePrepared(n int) { s.prepared.Store(int32(n)) }
 
 // Write sends bytes to the server that came from a client, which is not read
 // until the server has taken them; from is nil for bytes of our own. Where the

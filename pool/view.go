@@ -32,6 +32,7 @@ type ServerView struct {
 	Requested   time.Time // when it was lent last, to a second; zero: never
 	PID         uint32    // of its backend
 	CloseNeeded bool      // it ends when it comes back
+	Prepared    int       // statements that it had when it came back last
 	Own         bool      // a client's own, for replication
 	TLS         *tlsconf.Facts
 	Direct      bool // TLS began without an SSLRequest
@@ -57,7 +58,7 @@ func (m *Manager) Servers() (list []ServerView) {
 func (p *Pool) view(s *Server) ServerView {
 	v := ServerView{
 		ID: s.ID, Database: p.db.Name, User: p.login.User, State: p.stateOf(s), Host: s.at.host, Addr: s.remote, Local: s.local,
-		Connected: s.Created, PID: s.key.PID, Own: s.own,
+		Connected: s.Created, PID: s.key.PID, Own: s.own, Prepared: int(s.prepared.Load()),
 		TLS: s.facts, Direct: s.direct, Verified: s.Verified, Bound: s.Bound,
 		CloseNeeded: s.generation != p.db.generation.Load() || s.renewal != p.db.renewals.Load() || p.closed != nil || s.ending,
 	}

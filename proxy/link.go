@@ -305,6 +305,7 @@ func (s *session) decide(server *pool.Server) (d decision) {
 		if s.settled != nil {
 			server.ViewParameters(s.learn)
 		}
+		server.NotePrepared(len(s.relay.server.copies))
 		s.relay.unlink()
 		s.server, s.settled = nil, nil
 	}

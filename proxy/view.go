@@ -43,6 +43,7 @@ type ClientView struct {
 	Identity       string // what it proved to be, as PostgreSQL's SYSTEM_USER has it; empty: nothing
 	Application    string
 	Prepared       int      // prepared statements that it has
+	ServerPrepared int      // that the server has which it holds
 	Pins           []string // why it keeps its server
 }
 
@@ -92,6 +93,9 @@ func (s *session) view() (v ClientView, ok bool) {
 	case s.server != nil:
 		v.State, v.Server = StateActive, s.server.ID
 		v.Pins = pinReasons(s.relay.holdsFor())
+		if s.relay.server != nil {
+			v.ServerPrepared = len(s.relay.server.copies)
+		}
 	}
 	return v, true
 }

@@ -71,10 +71,14 @@ func clientRow(v proxy.ClientView) row {
 func serverRow(v pool.ServerView, client proxy.ClientView) row {
 	host, port := address(v.Addr)
 	local, localPort := address(v.Local)
+	prepared := v.Prepared
+	if client.Server == v.ID {
+		prepared = client.ServerPrepared
+	}
 	return row{
 		"S", v.User, v.Database, replication(v.Own), v.State, host, port, local, localPort,
 		v.Connected, v.Requested, 0, 0, flag(v.CloseNeeded),
-		handle("S", v.ID), handle("C", client.ID), int64(v.PID), v.TLS.String(), client.Application, 0, v.ID,
+		handle("S", v.ID), handle("C", client.ID), int64(v.PID), v.TLS.String(), client.Application, prepared, v.ID,
 	}
 }
 

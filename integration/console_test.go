@@ -376,6 +376,7 @@ func TestTheConsoleTellsOfPreparedStatementsAndPins(t *testing.T) {
 		t.Fatal(err)
 	}
 	execute(t, client, "CREATE TEMPORARY TABLE kept (n int)", pgx.QueryExecModeSimpleProtocol)
+	eventually(t, patience, "the client is pinned", func() bool { return len(rowsOf(t, console, "SHOW PINS")) == 1 })
 	c := find(rowsOf(t, console, "SHOW CLIENTS"), "application_name", "teller")[0]
 	if text(c["prepared_statements"]) != "1" || text(c["pins"]) == "" || c["state"] != "active" {
 		t.Errorf("the client is shown as %v", c)

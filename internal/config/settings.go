@@ -31,10 +31,15 @@ var hidden = regexp.MustCompile(`^rules$|password$|passwd|secret|token`)
 // and log, and what stands outside of sections. None of it is secret.
 func (f File) Settings() (list []Setting) {
 	defaults := Default()
-	add := func(prefix string, now, before reflect.Value, changeable bool) {
+	var add func(prefix string, now, before reflect.Value, changeable bool)
+	add = func(prefix string, now, before reflect.Value, changeable bool) {
 		for i := range now.NumField() {
-			name := now.Type().Field(i).Tag.Get("yaml")
-			if hidden.MatchString(name) {
+			name, flags, _ := strings.Cut(now.Type().Field(i).Tag.Get("yaml"), ",")
+			switch {
+			case flags == "inline":
+				add(prefix, now.Field(i), before.Field(i), changeable)
+				continue
+			case name == "" || hidden.MatchString(name):
 				continue
 			}
 			setting := Setting{prefix + name, shown(now.Field(i)), shown(before.Field(i)), changeable}

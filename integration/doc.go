@@ -9,7 +9,7 @@
 // detector for the tests of behaviour and once without for those that measure;
 // a data race in the program ends it and with that the test. Clusters are
 // started by internal/pgcluster, certificates made by internal/devca. A server
-// version that is not installed, or psql, pgbench or openssl missing, is a
+// version that is not installed, or psql, pgbench, slapd or openssl missing, is a
 // failure: nothing is skipped.
 //
 // What is tested here is what only shows between processes: what real clients

@@ -90,7 +90,6 @@ var hbaDiffers = map[string]string{
 	"host all all 127.1/32 trust":                             "an address in an old form",
 	"host all all all ident":                                  "the method is not spoken",
 	"local all all pam":                                       "the method is not spoken",
-	`local all all ldap ldapbasedn=x`:                         "a server is not looked up in DNS",
 	"host all all all radius radiusservers=a radiussecrets=b": "the method is not spoken",
 	`16:local all /a\mb trust`:                                "Go has no such escape",
 	`16:local all "/\yword" trust`:                            "Go has no such escape",

@@ -13,10 +13,9 @@ import (
 // stale reports whether a server was idle for so long that it is asked by
 // server_check_query before it is lent again. That finds connections that died
 // without a word, which the engine can't notice. mu is held.
-func (p *Pool) stale(s *Server) bool {
-	spec := p.db.spec.Load()
-	_, ask := spec.checkQuery()
-	return ask && time.Since(s.idleSince) >= spec.Defaults.ServerCheckDelay
+func (p *Pool) stale(s *Server, now time.Time) bool {
+	b := p.bounds()
+	return b.checks && now.Sub(s.idleSince) >= b.checkAfter
 }
 
 // ask sends the check query to a server that was idle, and has its answer

@@ -57,6 +57,7 @@ type Config struct {
 	MaxDBClientConnections   int           `yaml:"max_db_client_connections"`
 	MaxUserClientConnections int           `yaml:"max_user_client_connections"`
 	MaxHandshakes            int           `yaml:"max_handshakes"`
+	MaxAddressLogins         int           `yaml:"max_address_logins"` // -1: three quarters of MaxClientConn, at least 10
 	ClientLoginTimeout       time.Duration `yaml:"client_login_timeout"`
 	ClientIdleTimeout        time.Duration `yaml:"client_idle_timeout"`
 	QueryTimeout             time.Duration `yaml:"query_timeout"`
@@ -86,6 +87,7 @@ func DefaultConfig() Config {
 		DefaultPoolSize:      20,
 		ReservePoolTimeout:   5 * time.Second,
 		MaxClientConn:        1000,
+		MaxAddressLogins:     -1,
 		ClientLoginTimeout:   60 * time.Second,
 		QueryWaitTimeout:     120 * time.Second,
 		QueryWaitNotify:      5 * time.Second,
@@ -177,6 +179,7 @@ func (c Config) Validate() error {
 		f.bad("session_state", "%q is none of pin, reject and ignore", c.SessionState)
 	}
 	f.between("max_handshakes", c.MaxHandshakes, 0, maxCount)
+	f.between("max_address_logins", c.MaxAddressLogins, -1, maxCount)
 	return errors.Join(f...)
 }
 
@@ -193,6 +196,8 @@ type DatabaseConfig struct {
 	tlsconf.UpstreamConfig `yaml:",inline"`
 
 	ConnectQuery string `yaml:"connect_query"` // run on each new server
+
+	LookupConfig `yaml:",inline"`
 
 	DatabaseLimits `yaml:",inline"`
 }
@@ -226,6 +231,28 @@ func (c DatabaseConfig) Validate() error {
 		f.bad("user", "is missing beside a password")
 	}
 	f.query("connect_query", c.ConnectQuery)
+	return errors.Join(f...)
+}
+
+// LookupConfig tells how secrets of roles are looked up for the clients of one
+// database, under PgBouncer's names. What is empty is as for all databases.
+type LookupConfig struct {
+	AuthQuery        string `yaml:"auth_query"`
+	AuthUser         string `yaml:"auth_user"`
+	AuthPasswordFile string `yaml:"auth_password_file"`
+	AuthDBName       string `yaml:"auth_dbname"`
+}
+
+// Validate returns a *tlsconf.KeyError for each value that can't be used.
+func (c LookupConfig) Validate() error {
+	var f faults
+	if c.AuthQuery != "" && !strings.Contains(c.AuthQuery, "$1") {
+		f.bad("auth_query", "does not ask for the role: it has no $1")
+	}
+	f.query("auth_query", c.AuthQuery)
+	if c.AuthPasswordFile != "" && c.AuthUser == "" {
+		f.bad("auth_user", "is missing beside auth_password_file")
+	}
 	return errors.Join(f...)
 }
 

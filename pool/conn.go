@@ -32,12 +32,17 @@ func Dial(ctx context.Context, host string, port int, trust *tlsconf.Upstream, l
 	if err != nil {
 		return nil, err
 	}
+	return newConn(ctx, conn, trust, login, append([]wire.Parameter{{Name: "database", Value: dbname}}, ourStartup...))
+}
+
+// newConn logs in over a transport, which it closes where that fails.
+func newConn(ctx context.Context, conn *transport, trust *tlsconf.Upstream, login Login, startup []wire.Parameter) (*Conn, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		conn.SetDeadline(deadline)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := logIn(conn, login, conn.binding(trust), []wire.Parameter{{Name: "database", Value: dbname}, {Name: "application_name", Value: "pgseal"}}); err != nil {
+	if _, err := logIn(conn, login, conn.binding(trust), startup); err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -53,16 +58,36 @@ func (c *Conn) TLS() (tls.ConnectionState, bool) {
 	return c.conn.tls.ConnectionState(), true
 }
 
-// Query runs one statement and returns its rows in text form; NULL reads as
-// an empty string. An error of the server is returned as *wire.Error and
-// leaves the connection usable; after any other error it is not.
-func (c *Conn) Query(ctx context.Context, sql string) (rows [][]string, err error) {
+// A Value is a column of a row, in text form.
+type Value struct {
+	Text string // empty for NULL
+	Null bool
+}
+
+// A Row is what a query returns one of, or many.
+type Row []Value
+
+// Query runs one statement and returns its rows. An error of the server is
+// returned as *wire.Error and leaves the connection usable; after any other
+// error it is not.
+func (c *Conn) Query(ctx context.Context, sql string) ([]Row, error) {
+	return c.run(ctx, wire.AppendQuery(nil, sql))
+}
+
+// QueryRows is Query for a statement with parameters, $1 and so on. They are
+// sent beside it and never become part of it. It returns most rows at most.
+func (c *Conn) QueryRows(ctx context.Context, most int, sql string, args ...string) ([]Row, error) {
+	return c.run(ctx, wire.AppendExtendedQuery(nil, sql, uint32(most), args...))
+}
+
+// run sends messages and reads the answer up to ReadyForQuery.
+func (c *Conn) run(ctx context.Context, messages []byte) (rows []Row, err error) {
 	if c.err != nil {
 		return nil, c.err
 	}
 	stop := context.AfterFunc(ctx, func() { c.conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := c.conn.Write(wire.AppendQuery(nil, sql)); err != nil {
+	if _, err := c.conn.Write(messages); err != nil {
 		return nil, c.broken(err)
 	}
 	var refused error
@@ -93,6 +118,9 @@ func (c *Conn) Query(ctx context.Context, sql string) (rows [][]string, err erro
 		case wire.CopyInResponse, wire.CopyOutResponse, wire.CopyBothResponse:
 			return nil, c.broken(errors.New("the statement is a COPY"))
 		case wire.ReadyForQuery:
+			if !stop() { // the deadline has come, or is about to
+				c.err = context.Cause(ctx)
+			}
 			return rows, refused
 		}
 	}
@@ -111,12 +139,12 @@ func (c *Conn) Close() {
 }
 
 // parseRow reads the body of a DataRow message.
-func parseRow(body []byte) ([]string, error) {
+func parseRow(body []byte) (Row, error) {
 	malformed := fmt.Errorf("malformed row of %d bytes", len(body))
 	if len(body) < 2 {
 		return nil, malformed
 	}
-	row := make([]string, 0, 8)
+	row := make(Row, 0, 8)
 	n := int(binary.BigEndian.Uint16(body))
 	for body = body[2:]; n > 0; n-- {
 		if len(body) < 4 {
@@ -126,12 +154,12 @@ func parseRow(body []byte) ([]string, error) {
 		body = body[4:]
 		switch {
 		case size == -1:
-			row = append(row, "")
+			row = append(row, Value{Null: true})
 			continue
 		case size < 0 || size > len(body):
 			return nil, malformed
 		}
-		row = append(row, string(body[:size]))
+		row = append(row, Value{Text: string(body[:size])})
 		body = body[size:]
 	}
 	if len(body) > 0 {

@@ -16,6 +16,9 @@
 // has an idle server of another pool ended, or the next that comes back.
 // Locks are taken downward: Manager, Database, Pool, Server.
 //
+// Beside the pools, Manager.LookUp asks servers what pgseal needs to know for
+// itself, on connections that are never lent.
+//
 // Who owns what: a Server has a goroutine of its own that reads from it, from
 // login to close. What it reads goes to the Link that holds the server at that
 // time, and to the server itself while it is idle: so a server that dies in the

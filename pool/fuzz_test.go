@@ -76,3 +76,30 @@ func FuzzIdleBytes(f *testing.F) {
 		}
 	})
 }
+
+// What a server answers to a query is rows, an error, or the end of the
+// connection's use.
+func FuzzQueryAnswer(f *testing.F) {
+	f.Add([]byte(frame('1') + frame('2') + dataRow("yes") + frame('C', "SELECT 1\x00") + frame('Z', "I")))
+	f.Add([]byte(frame('D', "\x00\x02\xff\xff\xff\xff\x00\x00\x00\x00") + frame('s') + frame('Z', "I")))
+	f.Add([]byte(frame('E', "SERROR\x00C42501\x00Mno\x00\x00") + frame('Z', "I")))
+	f.Add([]byte(frame('E', "\x00")))
+	f.Add([]byte("D\x7f\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c := &Conn{conn: &transport{Conn: answers{Reader: bytes.NewReader(b)}}}
+		rows, err := c.QueryRows(t.Context(), 2, "SELECT $1", "alice")
+		if err == nil && !bytes.Contains(b, []byte(frame('Z')[:1])) {
+			t.Fatalf("%d rows came without ReadyForQuery", len(rows))
+		}
+		if c.err != nil && err == nil {
+			t.Fatalf("a broken connection gave %d rows", len(rows))
+		}
+		for _, row := range rows {
+			for _, v := range row {
+				if v.Null && v.Text != "" || len(v.Text) > len(b) {
+					t.Fatalf("read %q", v.Text)
+				}
+			}
+		}
+	})
+}

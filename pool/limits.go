@@ -140,6 +140,30 @@ func (s *Spec) user(name string) UserConfig {
 	return DefaultUserConfig()
 }
 
+// bounds are what a Spec allows one pool.
+type bounds struct {
+	spec               *Spec
+	size, reserve      int
+	ofDatabase, ofRole int           // max_db_connections, max_user_connections
+	checkAfter         time.Duration // idle for as long a server is asked whether it lives
+	checks             bool
+}
+
+// bounds returns what the pool may have at present. They are looked up at each
+// transaction, so they are worked out once for each Spec. mu is held.
+func (p *Pool) bounds() *bounds {
+	spec := p.db.spec.Load()
+	if p.allowed.spec != spec {
+		_, checks := spec.checkQuery()
+		p.allowed = bounds{
+			spec: spec, size: spec.size(p.login.User), reserve: spec.reserve(p.login.User),
+			ofDatabase: spec.maxDBConnections(), ofRole: spec.maxUserConnections(p.login.User),
+			checkAfter: spec.Defaults.ServerCheckDelay, checks: checks,
+		}
+	}
+	return &p.allowed
+}
+
 // mode returns the mode of the pool whose servers log in as role.
 func (s *Spec) mode(role string) string {
 	if u := s.user(role); u.PoolMode != "" {

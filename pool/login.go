@@ -6,6 +6,8 @@ import (
 	"net"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -240,4 +242,21 @@ func explainRefusal(e *wire.Error) *wire.Error {
 		return e
 	}
 	return e.WithHint(refusalHint)
+}
+
+// advice tells in the log what to look at where the server does not take the
+// secret that we logged in with.
+func (p *Pool) advice(refused *wire.Error) zap.Field {
+	if refused.Code != wire.CodeInvalidPassword {
+		return zap.Skip()
+	}
+	fixed, ok := p.db.FixedLogin()
+	hint := "the role's line in users_file may differ from the server: copy rolpassword from the server's pg_authid there again"
+	switch {
+	case ok && fixed.User == p.login.User:
+		hint = "the database's user and password_file may differ from the server"
+	case p.login.Password != "":
+		hint = "the role's password in users_file may differ from the server"
+	}
+	return zap.String("hint", hint)
 }

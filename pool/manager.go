@@ -38,6 +38,7 @@ type Spec struct {
 	Defaults Config
 	Users    map[string]UserConfig // by role; it is never changed
 	Secret   string                // the password of User, wherever it came from
+	AuthPass string                // the password of AuthUser, from its file
 	Trust    *tlsconf.Store[*tlsconf.Upstream]
 }
 
@@ -85,6 +86,7 @@ type Manager struct {
 	paused   atomic.Bool  // all databases
 	clock    atomic.Int64 // seconds since 1970, as of the last sweep
 	gone     bell         // rung when a server has gone
+	lookups  lookups
 
 	mu        sync.RWMutex
 	databases map[string]*Database
@@ -106,6 +108,7 @@ func NewManager(log *zap.Logger, engine engine.Engine) *Manager {
 // of a database whose host, login or TLS settings changed end when they come
 // back; those of a database that is gone likewise, and its clients with them.
 func (m *Manager) Apply(specs map[string]*Spec) {
+	defer m.lookups.renew() // without the lock
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
@@ -141,6 +144,7 @@ func (d *Database) apply(spec *Spec) {
 	old := d.spec.Swap(spec)
 	a, b := old.DatabaseConfig, spec.DatabaseConfig
 	a.DatabaseLimits, b.DatabaseLimits = DatabaseLimits{}, DatabaseLimits{}
+	a.LookupConfig, b.LookupConfig = LookupConfig{}, LookupConfig{}
 	sameTrust := a.UpstreamConfig == b.UpstreamConfig
 	a.UpstreamConfig = b.UpstreamConfig
 	if !sameTrust {
@@ -171,6 +175,7 @@ func (d *Database) Recycle() {
 // RenewTrust renews the servers of the databases that are verified by this
 // store.
 func (m *Manager) RenewTrust(store *tlsconf.Store[*tlsconf.Upstream]) {
+	m.lookups.renew()
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	for _, d := range m.databases {
@@ -364,6 +369,7 @@ func (m *Manager) Run(ctx context.Context) {
 
 func (m *Manager) sweep() {
 	m.clock.Store(time.Now().Unix())
+	m.lookups.sweep()
 	m.mu.RLock()
 	var unused []string
 	for name, d := range m.databases {
@@ -437,6 +443,7 @@ func (m *Manager) Close(ctx context.Context) error {
 		d.close(errClosed)
 	}
 	m.mu.Unlock()
+	m.lookups.close()
 	gone := make(chan struct{})
 	go func() {
 		m.children.Wait() // an opener may yet bring a server

@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -54,10 +53,10 @@ func (p *Pool) tryAgain() {
 // most returns how many servers there may be now: the reserve is for clients
 // that have waited for long. mu is held.
 func (p *Pool) most() int {
-	spec := p.db.spec.Load()
-	n := spec.size(p.login.User)
-	if p.queue.length > 0 && time.Since(p.queue.head.since) >= spec.Defaults.ReservePoolTimeout {
-		n += spec.reserve(p.login.User)
+	b := p.bounds()
+	n := b.size
+	if p.queue.length > 0 && time.Since(p.queue.head.since) >= b.spec.Defaults.ReservePoolTimeout {
+		n += b.reserve
 	}
 	return n
 }
@@ -117,7 +116,7 @@ func (p *Pool) openFailed(err error) {
 	}
 	p.mu.Unlock()
 	p.manager.log.Error("server connection could not be opened",
-		zap.String("database", p.db.Name), zap.String("user", p.login.User), zap.NamedError("error", unwrapCause(err)))
+		zap.String("database", p.db.Name), zap.String("user", p.login.User), zap.NamedError("error", unwrapCause(err)), p.advice(failure))
 	for _, w := range failed {
 		w.Ready(nil, failure)
 	}
@@ -149,7 +148,7 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 	}
 	s.pool = p
 	p.mu.Lock()
-	p.params = slices.Clone(s.params)
+	p.params = s.params
 	s.idle, s.idleSince = true, s.Created
 	p.servers[s] = struct{}{}
 	p.mu.Unlock()

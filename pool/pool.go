@@ -45,6 +45,7 @@ type Pool struct {
 	closing int                  // those of them that are being closed
 	asked   int                  // idle servers that are asked whether they live
 	opening bool
+	allowed bounds    // as bounds worked them out last
 	blocked *share    // what has no room for the server that somebody waits for
 	retryAt time.Time // no server is opened before
 	lastErr error     // why the last one could not be opened
@@ -67,19 +68,32 @@ func newPool(m *Manager, db *Database, login Login) *Pool {
 	return p
 }
 
+// TryAcquire returns a server where one is idle and nobody waits, or nil.
+func (p *Pool) TryAcquire() *Server {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.takeFirst()
+}
+
+// takeFirst returns an idle server that nobody waits for, or nil. mu is held.
+func (p *Pool) takeFirst() *Server {
+	if p.closed != nil || p.queue.length > 0 || p.held() {
+		return nil
+	}
+	return p.take()
+}
+
 // Acquire returns a server where one is idle and nobody waits. Otherwise it
 // returns nil, and w gets a server or an error later; or it returns an error,
 // where waiting is in vain.
 func (p *Pool) Acquire(w *Waiter) (*Server, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if s := p.takeFirst(); s != nil {
+		return s, nil
+	}
 	if p.closed != nil {
 		return nil, p.closed
-	}
-	if p.queue.length == 0 && !p.held() {
-		if s := p.take(); s != nil {
-			return s, nil
-		}
 	}
 	if p.live == 0 && p.lastErr != nil && time.Now().Before(p.retryAt) && !p.held() {
 		return nil, p.lastErr
@@ -116,6 +130,10 @@ func (p *Pool) Mode() string { return p.db.spec.Load().mode(p.login.User) }
 // for so long that it has to be asked first whether it lives comes back by
 // itself. mu is held.
 func (p *Pool) take() *Server {
+	if p.free == 0 {
+		return nil
+	}
+	now := time.Now()
 	for p.free > 0 {
 		res := p.idleResource()
 		if res == nil {
@@ -125,9 +143,9 @@ func (p *Pool) take() *Server {
 		s := res.Value()
 		s.res, s.idle = res, false
 		switch {
-		case !p.fit(s):
+		case !p.fit(s, now):
 			p.end(s)
-		case p.stale(s):
+		case p.stale(s, now):
 			p.ask(s)
 			return nil
 		default:
@@ -168,17 +186,16 @@ func (p *Pool) takeOut(choose func([]*puddle.Resource[*Server]) int) *puddle.Res
 
 // fit reports whether a server may be lent again; the caller ends one that may
 // not. mu is held.
-func (p *Pool) fit(s *Server) bool {
+func (p *Pool) fit(s *Server, now time.Time) bool {
 	return s.res != nil && s.usable() && p.closed == nil && !p.held() && s.generation == p.db.generation.Load() &&
-		(s.expires.IsZero() || time.Now().Before(s.expires)) && !p.makesWay(s)
+		(s.expires.IsZero() || now.Before(s.expires)) && !p.makesWay(s)
 }
 
 // surplus reports whether there is a server too many, which happens when
 // a limit shrinks, or when nobody here waits for one and others do. mu is held.
 func (p *Pool) surplus() bool {
-	spec := p.db.spec.Load()
-	most := spec.size(p.login.User) + spec.reserve(p.login.User)
-	return p.live-p.closing > most || p.overfull() || p.queue.length == 0 && p.wantedElsewhere()
+	b := p.bounds()
+	return p.live-p.closing > b.size+b.reserve || p.overfull() || p.queue.length == 0 && p.wantedElsewhere()
 }
 
 // end closes a server that is in nobody's hands. mu is held.
@@ -196,13 +213,26 @@ func (p *Pool) end(s *Server) {
 
 // Release takes back a server whose session is clean: outside a transaction,
 // with no answer under way.
-func (p *Pool) Release(s *Server) {
-	s.afterCancels(func() { p.release(s) })
+func (p *Pool) Release(s *Server) { p.takeBack(s, s.unlink(released)) }
+
+// Discard ends a server that can't be lent again.
+func (p *Pool) Discard(s *Server) { p.takeBack(s, s.unlink(discarded)) }
+
+func (p *Pool) takeBack(s *Server, how returned) {
+	switch how {
+	case released:
+		p.release(s)
+	case discarded:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.end(s)
+	}
 }
 
 func (p *Pool) release(s *Server) {
+	now := time.Now()
 	p.mu.Lock()
-	if !p.fit(s) || p.surplus() || p.makesPlace() {
+	if !p.fit(s, now) || p.surplus() || p.makesPlace() {
 		p.end(s)
 		p.mu.Unlock()
 		return
@@ -210,7 +240,7 @@ func (p *Pool) release(s *Server) {
 	w := p.queue.pop()
 	p.relax()
 	if w == nil {
-		s.idle, s.idleSince = true, time.Now()
+		s.idle, s.idleSince = true, now
 		s.res.Release()
 		p.free++
 	}
@@ -220,21 +250,12 @@ func (p *Pool) release(s *Server) {
 	}
 }
 
-// Discard ends a server that can't be lent again.
-func (p *Pool) Discard(s *Server) {
-	s.afterCancels(func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.end(s)
-	})
-}
-
 // Parameters returns what the newest server reported at its login, and false
-// where there was none yet.
+// where there was none yet. Others have the same list: it must not be changed.
 func (p *Pool) Parameters() ([]wire.Parameter, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.params), p.params != nil
+	return p.params, p.params != nil
 }
 
 // LastError returns why no server can be opened at present, or nil. It is
@@ -274,7 +295,7 @@ func (p *Pool) armTimer() {
 	spec := p.db.spec.Load()
 	waited := time.Since(p.queue.head.since)
 	wait := spec.Defaults.QueryWaitTimeout - waited
-	if reserve := spec.Defaults.ReservePoolTimeout - waited; reserve > 0 && spec.reserve(p.login.User) > 0 {
+	if reserve := spec.Defaults.ReservePoolTimeout - waited; reserve > 0 && p.bounds().reserve > 0 {
 		if spec.Defaults.QueryWaitTimeout == 0 || reserve < wait {
 			wait = reserve
 		}
@@ -319,14 +340,15 @@ func (p *Pool) sweep() {
 	}
 	spec := p.db.spec.Load()
 	idleFor, least := spec.Defaults.ServerIdleTimeout, spec.least(p.login.User)
+	now := time.Now()
 	all := p.store.AcquireAllIdle()
 	p.free -= len(all)
 	// Newest first; giving them back in reverse keeps that order.
 	for _, res := range slices.Backward(all) {
 		s := res.Value()
 		s.res = res
-		idleLong := idleFor > 0 && time.Since(s.idleSince) >= idleFor && p.live-p.closing > least
-		if !p.fit(s) || idleLong || p.surplus() {
+		idleLong := idleFor > 0 && now.Sub(s.idleSince) >= idleFor && p.live-p.closing > least
+		if !p.fit(s, now) || idleLong || p.surplus() {
 			s.idle = false
 			p.end(s)
 			continue

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -463,24 +462,6 @@ func TestTheErrorOfEachHostOfAListIsKeptForTheLog(t *testing.T) {
 	})
 }
 
-func TestTheServersParametersAreRememberedForClientsThatLogIn(t *testing.T) {
-	inHouse(t, nil, nil, func(t *testing.T, h *house) {
-		if _, known := h.pool.Parameters(); known {
-			t.Error("parameters are known before there was a server")
-		}
-		h.pool.Release(h.take())
-		want := []wire.Parameter{{Name: "server_version", Value: "18.0"}, {Name: "TimeZone", Value: "UTC"}}
-		got, known := h.pool.Parameters()
-		if !known || !slices.Equal(got, want) {
-			t.Fatalf("got %v", got)
-		}
-		got[0].Value = "changed by the caller"
-		if again, _ := h.pool.Parameters(); !slices.Equal(again, want) {
-			t.Error("the caller changed what the pool remembers")
-		}
-	})
-}
-
 func TestAReloadThatMayHaveCuredTheServerEndsThePauseAfterItsFailure(t *testing.T) {
 	inHouse(t, nil, nil, func(t *testing.T, h *house) {
 		h.fake.setRefuse(errDown)
@@ -492,18 +473,4 @@ func TestAReloadThatMayHaveCuredTheServerEndsThePauseAfterItsFailure(t *testing.
 		}
 		h.pool.Release(ask(h.pool).server(t))
 	})
-}
-
-func TestAServerThatReportsParametersForEverCostsBoundedMemory(t *testing.T) {
-	var list []wire.Parameter
-	for i := range 100_000 {
-		list = setParameter(list, wire.Parameter{Name: strconv.Itoa(i), Value: "x"})
-	}
-	if len(list) != MaxParameters {
-		t.Errorf("%d parameters are kept", len(list))
-	}
-	list = setParameter(list, wire.Parameter{Name: "0", Value: "y"})
-	if list[0].Value != "y" {
-		t.Error("one that is known is no longer followed")
-	}
 }

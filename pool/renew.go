@@ -7,8 +7,10 @@ import "time"
 // back: a pool that lost all its servers at once would have its clients wait
 // for logins, and PostgreSQL serve nothing else meanwhile.
 const (
-	// renewPause is the time between two servers of a pool that make way.
-	renewPause = 100 * time.Millisecond
+	// renewPause is the time between two servers of a pool that make way, unless
+	// there are so many that renewWithin takes more. Each login that follows is
+	// felt by others: a handshake, and a new process of PostgreSQL.
+	renewPause = 500 * time.Millisecond
 	// renewWithin bounds how long that takes for a pool of any size, if all its
 	// servers come back: what is not trusted any more must not stay.
 	renewWithin = 10 * time.Second

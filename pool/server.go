@@ -3,6 +3,7 @@ package pool
 import (
 	"fmt"
 	"net"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -78,13 +79,13 @@ type Server struct {
 	prepared atomic.Int32 // statements that it had when it came back last
 	lent     atomic.Int64 // when a link took it last, in seconds since 1970
 
-	mu         sync.Mutex
-	link       Link // nil: idle, or on its way from or to the pool
-	params     []wire.Parameter
-	dead       error  // why the connection ended
-	broken     bool   // it was told to end
-	cancels    int    // CancelRequests under way
-	onReturned func() // what waits for them to end
+	mu       sync.Mutex
+	link     Link             // nil: idle, or on its way from or to the pool
+	params   []wire.Parameter // is replaced, never changed: others may share it
+	dead     error            // why the connection ended
+	broken   bool             // it was told to end
+	cancels  int              // CancelRequests under way
+	returned returned         // what waits for them to end
 }
 
 // SetLink gives the server's bytes to link from now on. It returns false, and
@@ -140,12 +141,37 @@ func (s *Server) ViewParameters(f func(params []wire.Parameter)) {
 	f(s.params)
 }
 
+// Reports reports whether the parameters that the server reported are those of
+// list. Lists that were found equal become one, which the caller takes in place
+// of his own: to compare them again costs a look at a pointer, as long as nobody
+// changes what he has in his list.
+func (s *Server) Reports(list []wire.Parameter) (shared []wire.Parameter, same bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case len(list) != len(s.params):
+		return list, false
+	case len(list) == 0 || &list[0] == &s.params[0]:
+		return list, true
+	case !slices.Equal(list, s.params):
+		return list, false
+	}
+	// Of many lists the one that lies first in memory is left in the end.
+	if reflect.ValueOf(list).Pointer() < reflect.ValueOf(s.params).Pointer() {
+		s.params = list
+	}
+	return s.params, true
+}
+
 // SetParameter records a ParameterStatus that came while a link held the
 // server.
 func (s *Server) SetParameter(p wire.Parameter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.params = setParameter(s.params, p)
+	if i := slices.IndexFunc(s.params, func(q wire.Parameter) bool { return q.Name == p.Name }); i >= 0 && s.params[i] == p {
+		return
+	}
+	s.params = setParameter(slices.Clone(s.params), p)
 }
 
 // Break ends the connection, whatever state it is in. The link, or the pool,
@@ -299,26 +325,32 @@ func (s *Server) beginCancel() {
 func (s *Server) endCancel() {
 	s.mu.Lock()
 	s.cancels--
-	var then func()
+	how := notReturned
 	if s.cancels == 0 {
-		then, s.onReturned = s.onReturned, nil
+		how, s.returned = s.returned, notReturned
 	}
 	s.mu.Unlock()
-	if then != nil {
-		then()
-	}
+	s.pool.takeBack(s, how)
 }
 
-// afterCancels unlinks the server and runs f now, or when the last
-// CancelRequest for it has ended.
-func (s *Server) afterCancels(f func()) {
+// returned is how a server comes back to its pool.
+type returned byte
+
+const (
+	notReturned returned = iota
+	released
+	discarded
+)
+
+// unlink takes the server from its link, and returns how it comes back to its
+// pool now. Where a CancelRequest for it is under way, it does so when the last
+// of those has ended.
+func (s *Server) unlink(how returned) (now returned) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.link = nil
 	if s.cancels > 0 {
-		s.onReturned = f
-		s.mu.Unlock()
-		return
+		s.returned, how = how, notReturned
 	}
-	s.mu.Unlock()
-	f()
+	return how
 }

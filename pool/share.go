@@ -36,11 +36,11 @@ func (h *share) wanting() bool { return h.blocked.Load() > h.closing.Load() }
 // claim makes room for one more server in all that the pool counts against,
 // or returns what is full. mu is held.
 func (p *Pool) claim() (full *share) {
-	spec := p.db.spec.Load()
-	if !p.db.share.claim(spec.maxDBConnections()) {
+	b := p.bounds()
+	if !p.db.share.claim(b.ofDatabase) {
 		return &p.db.share
 	}
-	if !p.role.claim(spec.maxUserConnections(p.login.User)) {
+	if !p.role.claim(b.ofRole) {
 		p.db.share.servers.Add(-1)
 		return p.role
 	}
@@ -83,10 +83,10 @@ func (p *Pool) wantRoom(full *share) {
 func (p *Pool) wantedElsewhere() bool { return p.db.share.wanting() || p.role.wanting() }
 
 // overfull reports whether one of the limits across pools is exceeded, which
-// happens when it shrinks.
+// happens when it shrinks. mu is held.
 func (p *Pool) overfull() bool {
-	spec := p.db.spec.Load()
-	return p.db.share.over(spec.maxDBConnections()) || p.role.over(spec.maxUserConnections(p.login.User))
+	b := p.bounds()
+	return p.db.share.over(b.ofDatabase) || p.role.over(b.ofRole)
 }
 
 func (h *share) over(limit int) bool {

@@ -75,7 +75,7 @@ func (p *Pool) stateOf(s *Server) string {
 	held, canceled := s.link != nil, s.cancels > 0
 	s.mu.Unlock()
 	switch {
-	case s.idle && p.stale(s):
+	case s.idle && p.stale(s, time.Now()):
 		return StateUsed
 	case s.idle, s.ending:
 		return StateIdle

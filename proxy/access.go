@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +13,9 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/auth/hba"
+	"github.com/pgseal/pgseal/internal/ldap"
+	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // lookupTimeout bounds how long the names of a client's host are looked for.
@@ -30,6 +34,7 @@ type Access struct {
 	rules         *hba.Rules
 	maps          *hba.Maps
 	trustAnywhere bool
+	ldap          *ldap.Client
 }
 
 // defaultAccess returns what holds where the settings say nothing.
@@ -58,33 +63,55 @@ func ParseAccess(source hba.Source, name string, c AuthConfig) (*Access, error) 
 	if c.IdentFile != "" {
 		a.maps, err2 = hba.ParseMaps(source, c.IdentFile)
 	}
-	if err := errors.Join(err1, err2); err != nil {
+	roots, err3 := ldapRoots(source, c)
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
-	return a, a.check()
+	a.ldap = ldap.New(roots, c.LDAPPlaintext)
+	return a, a.check(c.AuthUser != "")
+}
+
+// ldapRoots reads whom to trust as LDAP servers; nil stands for the system's
+// roots.
+func ldapRoots(source hba.Source, c AuthConfig) (*x509.CertPool, error) {
+	if c.LDAPCAFile == "" {
+		return nil, nil
+	}
+	data, err := source.ReadFile(c.LDAPCAFile)
+	if err != nil {
+		return nil, fmt.Errorf("ldap_ca_file: %w", err)
+	}
+	roots, err := tlsconf.ParseRoots(c.LDAPCAFile, data)
+	if err != nil {
+		return nil, fmt.Errorf("ldap_ca_file: %w", err)
+	}
+	return roots, nil
 }
 
 // Rules returns the rules in the order in which they are tried. The caller must
 // not change them.
 func (a *Access) Rules() []hba.Rule { return a.rules.List() }
 
-// check refuses what can be written and not be followed.
-func (a *Access) check() error {
-	noGroups := errors.New("members of groups can't be told")
+// check refuses what can be written and not be followed. groups says that
+// somebody can tell who is a member of what.
+func (a *Access) check(groups bool) error {
+	noGroups := errors.New("members of groups can't be told without auth_query: set auth.auth_user")
 	var errs []error
 	for _, rule := range a.rules.List() {
 		bad := func(err error) { errs = append(errs, &hba.Error{File: rule.File, Line: rule.Line, Err: err}) }
-		if rule.AsksForGroups() {
+		if rule.AsksForGroups() && !groups {
 			bad(noGroups)
 		}
 		if rule.Method == hba.LDAP {
-			bad(errors.New(`authentication method "ldap" is not supported by pgseal`))
+			if err := a.ldap.Check(rule.LDAP); err != nil {
+				bad(err)
+			}
 		}
-		if rule.Method == hba.Password && rule.Connection == hba.HostNoSSL {
+		if (rule.Method == hba.Password || rule.Method == hba.LDAP) && rule.Connection == hba.HostNoSSL {
 			bad(errors.New("a password is never asked for without TLS: use hostssl, or scram-sha-256"))
 		}
 	}
-	if a.maps != nil {
+	if a.maps != nil && !groups {
 		for _, place := range a.maps.Groups() {
 			place.Err = noGroups
 			errs = append(errs, &place)
@@ -104,6 +131,11 @@ func (a *Access) Warnings() (list []string) {
 			what = "is old: write scram-sha-256, which is what clients are asked for"
 		case hba.Password:
 			what = "has clients tell their password: scram-sha-256 does not"
+		case hba.LDAP:
+			if !ldap.Plaintext(rule.LDAP) {
+				continue
+			}
+			what = "tells passwords to the LDAP server in plaintext: write ldapscheme=ldaps or ldaptls=1"
 		default:
 			continue
 		}
@@ -112,9 +144,26 @@ func (a *Access) Warnings() (list []string) {
 	return list
 }
 
+// WithoutSecret returns the rules that let clients into a database by what no
+// server takes: where neither the database nor the role has a password of its
+// own, they can't be served. The caller must not change them.
+func (a *Access) WithoutSecret(database string) (list []hba.Rule) {
+	for _, rule := range a.rules.List() {
+		switch rule.Method {
+		case hba.LDAP, hba.Cert, hba.Peer, hba.Trust:
+			if database == pool.AnyDatabase || rule.ForDatabase(database) {
+				list = append(list, rule)
+			}
+		}
+	}
+	return list
+}
+
 // lookups answers what a rule asks, for one login. Its goroutine may block.
 type lookups struct {
 	deadline time.Time
+	member   func(role, group string) (bool, error)
+	failed   error // of member: what was decided then does not count
 	looked   bool
 	name     string
 }
@@ -155,6 +204,14 @@ func (l *lookups) Interfaces() (list []netip.Prefix) {
 	return list
 }
 
-// Member implements hba.Lookups. Nobody tells us of groups, so rules that ask
-// for them are refused when they are read.
-func (l *lookups) Member(role, group string) bool { return false }
+// Member implements hba.Lookups.
+func (l *lookups) Member(role, group string) bool {
+	if l.failed != nil {
+		return false
+	}
+	is, err := l.member(role, group)
+	if err != nil {
+		l.failed = err
+	}
+	return is
+}

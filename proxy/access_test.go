@@ -154,6 +154,7 @@ func TestRulesThatCannotBeFollowedAreRefused(t *testing.T) {
 	for _, rule := range []string{
 		"local all +staff trust", "local samerole all trust", "host all all all ldap ldapserver=a ldapbasedn=b",
 		"hostnossl all all all password", "local all all nothing",
+		"hostnossl all all all ldap ldapserver=localhost ldapprefix=cn=", "hostssl all all all ldap ldaptls=1 ldapserver=a ldapbasedn=b ldapbinddn=c",
 	} {
 		_, err := ParseAccess(tlsconf.NewReader(), "/config.yaml", AuthConfig{Rules: []string{"local all all trust", rule}})
 		var fault *hba.Error

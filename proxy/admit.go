@@ -6,27 +6,28 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// passwordLimit is the longest password that is read in the clear, as in
-// PostgreSQL.
-const passwordLimit = 65535
-
 // admit finds the rule for a client and has it prove who it is. physical is set
 // for physical replication, which only the keyword replication lets in.
 func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 	access := p.access()
-	look := &lookups{deadline: s.deadline}
+	look := &lookups{deadline: s.deadline, member: func(role, group string) (bool, error) {
+		return p.secrets.member(s.database, role, group, s.deadline)
+	}}
 	addr := peerAddr(s.raw.RemoteAddr())
 	rule, ok := access.rules.Match(hba.Request{Addr: addr, TLS: s.tls != nil, Database: s.database, Role: s.user, Replication: physical}, look)
-	if !ok {
+	switch {
+	case look.failed != nil:
+		return auth.Credential{}, look.failed
+	case !ok:
 		return auth.Credential{}, s.barred("no pg_hba.conf entry for")
 	}
+	s.rule = rule
 	if rule.Method == hba.Reject {
 		return auth.Credential{}, s.barred("pg_hba.conf rejects connection for").WithCause(at(rule, "the rule rejects"))
 	}
@@ -36,12 +37,20 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 			WithCause(at(rule, "the client showed no certificate of a trusted authority"))
 	}
 	credential, err := p.prove(s, rule, access, look)
+	if look.failed != nil {
+		err = look.failed
+	}
 	if err != nil {
 		return auth.Credential{}, err
 	}
 	if rule.ClientCert == hba.VerifyFull {
-		if err := access.checkCertificate(cert, rule, s.user, look); err != nil {
-			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, `certificate authentication failed for user "`+s.user+`"`).WithCause(err)
+		err := access.checkCertificate(cert, rule, s.user, look)
+		if look.failed != nil {
+			return auth.Credential{}, look.failed
+		}
+		refusal := wire.Fatal(wire.CodeInvalidAuth, `certificate authentication failed for user "`+s.user+`"`)
+		if err := p.verdict(s, wrongName(reasonCertificate, err), refusal); err != nil {
+			return auth.Credential{}, err
 		}
 	}
 	s.identity = s.identify(rule, cert)
@@ -72,16 +81,18 @@ func (s *session) identify(rule hba.Rule, cert *x509.Certificate) string {
 func (p *Server) prove(s *session, rule hba.Rule, access *Access, look hba.Lookups) (auth.Credential, error) {
 	switch rule.Method {
 	case hba.SCRAM, hba.MD5: // as in PostgreSQL, whose md5 is SCRAM for roles with SCRAM secrets
-		return p.authenticate(s.conn, s.user, s.endpointHash)
+		return p.authenticate(s)
 	case hba.Password:
-		if s.tls == nil && rule.Connection != hba.Local {
-			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, "the connection pooler asks for a password inside TLS only").
-				WithCause(at(rule, "the connection has no TLS"))
+		return p.checkPassword(s, rule)
+	case hba.LDAP:
+		if err := p.checkLDAP(s, rule, access); err != nil {
+			return auth.Credential{}, err
 		}
-		return p.askPassword(s.conn, s.user)
 	case hba.Peer:
-		if err := access.checkPeer(s, rule, look); err != nil {
-			return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, `Peer authentication failed for user "`+s.user+`"`).WithCause(err)
+		err := access.checkPeer(s, rule, look)
+		refusal := wire.Fatal(wire.CodeInvalidAuth, `Peer authentication failed for user "`+s.user+`"`)
+		if err := p.verdict(s, wrongName(reasonPeer, err), refusal); err != nil {
+			return auth.Credential{}, err
 		}
 	case hba.Trust:
 		if addr := peerAddr(s.raw.RemoteAddr()); addr.IsValid() && !addr.IsLoopback() && !access.trustAnywhere {
@@ -103,35 +114,12 @@ func (p *Server) access() *Access {
 	return defaultAccess()
 }
 
-// askPassword has the client tell its password. A role that is unknown costs
-// the same time and gets the same answer as a wrong password.
-func (p *Server) askPassword(conn net.Conn, user string) (auth.Credential, error) {
-	credential, known := p.settings.Load().Users.Lookup(user)
-	secret := credential.Secret
-	if !known {
-		secret = p.mocker.Secret(user)
+// wrongName says that a proof is one for another role: nil where err is nil.
+func wrongName(reason string, err error) *failedProof {
+	if err == nil {
+		return nil
 	}
-	if _, err := conn.Write(wire.AppendAuthenticationCleartext(nil)); err != nil {
-		return auth.Credential{}, err
-	}
-	typ, body, err := wire.ReadMessage(conn, nil, passwordLimit+1)
-	var length *wire.LengthError
-	switch {
-	case errors.As(err, &length):
-		return auth.Credential{}, violation("invalid message length")
-	case err != nil:
-		return auth.Credential{}, err
-	case typ != wire.Password:
-		return auth.Credential{}, violation("expected password response, got message type %d", typ)
-	}
-	password, ok := strings.CutSuffix(string(body), "\x00")
-	if !ok || strings.IndexByte(password, 0) >= 0 {
-		return auth.Credential{}, violation("invalid password packet size")
-	}
-	if right := secret.Verify(password); !right || !known {
-		return auth.Credential{}, errWrongPassword(user).WithCause(auth.ErrWrongPassword)
-	}
-	return auth.Credential{Secret: secret, Password: password}, nil
+	return &failedProof{reason, err}
 }
 
 // checkPeer asks the system who is at the other end of a unix socket.

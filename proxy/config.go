@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
+	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -54,13 +56,58 @@ type AuthConfig struct {
 	IdentFile     string   `yaml:"ident_file"`     // user name maps in the format of pg_ident.conf
 	TrustAnywhere bool     `yaml:"trust_anywhere"` // let trust in from other machines
 	UsersFile     string   `yaml:"users_file"`
+	LDAPCAFile    string   `yaml:"ldap_ca_file"`   // whom to trust as LDAP servers; empty: the system's roots
+	LDAPPlaintext bool     `yaml:"ldap_plaintext"` // let passwords go to other machines' LDAP servers without TLS
+
+	// How guesses are met. MockSecretFile holds the key of the salts that roles
+	// are asked with who are not known, or whose password is; empty: a random one.
+	MockSecretFile     string        `yaml:"mock_secret_file"`
+	AuthDelay          time.Duration `yaml:"auth_delay"`                   // from a client's last message to its refusal
+	MaxFailedPerSource int           `yaml:"max_failed_logins_per_source"` // in a minute; zero: no limit
+	MaxFailedPerRole   int           `yaml:"max_failed_logins_per_role"`   // in a minute; zero: no limit
+
+	pool.LookupConfig `yaml:",inline"` // for roles that users_file does not have
+
+	AuthQueryCacheTTL time.Duration `yaml:"auth_query_cache_ttl"` // of an answer
+	AuthQueryMaxStale time.Duration `yaml:"auth_query_max_stale"` // beyond it, while nobody answers
 }
+
+// DefaultAuthConfig returns the values that hold where the file is silent.
+func DefaultAuthConfig() AuthConfig {
+	return AuthConfig{
+		AuthDelay: 500 * time.Millisecond, MaxFailedPerSource: 60, MaxFailedPerRole: 300,
+		AuthQueryCacheTTL: 30 * time.Second, AuthQueryMaxStale: 5 * time.Minute,
+	}
+}
+
+const (
+	maxAuthDelay    = time.Minute
+	maxFailedLogins = 1_000_000
+)
 
 // Validate returns a *tlsconf.KeyError for each value that can't be used. The
 // rules themselves are read by ParseAccess.
 func (c AuthConfig) Validate() error {
-	if c.HBAFile != "" && len(c.Rules) > 0 {
-		return &tlsconf.KeyError{Key: "rules", Err: errors.New("stands beside hba_file: keep one")}
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, &tlsconf.KeyError{Key: key, Err: fmt.Errorf(format, args...)})
 	}
-	return nil
+	if c.HBAFile != "" && len(c.Rules) > 0 {
+		bad("rules", "stands beside hba_file: keep one")
+	}
+	if c.AuthDelay < 0 || c.AuthDelay > maxAuthDelay {
+		bad("auth_delay", "%v is not between 0s and %v", c.AuthDelay, maxAuthDelay)
+	}
+	for key, n := range map[string]int{"max_failed_logins_per_source": c.MaxFailedPerSource, "max_failed_logins_per_role": c.MaxFailedPerRole} {
+		if n < 0 || n > maxFailedLogins {
+			bad(key, "%d is not between 0 and %d", n, maxFailedLogins)
+		}
+	}
+	if c.AuthQueryCacheTTL < 0 {
+		bad("auth_query_cache_ttl", "must not be negative")
+	}
+	if c.AuthQueryMaxStale < 0 {
+		bad("auth_query_max_stale", "must not be negative")
+	}
+	return errors.Join(errs...)
 }

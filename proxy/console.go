@@ -46,6 +46,8 @@ type ConsoleClient struct {
 	Database string
 	PID      uint32          // that it was greeted with
 	Canceled <-chan struct{} // receives where what it waits for is cancelled
+	// Audit tells of a command that it gave, and what came of that.
+	Audit func(command, object string, err error)
 }
 
 // seat is what a session has that is the console's.
@@ -108,17 +110,19 @@ func (p *Server) attend(s *session) {
 			p.log.Error("panic in the console", append(s.fields(), zap.Any("panic", r), zap.Stack("stack"))...)
 			last = errConsoleNotServed
 		}
+		var out []byte
 		if last != nil {
-			s.raw.SetDeadline(time.Now().Add(closeWait))
-			s.conn.Write(last.Append(nil))
+			out = last.Append(nil)
 		}
+		s.farewell(out)
 		s.linger()
 		p.clients.Add(1) // exit takes it off
 		p.consoles.Add(-1)
 		p.exit(s)
 		p.log.Info("client disconnected", append(s.fields(), zap.Duration("duration", time.Since(s.since)))...)
 	}()
-	p.console.Serve(ctx, ConsoleClient{Conn: s.conn, ID: s.id, User: s.user, Database: s.database, PID: s.key.PID, Canceled: s.seat.canceled})
+	p.console.Serve(ctx, ConsoleClient{Conn: s.conn, ID: s.id, User: s.user, Database: s.database, PID: s.key.PID, Canceled: s.seat.canceled,
+		Audit: func(command, object string, err error) { p.Audit().Command(s, command, object, err) }})
 }
 
 // lastOfConsole returns what a client of the console is told at its end, nil

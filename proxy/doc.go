@@ -16,8 +16,14 @@
 // its session, and survey.go asks PostgreSQL for it. serverstate.go is what
 // clients know of a server from each other.
 //
+// secrets.go finds what is known of a role: the users file has it, or a lookup
+// in PostgreSQL that authquery.go words.
+//
 // session.go and link.go drive the relay from the event loops of
 // internal/engine, or from a goroutine per connection of its portable engine.
+//
+// guesses.go and tally.go meet those who guess passwords, audit.go tells who
+// came in and who did not.
 //
 // Who owns what: the accept loop starts a goroutine per login, and Shutdown
 // waits for them and for all sessions. The client's home alone reads from the

@@ -38,10 +38,11 @@ type fakeServer struct {
 	backends map[uint32]*backend
 	lastPID  uint32
 	handlers map[string]func(*backend)
-	refusal  string        // sent to whoever logs in, instead of a greeting
-	stall    chan struct{} // logins wait for it
-	gate     chan struct{} // a CancelRequest waits for it before it takes effect
-	drip     bool          // one byte per segment
+	lookup   func(sql string, params []string) string // answers statements with parameters
+	refusal  string                                   // sent to whoever logs in, instead of a greeting
+	stall    chan struct{}                            // logins wait for it
+	gate     chan struct{}                            // a CancelRequest waits for it before it takes effect
+	drip     bool                                     // one byte per segment
 	watch    bool
 }
 
@@ -66,6 +67,8 @@ type backend struct {
 	status   string
 	settings map[string]string
 	canceled chan struct{}
+	parsed   string   // text of the statement that was parsed last
+	params   []string // that were bound last
 }
 
 // reported holds the parameters that the fake server reports, as at login.
@@ -327,10 +330,19 @@ func (b *backend) answer(typ byte, body string) error {
 	case 'Q':
 		return b.query(strings.TrimSuffix(body, "\x00"))
 	case 'P':
+		_, text, _ := strings.Cut(body, "\x00")
+		b.parsed, _, _ = strings.Cut(text, "\x00")
 		return b.send(parsed)
 	case 'B':
+		b.params = boundParams(body)
 		return b.send(bound)
 	case 'E':
+		b.server.mu.Lock()
+		lookup := b.server.lookup
+		b.server.mu.Unlock()
+		if lookup != nil && len(b.params) > 0 {
+			return b.send(lookup(b.parsed, b.params))
+		}
 		return b.send(row("1"), complete("SELECT 1"))
 	case 'S':
 		return b.send(ready(b.status))
@@ -338,6 +350,21 @@ func (b *backend) answer(typ byte, body string) error {
 		return nil
 	}
 	return fmt.Errorf("message type %q", typ)
+}
+
+// boundParams returns the parameters of a Bind without format codes.
+func boundParams(body string) (params []string) {
+	_, body, _ = strings.Cut(body, "\x00") // portal
+	_, body, _ = strings.Cut(body, "\x00") // statement
+	if len(body) < 4 || body[:2] != "\x00\x00" {
+		return nil
+	}
+	n := int(binary.BigEndian.Uint16([]byte(body[2:])))
+	for body = body[4:]; n > 0; n-- {
+		size := int(binary.BigEndian.Uint32([]byte(body)))
+		params, body = append(params, body[4:4+size]), body[4+size:]
+	}
+	return params
 }
 
 var setConfig = regexp.MustCompile(`set_config\('([^']*)', (?:'([^']*)'|NULL), false\)`)

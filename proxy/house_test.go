@@ -47,6 +47,9 @@ var testCA = sync.OnceValue(func() *devca.CA {
 	return ca
 })
 
+// testMocker makes the salts of known and unknown roles.
+var testMocker = auth.NewMocker(nil)
+
 // plan says how a house is built.
 type plan struct {
 	pool   pool.Config
@@ -92,9 +95,9 @@ func open(t testing.TB, edit ...func(*plan)) *house {
 		p.port = h.server.port()
 	}
 	h.manager.Apply(h.specs(p))
-	users, err := auth.ParseUsers("users", []byte(`"alice" "`+password+`"`+"\n"+`"bob" "`+password+`"`+"\n"))
+	users, err := auth.ParseUsers("users", []byte(`"alice" "`+password+`"`+"\n"+`"bob" "`+password+`"`+"\n"), testMocker, nil)
 	ok(t, err)
-	h.proxy = New(zap.New(core), h.engine, h.manager, Settings{Pool: p.pool, Users: users})
+	h.proxy = New(zap.New(core), h.engine, h.manager, Settings{Pool: p.pool, Users: users, Mocker: testMocker})
 	h.proxy.UseConsole(p.desk)
 	ctx, stop := context.WithCancel(context.Background())
 	var background sync.WaitGroup

@@ -191,7 +191,8 @@ func (s *session) refuse(err error) {
 		log.Debug("client left before its startup packet", s.fields()...)
 		return
 	case errors.As(err, &handshake):
-		log.Warn("TLS handshake failed", append(append(s.fields(), zap.Error(handshake.err)), tlsconf.PeerFields(handshake.err)...)...)
+		s.proxy.Audit().handshake(s, handshake.err)
+		log.Warn("TLS handshake failed", append(append(s.fields(), zap.Error(handshake.err)), tlsconf.HandshakeFields(handshake.err)...)...)
 		return
 	case s.isDraining():
 		err = errShutdown
@@ -206,16 +207,34 @@ func (s *session) refuse(err error) {
 		}
 		e = wire.AsError(err)
 	}
+	last := *e // e may be shared with other sessions
+	last.Severity = "FATAL"
+	out := last.Append(nil)
+	s.pause(e)
+	s.farewell(out)
+	// Only now, so that the time that a client sees does not tell what is logged.
+	s.tellRefusal(e)
+	s.linger()
+}
+
+// tellRefusal logs why a login was refused.
+func (s *session) tellRefusal(e *wire.Error) {
+	s.proxy.Audit().refusal(s, e)
 	fields := append(s.fields(), zap.String("sqlstate", e.Code), zap.String("reason", e.Message))
 	if e.Cause != nil {
 		fields = append(fields, zap.NamedError("cause", e.Cause))
 	}
-	log.Warn("login refused", fields...)
+	s.proxy.log.Warn("login refused", fields...)
+}
+
+// farewell sends the last words on a connection, and that they are the last.
+func (s *session) farewell(out []byte) {
 	s.raw.SetDeadline(time.Now().Add(closeWait))
-	last := *e // e may be shared with other sessions
-	last.Severity = "FATAL"
-	s.conn.Write(last.Append(nil))
-	s.linger()
+	s.conn.Write(out)
+	if s.tls != nil {
+		s.tls.CloseWrite()
+	}
+	s.raw.CloseWrite()
 }
 
 func (s *session) isDraining() bool {
@@ -227,11 +246,6 @@ func (s *session) isDraining() bool {
 // linger closes a connection whose login was refused so that the client can
 // still read why: closing a socket with unread bytes in it would destroy that.
 func (s *session) linger() {
-	s.raw.SetDeadline(time.Now().Add(closeWait))
-	if s.tls != nil {
-		s.tls.CloseWrite()
-	}
-	s.raw.CloseWrite()
 	io.CopyN(io.Discard, s.raw, 1<<20)
 	s.raw.Close()
 }

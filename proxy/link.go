@@ -32,23 +32,33 @@ func (s *session) link() bool {
 		return false
 	}
 	for {
-		s.setWaiting(true)
-		server, err := s.pool.Acquire(&s.waiter)
-		if err != nil {
-			s.setWaiting(false)
-			s.leave(err)
-			return false
-		}
+		server := s.pool.TryAcquire()
 		if server == nil {
-			s.client.Pause()
-			s.waits()
-			return false
+			if server = s.await(); server == nil {
+				return false
+			}
 		}
-		s.setWaiting(false)
 		if s.attach(server) {
 			return true
 		}
 	}
+}
+
+// await joins the pool's queue, unless a server has become free or waiting is in
+// vain: then the session has ended.
+func (s *session) await() *pool.Server {
+	s.setWaiting(true)
+	server, err := s.pool.Acquire(&s.waiter)
+	if server == nil && err == nil {
+		s.client.Pause()
+		s.waits()
+		return nil
+	}
+	s.setWaiting(false)
+	if err != nil {
+		s.leave(err)
+	}
+	return server
 }
 
 func (s *session) setWaiting(waiting bool) {
@@ -129,7 +139,7 @@ func (s *session) attach(server *pool.Server) bool {
 	return false
 }
 
-// take notes that server is the session's, and returns the query that sets
+// take notes that server is the session's, and returns the queries that set
 // what differs.
 func (s *session) take(server *pool.Server) (setup []byte) {
 	s.mu.Lock()
@@ -137,20 +147,15 @@ func (s *session) take(server *pool.Server) (setup []byte) {
 	state := stateOf(server)
 	var set []wire.Parameter
 	var reset []string
+	unknown := state.unlisted && state.lastHolder != s.id // nobody knows what others have set
+	told, same := server.Reports(s.told)
+	if s.told = told; unknown || !same || !slices.Equal(state.settings, s.extra) {
+		set, reset = s.lacks(server, state, unknown)
+	}
 	ours := 0
-	if state.unlisted && state.lastHolder != s.id { // nobody knows what others have set
+	if unknown {
 		setup = wire.AppendQuery(nil, "RESET ALL")
 		ours++
-		set, reset = difference(nil, state.afresh(), s.told, s.extra)
-	} else {
-		server.ViewParameters(func(now []wire.Parameter) {
-			set, reset = difference(now, state.settings, s.told, s.extra)
-		})
-	}
-	if i := index(set, "DateStyle"); i >= 0 && s.client == nil {
-		// "German" alone completes itself from the value in force, which must
-		// not be that of another client.
-		reset = append(reset, set[i].Name)
 	}
 	if len(set)+len(reset) > 0 {
 		setup = wire.AppendQuery(setup, setQuery(set, reset))
@@ -164,6 +169,24 @@ func (s *session) take(server *pool.Server) (setup []byte) {
 	s.relay.barrier = s.relay.setting
 	s.relay.single = s.mode == pool.StatementMode
 	return setup
+}
+
+// lacks returns what has to be set and reset on a server so that its session
+// becomes the client's. unknown says that RESET ALL goes before. mu is held.
+func (s *session) lacks(server *pool.Server, state *serverState, unknown bool) (set []wire.Parameter, reset []string) {
+	if unknown {
+		set, reset = difference(nil, state.afresh(), s.told, s.extra)
+	} else {
+		server.ViewParameters(func(now []wire.Parameter) {
+			set, reset = difference(now, state.settings, s.told, s.extra)
+		})
+	}
+	if i := index(set, "DateStyle"); i >= 0 && s.client == nil {
+		// "German" alone completes itself from the value in force, which must
+		// not be that of another client.
+		reset = append(reset, set[i].Name)
+	}
+	return set, reset
 }
 
 // ServerBytes implements pool.Link.
@@ -223,12 +246,15 @@ func (s *session) parameter(body []byte) {
 		return
 	}
 	if i := index(s.told, p.Name); i >= 0 {
-		s.told[i].Value = p.Value
+		if s.told[i] != p {
+			s.told = slices.Clone(s.told) // servers may share the list
+			s.told[i] = p
+		}
 		if p.Name == "search_path" {
 			s.seeSearchPath()
 		}
 	} else if len(s.told) < pool.MaxParameters {
-		s.told = append(s.told, p)
+		s.told = append(slices.Clip(s.told), p)
 	}
 }
 

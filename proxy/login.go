@@ -2,12 +2,13 @@ package proxy
 
 import (
 	"errors"
-	"net"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 )
@@ -24,12 +25,16 @@ func errWrongPassword(user string) *wire.Error {
 
 // logIn brings a client from its startup packet to a greeted session.
 func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
+	s.heard = time.Now()
 	list, err := wire.ParseParameters(packet.Body)
 	if err != nil {
 		return violation("%v", err)
 	}
 	ask, refused := newStartup(list)
 	if refused != nil {
+		return refused
+	}
+	if refused := s.confine(&ask); refused != nil {
 		return refused
 	}
 	s.user, s.database = ask.user, ask.database
@@ -42,6 +47,10 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	credential, err := p.admit(s, ask.physical)
 	if err != nil {
 		return err
+	}
+	s.admitted = true
+	if s.rule.Method != hba.Trust {
+		p.guesses.succeeded(sourceOf(s.raw), s.user)
 	}
 	if p.toConsole(s) {
 		return p.openConsole(s, ask)
@@ -60,10 +69,26 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 		err = s.prepare(ask.params)
 	}
 	if err != nil {
+		p.refusedAtServer(s, err)
 		return err
 	}
 	s.remember(ask.params)
 	return s.greet()
+}
+
+// confine has the client reach no other database than the one that the server
+// name it asked for leads to. A client that names none, or whose database has
+// the name of its role since libpq puts that in for none, gets that one.
+func (s *session) confine(ask *startup) *wire.Error {
+	switch {
+	case s.only == "" || s.only == ask.database && !ask.physical:
+		return nil
+	case ask.database == ask.user && !ask.physical:
+		ask.database = s.only
+		return nil
+	}
+	return wire.Fatal(wire.CodeInvalidAuth, "the server name of this connection leads to one database, and not to the one asked for").
+		WithHint(`Connect to the database that the host name in your DSN stands for, or by another host name.`)
 }
 
 // negotiate settles which version of the protocol is spoken, in the way that
@@ -82,18 +107,18 @@ func (s *session) negotiate(asked uint32, unknown []string) error {
 // where that has an endpoint hash and the client can do it. A role that is
 // unknown goes through the same exchange and gets the same answer as a wrong
 // password.
-func (p *Server) authenticate(conn net.Conn, user string, endpointHash []byte) (auth.Credential, error) {
-	credential, known := p.settings.Load().Users.Lookup(user)
-	secret := credential.Secret
-	if !known {
-		secret = p.mocker.Secret(user)
+func (p *Server) authenticate(s *session) (auth.Credential, error) {
+	conn := s.conn
+	credential, known, err := p.secrets.of(s)
+	if err != nil {
+		return auth.Credential{}, err
 	}
-	exchange := auth.NewServerExchange(secret, known)
-	exchange.Bind(endpointHash)
+	exchange := auth.NewServerExchange(credential.Secret, known)
+	exchange.Bind(s.endpointHash)
 	if _, err := conn.Write(wire.AppendAuthenticationSASL(nil, exchange.Mechanisms()...)); err != nil {
 		return auth.Credential{}, err
 	}
-	body, err := readPassword(conn)
+	body, err := s.readPassword()
 	if err != nil {
 		return auth.Credential{}, err
 	}
@@ -106,16 +131,23 @@ func (p *Server) authenticate(conn net.Conn, user string, endpointHash []byte) (
 	}
 	answer, err := exchange.First(first)
 	if err != nil {
-		return auth.Credential{}, scramError(err, user)
+		return auth.Credential{}, scramError(err)
 	}
 	if _, err := conn.Write(wire.AppendSASLContinue(nil, answer)); err != nil {
 		return auth.Credential{}, err
 	}
-	if body, err = readPassword(conn); err != nil {
+	if body, err = s.readPassword(); err != nil {
 		return auth.Credential{}, err
 	}
-	if answer, err = exchange.Final(body); err != nil {
-		return auth.Credential{}, scramError(err, user)
+	answer, err = exchange.Final(body)
+	if err != nil && !errors.Is(err, auth.ErrWrongPassword) {
+		return auth.Credential{}, scramError(err)
+	}
+	if err != nil {
+		p.secrets.doubt(s)
+	}
+	if err := p.verdict(s, wrongPassword(err == nil, known), errWrongPassword(s.user)); err != nil {
+		return auth.Credential{}, err
 	}
 	credential.Keys = exchange.Keys()
 	_, err = conn.Write(wire.AppendSASLFinal(nil, answer))
@@ -123,8 +155,9 @@ func (p *Server) authenticate(conn net.Conn, user string, endpointHash []byte) (
 }
 
 // readPassword reads a message that may only be of type 'p'.
-func readPassword(conn net.Conn) ([]byte, error) {
-	typ, body, err := wire.ReadMessage(conn, nil, saslLimit)
+func (s *session) readPassword() ([]byte, error) {
+	typ, body, err := wire.ReadMessage(s.conn, nil, saslLimit)
+	s.heard = time.Now()
 	var length *wire.LengthError
 	switch {
 	case errors.As(err, &length):
@@ -137,15 +170,36 @@ func readPassword(conn net.Conn) ([]byte, error) {
 	return body, nil
 }
 
-func scramError(err error, user string) error {
+// scramError is what a client is told whose exchange did not come to a proof.
+func scramError(err error) error {
 	if errors.Is(err, auth.ErrBinding) || errors.Is(err, auth.ErrBindingDowngrade) {
-		return wire.Fatal(wire.CodeInvalidAuth, err.Error())
+		return wire.Fatal(wire.CodeInvalidAuth, err.Error()).WithCause(err)
 	}
 	var malformed *auth.ProtocolError
 	if errors.As(err, &malformed) {
 		return violation("malformed SCRAM message").WithCause(err)
 	}
-	return errWrongPassword(user).WithCause(err)
+	return err
+}
+
+// wrongPassword says what was wrong with a password's proof: nil if nothing.
+func wrongPassword(right, known bool) *failedProof {
+	switch {
+	case !known:
+		return errUnknownRole
+	case !right:
+		return errPassword
+	}
+	return nil
+}
+
+// refusedAtServer has a role's secret looked up again where the server refused
+// the login: the password may have changed.
+func (p *Server) refusedAtServer(s *session, err error) {
+	var refused *wire.Error
+	if errors.As(err, &refused) && strings.HasPrefix(refused.Code, "28") { // class 28: invalid authorization
+		p.secrets.doubt(s)
+	}
 }
 
 // join finds the pool whose servers the client will use.
@@ -242,6 +296,7 @@ func (s *session) greet() error {
 	if _, err := s.conn.Write(out); err != nil {
 		return err
 	}
+	s.proxy.Audit().login(s)
 	s.proxy.log.Info("client logged in", append(s.fields(), zap.Duration("took", time.Since(s.since)))...)
 	return nil
 }

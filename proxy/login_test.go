@@ -72,7 +72,7 @@ func TestAnUnknownUserGetsTheSameAnswerAsAWrongPassword(t *testing.T) {
 			t.Errorf("%s is answered by\n%q, a wrong password by\n%q", name, got, wrong)
 		}
 	}
-	h.logged("login refused", 4)
+	eventually(t, "all are in the log", func() bool { return h.logs.FilterMessage("login refused").Len() == 4 })
 	nothing(t, "a server was asked", h.server.opened)
 }
 
@@ -238,7 +238,7 @@ func TestAClientTooManyIsToldSo(t *testing.T) {
 }
 
 func TestAFloodOfConnectionsIsCutOffWithoutAWord(t *testing.T) {
-	h := open(t, func(p *plan) { p.pool.MaxClientConn = 1 })
+	h := open(t, func(p *plan) { p.pool.MaxClientConn, p.pool.MaxAddressLogins = 1, 0 })
 	for range 1 + overflow {
 		h.dial()
 	}
@@ -261,6 +261,23 @@ func TestAServersRefusalReachesTheClientWithItsSQLSTATE(t *testing.T) {
 		}
 	}
 	h.logged("server connection could not be opened", 1) // the second client is told what the first was
+}
+
+func TestTheLogSaysWhoseSecretTheServerDoesNotTake(t *testing.T) {
+	h := open(t)
+	h.server.set(func() {
+		h.server.refusal = msg('E', "SFATAL\x00VFATAL\x00C28P01\x00Mpassword authentication failed for user \"alice\"\x00\x00")
+	})
+	c := h.dialTLS()
+	c.write(packet(version3, "user", "alice", "database", "app"))
+	c.authenticate(password)
+	c.authenticated()
+	c.refused("28P01")
+	h.logged("server connection could not be opened", 1)
+	line := h.logs.FilterMessage("server connection could not be opened").All()[0].ContextMap()
+	if hint, _ := line["hint"].(string); !strings.Contains(hint, "users_file") || line["user"] != "alice" || line["database"] != "app" {
+		t.Errorf("the log says %v", line)
+	}
 }
 
 func TestAClientOfAServerThatIsDownIsToldWithoutAddresses(t *testing.T) {

@@ -66,7 +66,7 @@ func (n *negotiation) run() (net.Conn, wire.StartupPacket, error) {
 		case wire.GSSEncCode:
 			err = n.gssRequest()
 		case wire.CancelCode:
-			n.proxy.cancel(p.Body)
+			n.proxy.cancel(peerName(n.raw), p.Body)
 			err = errServed
 		default:
 			return n.conn, p, n.startup(p)
@@ -120,18 +120,22 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) (err error) {
 	defer func() { n.proxy.admission.finished(err) }()
 	under := &turnConn{Transport: n.raw, admission: n.proxy.admission}
 	defer under.release()
-	shown := snapshot
+	shown, name := snapshot, ""
 	conn := tls.Server(under, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if err := n.proxy.admission.enter(sourceOf(n.raw), n.deadline, n.stop); err != nil {
 			return nil, err
 		}
 		under.held = true
-		shown = snapshot.ForServerName(hello.ServerName)
+		name = hello.ServerName
+		shown = snapshot.ForServerName(name)
 		return shown.Config, nil
 	}})
 	if err := conn.Handshake(); err != nil {
 		if errors.Is(err, io.EOF) || isReset(err) {
 			return errProbe
+		}
+		if shown.ShowsNothing() {
+			err = fmt.Errorf("no line of hosts_file is for the server name %.100q that the client asked for: %w", name, err)
 		}
 		return &handshakeError{err}
 	}

@@ -127,11 +127,15 @@ func splitOptions(s string) []string {
 	return words
 }
 
-// adopt merges what a client asked for into what servers report: told becomes
-// what the client will be told, extra what no server reports. checked says
-// that only a server can tell whether the values are valid, and how they read
-// in their canonical form.
-func adopt(told, asked []wire.Parameter) (newTold, extra []wire.Parameter, check bool) {
+// adopt merges what a client asked for into what servers report: told is what
+// the client will be told, extra what no server reports. check says that only a
+// server can tell whether the values are valid, and how they read in their
+// canonical form.
+func adopt(reported, asked []wire.Parameter) (told, extra []wire.Parameter, check bool) {
+	told = reported
+	if len(asked) > 0 {
+		told = slices.Clone(reported) // which others have, too
+	}
 	for _, p := range asked {
 		i := indexFold(told, p.Name)
 		if i >= 0 && reportedReadOnly[told[i].Name] && told[i].Value != p.Value {

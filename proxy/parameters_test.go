@@ -153,6 +153,14 @@ func TestAnApplicationNameNeedsNoServerToCheckIt(t *testing.T) {
 	}
 }
 
+func TestWhatAClientAsksForChangesNothingOfWhatOthersAreTold(t *testing.T) {
+	reported := params("TimeZone=GMT application_name=pgseal")
+	adopt(reported, params("TimeZone=UTC application_name=mine"))
+	if !slices.Equal(reported, params("TimeZone=GMT application_name=pgseal")) {
+		t.Errorf("others are told %v", reported)
+	}
+}
+
 func TestAnUnreportedParameterIsExtraOnceWithItsLastValue(t *testing.T) {
 	told, extra, check := adopt(params("TimeZone=GMT"), params("search_path=a geqo=on SEARCH_PATH=b"))
 	wantParams(t, "told", told, params("TimeZone=GMT"))

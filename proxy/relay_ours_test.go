@@ -278,6 +278,16 @@ func TestAClientIsToldNothingWithinAServersMessage(t *testing.T) {
 	between(true)
 }
 
+func TestAServersLastWordThatTheClientDoesNotHearIsNotTakenForOne(t *testing.T) {
+	everyWay(t, func(c *talk) {
+		c.pending.push(pendingAside)
+		c.server(serverError("57P01"))
+		if c.fatalSeen() {
+			c.t.Error("the client would be told nothing")
+		}
+	})
+}
+
 func TestTheLastWordOfAServerIsKnown(t *testing.T) {
 	everyWay(t, func(c *talk) {
 		c.client(query("SELECT 1"))

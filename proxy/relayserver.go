@@ -126,7 +126,9 @@ func (r *relay) inBatch() bool {
 // message's header, and is whole where needsWhole asked so. instead is what the
 // client is to get in place of a message that is whole.
 func (r *relay) observe(typ byte, m []byte, size int, param func([]byte)) (instead []byte, err *wire.Error) {
-	r.lastType = typ
+	if r.lastType = typ; r.hideBody {
+		r.lastType = 0 // what the client does not hear is nobody's last word
+	}
 	body := m[wire.HeaderSize:]
 	if r.tracks && completes(typ) && r.inBatch() {
 		if e := r.extended.next(); e != nil && e.kind == eventParsed && typ == wire.CloseComplete {

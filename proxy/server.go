@@ -2,12 +2,9 @@ package proxy
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -34,6 +31,11 @@ type Settings struct {
 	Pool   pool.Config
 	Users  *auth.Users
 	Access *Access // nil stands for the default rules
+	Auth   AuthConfig
+	Mocker *auth.Mocker // nil stands for one with a random key
+	Audit  *zap.Logger  // gets the audit stream; nil stands for the Server's own log
+	// AuthPass is the password of auth_user, from its file.
+	AuthPass string
 }
 
 // Listener is an address that is listened on.
@@ -54,14 +56,17 @@ type Server struct {
 	log        *zap.Logger
 	engine     engine.Engine
 	manager    *pool.Manager
-	mocker     *auth.Mocker
+	mocker     *auth.Mocker // where the settings name none
 	settings   atomic.Pointer[Settings]
+	secrets    *secrets
 	keys       cancelKeys
 	statements *statements
 	pinCounts  pinCounts
 	console    Console // nil: there is none
 	consoles   atomic.Int64
 	admission  *admission // lets handshakes take turns
+	guesses    *guesses
+	logins     *logins // bounds those of one address
 	lastID     atomic.Uint64
 	clients    atomic.Int64   // connections, from accept to close
 	children   sync.WaitGroup // accept loops and logins
@@ -78,9 +83,11 @@ type Server struct {
 // New returns a Server that lends the servers of manager, and whose sessions
 // are driven by engine.
 func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings Settings) *Server {
-	key := make([]byte, 32)
-	rand.Read(key)
-	p := &Server{log: log, engine: engine, manager: manager, mocker: auth.NewMocker(key), statements: newStatements(0), sessions: map[*session]struct{}{}, admission: newAdmission()}
+	p := &Server{
+		log: log, engine: engine, manager: manager, mocker: auth.NewMocker(nil), statements: newStatements(0),
+		sessions: map[*session]struct{}{}, admission: newAdmission(), guesses: newGuesses(), logins: newLogins(),
+	}
+	p.secrets = newSecrets(p)
 	p.Configure(settings)
 	return p
 }
@@ -88,8 +95,12 @@ func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings 
 // Configure swaps the settings. Sessions that exist keep the login they came
 // in with.
 func (p *Server) Configure(settings Settings) {
+	if settings.Mocker == nil {
+		settings.Mocker = p.mocker
+	}
 	p.settings.Store(&settings)
 	p.admission.setLimit(settings.Pool.MaxHandshakes)
+	p.logins.setLimit(maxAddressLogins(settings.Pool))
 	p.statements.setLimit(int64(settings.Pool.PreparedMemory))
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,12 +156,12 @@ func removeStaleSocket(path string) error {
 		return nil // nothing there, or listening will say what is wrong
 	}
 	if info.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("%s exists and is no socket", path)
+		return errors.New("what is there is no socket")
 	}
 	conn, err := net.Dial("unix", path)
 	if err == nil {
 		conn.Close()
-		return fmt.Errorf("%s is in use by another process", filepath.Base(path))
+		return errors.New("another process listens there")
 	}
 	return os.Remove(path)
 }
@@ -172,14 +183,23 @@ func (p *Server) accept(l *Listener) {
 			continue
 		}
 		pause = 5 * time.Millisecond
+		source := sourceOf(conn)
+		if entered, first := p.logins.enter(source); !entered {
+			p.turnAway(conn, first)
+			continue
+		}
 		n := p.clients.Add(1)
 		limit := int64(p.settings.Load().Pool.MaxClientConn)
 		if n > limit+overflow {
 			p.clients.Add(-1)
+			p.logins.leave(source)
 			conn.Close()
 			continue
 		}
-		p.children.Go(func() { p.serve(l, conn, n > limit) })
+		p.children.Go(func() {
+			defer p.logins.leave(source)
+			p.serve(l, conn, n > limit)
+		})
 	}
 }
 
@@ -207,7 +227,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	secured, packet, err := n.run()
 	s.conn, s.tls, s.negotiation = secured, n.tls, n.manner()
 	if n.shown != nil {
-		s.endpointHash = n.shown.EndpointHash
+		s.endpointHash, s.only = n.shown.EndpointHash, n.shown.Database
 	}
 	s.certify(n)
 	if err == nil {
@@ -252,14 +272,18 @@ func (p *Server) exit(s *session) {
 
 // cancel serves a CancelRequest. The client learns nothing from it, as the
 // protocol has it.
-func (p *Server) cancel(body []byte) {
+func (p *Server) cancel(addr string, body []byte) {
 	key, err := wire.ParseCancelKey(body)
 	if err != nil {
+		p.Audit().cancelRefused(addr, err.Error())
 		return
 	}
-	if s := p.keys.find(key); s != nil {
-		s.cancel()
+	s := p.keys.find(key)
+	if s == nil {
+		p.Audit().cancelRefused(addr, "no session has this key")
+		return
 	}
+	s.cancel()
 }
 
 // Shutdown stops accepting, tells idle clients that this is the end, lets the
@@ -277,6 +301,7 @@ func (p *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	p.mu.Unlock()
+	p.secrets.stop()
 	gone := make(chan struct{})
 	go func() {
 		p.children.Wait()

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
@@ -61,6 +62,10 @@ type session struct {
 	endpointHash []byte // of the certificate that the client was shown
 	user         string
 	database     string
+	rule         hba.Rule  // that decided how the client proves who it is
+	heard        time.Time // when the login's last message came
+	admitted     bool      // it proved that
+	only         string    // the database that the server name the client asked for leads to; empty: any
 	db           *pool.Database
 	pool         *pool.Pool
 	leavePool    func()
@@ -89,7 +94,7 @@ type session struct {
 	relay       relay
 	server      *pool.Server     // nil while none is held
 	replication bool             // the server is its own
-	told        []wire.Parameter // what the client knows of its session's parameters
+	told        []wire.Parameter // what the client knows of its session's parameters; is replaced, never changed
 	extra       []wire.Parameter // parameters of its session that no server reports
 	asking      bool             // a survey is about to be sent
 	pinsTold    sqlscan.Effects  // why it keeps its server, as far as the log knows

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pgseal/pgseal/internal/wire"
@@ -11,11 +12,13 @@ import (
 // has just tried out the client's: these are the same in their canonical form,
 // also where it had them before and so reported no change. mu is held.
 func (s *session) learn(now []wire.Parameter) {
-	for i := range s.told {
-		if j := index(now, s.told[i].Name); j >= 0 {
-			s.told[i].Value = now[j].Value
+	told := slices.Clone(s.told)
+	for i := range told {
+		if j := index(now, told[i].Name); j >= 0 {
+			told[i].Value = now[j].Value
 		}
 	}
+	s.told = told
 }
 
 // acquireNow waits for a server during login, on the goroutine of the login.

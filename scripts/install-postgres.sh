@@ -74,8 +74,7 @@ from_apt() {
 any() {
 	for bindir in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin "$(cache_dir)"/postgres/*/bin; do
 		if [ -x "$bindir/initdb" ] && [ -x "$bindir/postgres" ]; then
-			echo "PostgreSQL is there: $bindir"
-			return
+			return # which of them is used is its caller's choice
 		fi
 	done
 	if command -v npm >/dev/null && command -v node >/dev/null; then

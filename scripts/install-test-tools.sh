@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure that what the tests run is on this machine: PostgreSQL in the
 # versions named, 15 and 18 without a name, psql and pgbench, openssl, sslscan,
-# PgBouncer, whose console ours is compared with, and the drivers of
+# slapd, PgBouncer, whose console ours is compared with, and the drivers of
 # integration/drivers with what runs them. May be run any number of times; what
 # is there is left alone and needs no network.
 set -eu
@@ -30,12 +30,22 @@ ruby-pg /usr/share/doc/ruby-pg
 php-cli /usr/bin/php
 php-pgsql /usr/share/doc/php-pgsql
 libpostgresql-jdbc-java /usr/share/java/postgresql.jar
+slapd /usr/sbin/slapd
 END
 command -v java >/dev/null && command -v javac >/dev/null || missing="$missing default-jdk-headless"
 command -v node >/dev/null && command -v npm >/dev/null || missing="$missing nodejs npm"
 if [ -n "$missing" ]; then
 	log=$(mktemp)
-	trap 'rm -f "$log"' EXIT
+	policy=/usr/sbin/policy-rc.d
+	made_policy=
+	trap 'rm -f "$log"; [ -z "$made_policy" ] || rm -f "$policy"' EXIT
+	# Debian starts a daemon when its package is installed, unless this policy
+	# says no (invoke-rc.d(8)). The tests start their own slapd.
+	if [ ! -e "$policy" ]; then
+		printf '#!/bin/sh\nexit 101\n' >"$policy"
+		chmod 755 "$policy"
+		made_policy=yes
+	fi
 	# shellcheck disable=SC2086 # a list of packages
 	if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
 		tail -n 20 "$log" >&2

@@ -105,6 +105,10 @@ type ListenerConfig struct {
 	// Certificates are more certificates, chosen by the name that clients ask
 	// for. All others see CertFile's.
 	Certificates []CertificateConfig `yaml:"certificates"`
+	// HostsFile is a pg_hosts.conf (PostgreSQL 19, "SNI Configuration"): as
+	// there, its lines hold in place of CertFile, KeyFile and ClientCAFile,
+	// unless there are none.
+	HostsFile string `yaml:"hosts_file"`
 }
 
 // Bounds of MaxRecordSize: what RFC 8449 lets a peer ask for at least, in
@@ -131,10 +135,10 @@ func (c ListenerConfig) Validate() error {
 	var errs []error
 	switch c.Mode {
 	case ListenRequire, ListenPrefer:
-		if c.CertFile == "" {
+		if c.CertFile == "" && c.HostsFile == "" {
 			errs = append(errs, keyErrorf("cert_file", "needed when mode is %s", c.Mode))
 		}
-		if c.KeyFile == "" {
+		if c.KeyFile == "" && c.HostsFile == "" {
 			errs = append(errs, keyErrorf("key_file", "needed when mode is %s", c.Mode))
 		}
 	case ListenDisable:
@@ -154,6 +158,7 @@ func (c ListenerConfig) Validate() error {
 	if _, err := parseGroups(c.Groups); err != nil {
 		errs = append(errs, &KeyError{Key: "groups", Err: err})
 	}
+	errs = append(errs, c.validateHosts()...)
 	return errors.Join(append(errs, c.validateNames()...)...)
 }
 
@@ -162,7 +167,7 @@ func (c ListenerConfig) validateClients() (errs []error) {
 	case ClientCertNone, ClientCertOptional:
 	case ClientCertRequire:
 		switch {
-		case c.ClientCAFile == "":
+		case c.ClientCAFile == "" && c.HostsFile == "":
 			errs = append(errs, keyErrorf("client_ca_file", "needed when client_cert is require"))
 		case c.Mode != ListenRequire:
 			errs = append(errs, keyErrorf("client_cert", "require needs mode require: others come without TLS"))
@@ -173,7 +178,7 @@ func (c ListenerConfig) validateClients() (errs []error) {
 	if c.ClientCertRecheck != RecheckEnd && c.ClientCertRecheck != RecheckKeep {
 		errs = append(errs, keyErrorf("client_cert_recheck", "%q is not one of end, keep", c.ClientCertRecheck))
 	}
-	if c.ClientCRLFile != "" && c.ClientCAFile == "" {
+	if c.ClientCRLFile != "" && c.ClientCAFile == "" && c.HostsFile == "" {
 		errs = append(errs, keyErrorf("client_crl_file", "has no effect without client_ca_file"))
 	}
 	return errs

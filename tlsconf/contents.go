@@ -101,7 +101,7 @@ func readFile(f File) ([]byte, fs.FileInfo, error) {
 	}
 	data, err := readChecked(file, info, f)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", f.Path, err)
+		return nil, nil, auth.FileError(f.Path, err)
 	}
 	return data, info, nil
 }

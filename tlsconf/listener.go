@@ -23,7 +23,8 @@ const alpnProtocol = "postgresql"
 // shown.
 type Listener struct {
 	// Config is shared by all connections; clone it to change it. It is nil,
-	// and all fields with it, when the mode is disable.
+	// and all fields with it, when the mode is disable. What follows is empty as
+	// well where ShowsNothing.
 	Config *tls.Config
 	// MaxRecordSize is the most plaintext that a record to a client may hold.
 	// crypto/tls has no setting for it: who writes has to see to it.
@@ -41,6 +42,9 @@ type Listener struct {
 	// in lower-case hex.
 	Fingerprint     string
 	SPKIFingerprint string
+	// Database is the only one that clients of this certificate may reach, by
+	// the name that they asked for. Empty: all.
+	Database string
 	// Warnings says what was odd about the certificate when it was loaded, one
 	// sentence each.
 	Warnings []string
@@ -63,8 +67,11 @@ func NewListenerStore(name string, c ListenerConfig) (*Store[*Listener], error) 
 	if c.Mode == ListenDisable {
 		return NewStore(name, nil, func(Contents) (*Listener, error) { return &Listener{}, nil })
 	}
+	if c.HostsFile != "" {
+		return newHostsStore(name, c)
+	}
 	return NewStore(name, c.files(), func(contents Contents) (*Listener, error) {
-		return buildListener(c, contents)
+		return buildListener(c, c.entries(), contents)
 	})
 }
 
@@ -77,13 +84,15 @@ func (c ListenerConfig) files() []File {
 			files = append(files, File{Path: c.ClientCRLFile, Max: crlFileSize})
 		}
 	}
-	for _, entry := range c.Certificates {
-		files = addFiles(files, c.with(entry).files())
+	for _, e := range c.entries() {
+		files = addFiles(files, e.config.files())
 	}
 	return files
 }
 
-func buildListener(c ListenerConfig, contents Contents) (*Listener, error) {
+// buildListener builds what is shown to who asks for none of the names of
+// entries, with what is shown to those.
+func buildListener(c ListenerConfig, entries []entry, contents Contents) (*Listener, error) {
 	pair, chain, err := loadPair(c.CertFile, c.KeyFile, contents)
 	if err != nil {
 		return nil, err
@@ -92,20 +101,20 @@ func buildListener(c ListenerConfig, contents Contents) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := buildNameTable(c, contents)
+	names, err := buildNameTable(entries, contents)
 	if err != nil {
 		return nil, err
 	}
 	now := time.Now()
 	return &Listener{
-		Config:          serverConfig(c, *pair, clients),
+		Config:          serverConfig(c, []tls.Certificate{*pair}, clients),
 		MaxRecordSize:   int(c.MaxRecordSize),
 		Leaf:            chain[0],
 		Chain:           chain,
 		EndpointHash:    EndpointHash(chain[0]),
 		Fingerprint:     fingerprint(chain[0].Raw),
 		SPKIFingerprint: fingerprint(chain[0].RawSubjectPublicKeyInfo),
-		Warnings:        slices.Concat(chainWarnings(chain, now), clients.warnings(now), names.warnings(c)),
+		Warnings:        slices.Concat(chainWarnings(chain, now), clients.warnings(now), names.warnings()),
 		names:           names,
 		clients:         clients,
 		requireClient:   c.ClientCert == ClientCertRequire,
@@ -113,12 +122,12 @@ func buildListener(c ListenerConfig, contents Contents) (*Listener, error) {
 	}, nil
 }
 
-func serverConfig(c ListenerConfig, pair tls.Certificate, clients *clientTrust) *tls.Config {
+func serverConfig(c ListenerConfig, pairs []tls.Certificate, clients *clientTrust) *tls.Config {
 	// Validate has seen both lists.
 	ciphers, _, _ := parseCiphers(c.Ciphers)
 	groups, _ := parseGroups(c.Groups)
 	config := &tls.Config{
-		Certificates:     []tls.Certificate{pair},
+		Certificates:     pairs,
 		MinVersion:       listenerVersions[c.MinVersion],
 		CipherSuites:     ciphers,
 		CurvePreferences: groups,
@@ -140,7 +149,7 @@ func serverConfig(c ListenerConfig, pair tls.Certificate, clients *clientTrust) 
 func (l *Listener) MaySucceed(old *Listener) error {
 	now := time.Now()
 	if l.Leaf == nil || old.Leaf == nil {
-		return nil
+		return l.names.maySucceed(old.names)
 	}
 	if err := validity(l.Leaf, now); err != nil && validity(old.Leaf, now) == nil {
 		return fmt.Errorf("new certificate %w, the one in force is valid", err)

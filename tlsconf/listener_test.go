@@ -372,7 +372,7 @@ func FuzzAListenerIsBuiltWholeOrNotAtAll(f *testing.F) {
 	f.Add([]byte{}, []byte{})
 	c := ListenerConfig{Mode: ListenRequire, CertFile: "cert", KeyFile: "key", MinVersion: "1.2", MaxRecordSize: 8 * KiB}
 	f.Fuzz(func(t *testing.T, cert, key []byte) {
-		l, err := buildListener(c, Contents{"cert": cert, "key": key})
+		l, err := buildListener(c, nil, Contents{"cert": cert, "key": key})
 		if err != nil {
 			if l != nil || !strings.HasPrefix(err.Error(), "cert: ") && !strings.HasPrefix(err.Error(), "key: ") {
 				t.Errorf("listener %v with error %q", l != nil, err)

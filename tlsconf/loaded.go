@@ -80,15 +80,12 @@ func (l *Listener) Loaded(c ListenerConfig) (all []Loaded) {
 		all = append(all, loadedAuthorities(c.ClientCAFile, l.clients.authorities)...)
 		all = append(all, l.clients.revoked.loaded()...)
 	}
-	for i, entry := range l.names.entries {
-		if i < len(c.Certificates) {
-			with := c.with(c.Certificates[i])
-			own := entry.Loaded(with)
-			if with.ClientCAFile == c.ClientCAFile { // the listener's, which stand there already
-				own = slices.DeleteFunc(own, func(x Loaded) bool { return x.Kind != LoadedCertificate })
-			}
-			all = append(all, own...)
+	for _, s := range l.names.shown {
+		own := s.listener.Loaded(s.config)
+		if s.config.ClientCAFile == c.ClientCAFile { // the listener's, which stand there already
+			own = slices.DeleteFunc(own, func(x Loaded) bool { return x.Kind != LoadedCertificate })
 		}
+		all = append(all, own...)
 	}
 	return all
 }

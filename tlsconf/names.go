@@ -22,6 +22,8 @@ type CertificateConfig struct {
 	// ClientCAFile they hold.
 	ClientCAFile  string `yaml:"client_ca_file"`
 	ClientCRLFile string `yaml:"client_crl_file"`
+	// Database is the only one that clients reach by these names. Empty: all.
+	Database string `yaml:"database"`
 }
 
 // hostName matches what a client may send as a server name, which is never an
@@ -64,49 +66,88 @@ func (c ListenerConfig) with(entry CertificateConfig) ListenerConfig {
 	return c
 }
 
-// nameTable finds the certificate for a server name. It never changes once made.
-type nameTable struct {
-	byName  map[string]*Listener // by name in lower case; a wildcard as *.example.com
-	entries []*Listener          // in the order of the configuration
+// entry is a certificate for who asks for one of its names.
+type entry struct {
+	names    []string // in lower case
+	config   ListenerConfig
+	database string     // the only one that they lead to; empty: all
+	line     *HostsLine // nil unless it comes from a hosts_file
 }
 
-func buildNameTable(c ListenerConfig, contents Contents) (nameTable, error) {
+func (e entry) fault(err error) error {
+	if e.line == nil || err == nil {
+		return err
+	}
+	return e.line.Fault(err)
+}
+
+func (c ListenerConfig) entries() (list []entry) {
+	for _, certificate := range c.Certificates {
+		e := entry{config: c.with(certificate), database: certificate.Database}
+		for _, name := range certificate.ServerNames {
+			e.names = append(e.names, strings.ToLower(name))
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// nameTable finds the certificate for a server name. It never changes once made.
+type nameTable struct {
+	byName map[string]*Listener // by name in lower case; a wildcard as *.example.com
+	noName *Listener            // for clients that ask for none; nil: as for an unknown name
+	shown  []shown              // in the order of the configuration
+}
+
+// shown is what the clients of an entry are shown.
+type shown struct {
+	entry
+	listener *Listener
+}
+
+func buildNameTable(entries []entry, contents Contents) (nameTable, error) {
 	t := nameTable{byName: map[string]*Listener{}}
 	var errs []error
-	for _, entry := range c.Certificates {
-		l, err := buildListener(c.with(entry), contents)
+	for _, e := range entries {
+		l, err := buildListener(e.config, nil, contents)
 		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, e.fault(err))
 			continue
 		}
-		for _, name := range entry.ServerNames {
-			name = strings.ToLower(name)
-			if l.Leaf.VerifyHostname(name) != nil {
+		l.Database = e.database
+		for _, name := range e.names {
+			if name != HostsDefault && name != HostsNoSNI && l.Leaf.VerifyHostname(name) != nil {
 				l.Warnings = append(l.Warnings, fmt.Sprintf("certificate is shown for the server name %s, which it does not hold", name))
 			}
 			t.byName[name] = l
 		}
-		t.entries = append(t.entries, l)
+		t.shown = append(t.shown, shown{e, l})
 	}
 	return t, errors.Join(errs...)
 }
 
 // warnings are those of all entries, each with the file it comes from.
-func (t nameTable) warnings(c ListenerConfig) (list []string) {
-	for i, l := range t.entries {
-		for _, w := range l.Warnings {
-			list = append(list, c.Certificates[i].CertFile+": "+w)
+func (t nameTable) warnings() (list []string) {
+	for _, s := range t.shown {
+		for _, w := range s.listener.Warnings {
+			list = append(list, s.config.CertFile+": "+w)
 		}
 	}
 	return list
 }
 
-// maySucceed compares each entry with what was in its place.
+// maySucceed compares what is shown for each name with what was.
 func (t nameTable) maySucceed(old nameTable) error {
 	var errs []error
-	for i, l := range t.entries {
-		if i < len(old.entries) {
-			errs = append(errs, l.MaySucceed(old.entries[i]))
+	for _, s := range t.shown {
+		for _, was := range old.shown {
+			if !slices.ContainsFunc(s.names, func(name string) bool { return slices.Contains(was.names, name) }) {
+				continue
+			}
+			if err := s.listener.MaySucceed(was.listener); err != nil {
+				errs = append(errs, s.fault(err))
+				break
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -114,10 +155,14 @@ func (t nameTable) maySucceed(old nameTable) error {
 
 // ForServerName returns what the snapshot shows to a client that asks for a
 // host name: the certificate for that very name, or that of the wildcard above
-// it, or else the listener's own. An empty name stands for a client that asks
-// for none. The client chooses the name, so it proves nothing.
+// it, or else the listener's own, which may be none where there is a hosts_file.
+// An empty name stands for a client that asks for none. The client chooses the
+// name, so it proves nothing.
 func (l *Listener) ForServerName(name string) *Listener {
-	if len(l.names.byName) == 0 || name == "" {
+	switch {
+	case name == "" && l.names.noName != nil:
+		return l.names.noName
+	case name == "" || len(l.names.byName) == 0:
 		return l
 	}
 	name = strings.ToLower(name)

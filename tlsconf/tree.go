@@ -27,7 +27,7 @@ func NewTreeStore[T any](name string, build func(*Reader) (T, error)) (*Store[T]
 	return newStore(name, func(digest) (value T, sum digest, paths []string, err error) {
 		r := NewReader()
 		value, err = build(r)
-		return value, digest(r.sum.Sum(nil)), r.paths, err
+		return value, r.digest(), r.paths, err
 	})
 }
 
@@ -47,6 +47,13 @@ func (r *Reader) ReadFile(path string) ([]byte, error) {
 	hashPart(r.sum, data)
 	return data, nil
 }
+
+// Files are the paths that were read so far. That of a directory ends with an
+// asterisk.
+func (r *Reader) Files() []string { return r.paths }
+
+// digest stands for all that was read so far.
+func (r *Reader) digest() digest { return digest(r.sum.Sum(nil)) }
 
 // ReadDir returns what is in a directory, by name.
 func (r *Reader) ReadDir(path string) ([]fs.DirEntry, error) {

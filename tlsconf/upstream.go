@@ -143,6 +143,16 @@ func systemRoots() (*x509.CertPool, error) {
 	return pool, nil
 }
 
+// ParseRoots reads the certificates of authorities that are trusted from what
+// the file at path holds, in PEM.
+func ParseRoots(path string, data []byte) (*x509.CertPool, error) {
+	certs, err := parseCertificates(path, data)
+	if err != nil {
+		return nil, err
+	}
+	return poolOf(certs), nil
+}
+
 func poolOf(certs []*x509.Certificate) *x509.CertPool {
 	pool := x509.NewCertPool()
 	for _, cert := range certs {

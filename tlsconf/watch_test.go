@@ -3,6 +3,7 @@ package tlsconf
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -353,4 +354,20 @@ func TestTheLogSaysWhatWasLoadedAndWhy(t *testing.T) {
 		t.Errorf("logged %v %v", lines[1].Entry, fields)
 	}
 	noPEM(t, logs.text(), next)
+}
+
+func TestOnReloadIsToldWhatTheLogIs(t *testing.T) {
+	log, _ := newLog()
+	w := NewWatcher(log, 0)
+	var told []string
+	w.OnReload(func(name string, err error) { told = append(told, fmt.Sprint(name, ": ", err)) })
+	s, path, _ := newNumberStore(t, "1")
+	w.Set(s)
+	for _, content := range []string{"1", "x", "x", "1", "1", "2"} {
+		write(t, path, []byte(content), 0o644)
+		w.ReloadAll() // what comes of it is told
+	}
+	if len(told) != 3 || !strings.Contains(told[0], "no number") || told[1] != s.Name()+": <nil>" || told[2] != told[1] {
+		t.Errorf("told %q", told)
+	}
 }

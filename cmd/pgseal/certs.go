@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
@@ -77,13 +78,17 @@ func runCerts(c *cli, args []string) error {
 func runCertsCA(c *cli, args []string) error {
 	f := newCertFlags("ca", "Makes an authority: ca.crt and ca.key.", 3650)
 	f.StringVar(&f.out, "out", ".", "write to `DIR`, made when missing")
-	name := f.String("name", "pgseal development CA", "common `name` of the authority")
+	name := newAuthorityName()
+	f.Func("name", "common `name` of the authority (default \"pgseal development CA\" and some random digits)", func(s string) error {
+		if s == "" {
+			return errors.New("is empty")
+		}
+		name = s
+		return nil
+	})
 	force := f.Bool("force", false, "replace an existing authority: what it issued is trusted no more")
 	if err := f.parse(c, args); err != nil {
 		return err
-	}
-	if *name == "" {
-		return usagef("certs ca: --name is empty")
 	}
 	crt, key := pairFiles(f.out, "ca")
 	if !*force {
@@ -91,7 +96,7 @@ func runCertsCA(c *cli, args []string) error {
 			return err
 		}
 	}
-	ca, err := devca.New(*name, f.life())
+	ca, err := devca.New(name, f.life())
 	if err != nil {
 		return err
 	}
@@ -107,6 +112,15 @@ func runCertsCA(c *cli, args []string) error {
 	}
 	describe(c.stdout, crt, key, cert)
 	return nil
+}
+
+// newAuthorityName returns a name that no other authority has: chains are built
+// by name, and of two with the same one the wrong one may be tried, with an
+// error that speaks of a bad signature.
+func newAuthorityName() string {
+	var random [3]byte
+	rand.Read(random[:])
+	return fmt.Sprintf("pgseal development CA %x", random)
 }
 
 func runCertsServer(c *cli, args []string) error {

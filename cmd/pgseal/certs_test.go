@@ -73,6 +73,21 @@ func TestCertsCAThenServerMakesAPairThatItsAuthorityVouchesFor(t *testing.T) {
 	}
 }
 
+func TestTwoAuthoritiesInARowHaveNamesThatTellThemApart(t *testing.T) {
+	var names []string
+	for range 2 {
+		dir := t.TempDir()
+		mustCerts(t, "ca", "--out", dir)
+		cert := loadPair(t, dir, "ca")
+		if names = append(names, cert.Subject.CommonName); !strings.HasPrefix(names[0], "pgseal development CA ") {
+			t.Errorf("the name is %q", names[0])
+		}
+	}
+	if names[0] == names[1] {
+		t.Errorf("both are called %q", names[0])
+	}
+}
+
 func TestCertsServerLeavesOutACommonNameThatWouldBeTooLong(t *testing.T) {
 	dir := newCADir(t)
 	host := strings.Repeat("a", 40) + "." + strings.Repeat("b", 40)

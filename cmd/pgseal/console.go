@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"go.uber.org/zap"
-
 	"github.com/pgseal/pgseal/internal/config"
 	"github.com/pgseal/pgseal/internal/console"
 	"github.com/pgseal/pgseal/internal/wire"
@@ -90,7 +88,6 @@ func (r *instance) Set(key, value string) error {
 	if err := r.apply(f); err != nil {
 		return &wire.Error{Code: wire.CodeConfigFile, Message: "SET failed: " + err.Error()}
 	}
-	r.log.Info("setting changed at the console", zap.String("key", key)) // a value may be SQL
 	return nil
 }
 

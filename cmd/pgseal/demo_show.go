@@ -34,7 +34,7 @@ func (d *demo) show(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(d.cli.stdout, "PostgreSQL %s on 127.0.0.1:%d takes TLS and SCRAM only; pgseal stands before it on 127.0.0.1:%d.\n\n",
-		versions[0][0], d.cluster.Port(), d.port)
+		versions[0][0].Text, d.cluster.Port(), d.port)
 	failed := 0
 	for _, step := range []func(context.Context) (string, error){
 		d.manyClients, d.serverView, d.plaintextRefused, d.unverifiedRefused, d.certificatesReplaced,
@@ -63,7 +63,7 @@ func (d *demo) dial(ctx context.Context) (*pool.Conn, error) {
 }
 
 // query runs one statement on a connection of its own.
-func (d *demo) query(ctx context.Context, sql string) ([][]string, error) {
+func (d *demo) query(ctx context.Context, sql string) ([]pool.Row, error) {
 	c, err := d.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func (d *demo) oneClient(ctx context.Context, seen func(pid string)) error {
 		if err != nil {
 			return err
 		}
-		seen(rows[0][0])
+		seen(rows[0][0].Text)
 	}
 	return nil
 }
@@ -127,10 +127,10 @@ func (d *demo) serverView(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(rows) != 1 || rows[0][0] != "t" {
+	if len(rows) != 1 || rows[0][0].Text != "t" {
 		return "", fmt.Errorf("pg_stat_ssl shows connections without TLS: %v", rows)
 	}
-	return fmt.Sprintf("PostgreSQL sees %s, %s on all of them (pg_stat_ssl).", rows[0][1], rows[0][2]), nil
+	return fmt.Sprintf("PostgreSQL sees %s, %s on all of them (pg_stat_ssl).", rows[0][1].Text, rows[0][2].Text), nil
 }
 
 // plaintextRefused connects without TLS.

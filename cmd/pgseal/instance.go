@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"reflect"
 	"strings"
 	"sync"
@@ -34,6 +35,7 @@ type instance struct {
 	mu        sync.Mutex // one reload at a time
 	current   parts
 	listeners map[string]*proxy.Listener // by address
+	audits    []*auditStream             // all that were opened
 }
 
 // parts is what a configuration names, loaded from disk.
@@ -43,7 +45,11 @@ type parts struct {
 	trust  map[string]*tlsconf.Store[*tlsconf.Upstream] // by database
 	users  *tlsconf.Store[*auth.Users]                  // nil without a users_file
 	access *tlsconf.Store[*proxy.Access]
+	mocker *auth.Mocker
+	audit  *auditStream
 	specs  map[string]*pool.Spec
+
+	authPass string // of auth_user, from its file
 }
 
 func newInstance(path string, log *zap.Logger, level zap.AtomicLevel) *instance {
@@ -88,11 +94,19 @@ func (r *instance) load(f config.File, old parts) (parts, error) {
 		}
 	}
 	var err error
-	p.users, err = r.usersStore(f.Auth, old)
+	p.mocker, err = mockerOf(f.Auth, old)
+	errs = append(errs, f.Fault("auth.mock_secret_file", err))
+	p.users, err = r.usersStore(f.Auth, p.mocker, old)
 	errs = append(errs, f.Fault("auth.users_file", err))
+	p.authPass, err = readPassword(f.Auth.AuthPasswordFile)
+	errs = append(errs, f.Fault("auth.auth_password_file", err))
 	p.access, err = r.accessStore(f.Auth, old)
 	errs = append(errs, f.Fault("auth", err))
-	return p, errors.Join(errs...)
+	err = errors.Join(errs...)
+	if err == nil {
+		p.audit, err = r.auditOf(f, old)
+	}
+	return p, err
 }
 
 func (r *instance) listenerStore(l config.Listen, old parts) (*tlsconf.Store[*tlsconf.Listener], error) {
@@ -110,11 +124,15 @@ func (r *instance) listenerStore(l config.Listen, old parts) (*tlsconf.Store[*tl
 func (r *instance) spec(name string, d config.Database, defaults pool.Config, old parts) (*pool.Spec, error) {
 	spec := &pool.Spec{DatabaseConfig: d.DatabaseConfig, Defaults: defaults, Secret: d.Password}
 	if d.PasswordFile != "" {
-		secret, err := auth.ReadSecretFile(d.PasswordFile)
+		secret, err := readPassword(d.PasswordFile)
 		if err != nil {
 			return nil, fmt.Errorf("password_file: %w", err)
 		}
-		spec.Secret = strings.TrimRight(string(secret), "\r\n")
+		spec.Secret = secret
+	}
+	var err error
+	if spec.AuthPass, err = readPassword(d.AuthPasswordFile); err != nil {
+		return nil, fmt.Errorf("auth_password_file: %w", err)
 	}
 	if o, ok := old.file.Databases[name]; ok && o.UpstreamConfig == d.UpstreamConfig {
 		spec.Trust = old.trust[name]
@@ -129,16 +147,61 @@ func (r *instance) spec(name string, d config.Database, defaults pool.Config, ol
 	return spec, nil
 }
 
-func (r *instance) usersStore(c proxy.AuthConfig, old parts) (*tlsconf.Store[*auth.Users], error) {
-	if c.UsersFile == "" {
+// mockerOf returns what makes the salts of strangers.
+func mockerOf(c proxy.AuthConfig, old parts) (*auth.Mocker, error) {
+	switch {
+	case c.MockSecretFile != "":
+		m, err := auth.ReadMocker(c.MockSecretFile)
+		if err != nil || !m.Same(old.mocker) {
+			return m, err
+		}
+	case old.mocker == nil || old.file.Auth.MockSecretFile != "":
+		return auth.NewMocker(nil), nil
+	}
+	return old.mocker, nil
+}
+
+// auditOf returns the audit stream. One that the configuration does not name any
+// more stays open until the end: a login that is under way may write to it.
+func (r *instance) auditOf(f config.File, old parts) (*auditStream, error) {
+	if old.audit != nil && old.file.Log.AuditFile == f.Log.AuditFile {
+		return old.audit, nil
+	}
+	audit, err := newAuditStream(f.Log.AuditFile, r.log)
+	if err != nil {
+		return nil, f.Fault("log.audit_file", err)
+	}
+	r.audits = append(r.audits, audit)
+	return audit, nil
+}
+
+// readPassword returns the password in a file, or none where path is empty.
+func readPassword(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	secret, err := auth.ReadSecretFile(path)
+	return strings.TrimRight(string(secret), "\r\n"), err
+}
+
+func (r *instance) usersStore(c proxy.AuthConfig, m *auth.Mocker, old parts) (*tlsconf.Store[*auth.Users], error) {
+	if c.UsersFile == "" || m == nil {
 		return nil, nil
 	}
-	if old.users != nil && old.file.Auth.UsersFile == c.UsersFile {
+	if old.users != nil && old.file.Auth.UsersFile == c.UsersFile && old.mocker == m {
 		return old.users, nil
+	}
+	var last *auth.Users
+	if old.users != nil {
+		last = old.users.Load()
 	}
 	store, err := tlsconf.NewStore("users_file", []tlsconf.File{{Path: c.UsersFile, Secret: true}},
 		func(content tlsconf.Contents) (*auth.Users, error) {
-			return auth.ParseUsers(c.UsersFile, content[c.UsersFile])
+			users, err := auth.ParseUsers(c.UsersFile, content[c.UsersFile], m, last)
+			if err == nil {
+				last = users
+			}
+			return users, err
 		})
 	if err != nil {
 		return nil, err
@@ -178,11 +241,12 @@ func (r *instance) start(f config.File) error {
 	r.manager.Apply(p.specs)
 	r.proxy = proxy.New(r.log, r.engine, r.manager, p.settings())
 	r.proxy.UseConsole(console.New(r.log, r.proxy, r.manager, r))
+	r.watcher.OnReload(func(name string, err error) { r.proxy.Audit().Reload(name, err) })
 	r.warn(p)
 	for _, l := range f.Listen {
 		ln, err := r.proxy.Listen(l.ListenConfig, p.certs[l.Address])
 		if err != nil {
-			return fmt.Errorf("listen on %s: %w", l.Address, err)
+			return listenError(l.Address, err)
 		}
 		r.listeners[l.Address] = ln
 		r.log.Info("listening", zap.String("address", l.Address), zap.String("tls", l.TLS.Mode))
@@ -191,8 +255,20 @@ func (r *instance) start(f config.File) error {
 	return nil
 }
 
+// listenError says which address could not be listened on, once: that of the
+// system repeats it.
+func listenError(address string, err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	}
+	return fmt.Errorf("listen on %s: %w", address, err)
+}
+
 func (p parts) settings() proxy.Settings {
-	s := proxy.Settings{Pool: p.file.Pool, Access: p.access.Load()}
+	s := proxy.Settings{
+		Pool: p.file.Pool, Access: p.access.Load(), Auth: p.file.Auth, AuthPass: p.authPass,
+		Mocker: p.mocker, Audit: p.audit.log,
+	}
 	if p.users != nil {
 		s.Users = p.users.Load()
 	}
@@ -241,9 +317,17 @@ func (r *instance) warn(p parts) {
 			}
 		}
 	}
+	for _, key := range p.file.UnqualifiedQueries() {
+		r.log.Warn("weak setting", zap.String("key", key), zap.String("warning", "the query names tables or functions without their schema, so search_path says whose they are"))
+	}
 	for name, list := range loginWarnings(p.file) {
 		for _, w := range list {
 			r.log.Warn("weak login", zap.String("database", name), zap.String("warning", w))
+		}
+	}
+	for name, list := range unservedWarnings(p.file, p.access.Load(), p.settings().Users) {
+		for _, w := range list {
+			r.log.Warn("clients without a login", zap.String("database", name), zap.String("warning", w))
 		}
 	}
 	for name, store := range p.trust {
@@ -257,6 +341,7 @@ func (r *instance) warn(p parts) {
 // it, and returns what was refused. A fault in the configuration leaves all of that as it was; a fault in
 // a file leaves what is made of that file.
 func (r *instance) reload() error {
+	r.reopenAudit()
 	f, err := config.Load(r.path)
 	if err == nil {
 		err = r.apply(f)
@@ -264,6 +349,7 @@ func (r *instance) reload() error {
 	if err != nil {
 		r.log.Error("configuration refused, all of it stays as it was", zap.Error(err))
 	}
+	r.proxy.Audit().Reload("configuration", err)
 	files := r.watcher.ReloadAll()
 	switch {
 	case files != nil:
@@ -298,6 +384,25 @@ func (r *instance) apply(f config.File) error {
 	r.watch(p)
 	r.warn(p)
 	return nil
+}
+
+// reopenAudit has the audit stream go on in the file that has its name now.
+func (r *instance) reopenAudit() {
+	r.mu.Lock()
+	audit := r.current.audit
+	r.mu.Unlock()
+	audit.reopen()
+}
+
+// closeAudit writes what waits of the audit stream. Nothing may write to it any
+// more.
+func (r *instance) closeAudit() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, audit := range r.audits {
+		audit.close()
+	}
+	r.audits = nil
 }
 
 // run looks after files and servers until ctx ends.

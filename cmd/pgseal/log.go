@@ -28,12 +28,12 @@ func newLogger(format string, level zap.AtomicLevel, w io.Writer) (log *zap.Logg
 		enc.EncodeLevel = zapcore.CapitalLevelEncoder
 		encoder = zapcore.NewConsoleEncoder(enc)
 	}
-	lines := &logLines{out: w, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	lines := newLogLines(w)
 	log = zap.New(zapcore.NewCore(encoder, lines, level))
 	go lines.run(func(lost int) {
 		log.Error("log lines were lost, because the log was not read", zap.Int("lines", lost))
 	})
-	return log, lines.end
+	return log, func() { lines.end() }
 }
 
 // logLines is a log that never makes its writer wait: event loops write to
@@ -47,6 +47,11 @@ type logLines struct {
 	waiting []byte
 	lost    int
 	ended   bool
+}
+
+// newLogLines returns a log to w, which run has to be called of.
+func newLogLines(w io.Writer) *logLines {
+	return &logLines{out: w, wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 // Write implements zapcore.WriteSyncer.
@@ -108,14 +113,17 @@ func (l *logLines) swap(empty []byte) (lines []byte, lost int, ended bool) {
 	return lines, lost, l.ended
 }
 
-// end waits until all lines are written, but not for ever.
-func (l *logLines) end() {
+// end waits until all lines are written, but not for ever, and reports whether
+// they were.
+func (l *logLines) end() bool {
 	l.mu.Lock()
 	l.ended = true
 	l.mu.Unlock()
 	l.nudge()
 	select {
 	case <-l.done:
+		return true
 	case <-time.After(time.Second):
+		return false
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"os"
 	"slices"
 
+	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/config"
+	"github.com/pgseal/pgseal/proxy"
 )
 
 // loginWarnings says, by database, what is unwise about the logins that a
@@ -27,6 +29,23 @@ func loginWarnings(f config.File) map[string][]string {
 		if d.User != "" && d.Password == "" && d.PasswordFile == "" && d.SSLCert == "" {
 			warnings[name] = append(warnings[name],
 				fmt.Sprintf("role %q has neither a password nor a certificate to log in with: set password_file", d.User))
+		}
+	}
+	return warnings
+}
+
+// unservedWarnings says, by database, which access rules let clients in whom
+// pgseal can't log in at the server: they reveal no password or key, and
+// neither the database nor any role has a password.
+func unservedWarnings(f config.File, access *proxy.Access, users *auth.Users) map[string][]string {
+	warnings := map[string][]string{}
+	for name, d := range f.Databases {
+		if d.User != "" || users.HavePasswords() {
+			continue
+		}
+		for _, rule := range access.WithoutSecret(name) {
+			warnings[name] = append(warnings[name], fmt.Sprintf("%s:%d: clients that come by %s have no login at the server: "+
+				"set user and password_file, or give the role a password in users_file", rule.File, rule.Line, rule.Method))
 		}
 	}
 	return warnings

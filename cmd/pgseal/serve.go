@@ -48,6 +48,7 @@ func runServe(c *cli, args []string) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	defer r.closeAudit()
 	if err := r.start(f); err != nil {
 		return err
 	}

@@ -37,11 +37,29 @@ func (r *instance) statsPeriod() time.Duration {
 // clients have been pinned since the start, by reason.
 func (r *instance) statistics() []zap.Field {
 	statements, bytes := r.proxy.Statements()
+	failed, audit := r.proxy.FailedLogins(), r.auditStats()
 	return []zap.Field{
 		zap.Int("clients", r.proxy.Clients()),
+		zap.Uint64("logins_turned_away", r.proxy.Logins().TurnedAway),
 		zap.Int("pinned", len(r.proxy.Pins())),
 		zap.Any("pins", r.proxy.PinCounts()),
 		zap.Int("prepared_statements", statements),
 		zap.Int64("prepared_bytes", bytes),
+		zap.Any("failed_logins", failed.Reasons),
+		zap.Uint64("source_capped", failed.SourceCapped),
+		zap.Uint64("role_capped", failed.RoleCapped),
+		zap.Uint64("audit_errors", audit.Errors),
+		zap.Uint64("audit_lost", audit.Lost),
 	}
+}
+
+// auditStats returns what went wrong with audit files since the start.
+func (r *instance) auditStats() (sum auditStats) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, audit := range r.audits {
+		s := audit.stats()
+		sum.Errors, sum.Lost = sum.Errors+s.Errors, sum.Lost+s.Lost
+	}
+	return sum
 }

@@ -116,7 +116,7 @@ func TestOurClientFindsOutAServerThatDoesNotKnowThePassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret.ServerKey = NewMocker(nil).Secret("").ServerKey
+	secret.ServerKey = NewMocker(nil).Secret("", DefaultIterations).ServerKey
 	valid, err := loginTo(t, secret, NewClientExchange("pencil"))
 	if !valid || !errors.Is(err, errServerSignature) {
 		t.Errorf("the server says %t, our client %v", valid, err)

@@ -1,7 +1,10 @@
 package auth
 
 import (
+	"bytes"
 	"crypto/rand"
+	"crypto/subtle"
+	"fmt"
 	"slices"
 )
 
@@ -21,13 +24,40 @@ func NewMocker(key []byte) *Mocker {
 	return &Mocker{key: slices.Clone(key)}
 }
 
-// Secret returns the mock secret of a user: the same salt for the same name,
-// and PostgreSQL's default iteration count. Nobody's password fits it.
-func (m *Mocker) Secret(user string) Secret {
+// minMockKey is the least that a key in a file may have, in bytes.
+const minMockKey = 16
+
+// ReadMocker returns a Mocker whose key is the content of a file, without line
+// ends behind it. The file must pass [CheckSecretFile] and hold 16 bytes or
+// more. The error names the path and shows nothing of the content.
+func ReadMocker(path string) (*Mocker, error) {
+	content, err := ReadSecretFile(path)
+	if err != nil {
+		return nil, err
+	}
+	key := bytes.TrimRight(content, "\r\n")
+	if len(key) < minMockKey {
+		return nil, fmt.Errorf("%s: shorter than %d bytes", path, minMockKey)
+	}
+	return NewMocker(key), nil
+}
+
+// Same reports whether two Mockers have the same key.
+func (m *Mocker) Same(other *Mocker) bool {
+	return m == other || m != nil && other != nil && subtle.ConstantTimeCompare(m.key, other.key) == 1
+}
+
+// Secret returns the mock secret of a user: the same salt for the same name.
+// Nobody's password fits it.
+func (m *Mocker) Secret(user string, iterations int) Secret {
 	return Secret{
-		Iterations: DefaultIterations,
-		Salt:       mac(m.key, "salt:"+user)[:saltLen],
+		Iterations: iterations,
+		Salt:       m.salt(user),
 		StoredKey:  mac(m.key, "StoredKey:"+user),
 		ServerKey:  mac(m.key, "ServerKey:"+user),
 	}
 }
+
+// salt is that of a user's mock secret, and of a secret that is derived from
+// the user's password: whoever asks for it can't tell which.
+func (m *Mocker) salt(user string) []byte { return mac(m.key, "salt:"+user)[:saltLen] }

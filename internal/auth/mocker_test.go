@@ -2,12 +2,15 @@ package auth
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
 func TestAMockSecretIsStableForANameAndItsOwn(t *testing.T) {
 	m := NewMocker(nil)
-	alice, again, bob := m.Secret("alice"), m.Secret("alice"), m.Secret("bob")
+	alice, again, bob := m.Secret("alice", DefaultIterations), m.Secret("alice", DefaultIterations), m.Secret("bob", DefaultIterations)
 	if alice.Encode() != again.Encode() {
 		t.Error("the same name has two mock secrets")
 	}
@@ -17,24 +20,56 @@ func TestAMockSecretIsStableForANameAndItsOwn(t *testing.T) {
 }
 
 func TestAMockSecretLooksLikeADefaultOne(t *testing.T) {
-	mock := NewMocker(nil).Secret("alice")
+	mock := NewMocker(nil).Secret("alice", DefaultIterations)
 	if mock.Iterations != DefaultIterations || len(mock.Salt) != 16 || !mock.valid() {
 		t.Errorf("%d iterations and %d bytes of salt, valid: %t", mock.Iterations, len(mock.Salt), mock.valid())
 	}
 }
 
 func TestTwoProcessesMockDifferentlyUnlessTheyShareAKey(t *testing.T) {
-	if bytes.Equal(NewMocker(nil).Secret("alice").Salt, NewMocker(nil).Secret("alice").Salt) {
+	if bytes.Equal(NewMocker(nil).Secret("alice", DefaultIterations).Salt, NewMocker(nil).Secret("alice", DefaultIterations).Salt) {
 		t.Error("two random keys give the same salt")
 	}
 	key := bytes.Repeat([]byte{1}, 32)
 	one := NewMocker(key)
 	key[0] = 2
-	if bytes.Equal(one.Secret("alice").Salt, NewMocker(key).Secret("alice").Salt) {
+	if bytes.Equal(one.Secret("alice", DefaultIterations).Salt, NewMocker(key).Secret("alice", DefaultIterations).Salt) {
 		t.Error("the key is not copied, or does not matter")
 	}
 	key[0] = 1
-	if !bytes.Equal(one.Secret("alice").Salt, NewMocker(key).Secret("alice").Salt) {
+	if !bytes.Equal(one.Secret("alice", DefaultIterations).Salt, NewMocker(key).Secret("alice", DefaultIterations).Salt) {
 		t.Error("the same key gives another salt")
+	}
+}
+
+func TestAMockKeyIsReadFromAClosedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mock")
+	read := func(content string, mode os.FileMode) (*Mocker, error) {
+		if err := os.WriteFile(path, []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		return ReadMocker(path)
+	}
+	const key = "0123456789abcdef"
+	m, err := read(key+"\r\n", 0o600)
+	if err != nil || !m.Same(NewMocker([]byte(key))) {
+		t.Fatalf("the key is not the file's content: %v", err)
+	}
+	if again, _ := read(key, 0o600); !again.Same(m) || again.Secret("alice", 1).Encode() != m.Secret("alice", 1).Encode() {
+		t.Error("another process with the same file makes other secrets")
+	}
+	if other, _ := read(key+"0", 0o600); other.Same(m) {
+		t.Error("another key is the same")
+	}
+	for content, mode := range map[string]os.FileMode{key[1:] + "\n": 0o600, "": 0o600, key: 0o644} {
+		if _, err := read(content, mode); err == nil || !strings.HasPrefix(err.Error(), path+": ") || strings.Contains(err.Error(), "abcdef") {
+			t.Errorf("%q with mode %o: %v", content, mode, err)
+		}
+	}
+	if (*Mocker)(nil).Same(m) || m.Same(nil) {
+		t.Error("no key is the same as one")
 	}
 }

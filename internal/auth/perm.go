@@ -49,9 +49,18 @@ func ReadSecretFile(path string) ([]byte, error) {
 	defer f.Close()
 	content, err := readSecretFile(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, FileError(path, err)
 	}
 	return content, nil
+}
+
+// FileError says of which file an error is, once: those of the system name it
+// themselves.
+func FileError(path string, err error) error {
+	if named, ok := errors.AsType[*fs.PathError](err); ok && named.Path == path {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 func readSecretFile(f *os.File) ([]byte, error) {

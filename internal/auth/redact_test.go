@@ -16,7 +16,7 @@ func TestNoFormattingShowsASecret(t *testing.T) {
 	copy(revealed.client[:], secret.StoredKey)
 	copy(revealed.server[:], secret.ServerKey)
 	credential := Credential{Secret: secret, Password: "hunter2", Keys: revealed}
-	users, err := ParseUsers("users", []byte(`"alice" "hunter2"`))
+	users, err := ParseUsers("users", []byte(`"alice" "hunter2"`), NewMocker(nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

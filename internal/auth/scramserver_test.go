@@ -384,7 +384,7 @@ func TestAnIncompleteSecretLetsNobodyIn(t *testing.T) {
 }
 
 func TestNoncesAreLongFreshAndPrintable(t *testing.T) {
-	secret := NewMocker(nil).Secret("alice")
+	secret := NewMocker(nil).Secret("alice", DefaultIterations)
 	seen := map[string]bool{}
 	for range 100 {
 		first, err := NewServerExchange(secret, true).First([]byte("n,,n=,r=abc"))

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -124,6 +125,12 @@ func secretError(reason string) error {
 func (s Secret) Encode() string {
 	return secretScheme + strconv.Itoa(s.Iterations) + ":" + encodeBase64(s.Salt) +
 		"$" + encodeBase64(s.StoredKey) + ":" + encodeBase64(s.ServerKey)
+}
+
+// clone returns a copy that shares no memory with s.
+func (s Secret) clone() Secret {
+	s.Salt, s.StoredKey, s.ServerKey = slices.Clone(s.Salt), slices.Clone(s.StoredKey), slices.Clone(s.ServerKey)
+	return s
 }
 
 // valid reports whether an exchange can be held with the secret.

@@ -53,7 +53,23 @@ func (f File) Validate() error {
 	if f.Workers < 1 || f.Workers > maxWorkers {
 		errs = append(errs, &tlsconf.KeyError{Key: "workers", Err: fmt.Errorf("%d is not between 1 and %d", f.Workers, maxWorkers)})
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, f.validateNames()...)...)
+}
+
+// validateNames looks for databases that server names lead to.
+func (f File) validateNames() (errs []error) {
+	for i, l := range f.Listen {
+		for j, c := range l.TLS.Certificates {
+			_, named := f.Databases[c.Database]
+			_, any := f.Databases["*"]
+			if c.Database != "" && !named && !any {
+				errs = append(errs, &tlsconf.KeyError{
+					Key: fmt.Sprintf("listen[%d].tls.certificates[%d].database", i, j), Err: fmt.Errorf("%q is not among the databases", c.Database),
+				})
+			}
+		}
+	}
+	return errs
 }
 
 // Listen is an entry of the list of listeners.
@@ -121,6 +137,7 @@ type Log struct {
 	Format string `yaml:"format"` // json | console
 
 	StatsPeriod time.Duration `yaml:"stats_period"` // between lines of statistics; zero: none
+	AuditFile   string        `yaml:"audit_file"`   // for the audit stream; empty: the log
 }
 
 // Validate returns a *tlsconf.KeyError for each value that can't be used.
@@ -150,7 +167,7 @@ func (l Log) ZapLevel() zapcore.Level {
 // Default returns the configuration that an empty file stands for. It listens
 // nowhere.
 func Default() File {
-	return File{Pool: pool.DefaultConfig(), Log: Log{Level: "info", Format: "json", StatsPeriod: time.Minute}, Engine: LoopsEngine, Workers: 1}
+	return File{Pool: pool.DefaultConfig(), Auth: proxy.DefaultAuthConfig(), Log: Log{Level: "info", Format: "json", StatsPeriod: time.Minute}, Engine: LoopsEngine, Workers: 1}
 }
 
 // An Error is a fault of the file, with the place it stands at.
@@ -236,7 +253,8 @@ func (w *walker) crossCheck(f *File) {
 			w.fault(w.lines[key], key, errors.New("is the name of the console"))
 		}
 	}
-	if f.Auth.UsersFile == "" && f.Auth.HBAFile == "" && len(f.Auth.Rules) == 0 {
-		w.fault(w.lineOf("auth"), "auth.users_file", errors.New("is missing: nobody could log in"))
+	w.checkLookups(f)
+	if f.Auth.UsersFile == "" && f.Auth.HBAFile == "" && len(f.Auth.Rules) == 0 && len(f.Lookups()) == 0 {
+		w.fault(w.lineOf("auth"), "auth.users_file", errors.New("is missing, and auth_user too: nobody could log in"))
 	}
 }

@@ -135,6 +135,16 @@ func TestEachSectionTellsWhatItRefuses(t *testing.T) {
 	}
 }
 
+func TestTheDatabaseOfAServerNameHasToBeThere(t *testing.T) {
+	of := func(database string) string {
+		return strings.Replace(base, "/tls.key}", "/tls.key, certificates: [{server_names: [a], cert_file: /a.crt, key_file: /a.key, database: "+database+"}]}", 1)
+	}
+	accepted(t, of("app"))
+	_, err := parse(of("other"))
+	wants(t, err, "3 listen[0].tls.certificates[0].database: not among the databases")
+	accepted(t, of("other")+"  \"*\": {host: a, sslrootcert: /ca.crt}\n")
+}
+
 func TestTwoListenersCanNotHaveOneAddress(t *testing.T) {
 	second := "  - address: 127.0.0.1:6432\n    tls: {mode: disable}\n"
 	_, err := parse(strings.Replace(base, "auth:", second+"auth:", 1))

@@ -20,7 +20,7 @@ func TestAnUnknownKeyIsRefusedAndTheLikeliestOneNamed(t *testing.T) {
 		_, err := parse(base + text)
 		wants(t, err, want)
 	}
-	for _, text := range []string{"    auth_query: x\n", "listeners: []\n", "pool:\n  auth_dbname: x\n", "    \"\u00e4\": x\n"} {
+	for _, text := range []string{"    auth_type: x\n", "listeners: []\n", "pool:\n  auth_dbname: x\n", "    \"\u00e4\": x\n"} {
 		_, err := parse(base + text)
 		if list := faults(t, err); len(list) != 1 || strings.Contains(err.Error(), "did you mean") || !strings.Contains(err.Error(), "no key that pgseal knows") {
 			t.Errorf("%q: got %v", text, err)

@@ -80,9 +80,12 @@ func planSet(args statement) (plan, *wire.Error) {
 	}
 	return plan{run: func(_ context.Context, s *session) (answer, error) {
 		if err := s.console.permits(s.client.User, &setCommand); err != nil {
+			s.client.Audit(setCommand.Name, key, err)
 			return answer{}, err
 		}
-		return answer{tag: "SET"}, s.console.process.Set(key, args[2].text)
+		err := s.console.process.Set(key, args[2].text)
+		s.client.Audit(setCommand.Name, key, err) // a value may be SQL
+		return answer{tag: "SET"}, err
 	}}, nil
 }
 

@@ -163,7 +163,7 @@ func FuzzMessages(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			c.Serve(context.Background(), proxy.ConsoleClient{Conn: theirs, User: "admin", Database: "pgseal"})
+			c.Serve(context.Background(), proxy.ConsoleClient{Conn: theirs, User: "admin", Database: "pgseal", Audit: func(string, string, error) {}})
 			theirs.Close()
 		}()
 		go func() {

@@ -109,7 +109,7 @@ func sit(t *testing.T, user string) *desk {
 	c := New(zap.NewNop(), d.fake, d.fake, d.fake)
 	go func() {
 		defer close(d.ended)
-		c.Serve(ctx, proxy.ConsoleClient{Conn: theirs, ID: 1, User: user, Database: "pgseal", PID: 42, Canceled: d.canceled})
+		c.Serve(ctx, proxy.ConsoleClient{Conn: theirs, ID: 1, User: user, Database: "pgseal", PID: 42, Canceled: d.canceled, Audit: func(command, object string, err error) {}})
 		theirs.Close()
 	}()
 	t.Cleanup(func() {

@@ -92,12 +92,13 @@ func (c *Command) usage() *wire.Error {
 // command runs a command of the table for who may.
 func (s *session) command(ctx context.Context, c *Command, args []string) (answer, error) {
 	if err := s.console.permits(s.client.User, c); err != nil {
+		s.client.Audit(c.Name, strings.Join(args, " "), err)
 		return answer{}, err
 	}
-	if c.Admin {
-		s.console.log.Info("console command", zap.Uint64("client", s.client.ID), zap.String("user", s.client.User), zap.String("command", c.Name))
-	}
 	a, err := c.run(ctx, s.console, args)
+	if c.Admin {
+		s.client.Audit(c.Name, strings.Join(args, " "), err)
+	}
 	if a.tag == "" {
 		a.tag, _, _ = strings.Cut(c.Name, " ")
 	}

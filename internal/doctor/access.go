@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/auth/hba"
+	"github.com/pgseal/pgseal/internal/ldap"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -53,7 +55,9 @@ func ruleTrust(e *exam) {
 	e.inRules(func(r hba.Rule) bool { return r.Method == hba.Trust }, "lets clients in without any proof (trust)",
 		"scram-sha-256 instead of trust, or peer on a unix socket")
 	rules := e.ownRules()
-	weak := func(r hba.Rule) bool { return slices.Contains([]string{hba.Trust, hba.Password, hba.MD5}, r.Method) }
+	weak := func(r hba.Rule) bool {
+		return slices.Contains([]string{hba.Trust, hba.Password, hba.MD5, hba.LDAP}, r.Method)
+	}
 	if len(rules) > 0 && !slices.ContainsFunc(rules, weak) {
 		e.good(subjectAccess, "no rule is weaker than scram-sha-256 (%s)", count(len(rules), "rule"))
 	}
@@ -61,6 +65,31 @@ func ruleTrust(e *exam) {
 
 func rulePassword(e *exam) {
 	e.inRules(func(r hba.Rule) bool { return r.Method == hba.Password }, "has clients tell their password (password)", "scram-sha-256 instead of password")
+}
+
+func ruleLDAPPlaintext(e *exam) {
+	e.inRules(func(r hba.Rule) bool { return r.Method == hba.LDAP && ldap.Plaintext(r.LDAP) }, "tells passwords to the LDAP server in plaintext",
+		"ldapscheme=ldaps, or ldaptls=1")
+}
+
+func ldapPlaintext(e *exam) {
+	if e.file.Auth.LDAPPlaintext {
+		e.found(subjectAccess, "auth.ldap_plaintext", "passwords may go to other machines in plaintext (ldap_plaintext true)", "ldap_plaintext: false")
+	}
+}
+
+// ruleNoLogin looks for rules by which clients come in and no server takes
+// them: they reveal no password or key, and there is none to stand in.
+func ruleNoLogin(e *exam) {
+	if len(e.ownRules()) == 0 || len(e.usersOf(auth.KindPlain)) > 0 {
+		return
+	}
+	for _, d := range e.databases {
+		if rules := e.access.WithoutSecret(d.name); d.User == "" && len(rules) > 0 {
+			e.found(d.subject, d.key+".user", fmt.Sprintf("clients that come by %s have no login at the server (%s:%d)", rules[0].Method, rules[0].File, rules[0].Line),
+				"user and password_file, or a password for each role in users_file")
+		}
+	}
 }
 
 func ruleMD5(e *exam) {

@@ -110,16 +110,12 @@ func owns(private crypto.Signer, c *x509.Certificate) bool {
 }
 
 func notForServers(e *exam) {
-	for _, l := range e.listeners {
-		if len(l.chain) == 0 {
-			continue
-		}
-		leaf := l.chain[0]
+	for _, p := range e.leaves() {
 		switch {
-		case leaf.IsCA:
-			e.found(l.subject, l.key+".tls.cert_file", "the certificate is that of an authority, not of a server", "cert_file: a server certificate issued by it")
-		case !servesServers(leaf):
-			e.found(l.subject, l.key+".tls.cert_file", "the certificate's extended key usage does not include servers (serverAuth)", "have it issued again for servers")
+		case p.chain[0].IsCA:
+			e.found(p.subject, p.certKey, "the certificate in "+p.certFile+" is that of an authority, not of a server", p.certName+": a server certificate issued by it")
+		case !servesServers(p.chain[0]):
+			e.found(p.subject, p.certKey, "the extended key usage of the certificate in "+p.certFile+" does not include servers (serverAuth)", "have it issued again for servers")
 		}
 	}
 }

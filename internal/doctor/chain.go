@@ -83,39 +83,68 @@ func (e *exam) issuerOf(c *x509.Certificate, dir string) (*x509.Certificate, str
 }
 
 func sanMissing(e *exam) {
-	for _, l := range e.listeners {
-		if len(l.chain) > 0 && len(names(l.chain[0])) == 0 {
-			e.found(l.subject, l.key+".tls.cert_file", fmt.Sprintf("%s names no host: it has no subject alternative name of a host or address", name(l.chain[0])),
-				"have it issued again with the names that clients connect to, such as DNS:"+example(l))
+	for _, p := range e.leaves() {
+		if len(names(p.chain[0])) == 0 {
+			e.found(p.subject, p.certKey, fmt.Sprintf("%s names no host: it has no subject alternative name of a host or address", name(p.chain[0])),
+				"have it issued again with the names that clients connect to, such as DNS:"+example(p))
 		}
 	}
 }
 
 // example is a name that a listener's certificate could bear.
-func example(l listener) string {
-	if host, _, err := net.SplitHostPort(l.Address); err == nil && host != "" && net.ParseIP(host) == nil {
+func example(p pair) string {
+	if len(p.names) > 0 {
+		return p.names[0]
+	}
+	if host, _, err := net.SplitHostPort(strings.TrimPrefix(p.subject, listenerPrefix)); err == nil && host != "" && net.ParseIP(host) == nil {
 		return host
 	}
 	return "db.example.com"
 }
 
 func sanMismatch(e *exam) {
-	for _, l := range e.listeners {
-		if len(l.chain) == 0 || l.unix {
-			continue
-		}
-		have := names(l.chain[0])
-		host, _, err := net.SplitHostPort(l.Address)
-		ip := net.ParseIP(host)
+	for _, p := range e.leaves() {
+		have := names(p.chain[0])
 		switch {
-		case err != nil || len(have) == 0:
-		case host == "" || ip != nil && (ip.IsUnspecified() || ip.IsLoopback()):
-			e.good(l.subject, "clients may connect to %s", strings.Join(have, ", "))
-		case l.chain[0].VerifyHostname(host) == nil:
-			e.good(l.subject, "the certificate covers %s", host)
+		case len(have) == 0: // has a check of its own
+		case len(p.names) > 0:
+			e.sniMismatch(p, have)
 		default:
-			e.found(l.subject, l.key+".address", fmt.Sprintf("the certificate does not cover %s; it names %s", host, strings.Join(have, ", ")),
-				"add "+host+" to the certificate, or let clients connect to "+have[0])
+			e.addressMismatch(p, have)
 		}
+	}
+}
+
+// sniMismatch looks at a certificate that clients choose by name.
+func (e *exam) sniMismatch(p pair, have []string) {
+	var lacking []string
+	for _, name := range p.names {
+		if p.chain[0].VerifyHostname(strings.ToLower(name)) != nil {
+			lacking = append(lacking, name)
+		}
+	}
+	if len(lacking) == 0 {
+		e.good(p.subject, "clients that ask for %s are shown a certificate for it", strings.Join(p.names, ", "))
+		return
+	}
+	e.found(p.subject, p.certKey, fmt.Sprintf("the certificate in %s does not cover %s, for which it is shown; it names %s",
+		p.certFile, strings.Join(lacking, ", "), strings.Join(have, ", ")), "have it issued again with "+strings.Join(lacking, ", "))
+}
+
+// addressMismatch looks at a certificate for all others by the address that is
+// listened on.
+func (e *exam) addressMismatch(p pair, have []string) {
+	host, _, err := net.SplitHostPort(strings.TrimPrefix(p.subject, listenerPrefix))
+	ip := net.ParseIP(host)
+	switch {
+	case err != nil: // a unix socket
+	case host == "" || ip != nil && (ip.IsUnspecified() || ip.IsLoopback()):
+		e.good(p.subject, "clients may connect to %s", strings.Join(have, ", "))
+	case p.chain[0].VerifyHostname(host) == nil:
+		e.good(p.subject, "the certificate covers %s", host)
+	default:
+		at, _, _ := strings.Cut(p.certKey, ".tls.")
+		e.found(p.subject, at+".address", fmt.Sprintf("the certificate does not cover %s; it names %s", host, strings.Join(have, ", ")),
+			"add "+host+" to the certificate, or let clients connect to "+have[0])
 	}
 }

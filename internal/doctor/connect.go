@@ -34,6 +34,7 @@ type host struct {
 	login    bool  // a login was tried
 	loginErr error
 	facts    facts
+	lookups  []tried // of auth_query
 }
 
 // visitAll looks at each host of each database.
@@ -44,6 +45,7 @@ func (e *exam) visitAll(ctx context.Context) {
 			bounded, cancel := context.WithTimeout(ctx, e.file.Pool.ServerConnectTimeout)
 			h.probe(bounded)
 			h.query(bounded)
+			h.lookUp(bounded)
 			cancel()
 			for i := range checks {
 				if checks[i].online != nil {
@@ -59,8 +61,10 @@ func (e *exam) visitAll(ctx context.Context) {
 // found reports a finding about the host.
 func (h *host) found(key, what, change string) {
 	f := h.exam.found(h.subject, h.db.key+"."+key, what, change)
-	f.Database, f.Host = h.db.name, net.JoinHostPort(h.name, strconv.Itoa(h.db.Port))
+	f.Database, f.Host = h.db.name, h.address()
 }
+
+func (h *host) address() string { return net.JoinHostPort(h.name, strconv.Itoa(h.db.Port)) }
 
 // probe opens a connection, shakes hands without verifying, verifies what was
 // shown by itself, and leaves: nothing of a login is sent.
@@ -256,7 +260,7 @@ func (h *host) query(ctx context.Context) {
 		h.unseen("settings, access rules and roles: the database has no fixed user to log in as")
 		return
 	}
-	trust, err := tlsconf.NewUpstreamStore(h.subject, h.db.UpstreamConfig)
+	trust, err := h.trust()
 	if err != nil {
 		return // told by the check "unusable"
 	}
@@ -274,7 +278,7 @@ func (h *host) query(ctx context.Context) {
 			dbname = "postgres"
 		}
 	}
-	conn, err := pool.Dial(ctx, h.name, h.db.Port, trust.Load(), login, dbname)
+	conn, err := pool.Dial(ctx, h.name, h.db.Port, trust, login, dbname)
 	var refused *wire.Error
 	if h.login = err == nil || errors.As(err, &refused); err != nil {
 		h.loginErr = err
@@ -282,6 +286,15 @@ func (h *host) query(ctx context.Context) {
 	}
 	defer conn.Close()
 	h.facts.read(ctx, conn, h.unseen)
+}
+
+// trust returns what the server is verified by, as configured.
+func (h *host) trust() (*tlsconf.Upstream, error) {
+	store, err := tlsconf.NewUpstreamStore(h.subject, h.db.UpstreamConfig)
+	if err != nil {
+		return nil, err
+	}
+	return store.Load(), nil
 }
 
 func (h *host) unseen(text string) {

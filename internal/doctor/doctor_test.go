@@ -177,7 +177,7 @@ func TestAGoodSetUpOfEverythingHasNoFindings(t *testing.T) {
 
 func TestEachOfflineCheckHasAPlantedMistake(t *testing.T) {
 	planted := map[string]bool{}
-	for _, m := range slices.Concat(mistakes, mistakesOfMore) {
+	for _, m := range slices.Concat(mistakes, mistakesOfMore, mistakesOfNames) {
 		planted[m.id] = true
 	}
 	for _, c := range Checks() {
@@ -293,7 +293,7 @@ var mistakes = []mistake{
 }
 
 func TestEachPlantedMistakeIsFound(t *testing.T) {
-	for _, test := range slices.Concat(mistakes, mistakesOfMore) {
+	for _, test := range slices.Concat(mistakes, mistakesOfMore, mistakesOfNames) {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t)
 			test.plant(l)
@@ -334,6 +334,18 @@ func TestHardeningListsEachCheckWithItsSeverity(t *testing.T) {
 	for _, c := range Checks() {
 		if row := "| `" + c.ID + "` | " + string(c.Severity) + " |"; !strings.Contains(string(text), row) {
 			t.Errorf("docs/hardening.md has no row %s", row)
+		}
+	}
+}
+
+func TestTheManualListsWhatConnectFinds(t *testing.T) {
+	text, err := os.ReadFile("../../docs/check.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range Checks() {
+		if row := "| `" + c.ID + "` | " + string(c.Severity) + " |"; c.online != nil && !strings.Contains(string(text), row) {
+			t.Errorf("docs/check.md has no row %s", row)
 		}
 	}
 }

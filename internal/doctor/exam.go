@@ -20,11 +20,13 @@ const (
 	subjectPools  = "pools"
 	subjectAccess = "access rules"
 	subjectUsers  = "users file"
+
+	listenerPrefix = "listener " // and its address
 )
 
 // rank orders subjects as they stand in the configuration.
 func rank(subject string) int {
-	for i, prefix := range []string{subjectConfig, "listener ", "database ", subjectPools, subjectAccess, subjectUsers, "server "} {
+	for i, prefix := range []string{subjectConfig, listenerPrefix, "database ", subjectPools, subjectAccess, subjectUsers, "server "} {
 		if strings.HasPrefix(subject, prefix) {
 			return i
 		}
@@ -34,19 +36,27 @@ func rank(subject string) int {
 
 // exam is everything that the offline checks look at.
 type exam struct {
-	file      config.File
-	now       time.Time
-	listeners []listener
-	databases []database
-	allPairs  []pair
-	allTrusts []trust
-	access    *proxy.Access // nil where the rules can't be read
-	accessErr error
-	ruleFiles []string // files that rules and user name maps were read from
-	users     []auth.UserLine
-	usersErr  error
-	report    *Report
-	check     *Check // that is being made
+	file       config.File
+	now        time.Time
+	listeners  []listener
+	databases  []database
+	allPairs   []pair
+	allTrusts  []trust
+	access     *proxy.Access // nil where the rules can't be read
+	accessErr  error
+	places     map[string]place // of what stands in another file than the configuration, by key
+	hostsFiles []named
+	ruleFiles  []string // files that rules and user name maps were read from
+	users      []auth.UserLine
+	usersErr   error
+	report     *Report
+	check      *Check // that is being made
+}
+
+// place is a line of a file.
+type place struct {
+	file string
+	line int
 }
 
 // listener is one entry of listen, with its files as far as they can be read.
@@ -55,7 +65,6 @@ type listener struct {
 	subject string
 	key     string // path in the configuration
 	unix    bool
-	chain   []*x509.Certificate
 }
 
 func (l listener) tls() bool { return l.TLS.Mode != "disable" }
@@ -104,14 +113,13 @@ func Examine(ctx context.Context, f config.File, now time.Time, connect bool) *R
 }
 
 func newExam(f config.File, now time.Time) *exam {
-	e := &exam{file: f, now: now, report: &Report{
+	e := &exam{file: f, now: now, places: map[string]place{}, report: &Report{
 		Config: f.Path(), Findings: []Finding{}, Good: []Remark{}, Unseen: []Remark{},
 	}}
 	for i, l := range f.Listen {
 		network, _ := l.Network()
-		entry := listener{Listen: l, subject: "listener " + l.Address, key: fmt.Sprintf("listen[%d]", i), unix: network == "unix"}
+		entry := listener{Listen: l, subject: listenerPrefix + l.Address, key: fmt.Sprintf("listen[%d]", i), unix: network == "unix"}
 		if entry.tls() {
-			entry.chain = readCertificates(l.TLS.CertFile)
 			e.readListener(entry)
 		}
 		e.listeners = append(e.listeners, entry)
@@ -133,11 +141,17 @@ func newExam(f config.File, now time.Time) *exam {
 // found reports a finding of the check that is being made, at a key of the
 // configuration.
 func (e *exam) found(subject, key, what, change string) *Finding {
-	e.report.Findings = append(e.report.Findings, Finding{
+	f := Finding{
 		ID: e.check.ID, Severity: e.check.Severity, Why: e.check.Why,
 		Subject: subject, What: what, Change: change,
 		File: e.file.Path(), Line: e.file.Line(key), Key: key,
-	})
+	}
+	if at, elsewhere := e.places[key]; elsewhere {
+		f.File, f.Line = at.file, at.line
+		f.Key, _, _ = strings.Cut(key, ".hosts_file[")
+		f.Key += ".hosts_file"
+	}
+	e.report.Findings = append(e.report.Findings, f)
 	return &e.report.Findings[len(e.report.Findings)-1]
 }
 

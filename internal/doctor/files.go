@@ -30,6 +30,7 @@ func (e *exam) files() []named {
 			list = append(list, named{t.subject, t.crlKey, t.crlFile, false})
 		}
 	}
+	list = append(list, e.hostsFiles...)
 	for _, path := range e.ruleFiles {
 		list = append(list, named{subjectAccess, e.accessKey(), path, false})
 	}
@@ -38,8 +39,27 @@ func (e *exam) files() []named {
 			list = append(list, named{d.subject, d.key + ".password_file", d.PasswordFile, true})
 		}
 	}
+	for _, l := range e.lookupPasswords() {
+		list = append(list, named{l.subject, l.key, l.path, true})
+	}
 	if e.file.Auth.UsersFile != "" {
 		list = append(list, named{subjectUsers, "auth.users_file", e.file.Auth.UsersFile, true})
+	}
+	if e.file.Auth.MockSecretFile != "" {
+		list = append(list, named{subjectUsers, "auth.mock_secret_file", e.file.Auth.MockSecretFile, true})
+	}
+	return list
+}
+
+// lookupPasswords returns the files with passwords of auth_user.
+func (e *exam) lookupPasswords() (list []named) {
+	if path := e.file.Auth.AuthPasswordFile; path != "" {
+		list = append(list, named{subjectAccess, "auth.auth_password_file", path, true})
+	}
+	for _, d := range e.databases {
+		if d.AuthPasswordFile != "" {
+			list = append(list, named{d.subject, d.key + ".auth_password_file", d.AuthPasswordFile, true})
+		}
 	}
 	return list
 }

@@ -15,7 +15,8 @@ type pair struct {
 	subject           string
 	certKey, keyKey   string // in the configuration
 	certFile, keyFile string
-	certName, keyName string // the last part of certKey and keyKey
+	certName, keyName string   // the last part of certKey and keyKey
+	names             []string // server names it is shown for; empty: not chosen by name
 	toServers         bool
 	chain             []*x509.Certificate
 	private           crypto.Signer
@@ -40,51 +41,86 @@ func (e *exam) trusts() []trust { return e.allTrusts }
 
 // readListener reads the certificates that a listener names.
 func (e *exam) readListener(l listener) {
-	e.addPair(l, ".tls", l.TLS.CertFile, l.TLS.KeyFile, l.chain)
 	asks := l.asksClients()
-	if asks {
-		e.addClientTrust(l, ".tls", l.TLS.ClientCAFile, l.TLS.ClientCRLFile)
+	if lines := e.readHosts(l); len(lines) > 0 {
+		for i, line := range lines {
+			key := fmt.Sprintf("%s.tls.hosts_file[%d]", l.key, i)
+			e.places[key] = place{line.File, line.Line}
+			p := pair{
+				subject: l.subject, certKey: key, keyKey: key, certFile: line.CertFile, keyFile: line.KeyFile,
+				certName: "SSL certificate", keyName: "SSL key",
+			}
+			if name := line.Names[0]; name != tlsconf.HostsDefault && name != tlsconf.HostsNoSNI {
+				p.names = line.Names
+			}
+			e.addPair(p)
+			if asks && line.ClientCAFile != "" {
+				e.addClientTrust(l.subject, key, line.ClientCAFile, l.key+".tls.client_crl_file", l.TLS.ClientCRLFile)
+			}
+		}
+		return
 	}
-	for i, c := range l.TLS.Certificates {
-		key := fmt.Sprintf(".tls.certificates[%d]", i)
-		e.addPair(l, key, c.CertFile, c.KeyFile, readCertificates(c.CertFile))
-		if asks && c.ClientCAFile != "" {
-			e.addClientTrust(l, key, c.ClientCAFile, c.ClientCRLFile)
+	own := func(key, certFile, keyFile string, names []string) {
+		e.addPair(pair{
+			subject: l.subject, certKey: key + ".cert_file", keyKey: key + ".key_file", certFile: certFile, keyFile: keyFile,
+			certName: "cert_file", keyName: "key_file", names: names,
+		})
+	}
+	trusts := func(key, caFile, crlFile string) {
+		if asks && caFile != "" {
+			e.addClientTrust(l.subject, key+".client_ca_file", caFile, key+".client_crl_file", crlFile)
 		}
 	}
-}
-
-func (e *exam) addPair(l listener, key, certFile, keyFile string, chain []*x509.Certificate) {
-	e.allPairs = append(e.allPairs, pair{
-		subject: l.subject, certKey: l.key + key + ".cert_file", keyKey: l.key + key + ".key_file",
-		certFile: certFile, keyFile: keyFile, certName: "cert_file", keyName: "key_file",
-		chain: chain, private: readKey(keyFile),
-	})
-}
-
-func (e *exam) addClientTrust(l listener, key, caFile, crlFile string) {
-	t := trust{
-		subject: l.subject, key: l.key + key + ".client_ca_file", file: caFile, name: "client_ca_file", who: "client",
-		certs: readCertificates(caFile),
+	if l.TLS.CertFile != "" {
+		own(l.key+".tls", l.TLS.CertFile, l.TLS.KeyFile, nil)
+		trusts(l.key+".tls", l.TLS.ClientCAFile, l.TLS.ClientCRLFile)
 	}
+	for i, c := range l.TLS.Certificates {
+		key := fmt.Sprintf("%s.tls.certificates[%d]", l.key, i)
+		own(key, c.CertFile, c.KeyFile, c.ServerNames)
+		trusts(key, c.ClientCAFile, c.ClientCRLFile)
+	}
+}
+
+// readHosts returns the lines of a listener's pg_hosts.conf, none where it has
+// a fault: the check that loads it as pgseal does tells of that.
+func (e *exam) readHosts(l listener) []tlsconf.HostsLine {
+	if l.TLS.HostsFile == "" {
+		return nil
+	}
+	reader := tlsconf.NewReader()
+	lines, _ := tlsconf.ReadHosts(reader, l.TLS.HostsFile)
+	for _, path := range reader.Files() {
+		e.hostsFiles = append(e.hostsFiles, named{l.subject, l.key + ".tls.hosts_file", path, false})
+	}
+	return lines
+}
+
+// addPair adds a pair with what its files hold.
+func (e *exam) addPair(p pair) {
+	p.chain, p.private = readCertificates(p.certFile), readKey(p.keyFile)
+	e.allPairs = append(e.allPairs, p)
+}
+
+func (e *exam) addClientTrust(subject, key, caFile, crlKey, crlFile string) {
+	t := trust{subject: subject, key: key, file: caFile, name: "client_ca_file", who: "client", certs: readCertificates(caFile)}
 	if crlFile != "" {
-		t.crlKey, t.crlFile, t.lists = l.key+key+".client_crl_file", crlFile, readCRLs(crlFile)
+		t.crlKey, t.crlFile, t.lists = crlKey, crlFile, readCRLs(crlFile)
 	}
 	e.allTrusts = append(e.allTrusts, t)
 }
 
 // asksClients reports whether clients are asked for certificates.
 func (l listener) asksClients() bool {
-	return l.tls() && l.TLS.ClientCAFile != "" && l.TLS.ClientCert != tlsconf.ClientCertNone
+	return l.tls() && (l.TLS.ClientCAFile != "" || l.TLS.HostsFile != "") && l.TLS.ClientCert != tlsconf.ClientCertNone
 }
 
 // readDatabase reads the certificates that a database names.
 func (e *exam) readDatabase(d database) {
 	if d.SSLCert != "" {
-		e.allPairs = append(e.allPairs, pair{
+		e.addPair(pair{
 			subject: d.subject, certKey: d.key + ".sslcert", keyKey: d.key + ".sslkey",
 			certFile: d.SSLCert, keyFile: d.SSLKey, certName: "sslcert", keyName: "sslkey", toServers: true,
-			chain: readCertificates(d.SSLCert), private: readKey(d.SSLKey),
 		})
 	}
 	if d.SSLMode == tlsconf.SSLModeDisable || d.SSLRootCert == "" {
@@ -108,6 +144,17 @@ type placed struct {
 
 func (p placed) String() string {
 	return fmt.Sprintf("certificate %d of %s (%s)", p.n, p.path, name(p.cert))
+}
+
+// leaves returns the pairs that listeners show and whose certificate could be
+// read.
+func (e *exam) leaves() (list []pair) {
+	for _, p := range e.pairs() {
+		if !p.toServers && len(p.chain) > 0 {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // certificates returns all that the configuration names.

@@ -64,6 +64,14 @@ func rules(lines ...string) func(*lab) {
 // mistakesOfMore are those of files and settings that not everybody has.
 var mistakesOfMore = []mistake{
 	{"a client key that others read", "secret-readable", func(l *lab) { l.everything(); l.chmod("client.key", 0o640+0o004) }},
+	{"a mock key that others read", "secret-readable", func(l *lab) {
+		l.write("mock.key", 0o644, []byte("0123456789abcdef"))
+		l.rest = "auth: {users_file: DIR/users.txt, mock_secret_file: DIR/mock.key}\n"
+	}},
+	{"a mock key that is too short", "unusable", func(l *lab) {
+		l.write("mock.key", 0o600, []byte("short"))
+		l.rest = "auth: {users_file: DIR/users.txt, mock_secret_file: DIR/mock.key}\n"
+	}},
 	{"client authorities that others write", "file-writable", func(l *lab) { l.everything(); l.chmod("clients.crt", 0o666) }},
 	{"CRLs that others write", "file-writable", func(l *lab) { l.everything(); l.chmod("servers.crl", 0o666) }},
 	{"access rules that others write", "file-writable", func(l *lab) { l.everything(); l.chmod("hba.conf", 0o666) }},
@@ -127,6 +135,16 @@ var mistakesOfMore = []mistake{
 	{"trust in inline rules", "rule-trust", rules("hostssl all all all scram-sha-256", "local all all trust")},
 	{"trust for other machines", "trust-anywhere", with("auth: {", "auth: {trust_anywhere: true, ")},
 	{"passwords in the clear", "rule-password", rules("hostssl all all all password")},
+	{"LDAP in plaintext", "rule-ldap-plaintext", rules("hostssl all all all ldap ldapserver=localhost ldapprefix=cn=")},
+	{"LDAP in plaintext anywhere", "ldap-plaintext", with("auth: {", "auth: {ldap_plaintext: true, ")},
+	{"LDAP without a login for the server", "rule-no-login", func(l *lab) {
+		rules("hostssl app all all ldap ldapserver=ldap.example.org ldaptls=1 ldapprefix=cn=", "local all all scram-sha-256")(l)
+		l.database = strings.ReplaceAll(l.database, ", user: app", "")
+	}},
+	{"certificates without a login for the server", "rule-no-login", func(l *lab) {
+		l.everything()
+		l.database = strings.ReplaceAll(l.database, ", user: app", "")
+	}},
 	{"md5 rules", "rule-md5", rules("hostssl all all all md5")},
 	{"rules that take plaintext", "rule-plaintext", func(l *lab) {
 		rules("host all all 10.0.0.0/8 scram-sha-256")(l)
@@ -134,6 +152,13 @@ var mistakesOfMore = []mistake{
 	}},
 	{"no rule for clients with TLS", "rule-no-tls", rules("local all all peer", "hostnossl all all all scram-sha-256", "hostssl all all all reject")},
 	{"a certificate that nobody asks for", "rule-no-certificate", with(", client_ca_file: DIR/clients.crt, client_crl_file: DIR/clients.crl", "")},
+	{"a lookup without a schema", "auth-query-unqualified", with("auth: {", "auth: {auth_user: looker, auth_query: 'SELECT usename, passwd FROM pg_shadow WHERE usename = $1', ")},
+	{"a lookup of one database without a schema", "auth-query-unqualified", with("user: app", "user: app, auth_user: looker, auth_query: 'SELECT * FROM find($1)'")},
+	{"a password for lookups that others read", "secret-readable", func(l *lab) {
+		with("auth: {", "auth: {auth_user: looker, auth_password_file: DIR/lookup, ")(l)
+		l.write("lookup", 0o644, []byte("sesame\n"))
+	}},
+	{"a password for lookups that is missing", "unusable", with("auth: {", "auth: {auth_user: looker, auth_password_file: DIR/none, ")},
 	{"access rules that don't parse", "unusable", rules("hostssl all all")},
 	{"access rules that are missing", "unusable", with("hba.conf", "none.conf")},
 }

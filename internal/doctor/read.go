@@ -115,5 +115,5 @@ func (e *exam) readUsers() {
 		e.usersErr = err
 		return
 	}
-	_, e.usersErr = auth.ParseUsers(path, content)
+	e.usersErr = auth.CheckUsers(path, content)
 }

@@ -27,7 +27,7 @@ type rule struct{ line, kind, address, method, problem string }
 const insufficientPrivilege = "42501"
 
 func (f *facts) read(ctx context.Context, conn *pool.Conn, unseen func(string)) {
-	ask := func(what, grant, sql string) [][]string {
+	ask := func(what, grant, sql string) []pool.Row {
 		bounded, cancel := context.WithTimeout(ctx, timeOfQuery)
 		defer cancel()
 		rows, err := conn.Query(bounded, sql)
@@ -43,7 +43,7 @@ func (f *facts) read(ctx context.Context, conn *pool.Conn, unseen func(string)) 
 	f.settings = map[string]string{}
 	for _, row := range ask("settings", "", `SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN
 		('ssl', 'ssl_min_protocol_version', 'ssl_ca_file', 'password_encryption')`) {
-		f.settings[row[0]] = row[1]
+		f.settings[row[0].Text] = row[1].Text
 	}
 	if f.settings["ssl"] == "on" && f.settings["ssl_min_protocol_version"] == "" { // left out of its rows
 		unseen("ssl_min_protocol_version: the role may not read that (GRANT pg_read_all_settings)")
@@ -51,21 +51,21 @@ func (f *facts) read(ctx context.Context, conn *pool.Conn, unseen func(string)) 
 	for _, row := range ask("access rules", " (GRANT SELECT ON pg_hba_file_rules, GRANT EXECUTE ON FUNCTION pg_hba_file_rules(), or log in as a superuser)",
 		`SELECT line_number::text, coalesce(type, ''), coalesce(address || coalesce('/' || netmask, ''), ''), coalesce(auth_method, ''), coalesce(error, '')
 		FROM pg_catalog.pg_hba_file_rules`) {
-		f.rules = append(f.rules, rule{row[0], row[1], row[2], row[3], row[4]})
+		f.rules = append(f.rules, rule{row[0].Text, row[1].Text, row[2].Text, row[3].Text, row[4].Text})
 	}
 	for _, row := range ask("secrets of roles", " (only a superuser may read pg_authid)",
 		`SELECT rolname FROM pg_catalog.pg_authid WHERE rolpassword LIKE 'md5%' ORDER BY 1`) {
-		f.md5Roles = append(f.md5Roles, row[0])
+		f.md5Roles = append(f.md5Roles, row[0].Text)
 	}
 	// Without the privilege the rows of others are there, and empty.
 	rows := ask("sessions of others", "", `SELECT (pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'))::text`)
-	if len(rows) == 1 && rows[0][0] != "true" {
+	if len(rows) == 1 && rows[0][0].Text != "true" {
 		unseen("sessions without TLS: the role may not read those of others (GRANT pg_read_all_stats)")
 	}
 	for _, row := range ask("sessions", "", `SELECT DISTINCT coalesce(a.usename, '') FROM pg_catalog.pg_stat_ssl s
 		JOIN pg_catalog.pg_stat_activity a USING (pid)
 		WHERE NOT s.ssl AND a.client_addr IS NOT NULL ORDER BY 1`) {
-		f.plain = append(f.plain, row[0])
+		f.plain = append(f.plain, row[0].Text)
 	}
 }
 

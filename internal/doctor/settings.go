@@ -193,6 +193,14 @@ func unusable(e *exam) {
 			report(d.subject, d.key+".password_file", err)
 		}
 	}
+	for _, l := range e.lookupPasswords() {
+		_, err := auth.ReadSecretFile(l.path)
+		report(l.subject, l.key, err)
+	}
 	report(subjectAccess, e.accessKey(), e.accessErr)
 	report(subjectUsers, "auth.users_file", e.usersErr)
+	if path := e.file.Auth.MockSecretFile; path != "" {
+		_, err := auth.ReadMocker(path)
+		report(subjectUsers, "auth.mock_secret_file", err)
+	}
 }

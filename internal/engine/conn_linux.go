@@ -83,6 +83,9 @@ func (c *loopConn) Unsent() bool { return c.io.unsent() }
 
 // Free implements Conn.
 func (c *loopConn) Free(from Conn) {
+	if f, ok := from.(*loopConn); ok && f.held.Load() == 0 {
+		return // nobody has bytes of it
+	}
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	i := slices.IndexFunc(c.waiting, func(w *loopConn) bool { return w == from })

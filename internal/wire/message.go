@@ -119,6 +119,21 @@ func AppendQuery(dst []byte, sql string) []byte {
 	return appendMessage(dst, &pgproto3.Query{String: sql})
 }
 
+// AppendExtendedQuery appends the messages Parse, Bind, Execute and Sync that run
+// one statement, unnamed and with its parameters and results in text form. The
+// server infers the types of the parameters. It returns maxRows rows at most,
+// all where that is zero. sql must not hold a NUL byte.
+func AppendExtendedQuery(dst []byte, sql string, maxRows uint32, args ...string) []byte {
+	values := make([][]byte, len(args))
+	for i, arg := range args {
+		values[i] = []byte(arg)
+	}
+	dst = appendMessage(dst, &pgproto3.Parse{Query: sql})
+	dst = appendMessage(dst, &pgproto3.Bind{Parameters: values})
+	dst = appendMessage(dst, &pgproto3.Execute{MaxRows: maxRows})
+	return AppendSync(dst)
+}
+
 // AppendSync appends a Sync message.
 func AppendSync(dst []byte) []byte { return append(dst, Sync, 0, 0, 0, 4) }
 

@@ -107,6 +107,7 @@ var Metrics = []Metric{
 	{"server_conns", "server connections opened", "", false},
 	{"failures", "failures", "", false},
 	{"quiet_p99_ms", "p99 of a quiet second", "ms", false},
+	{"quiet_worst_p99_ms", "p99 of the worst quiet second", "ms", false},
 	{"worst_p99_ms", "p99 of the worst second under reload", "ms", false},
 	{"reloads", "certificates replaced", "", true},
 }

@@ -159,7 +159,7 @@ func (m *maker) others() []result.Case {
 			return map[string]float64{"storm_all_s": 1.1 * cost, "storm_slowest_ms": 1080 * cost, "server_conns": 20, "failures": 0}
 		}),
 		m.fill(result.Case{Scenario: "reload", Name: "a certificate every second", Clients: 16}, func(cost float64) map[string]float64 {
-			return map[string]float64{"quiet_p99_ms": 2 * cost, "worst_p99_ms": 3.1 * cost, "reloads": 10, "failures": 0}
+			return map[string]float64{"quiet_p99_ms": 2 * cost, "quiet_worst_p99_ms": 2.5 * cost, "worst_p99_ms": 3.1 * cost, "reloads": 10, "failures": 0}
 		}),
 	}
 }

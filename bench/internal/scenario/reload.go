@@ -84,7 +84,7 @@ func (e *Env) takeReload(ctx context.Context, t *targets.Target, clients, quiet,
 	failures := o.Failures + watch.failures
 	metrics := Metrics{
 		"failures": float64(failures), "reloads": float64(max(len(watch.serials)-1, 0)),
-		"quiet_p99_ms": per.median(0, quiet), "worst_p99_ms": per.worst(quiet, quiet+seconds),
+		"quiet_p99_ms": per.median(0, quiet), "quiet_worst_p99_ms": per.worst(0, quiet), "worst_p99_ms": per.worst(quiet, quiet+seconds),
 	}
 	if err := m.memory(metrics); err != nil {
 		return nil, err

@@ -35,6 +35,8 @@ databases:
     password_file: {{.Dir}}/password
     sslmode: verify-full
     sslrootcert: {{.CAFile}}
+    sslcert: {{.Dir}}/client.crt
+    sslkey: {{.Dir}}/client.key
     pool_mode: transaction
     pool_size: {{.PoolSize}}
 pool:

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/pgseal/pgseal/internal/devca"
 )
 
 // ErrMissing says that a target's program is not on this machine.
@@ -121,6 +123,18 @@ func (l *Lab) listenerPair(r room, as *account) error {
 	return as.own(r.dir)
 }
 
+// bothPairs writes new certificates for both legs of pgseal.
+func (l *Lab) bothPairs(r room) error {
+	if err := l.listenerPair(r, nil); err != nil {
+		return err
+	}
+	pair, err := l.ca.Issue(devca.Request{CommonName: role, Client: true, Life: certLife})
+	if err != nil {
+		return err
+	}
+	return pair.WriteFiles(r.file("client.crt"), r.file("client.key"))
+}
+
 func (l *Lab) startPgSeal(ctx context.Context, v Variant) (*Target, error) {
 	program, err := l.pgsealProgram(ctx, v.Program)
 	if err != nil {
@@ -130,7 +144,7 @@ func (l *Lab) startPgSeal(ctx context.Context, v Variant) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.listenerPair(r, nil); err != nil {
+	if err := l.bothPairs(r); err != nil {
 		return nil, err
 	}
 	c := l.config(r)
@@ -146,10 +160,11 @@ func (l *Lab) startPgSeal(ctx context.Context, v Variant) (*Target, error) {
 	}
 	t := &Target{
 		Name: v.Name, Version: firstLine(ctx, program, "version"),
-		Settings: fmt.Sprintf("pool_mode transaction, pool_size %d, tls require, sslmode verify-full, users_file with a SCRAM secret, log level warn", c.PoolSize),
+		Settings: fmt.Sprintf("pool_mode transaction, pool_size %d, tls require, sslmode verify-full with a client certificate, users_file with a SCRAM secret, log level warn", c.PoolSize),
 		Endpoint: l.endpoint(role, database, r.port), process: p,
-		// It watches the files itself: nobody has to tell it.
-		replaceCertificate: func(context.Context) error { return l.listenerPair(r, nil) },
+		// It watches the files itself: nobody has to tell it. New servers take the
+		// place of those that the old client certificate was shown to.
+		replaceCertificate: func(context.Context) error { return l.bothPairs(r) },
 	}
 	if v.Workers > 0 {
 		t.Settings += fmt.Sprintf(", workers %d", v.Workers)

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/pgseal/pgseal/internal/pgconf"
 )
 
 // scope is how a rule's address is compared.
@@ -30,22 +32,22 @@ type address struct {
 
 // parseAddress reads the address field of a rule. An address without a mask
 // needs the field that follows.
-func parseAddress(t token) (address, error) {
+func parseAddress(t pgconf.Token) (address, error) {
 	switch {
-	case t.keyword("all"):
+	case t.Keyword("all"):
 		return address{scope: scopeAll}, nil
-	case t.keyword("samehost"):
+	case t.Keyword("samehost"):
 		return address{scope: scopeSameHost}, nil
-	case t.keyword("samenet"):
+	case t.Keyword("samenet"):
 		return address{scope: scopeSameNet}, nil
 	}
-	host, bits, cidr := strings.Cut(t.text, "/")
+	host, bits, cidr := strings.Cut(t.Text, "/")
 	ip, err := netip.ParseAddr(host)
 	switch {
 	case err != nil && looksNumeric(host):
 		return address{}, fmt.Errorf("invalid IP address %q", host)
 	case err != nil && cidr:
-		return address{}, fmt.Errorf("specifying both host name and CIDR mask is invalid: %q", t.text)
+		return address{}, fmt.Errorf("specifying both host name and CIDR mask is invalid: %q", t.Text)
 	case err != nil:
 		return address{scope: scopeName, name: host}, nil
 	case !cidr:
@@ -53,7 +55,7 @@ func parseAddress(t token) (address, error) {
 	}
 	n, err := strconv.Atoi(bits)
 	if err != nil || n < 0 || n > ip.BitLen() {
-		return address{}, fmt.Errorf("invalid CIDR mask in address %q", t.text)
+		return address{}, fmt.Errorf("invalid CIDR mask in address %q", t.Text)
 	}
 	return address{ip: ip.WithZone(""), mask: maskOf(n, ip.BitLen()), hasMask: true}, nil
 }
@@ -66,11 +68,11 @@ func looksNumeric(s string) bool {
 }
 
 // setMask reads the mask that stands in a field of its own.
-func (a *address) setMask(t token) error {
-	mask, err := netip.ParseAddr(t.text)
+func (a *address) setMask(t pgconf.Token) error {
+	mask, err := netip.ParseAddr(t.Text)
 	switch {
 	case err != nil:
-		return fmt.Errorf("invalid IP mask %q", t.text)
+		return fmt.Errorf("invalid IP mask %q", t.Text)
 	case mask.BitLen() != a.ip.BitLen():
 		return errors.New("IP address and mask do not match")
 	}

@@ -8,8 +8,8 @@
 //
 // It opens no socket and asks nobody: names of hosts, members of groups and the
 // addresses of this machine are asked of a [Lookups], only when a rule needs
-// them. Files are read through a [Source] while rules are parsed, and never
-// afterwards.
+// them. Package pgconf cuts files into tokens, and reads them through a [Source]
+// while rules are parsed, and never afterwards.
 //
 // Ownership: [Rules], [Rule] and [Maps] never change once made and are shared
 // freely.

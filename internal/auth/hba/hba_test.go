@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -194,6 +195,43 @@ func TestRulesOfTheConfigurationAreNumberedByTheirPlace(t *testing.T) {
 	}
 	if _, err = ParseLines(f, "/etc/config.yaml", []string{"local all all trust", "local all"}); err == nil || !strings.HasPrefix(err.Error(), "/etc/config.yaml:2: ") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// shown is LDAPOptions that can be printed.
+type shown LDAPOptions
+
+func TestOptionsOfLDAPAreRead(t *testing.T) {
+	for options, want := range map[string]LDAPOptions{
+		`ldapserver="a b" ldapprefix="cn=" ldapsuffix=",dc=x"`: {Scheme: "ldap", Servers: []string{"a", "b"}, Port: 389, Prefix: "cn=", Suffix: ",dc=x", Scope: ScopeSub},
+		"ldapserver=a ldapscheme=ldaps ldapprefix=x":           {Scheme: "ldaps", Servers: []string{"a"}, Port: 636, Prefix: "x", Scope: ScopeSub},
+		"ldapserver=a ldaptls=1 ldapport=3389 ldapbasedn=x ldapbinddn=y ldapbindpasswd=z ldapsearchattribute=cn": {Scheme: "ldap", Servers: []string{"a"},
+			Port: 3389, TLS: true, BaseDN: "x", BindDN: "y", BindPassword: "z", SearchAttribute: "cn", Scope: ScopeSub},
+		`"ldapurl=ldaps://h:1/dc=a%20b?uid,cn?one" ldaptls=no`:       {Scheme: "ldaps", Servers: []string{"h"}, Port: 1, BaseDN: "dc=a b", SearchAttribute: "uid", Scope: ScopeOne},
+		`"ldapurl=ldap://[::1]/dc=x???(uid=$username)" ldapserver=b`: {Scheme: "ldap", Servers: []string{"b"}, Port: 389, BaseDN: "dc=x", SearchFilter: "(uid=$username)"},
+	} {
+		got := rules(t, files{"/hba": "hostssl all all all ldap " + options + "\n"}).List()[0].LDAP
+		if got.Searches() != (want.BaseDN != "") {
+			t.Errorf("%s: searches: %t", options, got.Searches())
+		}
+		got.given = nil
+		if !reflect.DeepEqual(*got, want) {
+			t.Errorf("%s:\ngot  %+v\nwant %+v", options, shown(*got), shown(want))
+		}
+	}
+	if text := fmt.Sprintf("%v %+v %#v", LDAPOptions{BindPassword: "hush"}, LDAPOptions{BindPassword: "hush"}, LDAPOptions{BindPassword: "hush"}); strings.Contains(text, "hush") {
+		t.Errorf("options are shown as %s", text)
+	}
+}
+
+func TestARuleTellsWhichDatabasesItMayBeFor(t *testing.T) {
+	list := rules(t, files{"/hba": "local a,\"all\" all trust\nlocal all all trust\nlocal sameuser all trust\nlocal replication all trust\nlocal /^a all trust\n"}).List()
+	for name, want := range map[string][]bool{"a": {true, true, true, false, true}, "all": {true, true, true, false, true}, "b": {false, true, true, false, false}, "replication": {false, true, true, false, false}} {
+		for i, rule := range list {
+			if rule.ForDatabase(name) != want[i] {
+				t.Errorf("%s: line %d says %t", name, rule.Line, !want[i])
+			}
+		}
 	}
 }
 

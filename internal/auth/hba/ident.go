@@ -3,6 +3,8 @@ package hba
 import (
 	"errors"
 	"strings"
+
+	"github.com/pgseal/pgseal/internal/pgconf"
 )
 
 // Maps are the lines of one pg_ident.conf: which names of the system or of a
@@ -20,13 +22,13 @@ type mapping struct {
 // ParseMaps reads the file at path, and those that it includes. All faults are
 // reported together, each as an *Error. A file without a line is fine.
 func ParseMaps(source Source, path string) (*Maps, error) {
-	lines, err := read(source, path)
+	lines, err := pgconf.Read(source, path)
 	errs := []error{err}
 	maps := &Maps{}
 	for _, l := range lines {
 		m, err := parseMapping(l)
 		if err != nil {
-			errs = append(errs, &Error{File: l.file, Line: l.number, Err: err})
+			errs = append(errs, l.Fault(err))
 			continue
 		}
 		maps.list = append(maps.list, m)
@@ -37,18 +39,21 @@ func ParseMaps(source Source, path string) (*Maps, error) {
 	return maps, nil
 }
 
-func parseMapping(l line) (mapping, error) {
-	m := mapping{file: l.file, line: l.number}
-	if len(l.fields) < 3 {
+func parseMapping(l pgconf.Line) (mapping, error) {
+	m := mapping{file: l.File, line: l.Number}
+	if len(l.Fields) < 3 {
 		return m, errors.New("missing entry at end of line")
 	}
-	for _, field := range l.fields[:3] {
+	for _, field := range l.Fields[:3] {
 		if len(field) > 1 {
 			return m, errors.New("multiple values in ident field")
 		}
 	}
-	m.name, m.system, m.role = l.fields[0][0].text, l.fields[1][0], l.fields[2][0]
-	return m, errors.Join(m.system.compile(), m.role.compile())
+	var systemErr, roleErr error
+	m.name = l.Fields[0][0].Text
+	m.system, systemErr = newToken(l.Fields[1][0])
+	m.role, roleErr = newToken(l.Fields[2][0])
+	return m, errors.Join(systemErr, roleErr)
 }
 
 // Allows reports whether a client whose name is known to be system may log in
@@ -78,7 +83,7 @@ func (m *Maps) Allows(name, system, role string, look Lookups) bool {
 func (m mapping) allows(system, role string, look Lookups) (fits, broken bool) {
 	want := m.role
 	if m.system.regexp == nil {
-		if m.system.text != system {
+		if m.system.Text != system {
 			return false, false
 		}
 		return matchRole([]token{want}, role, look), false
@@ -88,12 +93,12 @@ func (m mapping) allows(system, role string, look Lookups) (fits, broken bool) {
 		return false, false
 	}
 	_, isGroup := want.group()
-	if before, after, ok := strings.Cut(want.text, `\1`); ok && !isGroup && want.regexp == nil {
+	if before, after, ok := strings.Cut(want.Text, `\1`); ok && !isGroup && want.regexp == nil {
 		if !has {
 			return false, true
 		}
 		// What a client's name brings in has no special meaning.
-		want = token{text: before + first + after, quoted: true}
+		want = token{Token: pgconf.Token{Text: before + first + after, Quoted: true}}
 	}
 	return matchRole([]token{want}, role, look), false
 }

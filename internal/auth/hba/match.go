@@ -56,24 +56,24 @@ func matchDatabase(tokens []token, q Request, look Lookups) bool {
 	for _, t := range tokens {
 		if q.Replication {
 			// Physical replication fits the keyword only.
-			if t.keyword("replication") {
+			if t.Keyword("replication") {
 				return true
 			}
 			continue
 		}
 		var fits bool
 		switch {
-		case t.keyword("all"):
+		case t.Keyword("all"):
 			fits = true
-		case t.keyword("sameuser"):
+		case t.Keyword("sameuser"):
 			fits = q.Database == q.Role
-		case t.keyword("samerole"), t.keyword("samegroup"):
+		case t.Keyword("samerole"), t.Keyword("samegroup"):
 			fits = look.Member(q.Role, q.Database)
-		case t.keyword("replication"):
+		case t.Keyword("replication"):
 		case t.regexp != nil:
 			fits = t.regexp.match(q.Database)
 		default:
-			fits = t.text == q.Database
+			fits = t.Text == q.Database
 		}
 		if fits {
 			return true
@@ -89,12 +89,12 @@ func matchRole(tokens []token, role string, look Lookups) bool {
 		switch {
 		case isGroup:
 			fits = look.Member(role, group)
-		case t.keyword("all"):
+		case t.Keyword("all"):
 			fits = true
 		case t.regexp != nil:
 			fits = t.regexp.match(role)
 		default:
-			fits = t.text == role
+			fits = t.Text == role
 		}
 		if fits {
 			return true
@@ -108,10 +108,26 @@ func (rule *Rule) OnThisMachine() bool {
 	return rule.Connection == Local || rule.address.loopback()
 }
 
+// ForDatabase reports whether the rule may let a client into a database, if its
+// role and all else fit.
+func (rule *Rule) ForDatabase(name string) bool {
+	return slices.ContainsFunc(rule.databases, func(t token) bool {
+		switch {
+		case t.Keyword("all"), t.Keyword("sameuser"):
+			return true
+		case t.Keyword("replication"):
+			return false
+		case t.regexp != nil:
+			return t.regexp.match(name)
+		}
+		return t.Text == name
+	})
+}
+
 // AsksForGroups reports whether the rule's decision depends on [Lookups.Member].
 func (rule *Rule) AsksForGroups() bool {
 	for _, t := range rule.databases {
-		if t.keyword("samerole") || t.keyword("samegroup") {
+		if t.Keyword("samerole") || t.Keyword("samegroup") {
 			return true
 		}
 	}

@@ -3,8 +3,6 @@ package hba
 import (
 	"errors"
 	"fmt"
-	"net/url"
-	"strconv"
 	"strings"
 )
 
@@ -18,28 +16,6 @@ const (
 	NameURI    = "URI"    // a URI of it, as SPIFFE has it
 	NameSHA256 = "SHA256" // of the public key (SubjectPublicKeyInfo), in hex
 )
-
-// LDAPOptions are those of the method ldap, under PostgreSQL's names without
-// the leading "ldap".
-type LDAPOptions struct {
-	Scheme          string // ldap | ldaps
-	Servers         []string
-	Port            int
-	TLS             bool
-	Prefix, Suffix  string // simple bind
-	BaseDN          string // search and bind, as what follows
-	BindDN          string
-	BindPassword    string
-	SearchAttribute string
-	SearchFilter    string
-	Scope           int // 0 base, 1 one level, 2 the whole tree
-}
-
-// String hides the password from logs.
-func (o LDAPOptions) String() string { return "hba.LDAPOptions" }
-
-// GoString hides the password from logs.
-func (o LDAPOptions) GoString() string { return "hba.LDAPOptions" }
 
 // option takes one name=value pair. No value is repeated in an error unless it
 // can't be a secret.
@@ -89,88 +65,6 @@ func (rule *Rule) setClientName(value string) error {
 	return fmt.Errorf("invalid value for clientname: %q", value)
 }
 
-func (rule *Rule) ldapOption(name, value string) error {
-	o := rule.LDAP
-	if o == nil {
-		return fmt.Errorf("authentication option %q is only valid for authentication methods ldap", name)
-	}
-	switch name {
-	case "ldapurl":
-		return o.setURL(value)
-	case "ldaptls":
-		o.TLS = value == "1"
-	case "ldapscheme":
-		if value != "ldap" && value != "ldaps" {
-			return fmt.Errorf("invalid ldapscheme value: %q", value)
-		}
-		o.Scheme = value
-	case "ldapserver":
-		o.Servers = strings.Fields(value)
-	case "ldapport":
-		port, err := strconv.Atoi(value)
-		if err != nil || port < 1 || port > 65535 {
-			return fmt.Errorf("invalid LDAP port number: %q", value)
-		}
-		o.Port = port
-	case "ldapprefix":
-		o.Prefix = value
-	case "ldapsuffix":
-		o.Suffix = value
-	case "ldapbasedn":
-		o.BaseDN, o.Scope = value, 2
-	case "ldapbinddn":
-		o.BindDN = value
-	case "ldapbindpasswd":
-		o.BindPassword = value
-	case "ldapsearchattribute":
-		o.SearchAttribute = value
-	case "ldapsearchfilter":
-		o.SearchFilter = value
-	default:
-		return fmt.Errorf("unrecognized authentication option name: %q", name)
-	}
-	return nil
-}
-
-// setURL reads an LDAP URL (RFC 4516), scheme://host:port/basedn?attribute?
-// scope?filter, of which PostgreSQL takes one attribute.
-func (o *LDAPOptions) setURL(text string) error {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "ldap" && u.Scheme != "ldaps" || u.User != nil {
-		return errors.New("could not parse LDAP URL")
-	}
-	o.Scheme = u.Scheme
-	if u.Hostname() != "" {
-		o.Servers = []string{u.Hostname()}
-	}
-	if u.Port() != "" {
-		if o.Port, err = strconv.Atoi(u.Port()); err != nil || o.Port < 1 || o.Port > 65535 {
-			return errors.New("invalid LDAP port number in LDAP URL")
-		}
-	}
-	o.BaseDN = strings.TrimPrefix(u.Path, "/")
-	parts := strings.Split(u.RawQuery, "?")
-	for i := range parts {
-		if parts[i], err = url.PathUnescape(parts[i]); err != nil {
-			return errors.New("could not parse LDAP URL")
-		}
-	}
-	parts = append(parts, "", "", "")
-	o.SearchAttribute, _, _ = strings.Cut(parts[0], ",")
-	o.SearchFilter = parts[2]
-	switch parts[1] {
-	case "", "base":
-		o.Scope = 0
-	case "one":
-		o.Scope = 1
-	case "sub":
-		o.Scope = 2
-	default:
-		return errors.New("unsupported scope in LDAP URL")
-	}
-	return nil
-}
-
 // complete fills in what follows from the options, and refuses those that do
 // not go together.
 func (rule *Rule) complete() error {
@@ -185,27 +79,6 @@ func (rule *Rule) complete() error {
 	}
 	if o := rule.LDAP; o != nil {
 		return o.complete()
-	}
-	return nil
-}
-
-func (o *LDAPOptions) complete() error {
-	search := o.BaseDN != "" || o.BindDN != "" || o.BindPassword != "" || o.SearchAttribute != "" || o.SearchFilter != ""
-	switch {
-	case (o.Prefix != "" || o.Suffix != "") && search:
-		return errors.New("cannot mix options for simple bind and search+bind modes")
-	case o.Prefix == "" && o.Suffix == "" && o.BaseDN == "":
-		return errors.New(`authentication method "ldap" requires argument "ldapbasedn", "ldapprefix", or "ldapsuffix" to be set`)
-	case o.SearchAttribute != "" && o.SearchFilter != "":
-		return errors.New("cannot use ldapsearchattribute together with ldapsearchfilter")
-	case len(o.Servers) == 0:
-		return errors.New(`authentication method "ldap" requires argument "ldapserver" to be set`)
-	}
-	if o.Scheme == "" {
-		o.Scheme = "ldap"
-	}
-	if o.Port == 0 {
-		o.Port = map[string]int{"ldap": 389, "ldaps": 636}[o.Scheme]
 	}
 	return nil
 }

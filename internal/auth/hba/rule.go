@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/pgseal/pgseal/internal/pgconf"
 )
 
 // Kinds of connections, as a rule's first field names them.
@@ -72,7 +74,7 @@ var errNoEntries = errors.New("contains no entries")
 // ParseRules reads the file at path, and those that it includes. All faults
 // are reported together, each as an *Error.
 func ParseRules(source Source, path string) (*Rules, error) {
-	lines, err := read(source, path)
+	lines, err := pgconf.Read(source, path)
 	return newRules(path, lines, err)
 }
 
@@ -80,18 +82,17 @@ func ParseRules(source Source, path string) (*Rules, error) {
 // errors call it; files that a line names start from its directory. The number
 // in an error is the place in the list, from 1.
 func ParseLines(source Source, name string, texts []string) (*Rules, error) {
-	var lines []line
+	var lines []pgconf.Line
 	var errs []error
 	for i, text := range texts {
-		r := &reader{source: source}
-		r.text(name, text, 0)
-		for _, l := range r.lines {
-			if l.file == name {
-				l.number = i + 1
+		of, faults := pgconf.ReadText(source, name, text)
+		for _, l := range of {
+			if l.File == name {
+				l.Number = i + 1
 			}
 			lines = append(lines, l)
 		}
-		for _, err := range r.errs {
+		for _, err := range faults {
 			if e, ok := errors.AsType[*Error](err); ok && e.File == name {
 				e.Line = i + 1
 			}
@@ -101,13 +102,13 @@ func ParseLines(source Source, name string, texts []string) (*Rules, error) {
 	return newRules(name, lines, errors.Join(errs...))
 }
 
-func newRules(name string, lines []line, err error) (*Rules, error) {
+func newRules(name string, lines []pgconf.Line, err error) (*Rules, error) {
 	errs := []error{err}
 	rules := &Rules{}
 	for _, l := range lines {
 		rule, err := parseRule(l)
 		if err != nil {
-			errs = append(errs, &Error{File: l.file, Line: l.number, Err: err})
+			errs = append(errs, l.Fault(err))
 			continue
 		}
 		rules.list = append(rules.list, rule)
@@ -122,10 +123,10 @@ func newRules(name string, lines []line, err error) (*Rules, error) {
 }
 
 // fields takes the fields of a line one by one.
-type fields struct{ rest [][]token }
+type fields struct{ rest [][]pgconf.Token }
 
 // list returns the next field.
-func (f *fields) list(what string) ([]token, error) {
+func (f *fields) list(what string) ([]pgconf.Token, error) {
 	if len(f.rest) == 0 {
 		return nil, fmt.Errorf("end-of-line before %s", what)
 	}
@@ -135,13 +136,13 @@ func (f *fields) list(what string) ([]token, error) {
 }
 
 // one returns the next field, which must hold a single value.
-func (f *fields) one(what, plural string) (token, error) {
+func (f *fields) one(what, plural string) (pgconf.Token, error) {
 	field, err := f.list(what)
 	if err == nil && len(field) > 1 {
 		err = fmt.Errorf("multiple values specified for %s", plural)
 	}
 	if err != nil {
-		return token{}, err
+		return pgconf.Token{}, err
 	}
 	return field[0], nil
 }
@@ -152,23 +153,23 @@ func (f *fields) names(what string) ([]token, error) {
 	if err != nil {
 		return nil, err
 	}
-	field = slices.Clone(field)
-	for i := range field {
-		if err := field[i].compile(); err != nil {
+	names := make([]token, len(field))
+	for i, t := range field {
+		if names[i], err = newToken(t); err != nil {
 			return nil, err
 		}
 	}
-	return field, nil
+	return names, nil
 }
 
-func parseRule(l line) (Rule, error) {
-	rule := Rule{File: l.file, Line: l.number}
-	f := &fields{l.fields}
+func parseRule(l pgconf.Line) (Rule, error) {
+	rule := Rule{File: l.File, Line: l.Number}
+	f := &fields{l.Fields}
 	kind, err := f.one("connection type", "connection type")
 	if err != nil {
 		return rule, err
 	}
-	if rule.Connection, err = parseConnection(kind.text); err != nil {
+	if rule.Connection, err = parseConnection(kind.Text); err != nil {
 		return rule, err
 	}
 	if rule.databases, err = f.names("database specification"); err != nil {
@@ -186,12 +187,12 @@ func parseRule(l line) (Rule, error) {
 	if err != nil {
 		return rule, err
 	}
-	if err := rule.setMethod(method.text); err != nil {
+	if err := rule.setMethod(method.Text); err != nil {
 		return rule, err
 	}
 	for _, field := range f.rest {
 		for _, t := range field {
-			if err := rule.option(t.text); err != nil {
+			if err := rule.option(t.Text); err != nil {
 				return rule, err
 			}
 		}

@@ -1,107 +1,39 @@
 package hba
 
-import "strings"
+import (
+	"strings"
 
-// A token is one item of a field. Quotes take the special meaning from
-// keywords, a leading + and a leading @, but not from a leading /, which makes
-// a regular expression with and without them.
+	"github.com/pgseal/pgseal/internal/pgconf"
+)
+
+// Source gives files to the parser. Paths are absolute, or relative to where
+// pgseal runs.
+type Source = pgconf.Source
+
+// An Error is a fault of one line.
+type Error = pgconf.Error
+
+// A token is a name of a database or role, or what stands for several. Quotes
+// take the special meaning from keywords and a leading +, but not from a leading
+// /, which makes a regular expression with and without them.
 type token struct {
-	text   string
-	quoted bool
-	regexp *pattern // nil unless text begins with a slash
+	pgconf.Token
+	regexp *pattern // nil unless the text begins with a slash
 }
 
-// A line is one line of a file, cut into fields of one or more tokens.
-type line struct {
-	file   string
-	number int // of the first line, where a backslash continues it
-	fields [][]token
+// newToken makes the token's regular expression, if it is one.
+func newToken(t pgconf.Token) (_ token, err error) {
+	made := token{Token: t}
+	if expression, ok := strings.CutPrefix(t.Text, "/"); ok {
+		made.regexp, err = compile(expression)
+	}
+	return made, err
 }
-
-// keyword reports whether the token is that keyword.
-func (t token) keyword(word string) bool { return !t.quoted && t.text == word }
 
 // group returns the name behind the plus sign of a group.
 func (t token) group() (name string, ok bool) {
-	if t.quoted {
+	if t.Quoted {
 		return "", false
 	}
-	return strings.CutPrefix(t.text, "+")
-}
-
-// compile makes the token's regular expression, if it is one.
-func (t *token) compile() (err error) {
-	if expression, ok := strings.CutPrefix(t.text, "/"); ok {
-		t.regexp, err = compile(expression)
-	}
-	return err
-}
-
-func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' }
-
-// scanner cuts the tokens from one line.
-type scanner struct{ rest string }
-
-// next returns the next token, and whether a comma follows, so that the field
-// goes on. It returns false at the end of the line. A quote may begin and end
-// anywhere; two of them within quotes stand for one.
-func (s *scanner) next() (t token, comma, ok bool) {
-	s.rest = strings.TrimLeft(s.rest, " \t\r,")
-	var text strings.Builder
-	inQuote, wasQuote, sawQuote := false, false, false
-	i := 0
-scan:
-	for ; i < len(s.rest); i++ {
-		c := s.rest[i]
-		switch {
-		case inQuote:
-		case isBlank(c):
-			break scan
-		case c == '#':
-			i = len(s.rest)
-			break scan
-		case c == ',':
-			comma = true
-			i++
-			break scan
-		}
-		if c != '"' || wasQuote {
-			text.WriteByte(c)
-		}
-		wasQuote = inQuote && c == '"' && !wasQuote
-		if c == '"' {
-			inQuote, sawQuote = !inQuote, true
-			t.quoted = t.quoted || text.Len() == 0
-		}
-	}
-	s.rest = s.rest[i:]
-	t.text = text.String()
-	return t, comma, sawQuote || t.text != ""
-}
-
-// splitLines cuts content into lines and joins those that a backslash
-// continues. Each has the number of the first line it is made of.
-func splitLines(content string) (lines []string, numbers []int) {
-	var joined strings.Builder
-	first, continued := 1, 0
-	number := 0
-	for raw := range strings.Lines(content) {
-		number++
-		joined.WriteString(strings.TrimRight(raw, "\r\n"))
-		text := joined.String()
-		// The backslash must stand behind the last place of one.
-		if len(text) > continued && text[len(text)-1] == '\\' {
-			joined.Reset()
-			joined.WriteString(text[:len(text)-1])
-			continued = len(text) - 1
-			continue
-		}
-		lines, numbers = append(lines, text), append(numbers, first)
-		joined.Reset()
-		first, continued = number+1, 0
-	}
-	if joined.Len() > 0 {
-		lines, numbers = append(lines, joined.String()), append(numbers, first)
-	}
-	return lines, numbers
+	return strings.CutPrefix(t.Text, "+")
 }

@@ -1,4 +1,4 @@
-package hba
+package pgconf
 
 import (
 	"errors"
@@ -46,7 +46,7 @@ func (e *Error) Unwrap() error { return e.Err }
 type reader struct {
 	source Source
 	files  int
-	lines  []line
+	lines  []Line
 	errs   []error
 }
 
@@ -79,18 +79,18 @@ func (r *reader) text(name, content string, depth int) {
 			r.fault(name, numbers[i], errors.New("zero byte in the line"))
 			continue
 		}
-		l := line{file: name, number: numbers[i]}
+		l := Line{File: name, Number: numbers[i]}
 		var err error
-		if l.fields, err = r.fields(name, text, depth); err != nil {
-			r.fault(name, l.number, err)
+		if l.Fields, err = r.fields(name, text, depth); err != nil {
+			r.fault(name, l.Number, err)
 			continue
 		}
-		if len(l.fields) == 0 {
+		if len(l.Fields) == 0 {
 			continue
 		}
 		included, err := r.directive(l, depth)
 		if err != nil {
-			r.fault(name, l.number, err)
+			r.fault(name, l.Number, err)
 		} else if !included {
 			r.lines = append(r.lines, l)
 		}
@@ -99,7 +99,7 @@ func (r *reader) text(name, content string, depth int) {
 
 // fields cuts a line into its fields, with the content of @files in place of
 // their names.
-func (r *reader) fields(name, text string, depth int) (fields [][]token, err error) {
+func (r *reader) fields(name, text string, depth int) (fields [][]Token, err error) {
 	s := scanner{text}
 	for s.rest != "" {
 		field, err := r.field(&s, name, depth)
@@ -113,18 +113,18 @@ func (r *reader) fields(name, text string, depth int) (fields [][]token, err err
 	return fields, nil
 }
 
-func (r *reader) field(s *scanner, name string, depth int) (field []token, err error) {
+func (r *reader) field(s *scanner, name string, depth int) (field []Token, err error) {
 	for comma := true; comma; {
-		var t token
+		var t Token
 		var ok bool
 		if t, comma, ok = s.next(); !ok {
 			break
 		}
-		if t.quoted || len(t.text) < 2 || t.text[0] != '@' {
+		if t.Quoted || len(t.Text) < 2 || t.Text[0] != '@' {
 			field = append(field, t)
 			continue
 		}
-		listed, err := r.list(resolve(name, t.text[1:]), depth+1)
+		listed, err := r.list(resolve(name, t.Text[1:]), depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -134,7 +134,7 @@ func (r *reader) field(s *scanner, name string, depth int) (field []token, err e
 }
 
 // list returns all tokens of an @file.
-func (r *reader) list(path string, depth int) ([]token, error) {
+func (r *reader) list(path string, depth int) ([]Token, error) {
 	content, err := r.open(path, depth)
 	if err != nil {
 		return nil, err
@@ -145,20 +145,20 @@ func (r *reader) list(path string, depth int) ([]token, error) {
 	if len(inner.errs) > 0 {
 		return nil, errors.Join(inner.errs...)
 	}
-	var all []token
+	var all []Token
 	for _, l := range inner.lines {
-		all = append(all, slices.Concat(l.fields...)...)
+		all = append(all, slices.Concat(l.Fields...)...)
 	}
 	return all, nil
 }
 
 // directive follows a line that includes others, and reports whether it is one.
-func (r *reader) directive(l line, depth int) (bool, error) {
-	if len(l.fields) != 2 {
+func (r *reader) directive(l Line, depth int) (bool, error) {
+	if len(l.Fields) != 2 {
 		return false, nil
 	}
-	path := resolve(l.file, l.fields[1][0].text)
-	switch l.fields[0][0].text {
+	path := resolve(l.File, l.Fields[1][0].Text)
+	switch l.Fields[0][0].Text {
 	case "include":
 		return true, r.include(path, depth+1)
 	case "include_if_exists":
@@ -210,11 +210,21 @@ func resolve(file, path string) string {
 	return filepath.Join(filepath.Dir(file), path)
 }
 
-// read cuts the file at path into lines.
-func read(source Source, path string) ([]line, error) {
+// Read cuts the file at path, and those that it includes, into lines. All
+// faults are reported together, each of a line as an *Error; the lines that
+// have none are returned all the same.
+func Read(source Source, path string) ([]Line, error) {
 	r := &reader{source: source}
 	if err := r.include(path, 0); err != nil {
 		return nil, err
 	}
 	return r.lines, errors.Join(r.errs...)
+}
+
+// ReadText is Read for text that stands elsewhere. name is what errors call it;
+// files that it names start from its directory.
+func ReadText(source Source, name, text string) (lines []Line, faults []error) {
+	r := &reader{source: source}
+	r.text(name, text, 0)
+	return r.lines, r.errs
 }

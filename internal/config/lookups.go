@@ -1,0 +1,93 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy"
+)
+
+// A Lookup is what auth_query comes to for the clients of one database.
+type Lookup struct {
+	Database string // the entry whose clients it is for
+	Key      string // the section that names auth_user
+	Query    string
+	User     string
+	Password string // name of the file, or empty
+	In       string // the database that it is run in; empty: whatever name a client comes with
+}
+
+// Lookups returns the lookups of all databases that have one, in the order of
+// their names.
+func (f File) Lookups() []Lookup {
+	var list []Lookup
+	for _, name := range slices.Sorted(maps.Keys(f.Databases)) {
+		d, all := f.Databases[name].LookupConfig, f.Auth.LookupConfig
+		l := Lookup{Database: name, Key: "databases." + name, User: d.AuthUser, Password: d.AuthPasswordFile}
+		if l.User == "" {
+			l.Key, l.User, l.Password = "auth", all.AuthUser, all.AuthPasswordFile
+		}
+		if l.User == "" {
+			continue
+		}
+		l.Query = cmp.Or(d.AuthQuery, all.AuthQuery, proxy.DefaultAuthQuery)
+		if l.In = cmp.Or(d.AuthDBName, all.AuthDBName); l.In == "" && name != pool.AnyDatabase {
+			l.In = name
+		}
+		list = append(list, l)
+	}
+	return list
+}
+
+// Leads returns the entry of databases that a lookup is run by, or an empty
+// name where there is none.
+func (f File) Leads(l Lookup) string {
+	for _, name := range []string{l.In, pool.AnyDatabase} {
+		if _, ok := f.Databases[name]; ok && l.In != "" && l.In != pool.AnyDatabase {
+			return name
+		}
+	}
+	return ""
+}
+
+// UnqualifiedQueries returns the keys of queries that name tables or functions
+// without their schema.
+func (f File) UnqualifiedQueries() (keys []string) {
+	if !proxy.IsQualified(f.Auth.AuthQuery) {
+		keys = append(keys, "auth.auth_query")
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Databases)) {
+		if !proxy.IsQualified(f.Databases[name].AuthQuery) {
+			keys = append(keys, "databases."+name+".auth_query")
+		}
+	}
+	return keys
+}
+
+// checkLookups looks for lookups that could not be made, or not be safe.
+func (w *walker) checkLookups(f *File) {
+	fault := func(key string, err error) { w.fault(w.lineOf(key), key, err) }
+	if f.Auth.AuthUser == "" {
+		noUser := errors.New("is missing: nobody could run auth_query")
+		if f.Auth.AuthQuery != "" && len(f.Lookups()) == 0 {
+			fault("auth.auth_user", noUser)
+		}
+		for _, name := range slices.Sorted(maps.Keys(f.Databases)) {
+			if d := f.Databases[name]; d.AuthUser == "" && d.AuthQuery != "" {
+				fault("databases."+name+".auth_user", noUser)
+			}
+		}
+	}
+	for _, l := range f.Lookups() {
+		switch key := "databases." + l.Database + ".auth_dbname"; {
+		case l.In == "":
+			fault(key, errors.New("is missing: clients choose the name of the database, and must not choose where they are looked up"))
+		case f.Leads(l) == "":
+			fault(key, fmt.Errorf("there is no database %q to look roles up in", l.In))
+		}
+	}
+}

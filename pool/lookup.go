@@ -1,0 +1,289 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+const (
+	// lookupsAtOnce is how many connections for lookups one login has at most.
+	lookupsAtOnce = 4
+	// lookupIdle is how long such a connection is kept that nobody uses.
+	lookupIdle = time.Minute
+	// lookupRetry is the pause after a connection could not be opened, in which
+	// lookups that need a new one fail at once.
+	lookupRetry = time.Second
+	// statementTimeout bounds a lookup at the server, and lookupTimeout the
+	// whole of it here, with what the server may have to wait for.
+	statementTimeout = 5 * time.Second
+	lookupTimeout    = statementTimeout + 2*time.Second
+)
+
+// lookups holds the connections on which pgseal looks up what it needs to know
+// for itself. No client is ever lent one of them, and nothing that a client
+// sends reaches them but the parameters of the query. The zero value is ready.
+type lookups struct {
+	mu      sync.Mutex
+	lines   map[lookupLogin]*lookupLine
+	version uint64 // connections of an older one are not used again
+	closed  bool
+}
+
+// lookupLogin is where lookups go to, and as whom.
+type lookupLogin struct {
+	database string
+	login    Login
+}
+
+// lookupLine holds the connections of one login.
+type lookupLine struct {
+	at     lookupLogin
+	places chan struct{} // one token for each lookup under way
+
+	// Guarded by the mutex of lookups.
+	idle    []lookupConn // the one used last at the end
+	retryAt time.Time    // no connection is opened before
+	lastErr error        // why the last one could not be opened
+}
+
+type lookupConn struct {
+	*Conn
+	version uint64
+	since   time.Time // it has been idle
+}
+
+// Lookup returns the configuration of lookups for the clients of a database,
+// with the password that belongs to it, and false where there is no such
+// database. It brings no database of the AnyDatabase entry to life.
+func (m *Manager) Lookup(database string) (c LookupConfig, password string, ok bool) {
+	spec := m.specOf(database)
+	if spec == nil {
+		return LookupConfig{}, "", false
+	}
+	return spec.LookupConfig, spec.AuthPass, true
+}
+
+func (m *Manager) specOf(database string) *Spec {
+	if database == AnyDatabase {
+		return nil
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	d := m.databases[database]
+	if d == nil {
+		d = m.databases[AnyDatabase]
+	}
+	if d == nil {
+		return nil
+	}
+	return d.spec.Load()
+}
+
+// LookUp runs one query in a database under a login of pgseal's own, with args
+// for its parameters, and returns most rows at most. The connection is kept for
+// the next lookup; it is outside of pool_size.
+//
+// It blocks for some seconds at most, so it may not be called on an event
+// loop. An error that the server reported of the query or the login is, or
+// wraps, a *wire.Error; it is for the log, and not for clients.
+func (m *Manager) LookUp(ctx context.Context, database string, login Login, most int, sql string, args ...string) ([]Row, error) {
+	line, err := m.lookups.line(lookupLogin{database, login})
+	if err != nil {
+		return nil, err
+	}
+	inLine, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	select {
+	case line.places <- struct{}{}:
+	case <-inLine.Done():
+		return nil, fmt.Errorf("too many lookups are under way in database %q: %w", database, inLine.Err())
+	}
+	defer func() { <-line.places }()
+	if conn, ok := m.lookups.take(line); ok {
+		rows, err := m.lookups.query(ctx, line, conn, most, sql, args)
+		var refused *wire.Error
+		if err == nil || errors.As(err, &refused) && conn.err == nil || ctx.Err() != nil {
+			return rows, err
+		}
+		// It was cut while it was idle: a new one may do.
+	}
+	if err := m.lookups.failedLately(line); err != nil {
+		return nil, err
+	}
+	conn, err := m.openLookup(ctx, database, login)
+	m.lookups.opened(line, err)
+	if err != nil {
+		return nil, err
+	}
+	return m.lookups.query(ctx, line, conn, most, sql, args)
+}
+
+// query runs a lookup and keeps the connection if it may be used again.
+func (l *lookups) query(ctx context.Context, line *lookupLine, conn lookupConn, most int, sql string, args []string) ([]Row, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	rows, err := conn.QueryRows(ctx, most, sql, args...)
+	l.keep(line, conn)
+	return rows, err
+}
+
+// openLookup opens a connection to the first host of the database that takes
+// it.
+func (m *Manager) openLookup(ctx context.Context, database string, login Login) (c lookupConn, err error) {
+	version := m.lookups.now()
+	spec := m.specOf(database)
+	if spec == nil {
+		return c, fmt.Errorf("there is no database %q", database)
+	}
+	dbname := spec.DBName
+	if dbname == "" {
+		dbname = database
+	}
+	startup := append([]wire.Parameter{
+		{Name: "database", Value: dbname},
+		{Name: "statement_timeout", Value: strconv.Itoa(int(statementTimeout.Milliseconds()))},
+	}, ourStartup...)
+	trust := spec.Trust.Load()
+	var errs []error
+	for _, at := range spec.addresses() {
+		conn, err := m.openLookupAt(ctx, at, trust, spec.Defaults.ServerConnectTimeout, login, startup)
+		if err == nil {
+			return lookupConn{Conn: conn, version: version}, nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", at.addr, err))
+		var refused *wire.Error
+		if errors.As(err, &refused) {
+			break
+		}
+	}
+	return c, errors.Join(errs...)
+}
+
+func (m *Manager) openLookupAt(ctx context.Context, at address, trust *tlsconf.Upstream, limit time.Duration, login Login, startup []wire.Parameter) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	conn, err := m.connect(ctx, at, trust)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(ctx, conn, trust, login, startup)
+}
+
+// line returns the connections of a login.
+func (l *lookups) line(at lookupLogin) (*lookupLine, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, errClosed
+	}
+	line := l.lines[at]
+	if line == nil {
+		line = &lookupLine{at: at, places: make(chan struct{}, lookupsAtOnce)}
+		if l.lines == nil {
+			l.lines = map[lookupLogin]*lookupLine{}
+		}
+		l.lines[at] = line
+	}
+	return line, nil
+}
+
+// failedLately returns why no connection can be opened at present, or nil.
+func (l *lookups) failedLately(line *lookupLine) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Now().Before(line.retryAt) {
+		return line.lastErr
+	}
+	return nil
+}
+
+// opened notes what came of opening a connection.
+func (l *lookups) opened(line *lookupLine, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	line.lastErr, line.retryAt = err, time.Time{}
+	if err != nil {
+		line.retryAt = time.Now().Add(lookupRetry)
+	}
+}
+
+// take returns the idle connection that was used last.
+func (l *lookups) take(line *lookupLine) (c lookupConn, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(line.idle); n > 0 {
+		c, line.idle = line.idle[n-1], line.idle[:n-1]
+		return c, true
+	}
+	return c, false
+}
+
+// keep takes back a connection, or closes it.
+func (l *lookups) keep(line *lookupLine, conn lookupConn) {
+	l.mu.Lock()
+	fit := conn.err == nil && conn.version == l.version && !l.closed && l.lines[line.at] == line
+	if fit {
+		conn.since = time.Now()
+		line.idle = append(line.idle, conn)
+	}
+	l.mu.Unlock()
+	if !fit {
+		conn.Close()
+	}
+}
+
+func (l *lookups) now() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.version
+}
+
+// renew closes the connections that are idle, and the others when their lookup
+// ends: where they lead, or what they were verified by, may have changed.
+func (l *lookups) renew() {
+	l.mu.Lock()
+	l.version++
+	l.mu.Unlock()
+	l.end(time.Time{})
+}
+
+// sweep closes what was idle for long, and forgets logins without connections.
+func (l *lookups) sweep() { l.end(time.Now().Add(-lookupIdle)) }
+
+func (l *lookups) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.end(time.Time{})
+}
+
+// end closes what has been idle since before the time, all that is idle where
+// that is zero.
+func (l *lookups) end(before time.Time) {
+	var old []lookupConn
+	l.mu.Lock()
+	for at, line := range l.lines {
+		var kept []lookupConn
+		for _, c := range line.idle {
+			if before.IsZero() || c.since.Before(before) {
+				old = append(old, c)
+			} else {
+				kept = append(kept, c)
+			}
+		}
+		if line.idle = kept; len(kept) == 0 && len(line.places) == 0 {
+			delete(l.lines, at)
+		}
+	}
+	l.mu.Unlock()
+	for _, c := range old {
+		c.Close()
+	}
+}

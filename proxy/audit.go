@@ -1,0 +1,137 @@
+package proxy
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/auth/hba"
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// maxAuditName bounds a name of a certificate in the audit stream, in bytes:
+// certificates of strangers stand there.
+const maxAuditName = 512
+
+// Audit writes the audit stream: who came in and how, who was refused and why,
+// and what was done to the pooler. docs/audit.md lists each event with its keys.
+// Nothing of it is secret or SQL. Its methods may be called from any goroutine
+// and wait for nothing if the logger does not.
+type Audit struct{ log *zap.Logger }
+
+// Audit returns the audit stream that the settings name.
+func (p *Server) Audit() Audit {
+	if log := p.settings.Load().Audit; log != nil {
+		return Audit{log}
+	}
+	return Audit{p.log.Named("audit")}
+}
+
+// login tells that a client came in.
+func (a Audit) login(s *session) { a.log.Info("login", s.auditFields()...) }
+
+// refusal tells that a client was not let in, and the true reason, which the
+// client may not have been told.
+func (a Audit) refusal(s *session, e *wire.Error) {
+	fields := append(s.auditFields(), zap.String("reason", s.refusalReason(e)),
+		zap.String("sqlstate", e.Code), zap.String("message", e.Message))
+	if e.Cause != nil {
+		fields = append(fields, zap.NamedError("cause", e.Cause))
+	}
+	a.log.Info("refusal", fields...)
+}
+
+// handshake tells that a TLS handshake failed.
+func (a Audit) handshake(s *session, err error) {
+	fields := append(s.auditFields(), zap.String("reason", "tls"), zap.NamedError("cause", err))
+	a.log.Info("refusal", append(fields, tlsconf.PeerFields(err)...)...)
+}
+
+// cancelRefused tells of a CancelRequest that fits no session.
+func (a Audit) cancelRefused(addr, cause string) {
+	a.log.Info("cancel_refused", zap.String("addr", addr), zap.String("cause", cause))
+}
+
+// Reload tells that the configuration, or what is made of some files, was read
+// anew; err is why it stays as it was, or nil. what says which of them.
+func (a Audit) Reload(what string, err error) {
+	if err != nil {
+		a.log.Info("reload", zap.String("name", what), zap.String("outcome", "refused"), zap.NamedError("cause", err))
+		return
+	}
+	a.log.Info("reload", zap.String("name", what), zap.String("outcome", "applied"))
+}
+
+// Command tells of a command given at the console by s: its words without
+// values, such as KILL, and what it was about, such as a database. err is why
+// it was refused or failed, or nil.
+func (a Audit) Command(s *session, command, object string, err error) {
+	fields := append(s.auditFields(), zap.String("command", command))
+	if object != "" {
+		fields = append(fields, zap.String("object", object))
+	}
+	if err != nil {
+		fields = append(fields, zap.String("outcome", "refused"), zap.NamedError("cause", err))
+	} else {
+		fields = append(fields, zap.String("outcome", "done"))
+	}
+	a.log.Info("command", fields...)
+}
+
+// auditFields says who is at the other end of s, and by which rule.
+func (s *session) auditFields() []zap.Field {
+	fields := s.fields()
+	if s.rule.Method != "" {
+		fields = append(fields, zap.String("method", s.rule.Method), zap.String("rule", fmt.Sprintf("%s:%d", s.rule.File, s.rule.Line)))
+	}
+	if cert := s.clientCertificate(); cert != nil {
+		fields = append(fields, identityFields(cert)...)
+	}
+	return fields
+}
+
+// identityFields describes a client's certificate, with the keys of
+// tlsconf.PeerFields and the SHA-256 of the whole.
+func identityFields(cert *x509.Certificate) []zap.Field {
+	cut := func(s string) string { return s[:min(len(s), maxAuditName)] }
+	sum := sha256.Sum256(cert.Raw)
+	return []zap.Field{
+		zap.String("peer_subject", cut(cert.Subject.String())),
+		zap.String("peer_issuer", cut(cert.Issuer.String())),
+		zap.String("peer_serial", cut(cert.SerialNumber.Text(16))),
+		zap.String("peer_sha256", hex.EncodeToString(sum[:])),
+	}
+}
+
+// refusalReason sorts refusals.
+func (s *session) refusalReason(e *wire.Error) string {
+	var failed *failedProof
+	var rule *hba.Error
+	switch {
+	case errors.As(e, &failed):
+		return failed.reason
+	case e == errLoginTimeout:
+		return "timeout"
+	case e == errShutdown:
+		return "shutdown"
+	case errors.Is(e, auth.ErrBinding), errors.Is(e, auth.ErrBindingDowngrade):
+		return "channel_binding"
+	case errors.As(e, &rule), e.Code == wire.CodeInvalidAuth && !s.admitted:
+		return "rule" // or the listener demands TLS, or a certificate
+	}
+	switch e.Code {
+	case wire.CodeUndefinedDatabase:
+		return "database"
+	case wire.CodeTooManyConnections:
+		return "limit"
+	case wire.CodeProtocolViolation, wire.CodeFeatureNotSupported, wire.CodeInvalidParameter:
+		return "protocol"
+	}
+	return "server" // or our own
+}

@@ -1,0 +1,291 @@
+package proxy
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/pool"
+)
+
+// limits sets how failed logins are met.
+func (h *house) limits(c AuthConfig) {
+	settings := *h.proxy.settings.Load()
+	settings.Auth = c
+	h.proxy.Configure(settings)
+}
+
+// counted asserts what became of proofs so far.
+func (h *house) counted(want FailedLogins) {
+	h.t.Helper()
+	got := h.proxy.FailedLogins()
+	for _, reason := range []string{reasonPassword, reasonUnknownRole, reasonCertificate, reasonPeer} {
+		if n, there := got.Reasons[reason]; !there || n != want.Reasons[reason] {
+			h.t.Errorf("%d proofs failed for %s, want %d", n, reason, want.Reasons[reason])
+		}
+	}
+	if got.SourceCapped != want.SourceCapped || got.RoleCapped != want.RoleCapped {
+		h.t.Errorf("%d and %d were capped, want %d and %d", got.SourceCapped, got.RoleCapped, want.SourceCapped, want.RoleCapped)
+	}
+}
+
+// lonely is a pooler without servers and engine, for logins that are refused.
+func lonely(t *testing.T, c AuthConfig) (*Server, *Listener) {
+	t.Helper()
+	users, err := auth.ParseUsers("users", []byte(`"alice" "`+password+`"`), testMocker, nil)
+	ok(t, err)
+	settings := Settings{Users: users, Mocker: testMocker, Auth: c}
+	settings.Pool.ClientLoginTimeout, settings.Pool.MaxClientConn = time.Hour, 10
+	p := New(zap.NewNop(), nil, pool.NewManager(zap.NewNop(), nil), settings)
+	l := &Listener{server: p}
+	l.Configure("disable", nil)
+	return p, l
+}
+
+func TestARefusalComesAtAFixedTimeAfterTheClientsLastMessage(t *testing.T) {
+	const delay = 700 * time.Millisecond
+	for _, role := range []string{"alice", "mario"} {
+		synctest.Test(t, func(t *testing.T) {
+			p, l := lonely(t, AuthConfig{AuthDelay: delay})
+			ours, theirs := net.Pipe()
+			go p.serve(l, ours, false)
+			c := &client{Conn: theirs, raw: theirs, t: t}
+			c.write(packet(version3, "user", role, "database", "app"))
+			x := c.beginSCRAM("wrong")
+			final, err := x.Respond([]byte(c.want('R')[4:]))
+			ok(t, err)
+			<-time.After(5 * time.Second) // a client that thinks about it
+			began := time.Now()
+			c.write(msg('p', string(final)))
+			c.wantError("28P01")
+			if took := time.Since(began); took != delay {
+				t.Errorf("%s was answered after %v, want %v", role, took, delay)
+			}
+			theirs.Close()
+			synctest.Wait()
+		})
+	}
+}
+
+// Time that passes between the message and the pause is that of computing.
+func TestTheTimeOfARefusalDoesNotTellWhatWasComputed(t *testing.T) {
+	const delay = 100 * time.Millisecond
+	for computed, want := range map[time.Duration]time.Duration{
+		0: delay, time.Millisecond: delay, 99 * time.Millisecond: delay,
+		101 * time.Millisecond: 2 * delay, 199 * time.Millisecond: 2 * delay, 950 * time.Millisecond: 10 * delay,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p, _ := lonely(t, AuthConfig{AuthDelay: delay})
+			ours, theirs := net.Pipe()
+			defer theirs.Close()
+			s := newSession(p, ours)
+			s.heard = time.Now()
+			<-time.After(computed)
+			s.pause(errWrongPassword("alice").WithCause(errPassword))
+			if took := time.Since(s.heard); took != want {
+				t.Errorf("after %v of computing the answer comes after %v, want %v", computed, took, want)
+			}
+			began := time.Now()
+			s.pause(violation("malformed"))
+			if took := time.Since(began); took != 0 {
+				t.Errorf("what is no guess waits for %v", took)
+			}
+			ours.Close()
+		})
+	}
+	if now := time.Now(); answerAt(now.Add(-time.Second), now, 0) != now {
+		t.Error("without auth_delay the answer waits")
+	}
+}
+
+func TestASuccessfulLoginDoesNotWait(t *testing.T) {
+	h := open(t)
+	h.limits(AuthConfig{AuthDelay: patience})
+	h.login("app") // would not come in before its deadline
+}
+
+func TestTheDelayOfAFailedLoginEndsWithTheServer(t *testing.T) {
+	h := open(t)
+	h.limits(AuthConfig{AuthDelay: patience})
+	c := h.dialTLS()
+	c.write(packet(version3, "user", "alice", "database", "app"))
+	c.authenticate("wrong")
+	eventually(t, "the login has failed", func() bool { return h.proxy.FailedLogins().Reasons[reasonPassword] == 1 })
+	began := time.Now()
+	h.shutDown()
+	if took := time.Since(began); took > patience/2 {
+		t.Errorf("the end took %v", took)
+	}
+}
+
+func TestASourceThatFailsTooOftenIsNotToldWhetherThePasswordIsRight(t *testing.T) {
+	h := open(t)
+	h.limits(AuthConfig{MaxFailedPerSource: 3})
+	early := h.dialTLS() // asked for its proof before the others failed
+	early.write(packet(version3, "user", "alice", "database", "app"))
+	x := early.beginSCRAM(password)
+	final, err := x.Respond([]byte(early.want('R')[4:]))
+	ok(t, err)
+	wrong := h.attempt("alice", "app", "wrong")
+	for _, role := range []string{"mario", "luigi"} {
+		h.attempt(role, "app", "wrong")
+	}
+	early.write(msg('p', string(final)))
+	early.refused("28P01")
+	for name, got := range map[string]string{
+		"the right password": h.attempt("alice", "app", password), "a wrong one": h.attempt("alice", "app", "wrong"),
+		"a stranger": h.attempt("peach", "app", "wrong"), "a right one elsewhere": h.attempt("alice", "nowhere", password),
+	} {
+		if got != wrong {
+			t.Errorf("beyond the limit %s is answered by\n%q, before it a wrong password by\n%q", name, got, wrong)
+		}
+	}
+	h.counted(FailedLogins{Reasons: map[string]uint64{reasonPassword: 1, reasonUnknownRole: 2}, SourceCapped: 5})
+}
+
+func TestARoleThatIsGuessedAtIsClosedAndOthersAreNot(t *testing.T) {
+	for _, role := range []string{"bob", "mario"} { // one that there is, and one that there is not
+		h := open(t)
+		h.limits(AuthConfig{MaxFailedPerRole: 3})
+		var wrong string
+		for range 3 {
+			wrong = h.attempt(role, "app", "wrong")
+		}
+		if got := h.attempt(role, "app", password); got != wrong {
+			t.Errorf("beyond the limit %s is told %q, before it %q", role, got, wrong)
+		}
+		h.login("app")
+		if got := h.proxy.FailedLogins(); got.RoleCapped != 1 || got.SourceCapped != 0 {
+			t.Errorf("counted %+v", got)
+		}
+	}
+}
+
+func TestWhoCameInFromThereIsNotLockedOutByGuesses(t *testing.T) {
+	h := open(t)
+	h.limits(AuthConfig{MaxFailedPerSource: 3, MaxFailedPerRole: 3})
+	h.login("app").leave()
+	for range 5 {
+		h.attempt("alice", "app", "wrong")
+		h.attempt("bob", "app", "wrong")
+	}
+	h.login("app").leave()
+	c := h.dialTLS() // bob did not come in before
+	c.write(packet(version3, "user", "bob", "database", "app"))
+	c.authenticate(password)
+	c.refused("28P01")
+	// What alice fails at is heeded, and counts for others.
+	if got := h.proxy.FailedLogins(); got.Reasons[reasonPassword] != 6 || got.SourceCapped != 5 {
+		t.Errorf("counted %+v", got)
+	}
+}
+
+func TestClientsThatLeaveBeforeTheirProofAreNoFailures(t *testing.T) {
+	h := open(t)
+	h.limits(AuthConfig{MaxFailedPerSource: 1, MaxFailedPerRole: 1})
+	for range 3 { // as psql does, to ask its user for the password
+		c := h.dialTLS()
+		c.write(packet(version3, "user", "alice", "database", "app"))
+		c.want('R')
+		c.raw.Close()
+	}
+	eventually(t, "they have left", func() bool { return h.proxy.Clients() == 0 })
+	h.login("app")
+	h.counted(FailedLogins{})
+}
+
+func TestACertificateForAnotherRoleIsAGuessAndNoneAtAllIsNot(t *testing.T) {
+	h := open(t)
+	h.askForCertificates()
+	h.rules("hostssl all all all cert")
+	h.limits(AuthConfig{MaxFailedPerRole: 2})
+	h.asks(h.dialTLS(), "app").refused("28000")
+	for range 2 {
+		h.asks(h.dialCertificate(devca.Request{CommonName: "bob"}), "app").refused("28000")
+	}
+	e := h.asks(h.dialCertificate(devca.Request{CommonName: "alice"}), "app").refused("28000")
+	if e['M'] != `certificate authentication failed for user "alice"` {
+		t.Errorf("beyond the limit the right certificate is told %q", e['M'])
+	}
+	h.counted(FailedLogins{Reasons: map[string]uint64{reasonCertificate: 2}, RoleCapped: 1})
+}
+
+func TestAPasswordInTheClearIsAGuessToo(t *testing.T) {
+	h := open(t)
+	h.rules("host all all all password")
+	h.limits(AuthConfig{MaxFailedPerSource: 2})
+	for _, told := range []string{"wrong", "", password} {
+		c := h.asks(h.dialTLS(), "app")
+		c.tell(told)
+		c.refused("28P01")
+	}
+	h.counted(FailedLogins{Reasons: map[string]uint64{reasonPassword: 2}, SourceCapped: 1})
+}
+
+func TestHostsOfAnIPv6NetworkAreOneSource(t *testing.T) {
+	at := func(ip string) netip.Prefix {
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		defer theirs.Close()
+		return sourceOf(engine.NewTransport(placed{ours, &net.TCPAddr{IP: net.ParseIP(ip)}}))
+	}
+	if a, b := at("2001:db8::1"), at("2001:db8::ffff:2"); a != b {
+		t.Errorf("%v and %v are two sources", a, b)
+	}
+	if a, b := at("2001:db8::1"), at("2001:db8:0:1::1"); a == b {
+		t.Errorf("two networks are the source %v", a)
+	}
+	if a, b := at("10.0.0.1"), at("10.0.0.2"); a == b {
+		t.Errorf("two addresses are the source %v", a)
+	}
+	if a, b := at("10.0.0.1"), at("::ffff:10.0.0.1"); a != b {
+		t.Errorf("%v and %v are two sources", a, b)
+	}
+}
+
+// placed is a connection from somewhere else.
+type placed struct {
+	net.Conn
+	remote net.Addr
+}
+
+func (p placed) RemoteAddr() net.Addr { return p.remote }
+
+func TestGuessesThatComeTogetherAreCappedLikeOthers(t *testing.T) {
+	g, c := newGuesses(), AuthConfig{MaxFailedPerSource: 10}
+	wrong := make(chan *failedProof, 100)
+	for range cap(wrong) {
+		go func() { wrong <- g.judge(netip.Prefix{}, "alice", errPassword, c) }()
+	}
+	heeded := 0
+	for range cap(wrong) {
+		if receive(t, "a verdict", wrong) == errPassword {
+			heeded++
+		}
+	}
+	if heeded < 10 || heeded > 11 { // one may run out while they come
+		t.Errorf("%d guesses were heeded, want 10", heeded)
+	}
+}
+
+func TestAuthSettingsThatMakeNoSenseAreRefused(t *testing.T) {
+	ok(t, DefaultAuthConfig().Validate())
+	for want, c := range map[string]AuthConfig{
+		"auth_delay":                   {AuthDelay: -1},
+		"between 0s and":               {AuthDelay: time.Hour},
+		"max_failed_logins_per_source": {MaxFailedPerSource: -1},
+		"max_failed_logins_per_role":   {MaxFailedPerRole: 1 << 40},
+	} {
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/auth/hba"
+	"github.com/pgseal/pgseal/internal/ldap"
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// passwordLimit is the longest password that is read in the clear, as in
+// PostgreSQL.
+const passwordLimit = 65535
+
+// askPassword has the client tell its password, which it is only asked for
+// inside TLS or on a unix socket.
+func (s *session) askPassword(rule hba.Rule) (string, error) {
+	if s.tls == nil && rule.Connection != hba.Local {
+		return "", wire.Fatal(wire.CodeInvalidAuth, "the connection pooler asks for a password inside TLS only").
+			WithCause(at(rule, "the connection has no TLS"))
+	}
+	if _, err := s.conn.Write(wire.AppendAuthenticationCleartext(nil)); err != nil {
+		return "", err
+	}
+	typ, body, err := wire.ReadMessage(s.conn, nil, passwordLimit+1)
+	s.heard = time.Now()
+	var length *wire.LengthError
+	switch {
+	case errors.As(err, &length):
+		return "", violation("invalid message length")
+	case err != nil:
+		return "", err
+	case typ != wire.Password:
+		return "", violation("expected password response, got message type %d", typ)
+	}
+	password, ok := strings.CutSuffix(string(body), "\x00")
+	if !ok || strings.IndexByte(password, 0) >= 0 {
+		return "", violation("invalid password packet size")
+	}
+	return password, nil
+}
+
+// checkPassword runs the method password. A role that is unknown costs the
+// same time and gets the same answer as a wrong password.
+func (p *Server) checkPassword(s *session, rule hba.Rule) (auth.Credential, error) {
+	credential, known, err := p.secrets.of(s)
+	if err != nil {
+		return auth.Credential{}, err
+	}
+	password, err := s.askPassword(rule)
+	if err != nil {
+		return auth.Credential{}, err
+	}
+	right := credential.Secret.Verify(password)
+	if !right || !known { // it may fit a secret that was not looked up yet
+		p.secrets.doubt(s)
+		before := credential.Secret.Encode()
+		if credential, known, err = p.secrets.of(s); err != nil {
+			return auth.Credential{}, err
+		}
+		right = known && credential.Secret.Encode() != before && credential.Secret.Verify(password)
+	}
+	if err := p.verdict(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
+		return auth.Credential{}, err
+	}
+	return auth.Credential{Secret: credential.Secret, Password: password}, nil
+}
+
+// checkLDAP runs the method ldap. Whatever is wrong, with the role, the
+// password or the LDAP server, looks alike to the client, as in PostgreSQL. What
+// the LDAP server did not refuse itself is no guess, and not counted as one.
+func (p *Server) checkLDAP(s *session, rule hba.Rule, access *Access) error {
+	password, err := s.askPassword(rule)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), s.deadline)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		select {
+		case <-s.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	refusal := wire.Fatal(wire.CodeInvalidAuth, `LDAP authentication failed for user "`+s.user+`"`)
+	err = access.ldap.Authenticate(ctx, rule.LDAP, s.user, password)
+	if err == nil {
+		return p.verdict(s, nil, refusal)
+	}
+	cause := at(rule, err.Error()) // its text only: a timeout there is none of the login
+	if errors.As(err, new(ldap.Refused)) {
+		return p.verdict(s, &failedProof{reasonLDAP, cause}, refusal)
+	}
+	return refusal.WithCause(cause)
+}

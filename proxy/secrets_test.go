@@ -1,0 +1,414 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool"
+)
+
+// null stands for NULL in the rows of a directory.
+const null = "\x00NULL"
+
+// rowOf is a row of several columns.
+func rowOf(values ...string) string {
+	body := string([]byte{0, byte(len(values))})
+	for _, v := range values {
+		if v == null {
+			body += "\xff\xff\xff\xff"
+			continue
+		}
+		body += size(v) + v
+	}
+	return msg('D', body)
+}
+
+// directory is what a server knows of roles, and how often it was asked.
+type directory struct {
+	mu     sync.Mutex
+	rows   map[string][]string // messages, by role
+	fails  string              // SQLSTATE of every answer
+	asked  map[string]int
+	member []string // "role group"
+}
+
+// directory has the house look up roles as auth_user looker. Its server knows
+// carol with the password of everybody.
+func (h *house) directory(edit ...func(*AuthConfig)) *directory {
+	h.t.Helper()
+	d := &directory{asked: map[string]int{}, rows: map[string][]string{"carol": {rowOf("carol", h.server.secret.Encode(), null)}}}
+	h.server.set(func() { h.server.lookup = d.answer })
+	settings := *h.proxy.settings.Load()
+	settings.Auth = DefaultAuthConfig()
+	settings.Auth.AuthUser, settings.AuthPass = "looker", password
+	for _, f := range edit {
+		f(&settings.Auth)
+	}
+	ok(h.t, settings.Auth.Validate())
+	h.proxy.Configure(settings)
+	return d
+}
+
+func (d *directory) answer(sql string, params []string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	role := params[0]
+	d.asked[role]++
+	switch {
+	case d.fails != "":
+		return serverError(d.fails)
+	case sql == memberQuery && slices.Contains(d.member, role+" "+params[1]):
+		return row("1") + complete("SELECT 1")
+	case sql == memberQuery:
+		return complete("SELECT 0")
+	}
+	return strings.Join(d.rows[role], "") + complete("SELECT 1")
+}
+
+// set changes what the server knows.
+func (d *directory) set(change func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change()
+}
+
+func (d *directory) timesAsked(role string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.asked[role]
+}
+
+// as opens a session in the name of a role.
+func (h *house) as(role string, params ...string) *client {
+	h.t.Helper()
+	c := h.dialTLS()
+	c.write(packet(version3, append([]string{"user", role, "database", "app"}, params...)...))
+	return c
+}
+
+// secretOf asks for the secret of a role as a client's login does.
+func (h *house) secretOf(role string) (known bool, err error) {
+	s := &session{proxy: h.proxy, user: role, database: "app", deadline: time.Now().Add(patience)}
+	_, known, err = h.proxy.secrets.of(s)
+	return known, err
+}
+
+func TestARoleOfAuthQueryLogsInAtTheServerWithItsOwnProof(t *testing.T) {
+	h := open(t)
+	h.directory()
+	c := h.as("carol", "search_path", "evil", "options", "-c search_path=evil", "statement_timeout", "0")
+	c.authenticate(password)
+	c.greeted()
+	if got := c.ask("SELECT pid"); got == "" {
+		t.Error("no answer")
+	}
+	lookup, server := receive(t, "the connection of the lookup", h.server.opened), receive(t, "the server", h.server.opened)
+	if lookup.startup["user"] != "looker" || len(lookup.startup) != 4 || lookup.startup["statement_timeout"] != "5000" {
+		t.Errorf("the lookup's startup packet bears %v", lookup.startup)
+	}
+	if lookup.parsed != DefaultAuthQuery || !slices.Equal(lookup.params, []string{"carol"}) {
+		t.Errorf("the lookup ran %q with %q", lookup.parsed, lookup.params)
+	}
+	if server.startup["user"] != "carol" {
+		t.Errorf("the server was opened as %q", server.startup["user"])
+	}
+}
+
+func TestNoRowOtherThanTheRolesOwnWithAUsableSecretLetsIn(t *testing.T) {
+	h := open(t)
+	d := h.directory(func(c *AuthConfig) { c.AuthQueryCacheTTL = 0 })
+	secret := h.server.secret.Encode()
+	for name, rows := range map[string][]string{
+		"no row":                {},
+		"two rows":              {rowOf("dave", secret), rowOf("dave", secret)},
+		"NULL":                  {rowOf("dave", null)},
+		"no name":               {rowOf(null, secret)},
+		"another role":          {rowOf("carol", secret)},
+		"auth_user":             {rowOf("looker", secret)},
+		"a name in other case":  {rowOf("Dave", secret)},
+		"an empty secret":       {rowOf("dave", "")},
+		"a password":            {rowOf("dave", password)},
+		"md5":                   {rowOf("dave", "md5d41d8cd98f00b204e9800998ecf8427e")},
+		"half a secret":         {rowOf("dave", secret[:len(secret)/2])},
+		"expired":               {rowOf("dave", secret, "-0.5")},
+		"expired at the moment": {rowOf("dave", secret, "0")},
+	} {
+		d.set(func() { d.rows["dave"] = rows })
+		c := h.as("dave")
+		c.authenticate(password)
+		if e := c.refused("28P01"); e['M'] != `password authentication failed for user "dave"` {
+			t.Errorf("%s: told %q", name, e['M'])
+		}
+	}
+	for len(h.server.opened) > 0 {
+		if b := <-h.server.opened; b.parsed == "" {
+			t.Errorf("a server was opened as %q", b.startup["user"])
+		}
+	}
+	d.set(func() { d.rows["dave"] = []string{rowOf("dave", secret, "Infinity")} })
+	c := h.as("dave")
+	c.authenticate(password)
+	c.greeted()
+}
+
+func TestARoleThatIsUnknownOrKnownLooksAlike(t *testing.T) {
+	h := open(t)
+	h.directory()
+	transcript := func(role string) (shape []string) {
+		c := h.as(role)
+		x := c.beginSCRAM("wrong")
+		first := c.want('R')
+		final, err := x.Respond([]byte(first[4:]))
+		ok(t, err)
+		c.write(msg('p', string(final)))
+		_, iterations, _ := strings.Cut(first, ",i=")
+		e := c.refused("28P01")
+		// The salt of the test's roles has another count of iterations.
+		shape = append(shape, fmt.Sprint(len(first)-len(iterations)))
+		for _, field := range "SVCMH" {
+			shape = append(shape, strings.ReplaceAll(e[byte(field)], role, "ROLE"))
+		}
+		return shape
+	}
+	known, unknown, own := transcript("carol"), transcript("nadja"), transcript("alice")
+	if !slices.Equal(known, unknown) || !slices.Equal(known, own) {
+		t.Errorf("a known role gets %q, an unknown one %q, one of users_file %q", known, unknown, own)
+	}
+}
+
+func TestALookupThatFailsIsNoWrongPassword(t *testing.T) {
+	h := open(t)
+	d := h.directory(func(c *AuthConfig) { c.AuthQueryCacheTTL = 0 })
+	d.set(func() { d.rows["short"], d.rows["odd"] = []string{rowOf("short")}, []string{rowOf("odd", "x", "soon")} })
+	for _, role := range []string{"short", "odd"} {
+		h.as(role).refused("57P03")
+	}
+	d.set(func() { d.fails = "42501" })
+	e := h.as("carol").refused("57P03")
+	for _, text := range e {
+		if strings.Contains(text, "went wrong") || strings.Contains(text, "looker") {
+			t.Errorf("the client is told %q", text)
+		}
+	}
+	told := h.logs.FilterMessage("roles could not be looked up").All()
+	if len(told) != 3 || !strings.Contains(fmt.Sprint(told[2].ContextMap()), "it went wrong") {
+		t.Errorf("the log says %v", told)
+	}
+	h.login("app") // users_file needs no lookup
+}
+
+func TestARoleThatNoEncodingHasIsUnknown(t *testing.T) {
+	h := open(t)
+	d := h.directory()
+	d.set(func() { d.fails = "22021" })
+	c := h.as("n\xffbody")
+	c.authenticate(password)
+	c.refused("28P01")
+	h.logged("roles could not be looked up", 0)
+}
+
+func TestUsersFileComesBeforeAuthQuery(t *testing.T) {
+	h := open(t)
+	d := h.directory()
+	d.set(func() {
+		for _, role := range []string{"alice", "kept out"} {
+			d.rows[role] = []string{rowOf(role, h.server.secret.Encode())}
+		}
+	})
+	settings := *h.proxy.settings.Load()
+	var err error
+	settings.Users, err = auth.ParseUsers("users", []byte(`"alice" "`+password+`"`+"\n"+`"kept out" ""`), auth.NewMocker(nil), nil)
+	ok(t, err)
+	h.proxy.Configure(settings)
+	for role, want := range map[string]bool{"alice": true, "kept out": false, "carol": true} {
+		if known, err := h.secretOf(role); known != want || err != nil {
+			t.Errorf("%s is known: %v, %v; want %v", role, known, err, want)
+		}
+	}
+	if d.timesAsked("alice")+d.timesAsked("kept out") != 0 {
+		t.Error("roles of users_file were looked up")
+	}
+}
+
+func TestManyLoginsOfOneRoleCauseOneLookup(t *testing.T) {
+	h := open(t)
+	d := h.directory()
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if known, err := h.secretOf("carol"); !known || err != nil {
+				t.Errorf("carol is known: %v, %v", known, err)
+			}
+		})
+	}
+	all.Wait()
+	if n := d.timesAsked("carol"); n != 1 {
+		t.Errorf("carol was looked up %d times", n)
+	}
+	h.secretOf("nobody")
+	h.secretOf("nobody")
+	if n := d.timesAsked("nobody"); n != 1 {
+		t.Errorf("a role that is unknown was looked up %d times", n)
+	}
+}
+
+func TestWhatIsKnownServesWhileTheServerIsGoneAndNobodyElseIsToldOfAWrongPassword(t *testing.T) {
+	h := open(t)
+	d := h.directory(func(c *AuthConfig) { c.AuthQueryCacheTTL = 0 })
+	if known, err := h.secretOf("carol"); !known || err != nil {
+		t.Fatalf("carol is known: %v, %v", known, err)
+	}
+	h.secretOf("nobody")
+	d.set(func() { d.fails = "57P01" })
+	if known, err := h.secretOf("carol"); !known || err != nil {
+		t.Errorf("without a server carol is known: %v, %v", known, err)
+	}
+	for _, role := range []string{"nobody", "newcomer"} {
+		var told *wire.Error
+		if _, err := h.secretOf(role); !errors.As(err, &told) || told.Code != wire.CodeCannotConnectNow {
+			t.Errorf("%s is told %v", role, err)
+		}
+	}
+}
+
+func TestAPasswordInTheClearIsCheckedAgainWithTheSecretOfNow(t *testing.T) {
+	h := open(t)
+	h.directory(func(c *AuthConfig) { c.AuthQueryCacheTTL = 0 })
+	h.rulesBeside("hostssl all all all password")
+	old, err := auth.NewSecret("the old one", 64)
+	ok(t, err)
+	var asked atomic.Int32
+	h.server.set(func() {
+		h.server.lookup = func(string, []string) string {
+			secret := h.server.secret
+			if asked.Add(1) == 1 {
+				secret = old
+			}
+			return rowOf("carol", secret.Encode()) + complete("SELECT 1")
+		}
+	})
+	c := h.as("carol")
+	c.tell(password)
+	c.welcomed()
+	if n := asked.Load(); n != 2 {
+		t.Errorf("carol was looked up %d times", n)
+	}
+	c = h.as("carol")
+	c.tell("the old one")
+	c.refused("28P01")
+}
+
+// rulesBeside is rules for a house with a directory: its configuration stays.
+func (h *house) rulesBeside(lines ...string) {
+	h.t.Helper()
+	c := h.proxy.settings.Load().Auth
+	c.Rules = lines
+	h.configure(c)
+}
+
+func TestRulesForGroupsAskTheServer(t *testing.T) {
+	h := open(t)
+	d := h.directory()
+	d.set(func() { d.member = []string{"alice staff", "carol app", "alice alice"} })
+	h.rulesBeside("host all +banned all reject", "host app +staff all trust", "host samerole all all scram-sha-256")
+	h.as("alice").welcomed() // staff
+	c := h.as("carol")       // member of app
+	c.authenticate(password)
+	c.greeted()
+	h.as("bob").refused("28000")
+	d.set(func() { d.member = append(d.member, "dora banned", "dora staff") })
+	if e := h.as("dora").refused("28000"); !strings.Contains(e['M'], "rejects") {
+		t.Errorf("told %q", e['M'])
+	}
+	before := d.timesAsked("dora")
+	h.as("dora").refused("28000")
+	if n := d.timesAsked("dora"); n != before {
+		t.Error("a membership was looked up again")
+	}
+	// A rule that can't be followed is not passed over.
+	d.set(func() { d.fails = "42501" })
+	h.as("emil").refused("57P03")
+}
+
+func TestRulesForGroupsNeedAuthQuery(t *testing.T) {
+	_, err := ParseAccess(nil, "config.yaml", AuthConfig{Rules: []string{"host all all all scram-sha-256", "host all +staff all trust"}})
+	if err == nil || !strings.Contains(err.Error(), "config.yaml: auth.rules:2: members of groups can't be told without auth_query") {
+		t.Errorf("got %v", err)
+	}
+	c := AuthConfig{Rules: []string{"host samegroup +staff all scram-sha-256"}, LookupConfig: pool.LookupConfig{AuthUser: "looker"}}
+	_, err = ParseAccess(nil, "config.yaml", c)
+	ok(t, err)
+}
+
+func TestADatabasesOwnLookupComesBeforeThatOfAll(t *testing.T) {
+	h := open(t)
+	h.directory(func(c *AuthConfig) { c.AuthDBName, c.AuthQuery = "sess", "SELECT all_of($1)" })
+	specs := h.specs(plan{pool: pool.DefaultConfig(), port: h.server.port()})
+	specs["app"].LookupConfig = pool.LookupConfig{AuthUser: "own", AuthQuery: "SELECT own($1)", AuthDBName: "other"}
+	specs["app"].AuthPass = "secret"
+	h.manager.Apply(specs)
+	for database, want := range map[string]origin{
+		"app": {"other", "own", "SELECT own($1)"}, "sess": {"sess", "looker", "SELECT all_of($1)"},
+		"not configured": {"sess", "looker", "SELECT all_of($1)"},
+	} {
+		from, login, found := h.proxy.secrets.origin(database)
+		if !found || from != want || login.User != want.user {
+			t.Errorf("clients of %s: %v, %v, %v; want %v", database, from, login, found, want)
+		}
+	}
+	h.directory()
+	if _, _, found := h.proxy.secrets.origin("not configured"); found {
+		t.Error("a client chooses where it is looked up")
+	}
+	h.directory(func(c *AuthConfig) { c.AuthUser = "alice" })
+	settings := *h.proxy.settings.Load()
+	settings.AuthPass = ""
+	h.proxy.Configure(settings)
+	if _, login, _ := h.proxy.secrets.origin("sess"); login.Password != password {
+		t.Error("the password of auth_user in users_file is not used")
+	}
+}
+
+func TestASecretIsKeptNoLongerThanItIsValid(t *testing.T) {
+	secret, err := auth.NewSecret("x", 64)
+	ok(t, err)
+	c := AuthConfig{AuthQueryCacheTTL: time.Minute, AuthQueryMaxStale: time.Hour}
+	for third, want := range map[string][2]time.Duration{
+		"1.5": {1500 * time.Millisecond, 1500 * time.Millisecond}, "90": {time.Minute, 90 * time.Second},
+		"1e300": {time.Minute, time.Hour + time.Minute}, "": {time.Minute, time.Hour + time.Minute},
+	} {
+		row := pool.Row{{Text: "carol"}, {Text: secret.Encode()}, {Text: third, Null: third == ""}}
+		a, whyNot, err := c.judge("carol", []pool.Row{row})
+		if err != nil || whyNot != "" || !a.Value.known || a.Fresh != want[0] || a.Usable != want[1] {
+			t.Errorf("valid for %q seconds: %v, %v; want %v (%s, %v)", third, a.Fresh, a.Usable, want, whyNot, err)
+		}
+	}
+	if _, _, err := c.judge("carol", []pool.Row{{{Text: "carol"}, {Text: "x"}, {Text: "NaN"}}}); err == nil {
+		t.Error("NaN is taken for a number of seconds")
+	}
+}
+
+func TestNamesWithoutASchemaAreSeenInAQuery(t *testing.T) {
+	for query, want := range map[string]bool{
+		DefaultAuthQuery: true, "": true, memberQuery: false, // up is its own
+		"SELECT usename, passwd FROM pg_catalog.pg_shadow WHERE usename = $1": true,
+		"SELECT usename, passwd FROM pg_shadow WHERE usename = $1":            false,
+		"SELECT * FROM pgseal.lookup($1)":                                     true,
+		"select * from lookup($1)":                                            false,
+		`SELECT * FROM "a "" b" . "c"`:                                        true,
+		"SELECT * FROM a.b JOIN c ON true":                                    false,
+		"SELECT * FROM ONLY pg_shadow":                                        false,
+	} {
+		if got := IsQualified(query); got != want {
+			t.Errorf("%q is qualified: %v", query, got)
+		}
+	}
+}

@@ -47,6 +47,7 @@ type options struct {
 	errors    []string             // messages of errors that the test provokes
 	config    func(*pgseal) string // the whole file, in place of all of these
 	http      settings             // no HTTP where nil
+	admin     settings             // who may use the console
 }
 
 // listener is an address of pgseal and the files of its certificate.
@@ -154,6 +155,7 @@ func (p *pgseal) writeConfig() {
 	}
 	fmt.Fprintf(&b, "pool: %s\n", p.options.pool)
 	fmt.Fprintf(&b, "auth: %s\n", settings{"users_file": p.usersFile()}.with(p.options.auth))
+	fmt.Fprintf(&b, "admin: %s\n", p.options.admin)
 	if p.options.http == nil {
 		p.options.http = settings{"address": `""`}
 	}

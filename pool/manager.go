@@ -49,6 +49,8 @@ type Database struct {
 	Name string
 
 	auto       bool // made from AnyDatabase
+	paused     atomic.Bool
+	disabled   atomic.Bool // new clients are kept out
 	spec       atomic.Pointer[Spec]
 	generation atomic.Uint64 // servers of an older one end when they come back
 	share      share
@@ -93,6 +95,9 @@ type Manager struct {
 	lastID   atomic.Uint64
 	dialer   dialFunc // tests put servers without sockets behind it
 	groups   groupMemory
+	paused   atomic.Bool  // all databases
+	clock    atomic.Int64 // seconds since 1970, as of the last sweep
+	gone     bell         // rung when a server has gone
 	lookups  lookups
 	panics   atomic.Uint64
 
@@ -109,7 +114,9 @@ type Manager struct {
 // NewManager returns a Manager without databases, whose servers are driven by
 // engine. Apply gives it some; Run has to run beside it.
 func NewManager(log *zap.Logger, engine engine.Engine) *Manager {
-	return &Manager{log: log, engine: engine, dialer: new(net.Dialer).DialContext, databases: map[string]*Database{}, roles: map[string]*share{}}
+	m := &Manager{log: log, engine: engine, dialer: new(net.Dialer).DialContext, databases: map[string]*Database{}, roles: map[string]*share{}}
+	m.clock.Store(time.Now().Unix())
+	return m
 }
 
 // Apply makes specs, by name, the databases that exist from now on. Servers
@@ -352,11 +359,12 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	at.addr = conn.RemoteAddr().String()
 	s := &Server{
 		ID: m.lastID.Add(1), Addr: at.addr, Verified: trust.Verification(), Created: time.Now(),
-		Bound: greet.bound, at: at, key: greet.key, trust: spec.Trust, params: greet.params, done: make(chan struct{}),
+		Bound: greet.bound, remote: conn.RemoteAddr(), local: conn.LocalAddr(), direct: trust.Direct(), at: at, key: greet.key, trust: spec.Trust, params: greet.params, done: make(chan struct{}),
 	}
 	if conn.tls != nil {
 		state := conn.tls.ConnectionState()
 		s.TLS = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
+		s.facts = tlsconf.FactsOf(state)
 	}
 	s.expires = expiry(s.Created, spec.lifetime())
 	m.servers.Add(1)
@@ -393,6 +401,7 @@ func (m *Manager) Run(ctx context.Context) {
 }
 
 func (m *Manager) sweep() {
+	m.clock.Store(time.Now().Unix())
 	m.lookups.sweep()
 	m.mu.RLock()
 	var unused []string
@@ -404,7 +413,7 @@ func (m *Manager) sweep() {
 			n, _ := p.counts()
 			servers += n
 		}
-		if d.auto && servers == 0 && d.share.clients.Load() == 0 {
+		if d.auto && servers == 0 && d.share.clients.Load() == 0 && !d.paused.Load() && !d.disabled.Load() {
 			unused = append(unused, name)
 		}
 	}

@@ -19,6 +19,10 @@ type openKey struct{}
 // server that is being asked serves, or where there are fewer servers than
 // min_pool_size, and gives places to those who open for themselves. mu is held.
 func (p *Pool) openMore() {
+	if p.held() {
+		p.block(nil)
+		return
+	}
 	if p.givePlaces(); p.blocked != nil && p.ownerIsNext() {
 		return
 	}
@@ -89,12 +93,12 @@ func (p *Pool) open() {
 		}
 	}
 	p.openMore()
-	closed := p.closed
+	closed := p.closed != nil || p.held()
 	p.mu.Unlock()
 	switch {
 	case w != nil:
 		w.Ready(s, nil)
-	case closed != nil: // meanwhile: nobody else would end the server
+	case closed: // meanwhile: nobody else would end the server
 		p.sweep()
 	}
 }
@@ -120,6 +124,7 @@ func (p *Pool) openFailed(err error) {
 	for _, w := range failed {
 		w.Ready(nil, failure)
 	}
+	p.manager.gone.ring()
 	p.roomMade()
 }
 
@@ -150,6 +155,7 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 	p.mu.Lock()
 	p.params = s.params
 	s.idle, s.idleSince = true, s.Created
+	p.servers[s] = struct{}{}
 	p.mu.Unlock()
 	p.manager.engine.Adopt(conn.raw, conn.tls, s, func(c engine.Conn) { s.conn = c })
 	return s, nil
@@ -166,6 +172,7 @@ func (p *Pool) destruct(s *Server) {
 	p.manager.log.Info("server closed", zap.Uint64("server", s.ID), zap.String("database", p.db.Name),
 		zap.String("user", p.login.User), zap.Duration("age", time.Since(s.Created)), reason)
 	p.mu.Lock()
+	delete(p.servers, s)
 	p.unclaim()
 	p.closing--
 	p.db.share.closing.Add(-1)
@@ -173,6 +180,7 @@ func (p *Pool) destruct(s *Server) {
 	p.mu.Unlock()
 	p.roomMade() // first to who has waited longest
 	p.retry()
+	p.manager.gone.ring()
 	p.manager.serverGone()
 }
 

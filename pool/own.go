@@ -30,7 +30,10 @@ func (p *Pool) OpenOwn(ctx context.Context, startup []wire.Parameter) (*Server, 
 		return nil, err
 	}
 	p.usage.opened.Add(1)
-	s.pool = p
+	s.pool, s.own = p, true
+	p.mu.Lock()
+	p.servers[s] = struct{}{}
+	p.mu.Unlock()
 	p.manager.engine.Adopt(conn.raw, conn.tls, s, func(c engine.Conn) { s.conn = c })
 	return s, nil
 }
@@ -87,6 +90,7 @@ func (p *Pool) leavePlace() {
 	p.mu.Lock()
 	p.unclaim()
 	p.mu.Unlock()
+	p.manager.gone.ring()
 	p.roomMade()
 	p.retry()
 }

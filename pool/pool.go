@@ -38,12 +38,13 @@ type Pool struct {
 
 	mu      sync.Mutex
 	queue   queue
-	owners  queue       // who waits for a place for a server of their own
-	timer   *time.Timer // expires the head of the queue; nil until needed
-	free    int         // idle servers in store that are nobody's yet
-	live    int         // servers that exist, or are being opened or closed
-	closing int         // those of them that are being closed
-	asked   int         // idle servers that are asked whether they live
+	owners  queue                // who waits for a place for a server of their own
+	timer   *time.Timer          // expires the head of the queue; nil until needed
+	servers map[*Server]struct{} // that are open, or being closed
+	free    int                  // idle servers in store that are nobody's yet
+	live    int                  // servers that exist, or are being opened or closed
+	closing int                  // those of them that are being closed
+	asked   int                  // idle servers that are asked whether they live
 	opening bool
 	allowed bounds    // as bounds worked them out last
 	logins  int       // servers that clients open as their own
@@ -57,7 +58,7 @@ type Pool struct {
 
 // newPool returns a pool of db, whose mu is held.
 func newPool(m *Manager, db *Database, login Login) *Pool {
-	p := &Pool{manager: m, db: db, login: login, role: m.role(login.User), usage: db.usageOf(login.User)}
+	p := &Pool{manager: m, db: db, login: login, role: m.role(login.User), usage: db.usageOf(login.User), servers: map[*Server]struct{}{}}
 	store, err := puddle.NewPool(&puddle.Config[*Server]{
 		Constructor: p.construct,
 		Destructor:  func(s *Server) { p.destruct(s) },
@@ -79,7 +80,7 @@ func (p *Pool) TryAcquire() *Server {
 
 // takeFirst returns an idle server that nobody waits for, or nil. mu is held.
 func (p *Pool) takeFirst() *Server {
-	if p.closed != nil || p.queue.length > 0 || p.free == 0 {
+	if p.closed != nil || p.queue.length > 0 || p.free == 0 || p.held() {
 		return nil
 	}
 	s := p.take(time.Now())
@@ -101,7 +102,7 @@ func (p *Pool) Acquire(w *Waiter) (*Server, error) {
 	if p.closed != nil {
 		return nil, p.closed
 	}
-	if p.live == 0 && p.lastErr != nil && time.Now().Before(p.retryAt) {
+	if p.live == 0 && p.lastErr != nil && time.Now().Before(p.retryAt) && !p.held() {
 		return nil, p.lastErr
 	}
 	w.since = time.Now()
@@ -196,6 +197,8 @@ func (p *Pool) unfit(s *Server, now time.Time) (why string) {
 		return s.fate()
 	case p.closed != nil:
 		return ClosedPool
+	case p.held():
+		return ClosedPaused
 	case s.generation != p.db.generation.Load():
 		return ClosedSettings
 	case !s.expires.IsZero() && !now.Before(s.expires):
@@ -216,6 +219,7 @@ func (p *Pool) surplus() bool {
 // end closes a server that is in nobody's hands. mu is held.
 func (p *Pool) end(s *Server, why string) {
 	p.usage.closed.Inc(why)
+	s.ending = true
 	p.closing++
 	p.db.share.closing.Add(1)
 	p.role.closing.Add(1)
@@ -301,6 +305,10 @@ func (p *Pool) forgive() {
 
 // User returns the role that the pool's servers log in as.
 func (p *Pool) User() string { return p.login.User }
+
+// Clock returns the time in seconds since 1970, as of the manager's last look at
+// its servers. It costs next to nothing.
+func (p *Pool) Clock() int64 { return p.manager.clock.Load() }
 
 // armTimer makes sure that the head of the queue is looked at when it has
 // waited for query_wait_timeout, and when it may have a server of the reserve.

@@ -14,6 +14,16 @@ type Waiter struct {
 	queued     bool
 }
 
+// Waited returns for how long w has been in the pool's queue.
+func (p *Pool) Waited(w *Waiter) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !w.queued {
+		return 0
+	}
+	return time.Since(w.since)
+}
+
 // queue is a first-come-first-served line of waiters, linked through them so
 // that joining and leaving cost no allocation.
 type queue struct {

@@ -2,9 +2,11 @@ package pool
 
 import (
 	"fmt"
+	"net"
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/puddle/v2"
@@ -49,6 +51,11 @@ type Server struct {
 	Created    time.Time
 	pool       *Pool
 	conn       engine.Conn
+	remote     net.Addr
+	local      net.Addr
+	facts      *tlsconf.Facts // nil without TLS
+	direct     bool           // TLS began without an SSLRequest
+	own        bool           // a client's own
 	at         address
 	key        wire.CancelKey
 	trust      *tlsconf.Store[*tlsconf.Upstream] // that it was verified by
@@ -62,11 +69,15 @@ type Server struct {
 	// Owned by the pool, guarded by its mutex.
 	res       *puddle.Resource[*Server] // nil for a server that is a client's own
 	idle      bool
+	ending    bool // it is being closed
 	idleSince time.Time
 
 	// Notes is what those who hold the server note about it for each other. It
 	// is owned by whoever holds it.
 	Notes any
+
+	prepared atomic.Int32 // statements that it had when it came back last
+	lent     atomic.Int64 // when a link took it last, in seconds since 1970
 
 	mu       sync.Mutex
 	link     Link             // nil: idle, or on its way from or to the pool
@@ -87,8 +98,13 @@ func (s *Server) SetLink(link Link) bool {
 		return false
 	}
 	s.link = link
+	s.lent.Store(s.pool.manager.clock.Load())
 	return true
 }
+
+// NotePrepared notes how many prepared statements the server has, for who looks
+// at it while nobody holds it.
+func (s *Server) NotePrepared(n int) { s.prepared.Store(int32(n)) }
 
 // Write sends bytes to the server that came from a client, which is not read
 // until the server has taken them; from is nil for bytes of our own. Where the

@@ -56,6 +56,7 @@ type plan struct {
 	mode   string // of TLS on the listener
 	port   int    // of the server; zero is the fake server's
 	panics bool   // a panic is part of the test
+	desk   Console
 	tls    func(*tlsconf.ListenerConfig)
 }
 
@@ -97,6 +98,7 @@ func open(t testing.TB, edit ...func(*plan)) *house {
 	users, err := auth.ParseUsers("users", []byte(`"alice" "`+password+`"`+"\n"+`"bob" "`+password+`"`+"\n"), testMocker, nil)
 	ok(t, err)
 	h.proxy = New(zap.New(core), h.engine, h.manager, Settings{Pool: p.pool, Users: users, Mocker: testMocker})
+	h.proxy.UseConsole(p.desk)
 	ctx, stop := context.WithCancel(context.Background())
 	var background sync.WaitGroup
 	background.Go(func() { h.manager.Run(ctx) })

@@ -19,6 +19,9 @@ var errLoginTimeout = wire.Fatal(wire.CodeInvalidAuth, "login took longer than c
 // the request is under way its server goes to nobody else. It blocks until
 // PostgreSQL has got the request.
 func (s *session) cancel() {
+	if s.cancelConsole() {
+		return
+	}
 	request, outcome := s.prepareCancel()
 	if outcome != CancelSent {
 		s.proxy.cancelCounts.Inc(outcome)

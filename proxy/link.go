@@ -167,7 +167,7 @@ func (s *session) take(server *pool.Server) (setup []byte) {
 		state.settings = append(state.settings[:0], s.extra...)
 		ours++
 	}
-	s.server, s.reset, s.rolledBack = server, false, false
+	s.server, s.reset, s.rolledBack, s.requested = server, false, false, s.pool.Clock()
 	s.relay.link(state, s.id, ours)
 	s.countLink()
 	// A role may be refused, and what the client sends must not run as another.
@@ -350,6 +350,7 @@ func (s *session) decide(server *pool.Server) (d decision) {
 		if s.settled != nil {
 			server.ViewParameters(s.learn)
 		}
+		server.NotePrepared(len(s.relay.server.copies))
 		s.relay.unlink()
 		s.server, s.settled = nil, nil
 	}

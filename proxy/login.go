@@ -38,6 +38,9 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 		return refused
 	}
 	s.user, s.database = ask.user, ask.database
+	if s.surplus && !p.toConsole(s) {
+		return errTooManyClients
+	}
 	if err := s.negotiate(packet.Code, ask.unknown); err != nil {
 		return err
 	}
@@ -48,6 +51,9 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	s.admitted = true
 	if s.rule.Method != hba.Trust {
 		p.guesses.succeeded(sourceOf(s.raw), s.user)
+	}
+	if p.toConsole(s) {
+		return p.openConsole(s, ask)
 	}
 	db, ok := p.manager.Database(ask.database)
 	if !ok {

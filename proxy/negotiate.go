@@ -161,6 +161,17 @@ func (n *negotiation) direct() error {
 	return nil
 }
 
+// manner names how TLS began, and is empty without it.
+func (n *negotiation) manner() string {
+	switch {
+	case n.tls == nil:
+		return ""
+	case n.sslAsked:
+		return NegotiatedSSLRequest
+	}
+	return NegotiatedDirect
+}
+
 func (n *negotiation) gssRequest() error {
 	if n.gssAsked || n.tls != nil {
 		return violation("the client asked for GSSAPI encryption twice, or inside TLS")

@@ -64,6 +64,8 @@ type Server struct {
 	keys       cancelKeys
 	statements *statements
 	pinCounts  pinCounts
+	console    Console // nil: there is none
+	consoles   atomic.Int64
 	errors     errorLog
 	handshakes tally.Handshakes
 	panics     atomic.Uint64
@@ -78,6 +80,7 @@ type Server struct {
 	children  sync.WaitGroup // accept loops and logins
 	live      sync.WaitGroup // sessions that the engine has
 	cancels   sync.WaitGroup // cancel requests of clients that left
+	attended  sync.WaitGroup // sessions of the console
 
 	mu        sync.Mutex
 	listeners []*Listener
@@ -212,7 +215,7 @@ func (p *Server) accept(l *Listener) {
 // serve brings a connection through its login and hands it to the engine.
 func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	s := newSession(p, conn)
-	s.cert.listener = l
+	s.cert.listener, s.surplus = l, tooMany
 	started := false
 	defer func() {
 		if r := recover(); r != nil {
@@ -232,15 +235,11 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	}
 	n := &negotiation{proxy: p, policy: l.policy.Load(), raw: s.raw, deadline: s.deadline, stop: s.stop, conn: s.raw}
 	secured, packet, err := n.run()
-	s.conn, s.tls = secured, n.tls
+	s.conn, s.tls, s.negotiation = secured, n.tls, n.manner()
 	if n.shown != nil {
 		s.endpointHash, s.only = n.shown.EndpointHash, n.shown.Database
 	}
 	s.certify(n)
-	if err == nil && tooMany {
-		err = wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already (max_client_conn)").
-			WithHint("Raise max_client_conn of the connection pooler.")
-	}
 	if err == nil {
 		err = p.logIn(s, packet)
 	}
@@ -249,6 +248,10 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 		return
 	}
 	started = true
+	if s.seat != nil {
+		p.attended.Go(func() { p.attend(s) })
+		return
+	}
 	p.live.Add(1)
 	s.start()
 }
@@ -305,7 +308,9 @@ func (p *Server) Shutdown(ctx context.Context) error {
 		l.expiry.close()
 	}
 	for s := range p.sessions {
-		s.drain()
+		if !s.atConsole() { // who watches the end may stay until then
+			s.drain()
+		}
 	}
 	p.mu.Unlock()
 	p.secrets.stop()
@@ -314,6 +319,7 @@ func (p *Server) Shutdown(ctx context.Context) error {
 		p.children.Wait()
 		p.live.Wait()
 		p.cancels.Wait()
+		p.leaveConsoles()
 		close(gone)
 	}()
 	select {

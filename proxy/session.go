@@ -52,6 +52,8 @@ type session struct {
 	since        time.Time
 	deadline     time.Time // of the login
 	addr         string
+	local        net.Addr
+	negotiation  string // how TLS began; empty without it
 	raw          *engine.Transport
 	conn         net.Conn  // raw, or TLS on it; used for the login only
 	tls          *tls.Conn // nil without TLS
@@ -69,6 +71,7 @@ type session struct {
 	leavePool    func()
 	version      uint32 // of the protocol
 	key          wire.CancelKey
+	surplus      bool // it came beyond max_client_conn
 	onParam      func(body []byte)
 	onGranted    func()
 	onCheck      func()
@@ -96,11 +99,14 @@ type session struct {
 	asking      bool             // a survey is about to be sent
 	pinsTold    sqlscan.Effects  // why it keeps its server, as far as the log knows
 	stopped     bool             // stop is closed
+	requested   int64            // when it took a server last, in seconds since 1970
 	waiting     bool             // in the pool's queue, or granted a server that was not taken yet
 	granted     grant
 	watch       watch
 	gone        bool // the client's connection is closed
 	draining    bool
+	seat        *seat         // nil: not the console's
+	killed      *wire.Error   // why it is to end at once
 	muted       bool          // nothing is to be written to the client any more
 	cancelling  chan struct{} // closed when the cancel request under way is through
 	cancelQueue bool          // somebody waits for that to cancel again
@@ -119,7 +125,7 @@ type grant struct {
 
 func newSession(p *Server, conn net.Conn) *session {
 	raw := engine.NewTransport(conn)
-	s := &session{proxy: p, id: p.lastID.Add(1), since: time.Now(), raw: raw, conn: raw, addr: peerName(conn)}
+	s := &session{proxy: p, id: p.lastID.Add(1), since: time.Now(), raw: raw, conn: raw, addr: peerName(conn), local: conn.LocalAddr()}
 	s.deadline = s.since.Add(p.settings.Load().Pool.ClientLoginTimeout)
 	s.onParam, s.onGranted, s.onCheck, s.onAsk = s.parameter, s.takeGrant, s.check, s.ask
 	s.waiter.Ready = s.grant
@@ -260,7 +266,10 @@ func (s *session) Closed(err error) {
 // home.
 func (s *session) check() {
 	s.mu.Lock()
-	if s.end == nil && !s.waiting && s.mayEnd() {
+	switch {
+	case s.end == nil && s.killed != nil:
+		s.end = s.killed
+	case s.end == nil && !s.waiting && s.mayEnd():
 		s.end = s.ending()
 	}
 	end := s.end

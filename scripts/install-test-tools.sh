@@ -1,14 +1,17 @@
 #!/bin/sh
 # Makes sure that what the tests run is on this machine: PostgreSQL in the
 # versions named, 15 and 18 without a name, psql and pgbench, openssl, sslscan,
-# testssl.sh, slapd, and the drivers of integration/drivers with what runs them. May
-# be run any number of times; what is there is left alone and needs no network.
+# testssl.sh, slapd, PgBouncer, whose console ours is compared with, and the drivers of
+# integration/drivers with what runs them. May be run any number of times; what
+# is there is left alone and needs no network.
 set -eu
 cd "$(dirname "$0")"
 [ $# -gt 0 ] || set -- 15 18
 for version in 15 "$@"; do
 	./install-postgres.sh "$version"
 done
+
+./install-bench-peers.sh
 
 # Debian's packages, each with a file that it brings.
 missing=

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/config"
+	"github.com/pgseal/pgseal/internal/console"
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
@@ -29,6 +30,7 @@ type instance struct {
 	manager *pool.Manager
 	proxy   *proxy.Server
 	watcher *tlsconf.Watcher
+	stops   chan console.Stop // what SHUTDOWN of the console asks for
 	web     *web
 
 	configReloads reloads
@@ -57,7 +59,7 @@ type parts struct {
 func newInstance(path string, log *zap.Logger, level zap.AtomicLevel) *instance {
 	return &instance{
 		path: path, log: log, level: level,
-		watcher: tlsconf.NewWatcher(log, 0), listeners: map[string]*proxy.Listener{},
+		watcher: tlsconf.NewWatcher(log, 0), stops: make(chan console.Stop, 1), listeners: map[string]*proxy.Listener{},
 	}
 }
 
@@ -256,6 +258,7 @@ func (r *instance) start(f config.File) error {
 	r.manager = pool.NewManager(r.log, r.engine)
 	r.manager.Apply(p.specs)
 	r.proxy = proxy.New(r.log, r.engine, r.manager, p.settings())
+	r.proxy.UseConsole(console.New(r.log, r.proxy, r.manager, r))
 	r.watcher.OnReload(func(name string, err error) { r.proxy.Audit().Reload(name, err) })
 	r.warn(p)
 	r.configReloads.began()
@@ -360,10 +363,10 @@ func (r *instance) warn(p parts) {
 	}
 }
 
-// reload re-reads the configuration and all files it names, and logs what came
-// of it. A fault in the configuration leaves all of that as it was; a fault in
+// reload re-reads the configuration and all files it names, logs what came of
+// it, and returns what was refused. A fault in the configuration leaves all of that as it was; a fault in
 // a file leaves what is made of that file.
-func (r *instance) reload() {
+func (r *instance) reload() error {
 	r.reopenAudit()
 	f, err := config.Load(r.path)
 	if err == nil {
@@ -374,13 +377,14 @@ func (r *instance) reload() {
 		r.log.Error("configuration refused, all of it stays as it was", zap.Error(err))
 	}
 	r.proxy.Audit().Reload("configuration", err)
-	if files := r.watcher.ReloadAll(); files != nil {
+	files := r.watcher.ReloadAll()
+	switch {
+	case files != nil:
 		r.log.Error("a file was refused, what was made of it stays as it was", zap.Error(files))
-		return
-	}
-	if err == nil {
+	case err == nil:
 		r.log.Info("configuration reloaded")
 	}
+	return errors.Join(err, files)
 }
 
 func (r *instance) apply(f config.File) error {
@@ -446,6 +450,7 @@ func (r *instance) run(ctx context.Context) {
 // servers after them.
 func (r *instance) shutdown(ctx context.Context) error {
 	defer r.web.close()
+	r.manager.Resume("") // who waits because of PAUSE would hold up the end
 	err := r.proxy.Shutdown(ctx)
 	closing, cancel := context.WithTimeout(context.Background(), closeServers)
 	defer cancel()

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/config"
+	"github.com/pgseal/pgseal/internal/console"
 )
 
 // closeServers is how long the servers may take to close once all clients
@@ -72,21 +73,52 @@ func (r *instance) serve(signals <-chan os.Signal) error {
 		stop()
 		<-done
 	}()
-	for sig := range signals {
-		if sig != syscall.SIGHUP {
-			r.log.Info("stopping", zap.String("signal", sig.String()), zap.Int("clients", r.proxy.Clients()))
-			return r.drain(signals)
+	for {
+		select {
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				r.log.Info("stopping", zap.String("signal", sig.String()), zap.Int("clients", r.proxy.Clients()))
+				return r.drain(signals, false)
+			}
+			r.reload()
+		case how := <-r.stops:
+			r.log.Info("stopping", zap.String("command", "SHUTDOWN"), zap.Int("clients", r.proxy.Clients()))
+			if how == console.StopForClients && !r.awaitClients(signals) {
+				how = console.StopForServers
+			}
+			return r.drain(signals, how == console.StopNow)
 		}
-		r.reload()
 	}
-	return nil
+}
+
+// awaitClients accepts nobody any more and returns when all clients have left,
+// or false where a signal, or another SHUTDOWN, has no patience with them.
+func (r *instance) awaitClients(signals <-chan os.Signal) bool {
+	r.proxy.StopAccepting()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for r.proxy.Clients() > 0 {
+		select {
+		case <-tick.C:
+		case <-r.stops:
+			return false
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // drain waits for clients to end their transactions, until another signal
-// has no more patience with them.
-func (r *instance) drain(signals <-chan os.Signal) error {
+// has no more patience with them, or at once.
+func (r *instance) drain(signals <-chan os.Signal, now bool) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	if now {
+		cancel()
+	}
 	finished := make(chan error, 1)
 	go func() { finished <- r.shutdown(ctx) }()
 	for {
@@ -98,6 +130,8 @@ func (r *instance) drain(signals <-chan os.Signal) error {
 				r.log.Info("stopped")
 			}
 			return nil
+		case <-r.stops:
+			cancel()
 		case sig := <-signals:
 			if sig != syscall.SIGHUP {
 				r.log.Info("stopping at once", zap.Int("clients", r.proxy.Clients()))

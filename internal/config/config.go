@@ -28,6 +28,7 @@ type File struct {
 	Users     map[string]User     `yaml:"users"`
 	Pool      pool.Config         `yaml:"pool"`
 	Auth      proxy.AuthConfig    `yaml:"auth"`
+	Admin     Admin               `yaml:"admin"`
 	HTTP      httpd.Config        `yaml:"http"`
 	Log       Log                 `yaml:"log"`
 	Engine    string              `yaml:"engine"`  // loops | portable
@@ -130,6 +131,12 @@ func (f File) UserConfigs() map[string]pool.UserConfig {
 // poolMode returns the mode of a database whose clients share one login.
 func (f File) poolMode(d Database) string {
 	return cmp.Or(f.Users[d.User].PoolMode, d.PoolMode, f.Pool.PoolMode)
+}
+
+// Admin tells which roles may use the console. They log in like everybody.
+type Admin struct {
+	Users      []string `yaml:"users"`       // may do everything
+	StatsUsers []string `yaml:"stats_users"` // may SHOW
 }
 
 // Log tells how much is logged, and how.

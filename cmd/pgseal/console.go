@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/pgseal/pgseal/internal/config"
+	"github.com/pgseal/pgseal/internal/console"
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// What follows is what the console reaches of the process: console.Process.
+
+// Version implements console.Process.
+func (r *instance) Version() string { return version() }
+
+// Role implements console.Process.
+func (r *instance) Role(user string) console.Role {
+	admin := r.file().Admin
+	switch {
+	case slices.Contains(admin.Users, user):
+		return console.Admin
+	case slices.Contains(admin.StatsUsers, user):
+		return console.Stats
+	}
+	return console.Nobody
+}
+
+// file returns the configuration in force.
+func (r *instance) file() config.File {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.current.file
+}
+
+// Settings implements console.Process.
+func (r *instance) Settings() (list []console.Setting) {
+	for _, s := range r.file().Settings() {
+		list = append(list, console.Setting(s))
+	}
+	return list
+}
+
+// Listeners implements console.Process.
+func (r *instance) Listeners() (list []string) {
+	for _, l := range r.file().Listen {
+		list = append(list, l.Address)
+	}
+	return list
+}
+
+// Certificates implements console.Process.
+func (r *instance) Certificates() (list []console.Certificate) {
+	r.mu.Lock()
+	p := r.current
+	r.mu.Unlock()
+	for _, l := range p.file.Listen {
+		if store := p.certs[l.Address]; store != nil {
+			for _, x := range store.Load().Loaded(l.TLS) {
+				list = append(list, console.Certificate{Loaded: x, Where: store.Name(), Status: store.Status()})
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.trust)) {
+		store := p.trust[name]
+		for _, x := range store.Load().Loaded(p.file.Databases[name].UpstreamConfig) {
+			list = append(list, console.Certificate{Loaded: x, Where: store.Name(), Status: store.Status()})
+		}
+	}
+	return list
+}
+
+// Reload implements console.Process.
+func (r *instance) Reload() error { return r.reload() }
+
+// Set implements console.Process. What it sets holds until the next reload.
+func (r *instance) Set(key, value string) error {
+	f := r.file()
+	switch err := f.Set(key, value); {
+	case errors.Is(err, config.ErrNoSetting):
+		return &wire.Error{Code: wire.CodeUndefinedObject, Message: `unrecognized configuration parameter "` + key + `"`, Hint: "SHOW CONFIG lists the settings."}
+	case errors.Is(err, config.ErrNotChangeable):
+		return &wire.Error{Code: wire.CodeCantChange, Message: `setting "` + key + `" cannot be changed now: ` + err.Error()}
+	case err != nil:
+		return &wire.Error{Code: wire.CodeInvalidParameter, Message: err.Error()}
+	}
+	if err := r.apply(f); err != nil {
+		return &wire.Error{Code: wire.CodeConfigFile, Message: "SET failed: " + err.Error()}
+	}
+	return nil
+}
+
+// Shutdown implements console.Process.
+func (r *instance) Shutdown(how console.Stop) {
+	select {
+	case r.stops <- how:
+	default: // one is under way, and this one has come twice meanwhile
+	}
+}

@@ -1,0 +1,121 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// Setting is a key with its value, as it is shown to administrators.
+type Setting struct {
+	Key        string // one of the pool section bears its name alone, as in PgBouncer
+	Value      string // durations in seconds, as in PgBouncer
+	Default    string
+	Changeable bool // by Set
+}
+
+// hidden matches keys that hold secrets, or may: a rule can have a password to
+// bind to a directory with.
+var hidden = regexp.MustCompile(`^rules$|password$|passwd|secret|token`)
+
+// Settings lists what applies to all databases: the sections pool, auth, admin
+// and log, and what stands outside of sections. None of it is secret.
+func (f File) Settings() (list []Setting) {
+	defaults := Default()
+	var add func(prefix string, now, before reflect.Value, changeable bool)
+	add = func(prefix string, now, before reflect.Value, changeable bool) {
+		for i := range now.NumField() {
+			name, flags, _ := strings.Cut(now.Type().Field(i).Tag.Get("yaml"), ",")
+			switch {
+			case flags == "inline":
+				add(prefix, now.Field(i), before.Field(i), changeable)
+				continue
+			case name == "" || hidden.MatchString(name):
+				continue
+			}
+			setting := Setting{prefix + name, shown(now.Field(i)), shown(before.Field(i)), changeable}
+			if f.source.variables[join(strings.TrimSuffix(prefix, "."), name)] || f.source.variables[join("pool", name)] && prefix == "" {
+				setting.Value = "(from the environment)"
+			}
+			list = append(list, setting)
+		}
+	}
+	add("", valueOf(&f.Pool), valueOf(&defaults.Pool), true)
+	add("auth.", valueOf(&f.Auth), valueOf(&defaults.Auth), false)
+	add("admin.", valueOf(&f.Admin), valueOf(&defaults.Admin), false)
+	add("log.", valueOf(&f.Log), valueOf(&defaults.Log), false)
+	list = append(list, Setting{"engine", f.Engine, defaults.Engine, false},
+		Setting{"workers", strconv.Itoa(f.Workers), strconv.Itoa(defaults.Workers), false})
+	slices.SortStableFunc(list, func(a, b Setting) int { return strings.Compare(a.Key, b.Key) })
+	return list
+}
+
+func shown(v reflect.Value) string {
+	switch x := v.Interface().(type) {
+	case time.Duration:
+		return strconv.FormatFloat(x.Seconds(), 'f', -1, 64)
+	case []string:
+		return strings.Join(x, ", ")
+	case tlsconf.Size:
+		return strconv.FormatInt(int64(x), 10)
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+// Errors of Set beside those of the value.
+var (
+	ErrNoSetting     = errors.New("there is no such setting")
+	ErrNotChangeable = errors.New("it can't be changed while pgseal runs: change the configuration file and reload, or restart")
+)
+
+// Set changes a setting of the pool section, for the File only. The value is
+// as in the file; a duration may be a plain number of seconds, as in PgBouncer.
+func (f *File) Set(key, value string) error {
+	known := slices.ContainsFunc(f.Settings(), func(s Setting) bool { return s.Key == key && !s.Changeable })
+	if known {
+		return ErrNotChangeable
+	}
+	changed := f.Pool
+	v := valueOf(&changed)
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("yaml") != key {
+			continue
+		}
+		if err := decodeInto(v.Field(i), value); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		if err := changed.Validate(); err != nil {
+			return err
+		}
+		f.Pool = changed
+		return nil
+	}
+	return ErrNoSetting
+}
+
+// decodeInto sets a field to a value as the file would have it.
+func decodeInto(field reflect.Value, value string) error {
+	if field.Type() == durationType {
+		if n, err := strconv.ParseFloat(value, 64); err == nil {
+			value = strconv.FormatFloat(n, 'f', -1, 64) + "s"
+		}
+	}
+	if field.Kind() == reflect.String {
+		field.SetString(value)
+		return nil
+	}
+	node := &yaml.Node{Kind: yaml.ScalarNode, Value: value}
+	if node.Decode(field.Addr().Interface()) != nil { // its error is about types of Go
+		return fmt.Errorf("%q is no value for it", value)
+	}
+	return nil
+}

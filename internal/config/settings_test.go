@@ -1,0 +1,92 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSettingsShowEachKeyOfThePoolByItsOwnName(t *testing.T) {
+	f := Default()
+	f.Pool.QueryWaitTimeout = 1500 * time.Millisecond
+	f.Admin.Users = []string{"alice", "bob"}
+	byKey := map[string]Setting{}
+	for _, s := range f.Settings() {
+		if byKey[s.Key].Key != "" {
+			t.Errorf("%s stands there twice", s.Key)
+		}
+		byKey[s.Key] = s
+	}
+	for _, want := range []Setting{
+		{"max_client_conn", "1000", "1000", true},
+		{"query_wait_timeout", "1.5", "120", true},
+		{"server_round_robin", "false", "false", true},
+		{"prepared_statements_memory", "268435456", "268435456", true},
+		{"admin.users", "alice, bob", "", false},
+		{"workers", "1", "1", false},
+	} {
+		if got := byKey[want.Key]; got != want {
+			t.Errorf("%s is %+v, want %+v", want.Key, got, want)
+		}
+	}
+}
+
+func TestSettingsShowNoSecrets(t *testing.T) {
+	text := strings.Replace(readExample(t), "server_reset_query: DISCARD ALL", "server_reset_query: ${RESET}", 1)
+	text = strings.Replace(text, "rules: []", `rules: ["host all all all scram-sha-256"]`, 1)
+	f, err := Parse("config.yaml", []byte(text), func(string) (string, bool) { return "hush", true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, s := range f.Settings() {
+		if strings.Contains(s.Value, "hush") || strings.Contains(s.Value, "host all") {
+			t.Errorf("%s shows %s", s.Key, s.Value)
+		}
+		found = found || s.Key == "server_reset_query" && s.Value == "(from the environment)"
+	}
+	if !found {
+		t.Error("what comes from the environment is not shown as that")
+	}
+}
+
+func TestSetChangesWhatMayChange(t *testing.T) {
+	f := Default()
+	for key, value := range map[string]string{
+		"query_timeout": "2.5", "server_lifetime": "90s", "default_pool_size": "7", "pool_mode": "session",
+		"server_round_robin": "true", "prepared_statements_memory": "2MiB", "server_reset_query": "",
+	} {
+		if err := f.Set(key, value); err != nil {
+			t.Errorf("%s = %s: %v", key, value, err)
+		}
+	}
+	p := f.Pool
+	if p.QueryTimeout != 2500*time.Millisecond || p.ServerLifetime != 90*time.Second || p.DefaultPoolSize != 7 || p.PoolMode != "session" ||
+		!p.ServerRoundRobin || p.PreparedMemory != 2<<20 || p.ServerResetQuery != "" {
+		t.Errorf("the settings are %+v", p)
+	}
+}
+
+func TestSetRefusesWhatItCannotDoAndChangesNothing(t *testing.T) {
+	f := Default()
+	for key, value := range map[string]string{
+		"query_timeout": "soon", "default_pool_size": "0", "max_client_conn": "many", "pool_mode": "sometimes", "server_round_robin": "perhaps",
+	} {
+		if err := f.Set(key, value); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s = %s: %v", key, value, err)
+		}
+	}
+	if err := f.Set("workers", "2"); !errors.Is(err, ErrNotChangeable) {
+		t.Errorf("workers: %v", err)
+	}
+	if err := f.Set("log.level", "debug"); !errors.Is(err, ErrNotChangeable) {
+		t.Errorf("log.level: %v", err)
+	}
+	if err := f.Set("nonsense", "2"); !errors.Is(err, ErrNoSetting) {
+		t.Errorf("nonsense: %v", err)
+	}
+	if f.Pool != Default().Pool {
+		t.Errorf("the settings have become %+v", f.Pool)
+	}
+}

@@ -1,0 +1,17 @@
+// Package console answers administrators who connect to the database pgseal, or
+// pgbouncer, with any PostgreSQL client: it shows what the pooler does, and does
+// what it is told.
+//
+//	bytes ─ session.go, extended.go ─ statement.go ─ plan.go ─┬─ table.go: a command, rights checked
+//	        (messages of both         (split into             │     show….go, control.go
+//	         query protocols)          words)                 └─ drivers.go: what drivers say by themselves
+//
+// A command is a row of one table: its name, who may use it, the columns of its
+// answer, and what runs. docs/console.md is written from that table. Names,
+// order and types of columns are those of PgBouncer 1.25, with ours behind them.
+//
+// Each session runs on a goroutine of its own, which may block; nothing here is
+// called from an event loop. The package owns no state but that of its
+// sessions: what it shows and changes comes through Clients, Pools and Process.
+// Messages are encoded by package wire and pgproto3, and read by package wire.
+package console

@@ -1,0 +1,202 @@
+package console
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// fake stands for all that the console reaches, and notes what it was told.
+type fake struct {
+	done   []string
+	faulty error         // what Reload returns
+	blocks chan struct{} // PAUSE closes it, and waits for the end of its context; nil: it does not
+}
+
+func (f *fake) note(format string, args ...any) {
+	f.done = append(f.done, fmt.Sprintf(format, args...))
+}
+
+func (f *fake) ClientList() ([]proxy.ClientView, int) {
+	at := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5000}
+	return []proxy.ClientView{
+		{ID: 7, User: "alice", Database: "app", State: proxy.StateActive, Addr: at, Local: at, Connected: time.Unix(1, 0), Server: 3,
+			TLS: &tlsconf.Facts{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128, ServerName: "db"}, Identity: "scram-sha-256:alice"},
+		{ID: 8, User: "bob", Database: "app", State: proxy.StateWaiting, Addr: &net.UnixAddr{Net: "unix"}, Wait: 1500 * time.Millisecond},
+	}, 1
+}
+func (f *fake) Busy() (int, int) { return 3, 10 }
+func (f *fake) Pins() []proxy.Pin {
+	return []proxy.Pin{{Client: 7, User: "alice", Database: "app", Server: 3, Reasons: []string{"temporary table"}}}
+}
+func (f *fake) StatementList() []proxy.StatementView {
+	return []proxy.StatementView{{Name: "pgseal_1", Bytes: 300, Clients: 1, Query: "SELECT 1"}}
+}
+func (f *fake) Statements() (int, int64) { return 1, 300 }
+func (f *fake) Kill(id uint64) bool      { f.note("kill %d", id); return id == 7 }
+func (f *fake) KillAll(database string)  { f.note("kill all %q", database) }
+func (f *fake) Databases() []pool.DatabaseView {
+	return []pool.DatabaseView{{Name: "app", Host: "db", Port: 5432, DBName: "app", PoolSize: 20, Paused: true}}
+}
+func (f *fake) Pools() []pool.PoolView {
+	return []pool.PoolView{{Database: "app", User: "alice", Mode: "transaction", Clients: 2, Waiting: 1, Servers: map[string]int{pool.StateActive: 1}, MaxWait: 1500 * time.Millisecond}}
+}
+func (f *fake) Servers() []pool.ServerView {
+	return []pool.ServerView{{ID: 3, Database: "app", User: "alice", State: pool.StateActive, Host: "db", PID: 99, Verified: "verify-full"}}
+}
+func (f *fake) Users() []pool.UserView {
+	return []pool.UserView{{Name: "alice", ReserveSize: -1}}
+}
+func (f *fake) Paused() bool { return false }
+func (f *fake) Pause(ctx context.Context, name string) error {
+	f.note("pause %q", name)
+	if f.blocks == nil {
+		return nil
+	}
+	close(f.blocks) // tells that it waits
+	<-ctx.Done()
+	return ctx.Err()
+}
+func (f *fake) Hold(name string) error            { f.note("hold %q", name); return nil }
+func (f *fake) Resume(name string) error          { f.note("resume %q", name); return nil }
+func (f *fake) Enable(name string, on bool) error { f.note("enable %q %v", name, on); return nil }
+func (f *fake) Reconnect(name string) error       { f.note("reconnect %q", name); return nil }
+func (f *fake) WaitClose(_ context.Context, name string) error {
+	f.note("wait close %q", name)
+	return nil
+}
+func (f *fake) Version() string { return "1.2.3" }
+func (f *fake) Role(user string) Role {
+	return map[string]Role{"admin": Admin, "stats": Stats}[user]
+}
+func (f *fake) Settings() []Setting { return []Setting{{"pool_mode", "session", "transaction", true}} }
+func (f *fake) Certificates() []Certificate {
+	return []Certificate{{Where: "listener", Status: tlsconf.Status{LastError: errors.New("tls.crt: is empty")}}}
+}
+func (f *fake) Listeners() []string         { return []string{"127.0.0.1:6432", "unix:/run/s"} }
+func (f *fake) Reload() error               { f.note("reload"); return f.faulty }
+func (f *fake) Set(key, value string) error { f.note("set %s=%s", key, value); return nil }
+func (f *fake) Shutdown(how Stop)           { f.note("shutdown %d", how) }
+
+// desk is a client at the console, and what is behind that.
+type desk struct {
+	t *testing.T
+	*fake
+	net.Conn
+	canceled chan struct{}
+	ended    chan struct{}
+}
+
+// sit opens a session of the console.
+func sit(t *testing.T, user string) *desk {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	d := &desk{t: t, fake: &fake{}, Conn: ours, canceled: make(chan struct{}, 1), ended: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := New(zap.NewNop(), d.fake, d.fake, d.fake)
+	go func() {
+		defer close(d.ended)
+		c.Serve(ctx, proxy.ConsoleClient{Conn: theirs, ID: 1, User: user, Database: "pgseal", PID: 42, Canceled: d.canceled, Audit: func(command, object string, err error) {}})
+		theirs.Close()
+	}()
+	t.Cleanup(func() {
+		cancel()
+		ours.Close()
+		<-d.ended
+	})
+	ours.SetDeadline(time.Now().Add(20 * time.Second))
+	return d
+}
+
+// send writes a message.
+func (d *desk) send(typ byte, body string) {
+	d.t.Helper()
+	b := binary.BigEndian.AppendUint32([]byte{typ}, uint32(4+len(body)))
+	if _, err := d.Write(append(b, body...)); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// reply is what came up to a ReadyForQuery.
+type reply struct {
+	types  string // of the messages
+	names  []string
+	rows   [][]string
+	tags   []string
+	errors []*wire.Error
+	status string
+}
+
+// hear reads up to the next ReadyForQuery.
+func (d *desk) hear() (r reply) {
+	d.t.Helper()
+	for {
+		typ, body, err := wire.ReadMessage(d.Conn, nil, 1<<20)
+		if errors.Is(err, io.EOF) {
+			return r
+		}
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		r.types += string(typ)
+		switch typ {
+		case wire.RowDescription:
+			f := &fields{rest: body}
+			for range f.int16() {
+				r.names = append(r.names, f.string())
+				f.skip(18)
+			}
+		case wire.DataRow:
+			f := &fields{rest: body}
+			var row []string
+			for range f.int16() {
+				n := f.int32()
+				value := "NULL"
+				if n >= 0 {
+					value = string(f.take(int(n)))
+				}
+				row = append(row, value)
+			}
+			r.rows = append(r.rows, row)
+		case wire.CommandComplete:
+			r.tags = append(r.tags, strings.TrimSuffix(string(body), "\x00"))
+		case wire.ErrorResponse:
+			e, err := wire.ParseError(body)
+			if err != nil {
+				d.t.Fatal(err)
+			}
+			r.errors = append(r.errors, e)
+		case wire.ReadyForQuery:
+			r.status = string(body)
+			return r
+		}
+	}
+}
+
+// ask runs a simple query.
+func (d *desk) ask(sql string) reply {
+	d.t.Helper()
+	d.send(wire.Query, sql+"\x00")
+	return d.hear()
+}
+
+// code returns the SQLSTATE of the one error of a reply.
+func (r reply) code() string {
+	if len(r.errors) != 1 {
+		return ""
+	}
+	return r.errors[0].Code
+}

@@ -1,0 +1,99 @@
+package console
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Manual returns docs/console.md, which is written from the table of commands.
+func Manual() string {
+	var b strings.Builder
+	b.WriteString(manualHead)
+	b.WriteString("\n## Commands\n\n| Command | For | What it does |\n| --- | --- | --- |\n")
+	for _, c := range commands {
+		who := "all"
+		if c.Admin {
+			who = "`admin.users`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", strings.TrimSpace(c.Name+" "+c.Args), who, c.Summary)
+	}
+	b.WriteString(manualAnswers)
+	for _, c := range commands {
+		if c.Columns == nil {
+			continue
+		}
+		fmt.Fprintf(&b, "\n### %s\n\n", c.Name)
+		theirs := len(c.Columns) - c.Ours
+		writeColumns(&b, "", c.Columns[:theirs])
+		lead := "Ours: "
+		if theirs == 0 {
+			lead = ""
+		}
+		writeColumns(&b, lead, c.Columns[theirs:])
+	}
+	return b.String()
+}
+
+// writeColumns writes a list of columns with their types, broken into lines.
+func writeColumns(b *strings.Builder, lead string, list []Column) {
+	if len(list) == 0 {
+		return
+	}
+	const width = 120
+	line := lead
+	for i, c := range list {
+		piece := fmt.Sprintf("`%s` %s", c.Name, c.Type.Name)
+		if i < len(list)-1 {
+			piece += ","
+		}
+		if len(line)+1+len(piece) > width {
+			b.WriteString(line + "\n")
+			line = ""
+		}
+		if line != "" && !strings.HasSuffix(line, " ") {
+			line += " "
+		}
+		line += piece
+	}
+	b.WriteString(line + ".\n")
+	if lead == "" {
+		b.WriteString("\n")
+	}
+}
+
+const manualHead = `# The console
+
+Connect to the database ` + "`pgseal`" + ` with any PostgreSQL client, and say what you want to know or have done. The name
+` + "`pgbouncer`" + ` leads there too, so that PgBouncer's tools find what they look for.
+
+` + "```" + `
+$ psql -h pooler.internal -p 6432 -U admin pgseal
+pgseal=> SHOW POOLS;
+pgseal=> PAUSE app;
+` + "```" + `
+
+Who may: the roles of ` + "`admin.users`" + ` use all commands, those of ` + "`admin.stats_users`" + ` the ones marked "all" below. They log in like
+everybody, by the access rules and with the secrets of the configuration; a role in neither list is refused with SQLSTATE
+42501. A reload changes rights at once, also for sessions that are open. Sessions of the console do not count against
+` + "`max_client_conn`" + `: administrators come in when the pooler is full.
+
+Both query protocols work, with text and binary results, and several statements in one query. What drivers say by
+themselves (` + "`BEGIN`, `SET extra_float_digits`, `SELECT version()`" + `) is answered as PostgreSQL would; PostgreSQL's catalogs are
+there and empty. Anything else is a syntax error. A cancel request, such as Ctrl-C in psql, ends a command that waits: a PAUSE
+that is cancelled, or whose client leaves, is undone.
+
+Names, order and types of columns are PgBouncer's (1.25); our own columns come behind them. Where pgseal differs:
+
+* ` + "`ptr` and `link`" + ` hold names like ` + "`C7` and `S3`" + ` instead of addresses in memory; the number is ` + "`id`" + `, which log lines have as
+  ` + "`client` and `server`" + `.
+* ` + "`request_time`" + ` is exact to a second, and tells when a server was lent last.
+* SHOW FDS hands out no descriptors and no secrets. There is no SUSPEND.
+* KILL_CLIENT cancels what runs for the client, and its server lives on.
+* PAUSE and RESUME without a name concern all databases; RESUME also undoes what was paused by name.
+`
+
+const manualAnswers = `
+## Columns
+
+Times are in GMT. A column that ends in ` + "`_us`" + ` holds the microseconds beyond the seconds of the one before it.
+`

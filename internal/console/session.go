@@ -1,0 +1,244 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgproto3/v2"
+
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy"
+)
+
+const (
+	// maxMessage is the largest message that a client may send.
+	maxMessage = 64 << 10
+	// writeTimeout is how long a client may take to read an answer.
+	writeTimeout = time.Minute
+	// flushAt is how much of an answer is gathered before it is sent.
+	flushAt = 64 << 10
+)
+
+// session is one client of the console. It belongs to the goroutine that
+// serves it; another one reads, so that a client that leaves is noticed while
+// a command waits.
+type session struct {
+	console  *Console
+	client   proxy.ConsoleClient
+	in       chan message
+	out      []byte
+	status   byte // of the transaction, as in ReadyForQuery
+	skipping bool // up to the next Sync, because of an error
+	prepared map[string]*plan
+	portals  map[string]*portal
+}
+
+// message is one that the client sent.
+type message struct {
+	typ  byte
+	body []byte
+}
+
+// errOver ends a session without a word.
+var errOver = errors.New("the session is over")
+
+// Serve implements proxy.Console.
+func (c *Console) Serve(ctx context.Context, client proxy.ConsoleClient) {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &session{
+		console: c, client: client, in: make(chan message), status: wire.StatusIdle,
+		prepared: map[string]*plan{}, portals: map[string]*portal{},
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		defer cancel()
+		s.read(ctx)
+	}()
+	defer func() {
+		cancel()
+		client.SetReadDeadline(time.Unix(1, 0)) // whoever reads stops
+		<-read
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-s.in:
+			if s.handle(ctx, m) != nil {
+				return
+			}
+		}
+	}
+}
+
+// read passes on what the client sends, until it leaves or ctx ends.
+func (s *session) read(ctx context.Context) {
+	for {
+		typ, body, err := wire.ReadMessage(s.client, nil, maxMessage)
+		var length *wire.LengthError
+		switch {
+		case errors.As(err, &length):
+			typ, body = 0, nil // no message has this type
+		case err != nil:
+			return
+		}
+		select {
+		case s.in <- message{typ, body}:
+		case <-ctx.Done():
+			return
+		}
+		if length != nil || typ == wire.Terminate {
+			return
+		}
+	}
+}
+
+// handle answers a message.
+func (s *session) handle(ctx context.Context, m message) error {
+	switch m.typ {
+	case wire.Terminate:
+		return errOver
+	case wire.CopyData, wire.CopyDone, wire.CopyFail:
+		return nil // the rest of something that has failed, as in PostgreSQL
+	case wire.Flush:
+		return s.flush()
+	case wire.Sync:
+		s.skipping = false
+		if s.status == wire.StatusIdle {
+			clear(s.portals)
+		}
+		return s.ready()
+	case wire.Query:
+		s.skipping = false
+		return s.query(ctx, m.body)
+	case wire.FunctionCall:
+		s.fail(&wire.Error{Severity: "ERROR", Code: wire.CodeFeatureNotSupported, Message: "the console has no functions to call"})
+		return s.ready()
+	}
+	if s.skipping {
+		return nil
+	}
+	err := s.extended(ctx, m)
+	var violation *violation
+	switch {
+	case errors.As(err, &violation):
+		s.out = wire.Fatal(wire.CodeProtocolViolation, violation.reason).Append(s.out)
+		s.flush()
+		return errOver
+	case err != nil:
+		s.fail(err)
+		s.skipping = true
+	}
+	if len(s.out) > flushAt {
+		return s.flush()
+	}
+	return nil
+}
+
+// violation is a message that is none of the protocol.
+type violation struct{ reason string }
+
+func (v *violation) Error() string { return v.reason }
+
+// query runs the statements of a simple query, up to the first that fails.
+func (s *session) query(ctx context.Context, body []byte) error {
+	sql, rest, ok := bytes.Cut(body, []byte{0})
+	if !ok || len(rest) > 0 {
+		s.out = wire.Fatal(wire.CodeProtocolViolation, "invalid message format").Append(s.out)
+		s.flush()
+		return errOver
+	}
+	list, err := split(string(sql))
+	if err != nil {
+		s.fail(err)
+		return s.ready()
+	}
+	if len(list) == 0 {
+		s.out = encode(s.out, &pgproto3.EmptyQueryResponse{})
+	}
+	for _, st := range list {
+		if err := s.one(ctx, st); err != nil {
+			s.fail(err)
+			break
+		}
+	}
+	return s.ready()
+}
+
+// one runs a statement of a simple query.
+func (s *session) one(ctx context.Context, st statement) error {
+	p, unknown := understand(st)
+	if unknown != nil {
+		return unknown
+	}
+	a, err := s.run(ctx, &p)
+	if err != nil {
+		return err
+	}
+	if p.columns != nil {
+		s.out = appendRowDescription(s.out, p.columns, nil)
+	}
+	for _, r := range a.rows {
+		s.out = appendDataRow(s.out, p.columns, r, nil)
+		if len(s.out) > flushAt {
+			if err := s.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	s.out = appendComplete(s.out, a.tag)
+	return nil
+}
+
+// run runs a plan. A CancelRequest ends what it waits for.
+func (s *session) run(ctx context.Context, p *plan) (answer, error) {
+	if s.status == wire.StatusFailed && !p.ends {
+		return answer{}, &wire.Error{Severity: "ERROR", Code: wire.CodeAbortedTransaction,
+			Message: "current transaction is aborted, commands ignored until end of transaction block"}
+	}
+	select {
+	case <-s.client.Canceled: // it was for something that is over
+	default:
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-s.client.Canceled:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	a, err := p.run(ctx, s)
+	if err == nil && a.notice != nil {
+		s.out = a.notice.AppendNotice(s.out)
+	}
+	return a, err
+}
+
+// fail tells the client of an error, which ends a transaction.
+func (s *session) fail(err error) {
+	s.out = s.asError(err).Append(s.out)
+	if s.status == wire.StatusInTransaction {
+		s.status = wire.StatusFailed
+	}
+}
+
+// ready says that the console waits for the next query.
+func (s *session) ready() error {
+	s.out = wire.AppendReadyForQuery(s.out, s.status)
+	return s.flush()
+}
+
+func (s *session) flush() error {
+	if len(s.out) == 0 {
+		return nil
+	}
+	s.client.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_, err := s.client.Write(s.out)
+	s.out = s.out[:0]
+	return err
+}

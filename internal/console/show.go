@@ -1,0 +1,178 @@
+package console
+
+import (
+	"fmt"
+	"runtime/metrics"
+	"strings"
+	"time"
+
+	"github.com/pgseal/pgseal/pool"
+)
+
+func nothing(*Console) []row { return nil }
+
+// orNull returns nil for an empty string.
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// flag is how PgBouncer shows a boolean.
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// secondsAndMicros splits a duration as PgBouncer does.
+func secondsAndMicros(d time.Duration) (seconds, micros int64) {
+	return int64(d / time.Second), int64(d % time.Second / time.Microsecond)
+}
+
+func showConfig(c *Console) (rows []row) {
+	for _, s := range c.process.Settings() {
+		rows = append(rows, row{s.Key, s.Value, s.Default, yesNo(s.Changeable)})
+	}
+	return rows
+}
+
+func showDatabases(c *Console) (rows []row) {
+	for _, d := range c.pools.Databases() {
+		rows = append(rows, row{
+			d.Name, orNull(d.Host), d.Port, d.DBName, orNull(d.ForceUser), d.PoolSize, d.MinPoolSize, d.ReserveSize,
+			int64(d.ServerLifetime / time.Second), orNull(d.PoolMode), orNull(d.LoadBalanceHosts), d.MaxServers, d.Servers,
+			d.MaxClients, d.Clients, flag(d.Paused), flag(d.Disabled),
+		})
+	}
+	return rows
+}
+
+func showUsers(c *Console) (rows []row) {
+	for _, u := range c.pools.Users() {
+		size, reserve := "", ""
+		if u.PoolSize > 0 {
+			size = fmt.Sprint(u.PoolSize)
+		}
+		if u.ReserveSize >= 0 {
+			reserve = fmt.Sprint(u.ReserveSize)
+		}
+		rows = append(rows, row{u.Name, size, reserve, orNull(u.PoolMode), u.MaxServers, u.Servers, u.MaxClients, u.Clients})
+	}
+	return rows
+}
+
+func showPools(c *Console) (rows []row) {
+	for _, p := range c.pools.Pools() {
+		seconds, micros := secondsAndMicros(p.MaxWait)
+		rows = append(rows, row{
+			p.Database, p.User, max(p.Clients-p.Waiting, 0), p.Waiting, 0, 0,
+			p.Servers[pool.StateActive], 0, p.Servers[pool.StateBeingCanceled], p.Servers[pool.StateIdle],
+			p.Servers[pool.StateUsed], p.Servers[pool.StateTested], p.Login,
+			seconds, micros, p.Mode, orNull(p.LoadBalanceHosts),
+		})
+	}
+	return rows
+}
+
+func showLists(c *Console) []row {
+	pools := c.pools.Pools()
+	list, logins := c.clients.ClientList()
+	used, limit := c.clients.Busy()
+	return []row{
+		{"databases", len(c.pools.Databases())},
+		{"users", len(c.pools.Users())},
+		{"peers", 0},
+		{"pools", len(pools)},
+		{"peer_pools", 0},
+		{"free_clients", max(limit-used, 0)},
+		{"used_clients", len(list)},
+		{"login_clients", logins},
+		{"free_servers", 0},
+		{"used_servers", len(c.pools.Servers())},
+		{"dns_names", 0},
+		{"dns_zones", 0},
+		{"dns_queries", 0},
+		{"dns_pending", 0},
+	}
+}
+
+// memory are the figures of the runtime that SHOW MEM is made of: what is in
+// use and what is kept free.
+var memory = []struct{ name, used, free string }{
+	{"heap_objects", "/memory/classes/heap/objects:bytes", "/memory/classes/heap/free:bytes"},
+	{"stacks", "/memory/classes/heap/stacks:bytes", ""},
+	{"heap_unused", "/memory/classes/heap/unused:bytes", ""},
+	{"runtime", "/memory/classes/metadata/other:bytes", ""},
+}
+
+func showMemory(c *Console) (rows []row) {
+	for _, m := range memory {
+		used, free := figure(m.used), figure(m.free)
+		rows = append(rows, row{m.name, 1, used, free, used + free})
+	}
+	count, bytes := c.clients.Statements()
+	size := int64(0)
+	if count > 0 {
+		size = bytes / int64(count)
+	}
+	return append(rows, row{"prepared_statements", size, count, 0, bytes})
+}
+
+func figure(name string) int64 {
+	if name == "" {
+		return 0
+	}
+	sample := []metrics.Sample{{Name: name}}
+	metrics.Read(sample)
+	if sample[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return int64(min(sample[0].Value.Uint64(), 1<<31-1)) // the column is of 32 bits
+}
+
+func showState(c *Console) []row {
+	paused := c.pools.Paused()
+	return []row{{"active", yesNo(!paused)}, {"paused", yesNo(paused)}, {"suspended", "no"}}
+}
+
+func showCertificates(c *Console) (rows []row) {
+	now := time.Now()
+	for _, x := range c.process.Certificates() {
+		var days, lastError any
+		if !x.NotAfter.IsZero() {
+			days = int64(x.NotAfter.Sub(now) / (24 * time.Hour))
+		}
+		if x.Status.LastError != nil {
+			lastError = x.Status.LastError.Error()
+		}
+		rows = append(rows, row{
+			x.Where, x.Kind, x.File, orNull(x.Subject), x.Issuer, orNull(strings.Join(x.Names, ", ")), x.Serial, x.Fingerprint,
+			x.NotBefore, x.NotAfter, days, x.Status.LoadedAt, lastError, x.Status.LastErrorAt,
+		})
+	}
+	return rows
+}
+
+func showPins(c *Console) (rows []row) {
+	for _, p := range c.clients.Pins() {
+		rows = append(rows, row{p.Client, p.User, p.Database, p.Server, strings.Join(p.Reasons, ", "), p.Since})
+	}
+	return rows
+}
+
+func showPrepared(c *Console) (rows []row) {
+	for _, s := range c.clients.StatementList() {
+		rows = append(rows, row{s.Name, s.Clients, s.Bytes, s.Query})
+	}
+	return rows
+}

@@ -82,7 +82,7 @@ func logIn(conn net.Conn, login Login, terms terms, params []wire.Parameter) (gr
 		return greeting{}, err
 	}
 	if _, err := conn.Write(packet); err != nil {
-		return greeting{}, err
+		return greeting{}, lastWord(conn, err)
 	}
 	l := &serverLogin{conn: conn, login: login, terms: terms}
 	buf := make([]byte, 0, 1024)
@@ -272,6 +272,19 @@ func (l *serverLogin) tellPassword() error {
 	}
 	l.told = true
 	_, err := l.conn.Write(wire.AppendPassword(nil, l.login.Password))
+	return err
+}
+
+// lastWord returns why a server closed the connection that could not be written
+// to. In TLS 1.3 it learns of our certificate when our part of the handshake is
+// over; if it has refused it and gone by the time we write, its alert has come
+// all the same.
+func lastWord(conn net.Conn, err error) error {
+	_, alert := conn.Read(make([]byte, 1))
+	var told *net.OpError
+	if errors.As(alert, &told) && told.Op == "remote error" { // as crypto/tls calls an alert
+		return alert
+	}
 	return err
 }
 

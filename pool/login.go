@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net"
@@ -19,6 +20,14 @@ type Login struct {
 	Password string
 	Keys     auth.Keys      // instead of a password
 	MD5      auth.MD5Secret // instead of a password
+}
+
+// same reports in constant time, but for the lengths, whether both log in as the
+// same role with the same secret.
+func (l Login) same(other Login) bool {
+	password := subtle.ConstantTimeCompare([]byte(l.Password), []byte(other.Password)) == 1
+	keys, md5 := l.Keys.Equal(other.Keys), l.MD5.Equal(other.MD5)
+	return l.User == other.User && password && keys && md5
 }
 
 // Known reports whether there is anything to log in with but a certificate.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -31,21 +32,16 @@ const (
 // sends reaches them but the parameters of the query. The zero value is ready.
 type lookups struct {
 	mu      sync.Mutex
-	lines   map[lookupLogin]*lookupLine
+	lines   []*lookupLine
 	version uint64 // connections of an older one are not used again
 	closed  bool
 }
 
-// lookupLogin is where lookups go to, and as whom.
-type lookupLogin struct {
+// lookupLine holds the connections of one login to one database.
+type lookupLine struct {
 	database string
 	login    Login
-}
-
-// lookupLine holds the connections of one login.
-type lookupLine struct {
-	at     lookupLogin
-	places chan struct{} // one token for each lookup under way
+	places   chan struct{} // one token for each lookup under way
 
 	// Guarded by the mutex of lookups.
 	idle    []lookupConn // the one used last at the end
@@ -94,7 +90,7 @@ func (m *Manager) specOf(database string) *Spec {
 // loop. An error that the server reported of the query or the login is, or
 // wraps, a *wire.Error; it is for the log, and not for clients.
 func (m *Manager) LookUp(ctx context.Context, database string, login Login, most int, sql string, args ...string) ([]Row, error) {
-	line, err := m.lookups.line(lookupLogin{database, login})
+	line, err := m.lookups.line(database, login)
 	if err != nil {
 		return nil, err
 	}
@@ -176,21 +172,20 @@ func (m *Manager) openLookupAt(ctx context.Context, spec *Spec, at address, trus
 	return spec.logInConn(ctx, conn, trust, login, startup)
 }
 
-// line returns the connections of a login.
-func (l *lookups) line(at lookupLogin) (*lookupLine, error) {
+// line returns the connections of a login to a database.
+func (l *lookups) line(database string, login Login) (*lookupLine, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return nil, errClosed
 	}
-	line := l.lines[at]
-	if line == nil {
-		line = &lookupLine{at: at, places: make(chan struct{}, lookupsAtOnce)}
-		if l.lines == nil {
-			l.lines = map[lookupLogin]*lookupLine{}
+	for _, line := range l.lines {
+		if line.database == database && line.login.same(login) {
+			return line, nil
 		}
-		l.lines[at] = line
 	}
+	line := &lookupLine{database: database, login: login, places: make(chan struct{}, lookupsAtOnce)}
+	l.lines = append(l.lines, line)
 	return line, nil
 }
 
@@ -228,7 +223,7 @@ func (l *lookups) take(line *lookupLine) (c lookupConn, ok bool) {
 // keep takes back a connection, or closes it.
 func (l *lookups) keep(line *lookupLine, conn lookupConn) {
 	l.mu.Lock()
-	fit := conn.err == nil && conn.version == l.version && !l.closed && l.lines[line.at] == line
+	fit := conn.err == nil && conn.version == l.version && !l.closed && slices.Contains(l.lines, line)
 	if fit {
 		conn.since = time.Now()
 		line.idle = append(line.idle, conn)
@@ -269,7 +264,7 @@ func (l *lookups) close() {
 func (l *lookups) end(before time.Time) {
 	var old []lookupConn
 	l.mu.Lock()
-	for at, line := range l.lines {
+	l.lines = slices.DeleteFunc(l.lines, func(line *lookupLine) bool {
 		var kept []lookupConn
 		for _, c := range line.idle {
 			if before.IsZero() || c.since.Before(before) {
@@ -278,10 +273,9 @@ func (l *lookups) end(before time.Time) {
 				kept = append(kept, c)
 			}
 		}
-		if line.idle = kept; len(kept) == 0 && len(line.places) == 0 {
-			delete(l.lines, at)
-		}
-	}
+		line.idle = kept
+		return len(kept) == 0 && len(line.places) == 0
+	})
 	l.mu.Unlock()
 	for _, c := range old {
 		c.Close()

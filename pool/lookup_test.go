@@ -82,6 +82,20 @@ func TestALookupHasAConnectionOfItsOwnThatIsUsedAgain(t *testing.T) {
 	})
 }
 
+func TestALookupUsesNoConnectionOfAnotherLogin(t *testing.T) {
+	inHouse(t, yes, nil, func(t *testing.T, h *house) {
+		for range 2 {
+			for _, login := range []Login{looker, {User: "looker", Password: "another"}, {User: "other", Password: "sesame"}} {
+				_, err := h.manager.LookUp(t.Context(), "app", login, 1, "SELECT $1", "alice")
+				ok(t, err)
+			}
+		}
+		if n := h.fake.dials(); n != 3 {
+			t.Errorf("%d connections were opened for 3 logins", n)
+		}
+	})
+}
+
 func TestWhatIsLookedUpIsAParameterAndNoPartOfTheStatement(t *testing.T) {
 	const hostile = `'; DROP TABLE x; --`
 	var said string

@@ -76,8 +76,11 @@ func (d *Database) ResetQuery() string { return d.spec.Load().Defaults.ServerRes
 // false where each comes with its own.
 func (d *Database) FixedLogin() (Login, bool) {
 	s := d.spec.Load()
-	return Login{User: s.User, Password: s.Secret}, s.User != ""
+	return s.login(), s.User != ""
 }
+
+// login returns the database's own login, of no role where it has none.
+func (s *Spec) login() Login { return Login{User: s.User, Password: s.Secret} }
 
 // Imposes returns whether clients work as their own role on servers that log in
 // as another, and the setting that tells who they are, empty for none.
@@ -166,12 +169,13 @@ func (d *Database) apply(spec *Spec) {
 	if !sameTrust {
 		d.Renew()
 	}
-	if !reflect.DeepEqual(a, b) || old.Secret != spec.Secret {
+	sameLogin := old.login().same(spec.login())
+	if !reflect.DeepEqual(a, b) || !sameLogin {
 		d.reached.Store(nil)
 		d.Recycle()
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if old.User != spec.User || old.Secret != spec.Secret {
+		if !sameLogin {
 			for user, p := range d.pools {
 				delete(d.pools, user)
 				p.closeSoon(wire.Fatal(wire.CodeAdminShutdown, "the login of this database changed in the connection pooler"))
@@ -254,7 +258,7 @@ func (d *Database) pool(m *Manager, login Login) *Pool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.pools[login.User]
-	if p == nil || p.login != login {
+	if p == nil || !p.login.same(login) {
 		if p != nil { // the role's password changed
 			p.closeSoon(wire.Fatal(wire.CodeInvalidPassword, "the password of this role changed"))
 		}

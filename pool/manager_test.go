@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
@@ -107,7 +108,7 @@ func TestAChangedLoginFailsWhoWaitsForTheOldOne(t *testing.T) {
 				code(t, waiting.refusal(t), wire.CodeAdminShutdown)
 				code(t, ask(h.pool).refusal(t), wire.CodeAdminShutdown)
 				login, fixed := db.FixedLogin()
-				if !fixed || login == (Login{User: "app", Password: "old"}) {
+				if !fixed || login.same(Login{User: "app", Password: "old"}) {
 					t.Errorf("the login is %v, fixed %v", login, fixed)
 				}
 				p, leave := h.manager.Join(db, login)
@@ -275,6 +276,41 @@ func TestANewPasswordOfARoleEndsItsOldPool(t *testing.T) {
 			t.Error("a server with the old password is left")
 		}
 	})
+}
+
+func TestLoginsAreTheSameOnlyInAllThatTheyProve(t *testing.T) {
+	login := Login{User: "alice", Password: "sesame", MD5: auth.NewMD5Secret("sesame", "alice")}
+	if same := login; !login.same(same) || !(Login{}).same(Login{}) {
+		t.Error("a login is not itself")
+	}
+	for name, edit := range map[string]func(*Login){
+		"role":       func(l *Login) { l.User = "Alice" },
+		"password":   func(l *Login) { l.Password = "sesamE" },
+		"a longer":   func(l *Login) { l.Password += "e" },
+		"none":       func(l *Login) { l.Password = "" },
+		"md5 secret": func(l *Login) { l.MD5 = auth.NewMD5Secret("sesame", "bob") },
+		"keys":       func(l *Login) { l.Keys = keysOf(t, "sesame") },
+	} {
+		other := login
+		if edit(&other); login.same(other) || other.same(login) {
+			t.Errorf("%s: the login is the same", name)
+		}
+	}
+}
+
+// keysOf returns what a login by SCRAM with a password reveals.
+func keysOf(t *testing.T, password string) auth.Keys {
+	t.Helper()
+	secret, err := auth.NewSecret(password, 64)
+	ok(t, err)
+	client, server := auth.NewClientExchange(password), auth.NewServerExchange(secret, true)
+	first, err := server.First(client.First())
+	ok(t, err)
+	final, err := client.Respond(first)
+	ok(t, err)
+	_, err = server.Final(final)
+	ok(t, err)
+	return server.Keys()
 }
 
 func TestAClientsOwnLoginIsUsedWhereTheDatabaseHasNone(t *testing.T) {

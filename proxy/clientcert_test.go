@@ -1,10 +1,17 @@
 package proxy
 
 import (
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pgseal/pgseal/internal/devca"
@@ -192,4 +199,77 @@ func TestSessionsAreKeptWhereTheListenerSaysSo(t *testing.T) {
 	c.ask("SELECT pid")
 	c.leave()
 	h.logged("client certificate is not valid any more, its session ends", 0)
+}
+
+// shortened returns a pair whose intermediate is shown by another certificate of
+// its, that ends soon, while the pair itself does not.
+func shortened(t *testing.T, root, between *devca.CA, pair devca.Pair, life time.Duration) devca.Pair {
+	t.Helper()
+	text, err := root.KeyPEM()
+	ok(t, err)
+	block, _ := pem.Decode(text)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	ok(t, err)
+	template := *between.Cert()
+	template.SerialNumber, template.NotAfter = big.NewInt(time.Now().UnixNano()), time.Now().Add(life)
+	short, err := x509.CreateCertificate(rand.Reader, &template, root.Cert(), between.Cert().PublicKey, key)
+	ok(t, err)
+	pair.CertPEM = slices.Concat(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Cert.Raw}),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: short}))
+	return pair
+}
+
+func TestASessionEndsWhenAnIntermediateThatItsClientShowedExpires(t *testing.T) {
+	root, err := devca.NewRoot("root of clients", time.Hour)
+	ok(t, err)
+	between, err := root.Intermediate("authority of clients", time.Hour)
+	ok(t, err)
+	pair, err := between.Issue(devca.Request{CommonName: "alice", Client: true})
+	ok(t, err)
+	h := open(t, func(p *plan) {
+		p.tls = func(c *tlsconf.ListenerConfig) {
+			c.ClientCert, c.ClientCAFile = "optional", filepath.Join(t.TempDir(), "ca.crt")
+			ok(t, os.WriteFile(c.ClientCAFile, root.CertPEM(), 0o644))
+		}
+	})
+	ends := h.certified(t, shortened(t, root, between, pair, 2*time.Second))
+	stays := h.certified(t, pair) // the same certificate, with a newer intermediate
+	ends.do("BEGIN", "T")
+	const verdict = "client certificate is not valid any more, its session ends"
+	eventually(t, "the session is judged", func() bool { return h.logs.FilterMessage(verdict).Len() > 0 })
+	h.listener.recheck()
+	stays.ask("SELECT pid")
+	ends.do("COMMIT", "I")
+	ends.refused("28000")
+	stays.ask("SELECT pid")
+	stays.leave()
+	h.logged(verdict, 1)
+}
+
+func TestAnExpiryThatIsOverAwaitsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var e expiry
+		var judged atomic.Int32
+		next := time.Now().Add(time.Minute)
+		e.await(func(time.Time) time.Time { return next }, func() { judged.Add(1) })
+		e.await(func(time.Time) time.Time { return next.Add(time.Minute) }, func() { judged.Add(1) }) // instead
+		time.Sleep(time.Until(next.Add(time.Minute)))
+		synctest.Wait()
+		if judged.Load() != 0 {
+			t.Error("it is judged at a moment at which it still holds")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if judged.Load() != 1 {
+			t.Errorf("it was judged %d times", judged.Load())
+		}
+		e.await(func(now time.Time) time.Time { return now.Add(time.Minute) }, func() { judged.Add(1) })
+		e.close()
+		e.await(func(now time.Time) time.Time { return now.Add(time.Minute) }, func() { judged.Add(1) })
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if judged.Load() != 1 {
+			t.Error("it is judged though nobody would ask")
+		}
+	})
 }

@@ -2,18 +2,24 @@ package proxy
 
 import (
 	"context"
+	"fmt"
+	"os/user"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// desk is a console that only alice may use.
+// desk is a console that only alice and dave may use.
 type desk struct{}
 
 func (d *desk) Owns(database string) bool { return database == "pgseal" }
 
 func (d *desk) Admits(user string) *wire.Error {
-	if user == "alice" {
+	if user == "alice" || user == "dave" {
 		return nil
 	}
 	return wire.Fatal(wire.CodeInsufficientPrivilege, "not you")
@@ -84,6 +90,104 @@ func TestAClientOfTheConsoleLogsInLikeEverybody(t *testing.T) {
 	walsender.authenticate(password)
 	walsender.authenticated()
 	walsender.refused("0A000")
+}
+
+// guard is a method of authentication, and how clients go about it.
+type guard struct {
+	rule  string
+	dial  func(h *house, with string) *client
+	prove func(c *client, role, with string)
+	want  map[[2]string]string // SQLSTATE by role and by what it proves itself with
+}
+
+func guards(t *testing.T) []guard {
+	_, closed := listening(t)
+	secured := func(h *house, _ string) *client { return h.dialTLS() }
+	certified := func(h *house, name string) *client { return h.dialCertificate(devca.Request{CommonName: name}) }
+	onSocket := func(h *house, _ string) *client { return h.dialUnix() }
+	bySCRAM := func(c *client, _, password string) { c.authenticate(password) }
+	byPassword := func(c *client, _, password string) { c.tell(password) }
+	unasked := func(*client, string, string) {}
+	list := []guard{
+		{"host all all all scram-sha-256", secured, bySCRAM, map[[2]string]string{{"alice", password}: "", {"alice", "wrong"}: "28P01",
+			{"bob", password}: "42501", {"bob", "wrong"}: "28P01", {"mario", password}: "28P01", {"Alice", password}: "28P01"}},
+		{"host all all all password", secured, byPassword, map[[2]string]string{{"alice", password}: "", {"alice", ""}: "28P01", {"alice", "wrong"}: "28P01",
+			{"bob", password}: "42501", {"mario", password}: "28P01"}},
+		{ldapRule(closed), secured, byPassword, map[[2]string]string{{"alice", password}: "28000", {"alice", ""}: "28000", {"bob", password}: "28000"}},
+		{"hostssl all all all cert", certified, unasked, map[[2]string]string{{"alice", "alice"}: "", {"alice", "bob"}: "28000", {"bob", "bob"}: "42501", {"bob", "alice"}: "28000"}},
+		{"local all all peer map=os", onSocket, unasked, map[[2]string]string{{"alice", ""}: "", {"bob", ""}: "42501", {"dave", ""}: "28000"}},
+		{"host all all 127.0.0.1/32 trust", secured, unasked, map[[2]string]string{{"alice", ""}: "", {"bob", ""}: "42501", {"mario", ""}: "42501"}},
+		{"host all all all reject", secured, unasked, map[[2]string]string{{"alice", ""}: "28000"}},
+		{"host app all all trust", secured, unasked, map[[2]string]string{{"alice", ""}: "28000"}}, // none for the console
+	}
+	if noMD5(t) {
+		return list
+	}
+	byMD5 := func(c *client, role, password string) {
+		salt := strings.TrimPrefix(c.want('R'), "\x00\x00\x00\x05")
+		c.write(msg('p', auth.NewMD5Secret(password, role).Respond([auth.MD5SaltLen]byte([]byte(salt))), "\x00"))
+	}
+	return append(list, guard{"host all all all md5", secured, byMD5, map[[2]string]string{{"dave", password}: "", {"dave", "wrong"}: "28P01"}},
+		guard{"host all all all md5", secured, bySCRAM, map[[2]string]string{{"alice", password}: "", {"alice", "wrong"}: "28P01", {"bob", password}: "42501"}})
+}
+
+func TestTheConsoleIsGuardedByEachMethodAsDatabasesAre(t *testing.T) {
+	me, err := user.Current()
+	ok(t, err)
+	ident := filepath.Join(t.TempDir(), "ident")
+	write(t, ident, "os "+me.Username+" alice\nos "+me.Username+" bob\n")
+	for _, g := range guards(t) {
+		h := open(t, withDesk)
+		h.askForCertificates()
+		file := fmt.Sprintf("\"alice\" %q\n\"bob\" %q\n", password, password)
+		if strings.HasSuffix(g.rule, "md5") {
+			file += fmt.Sprintf("\"dave\" %q\n", daveSecret)
+		}
+		settings := *h.proxy.settings.Load()
+		settings.Users, err = auth.ParseUsers("users", []byte(file), testMocker, nil)
+		ok(t, err)
+		h.proxy.Configure(settings)
+		h.configure(AuthConfig{Rules: []string{g.rule}, IdentFile: ident})
+		for who, want := range g.want {
+			c := g.dial(h, who[1])
+			c.write(packet(version3, "user", who[0], "database", "pgseal"))
+			g.prove(c, who[0], who[1])
+			if got := c.verdict(); got != want {
+				t.Errorf("%s: %s with %q gets %q, want %q", g.rule, who[0], who[1], got, want)
+			}
+		}
+	}
+}
+
+func TestWhoProvesToBeAnAdministratorByALookupUsesTheConsole(t *testing.T) {
+	h := open(t, withDesk)
+	d := h.directory(func(c *AuthConfig) { c.AuthDBName = "app" })
+	d.set(func() { d.rows["dave"] = []string{rowOf("dave", h.server.secret.Encode())} })
+	for who, want := range map[[2]string]string{{"dave", password}: "", {"dave", "wrong"}: "28P01", {"carol", password}: "42501", {"mario", password}: "28P01"} {
+		c := h.dialTLS()
+		c.write(packet(version3, "user", who[0], "database", "pgseal"))
+		c.authenticate(who[1])
+		if got := c.verdict(); got != want {
+			t.Errorf("%s with %q gets %q, want %q", who[0], who[1], got, want)
+		}
+	}
+}
+
+// verdict reads to the end of a login, and returns the SQLSTATE of its refusal
+// or nothing where the client is let in.
+func (c *client) verdict() string {
+	c.t.Helper()
+	for {
+		typ, body, err := readMsg(c)
+		ok(c.t, err)
+		switch typ {
+		case 'Z':
+			return ""
+		case 'E':
+			_, code, _ := strings.Cut(body, "\x00C")
+			return code[:5]
+		}
+	}
 }
 
 func TestTheConsoleHasRoomWhenThePoolerIsFull(t *testing.T) {

@@ -21,11 +21,11 @@ type clientCert struct {
 	listener *Listener           // set once
 	name     string              // the server name that the client asked for
 	shown    []*x509.Certificate // empty: none, or not yet
-	expiry   *time.Timer         // judges it again when it expires; nil without one
+	expiry   expiry              // has it judged again when one of those shown expires
 	invalid  bool                // the session ends when it is idle
 }
 
-// certify notes what the client showed, and has it judged again when that
+// certify notes what the client showed, and has it judged again when any of that
 // expires, or at once if what it was verified by has changed meanwhile.
 func (s *session) certify(n *negotiation) {
 	if n.tls == nil {
@@ -39,22 +39,32 @@ func (s *session) certify(n *negotiation) {
 	l := s.cert.listener
 	s.mu.Lock()
 	s.cert.name, s.cert.shown = state.ServerName, shown
-	// The second is the last in which it is still valid.
-	s.cert.expiry = time.AfterFunc(time.Until(shown[0].NotAfter)+time.Second, func() { l.judge([]*session{s}) })
 	s.mu.Unlock()
+	s.awaitExpiry(shown)
 	if store := l.policy.Load().tls; store != nil && store.Load().ForServerName(state.ServerName) != n.shown {
 		l.judge([]*session{s})
 	}
 }
 
-// forgetCert ends what certify began.
-func (s *session) forgetCert() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cert.expiry != nil {
-		s.cert.expiry.Stop()
-	}
+// awaitExpiry has the session judged when the next of the certificates that its
+// client showed expires. It need not end by an intermediate: the listener may
+// know a newer one.
+func (s *session) awaitExpiry(shown []*x509.Certificate) {
+	s.cert.expiry.await(func(now time.Time) (first time.Time) {
+		for _, c := range shown {
+			if c.NotAfter.After(now) && (first.IsZero() || c.NotAfter.Before(first)) {
+				first = c.NotAfter
+			}
+		}
+		return first
+	}, func() {
+		s.cert.listener.judge([]*session{s})
+		s.awaitExpiry(shown)
+	})
 }
+
+// forgetCert ends what certify began.
+func (s *session) forgetCert() { s.cert.expiry.close() }
 
 // distrust has the session end as soon as it is idle.
 func (s *session) distrust(reason error) {
@@ -100,24 +110,35 @@ func (l *Listener) recheck() {
 // awaitExpiry has recheck run again when an authority or CRL of the listener
 // expires, as a certificate may do without any change of a file.
 func (l *Listener) awaitExpiry() {
-	l.expiry.mu.Lock()
-	defer l.expiry.mu.Unlock()
-	l.expiry.stop()
-	store := l.policy.Load().tls
-	if store == nil || l.expiry.over {
-		return
-	}
-	if end := store.Load().TrustEnds(time.Now()); !end.IsZero() {
-		// That moment is the last in which it is still valid.
-		l.expiry.timer = time.AfterFunc(time.Until(end)+time.Millisecond, l.recheck)
-	}
+	l.expiry.await(func(now time.Time) time.Time {
+		if store := l.policy.Load().tls; store != nil {
+			return store.Load().TrustEnds(now)
+		}
+		return time.Time{}
+	}, l.recheck)
 }
 
-// expiry waits for the end of what a listener trusts.
+// expiry waits for the end of what is trusted, or shown. The zero value is
+// ready, and any goroutine may use it.
 type expiry struct {
 	mu    sync.Mutex
 	timer *time.Timer // nil: nothing will end
-	over  bool        // the listener is closed
+	over  bool        // nobody is left who would ask
+}
+
+// await has judge run, on a goroutine of its own, when the moment is past that
+// end returns, instead of what it waited for before. Zero stands for none.
+func (e *expiry) await(end func(now time.Time) time.Time, judge func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stop()
+	if e.over {
+		return
+	}
+	if at := end(time.Now()); !at.IsZero() {
+		// That moment is the last in which it is still valid.
+		e.timer = time.AfterFunc(time.Until(at)+time.Millisecond, judge)
+	}
 }
 
 // stop ends the waiting. mu is held.
@@ -149,9 +170,9 @@ func (l *Listener) judge(sessions []*session) {
 	now := time.Now()
 	type question struct {
 		trust *tlsconf.Listener
-		leaf  string
+		shown string
 	}
-	verdicts := map[question]error{} // many clients show the same certificate
+	verdicts := map[question]error{} // many clients show the same certificates
 	for _, s := range sessions {
 		s.mu.Lock()
 		name, shown := s.cert.name, s.cert.shown
@@ -159,7 +180,11 @@ func (l *Listener) judge(sessions []*session) {
 		if len(shown) == 0 {
 			continue
 		}
-		asked := question{snapshot.ForServerName(name), string(shown[0].Raw)}
+		var all []byte
+		for _, c := range shown {
+			all = append(all, c.Raw...)
+		}
+		asked := question{snapshot.ForServerName(name), string(all)}
 		verdict, known := verdicts[asked]
 		if !known {
 			verdict = asked.trust.JudgeClient(shown, now)

@@ -3,6 +3,8 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -11,8 +13,10 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // null stands for NULL in the rows of a directory.
@@ -48,6 +52,7 @@ func (h *house) directory(edit ...func(*AuthConfig)) *directory {
 	h.server.set(func() { h.server.lookup = d.answer })
 	settings := *h.proxy.settings.Load()
 	settings.Auth = DefaultAuthConfig()
+	settings.Auth.AuthDelay, settings.Auth.MaxFailedPerSource = 0, 0 // these tests are not about guesses
 	settings.Auth.AuthUser, settings.AuthPass = "looker", password
 	for _, f := range edit {
 		f(&settings.Auth)
@@ -411,4 +416,82 @@ func TestNamesWithoutASchemaAreSeenInAQuery(t *testing.T) {
 			t.Errorf("%q is qualified: %v", query, got)
 		}
 	}
+}
+
+func TestTheProtocolIsNegotiatedOnceWhileALoginWaitsForItsLookup(t *testing.T) {
+	h := open(t)
+	h.directory()
+	asked, proceed := make(chan struct{}, 10), make(chan struct{})
+	h.server.set(func() {
+		answer := h.server.lookup
+		h.server.lookup = func(sql string, params []string) string {
+			asked <- struct{}{}
+			<-proceed
+			return answer(sql, params)
+		}
+	})
+	c := h.dialTLS()
+	c.write(packet("\x00\x03\x27\x0f", "user", "carol", "_pq_.b", "1", "database", "app", "_pq_.a", "2"))
+	receive(t, "the lookup", asked)
+	c.wants(msg('v', version32, "\x00\x00\x00\x02", "_pq_.b\x00_pq_.a\x00"))
+	close(proceed)
+	c.authenticate(password) // it reads the request, and nothing before
+	c.greeted()
+	c.ask("SELECT pid")
+	for len(h.server.opened) > 0 {
+		if b := <-h.server.opened; b.startup["_pq_.a"] != "" || b.startup["_pq_.b"] != "" {
+			t.Errorf("the options of a client were sent to a server: %v", b.startup)
+		}
+	}
+}
+
+// Two versions of rules and maps let the same certificate in. A login that took
+// the rule of one and the map of the other would be refused.
+func TestALoginThatWaitsForItsLookupFollowsOneVersionOfTheRules(t *testing.T) {
+	h := open(t)
+	h.directory(func(c *AuthConfig) { c.AuthQueryCacheTTL = 0 })
+	h.askForCertificates()
+	var versions [2]Settings
+	for i, name := range []string{"first", "second"} {
+		config := h.proxy.settings.Load().Auth
+		config.Rules = []string{"hostssl all all all scram-sha-256 clientcert=verify-full map=" + name}
+		config.IdentFile = filepath.Join(t.TempDir(), "ident")
+		write(t, config.IdentFile, name+" client carol\n")
+		access, err := ParseAccess(tlsconf.NewReader(), "/config.yaml", config)
+		ok(t, err)
+		versions[i] = *h.proxy.settings.Load()
+		versions[i].Access = access
+	}
+	h.proxy.Configure(versions[0])
+	done := make(chan struct{})
+	var reloads, logins sync.WaitGroup
+	reloads.Go(func() {
+		for i := 1; ; i++ {
+			select {
+			case <-done:
+				return
+			default:
+				h.proxy.Configure(versions[i%2])
+				runtime.Gosched()
+			}
+		}
+	})
+	for range 4 {
+		logins.Go(func() {
+			for range 10 {
+				for name, want := range map[string]string{"client": "", "carol": "28000"} {
+					c := h.dialCertificate(devca.Request{CommonName: name})
+					c.write(packet(version3, "user", "carol", "database", "app"))
+					c.authenticate(password)
+					if got := c.verdict(); got != want {
+						t.Errorf("with a certificate of %s the client gets %q, want %q", name, got, want)
+					}
+					c.raw.Close()
+				}
+			}
+		})
+	}
+	logins.Wait()
+	close(done)
+	reloads.Wait()
 }

@@ -3,6 +3,9 @@ package tlsconf
 import (
 	"crypto/tls"
 	"testing"
+	"time"
+
+	"github.com/pgseal/pgseal/internal/devca"
 )
 
 // named adds a certificate for server names to a configuration.
@@ -54,6 +57,49 @@ func TestAllPairsOfAListenerChangeTogetherOrNotAtAll(t *testing.T) {
 	ok(t, err)
 	if l := s.Load(); l.Leaf.Subject.CommonName != "own 2" || l.ForServerName("more.test").Leaf.Subject.CommonName != "more 2" {
 		t.Error("the next good version was not taken")
+	}
+}
+
+func TestWhatIsShownForANameIsComparedWithWhatWasWhereverItStands(t *testing.T) {
+	ca := newCA(t)
+	expired := func(cn string) devca.Pair {
+		return issue(t, ca, devca.Request{CommonName: cn, Hosts: []string{"localhost"}, NotBefore: time.Now().Add(-2 * time.Hour), Life: time.Hour})
+	}
+	own, a, b, lapsed := newPairDir(t, server(t, ca, "own")), newPairDir(t, server(t, ca, "a")), newPairDir(t, server(t, ca, "b")), newPairDir(t, expired("lapsed"))
+	load := func(add func(c *ListenerConfig)) *Listener {
+		t.Helper()
+		c := own.config()
+		add(&c)
+		s, err := NewListenerStore("listener test", c)
+		ok(t, err)
+		return s.Load()
+	}
+	old := load(func(c *ListenerConfig) { a.named(c, "a.test"); b.named(c, "b.test"); lapsed.named(c, "lapsed.test") })
+	for name, add := range map[string]func(c *ListenerConfig){
+		"the other way round": func(c *ListenerConfig) { lapsed.named(c, "lapsed.test"); b.named(c, "b.test"); a.named(c, "a.test") },
+		"one of them gone":    func(c *ListenerConfig) { lapsed.named(c, "lapsed.test"); b.named(c, "b.test") },
+		"one more, expired": func(c *ListenerConfig) {
+			newPairDir(t, expired("new")).named(c, "new.test")
+			a.named(c, "a.test")
+			b.named(c, "b.test")
+		},
+		"names in another letter":    func(c *ListenerConfig) { b.named(c, "B.TEST"); a.named(c, "A.Test") },
+		"all names on one":           func(c *ListenerConfig) { b.named(c, "lapsed.test", "a.test", "b.test") },
+		"another expired one for it": func(c *ListenerConfig) { newPairDir(t, expired("again")).named(c, "lapsed.test"); a.named(c, "a.test") },
+	} {
+		if err := load(add).MaySucceed(old); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, add := range map[string]func(c *ListenerConfig){
+		"in its place":            func(c *ListenerConfig) { a.named(c, "a.test"); lapsed.named(c, "b.test") },
+		"before the others":       func(c *ListenerConfig) { lapsed.named(c, "b.test"); a.named(c, "a.test") },
+		"for one of its names":    func(c *ListenerConfig) { lapsed.named(c, "new.test", "B.test"); a.named(c, "a.test") },
+		"where two are exchanged": func(c *ListenerConfig) { lapsed.named(c, "a.test"); a.named(c, "lapsed.test") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantError(t, load(add).MaySucceed(old), lapsed.cert(), "expired", "the one in force is valid")
+		})
 	}
 }
 

@@ -31,8 +31,8 @@ func TestTheKeysOfALoginMakeAnotherOne(t *testing.T) {
 		t.Fatalf("known: %t, %v", keys.Known(), err)
 	}
 	again, err := login(keys.NewClientExchange(), secret)
-	if err != nil || again != keys {
-		t.Errorf("with the keys: %v, the same ones: %t", err, again == keys)
+	if err != nil || !again.Equal(keys) {
+		t.Errorf("with the keys: %v, the same ones: %t", err, again.Equal(keys))
 	}
 	other, err := NewSecret("right", DefaultIterations) // another salt
 	if err != nil {
@@ -43,5 +43,24 @@ func TestTheKeysOfALoginMakeAnotherOne(t *testing.T) {
 	}
 	if none, err := login(NewClientExchange("wrong"), secret); err == nil || none.Known() {
 		t.Error("a wrong password revealed keys")
+	}
+}
+
+func TestSecretsThatDifferInOnePlaceAreNotEqual(t *testing.T) {
+	keys := Keys{client: [keyLen]byte{1}, server: [keyLen]byte{2}}
+	for i := range keyLen {
+		client, server := keys, keys
+		client.client[i]++
+		server.server[i]++
+		if keys.Equal(client) || keys.Equal(server) {
+			t.Errorf("keys that differ in byte %d are equal", i)
+		}
+	}
+	if same := keys; !keys.Equal(same) || (Keys{}).Known() || !(Keys{server: keys.server}).Known() {
+		t.Error("keys are not themselves, or known where there are none")
+	}
+	md5 := NewMD5Secret("right", "alice")
+	if !md5.Equal(NewMD5Secret("right", "alice")) || md5.Equal(NewMD5Secret("right", "bob")) || md5.Equal(MD5Secret{}) {
+		t.Error("md5 secrets are not told apart")
 	}
 }

@@ -27,13 +27,16 @@ func CheckMD5() error {
 
 // MD5Secret is what PostgreSQL keeps of a password where password_encryption is
 // md5: "md5" and the MD5 of password and role in hexadecimal digits (protocol
-// chapter, AuthenticationMD5Password). Who has it can log in with it. It can be
-// compared, and formats as a placeholder.
-type MD5Secret struct{ digits string }
+// chapter, AuthenticationMD5Password). Who has it can log in with it. It is
+// compared by Equal, and formats as a placeholder.
+type MD5Secret struct {
+	_      notByOperator
+	digits string
+}
 
 // NewMD5Secret makes the secret of a role from its password.
 func NewMD5Secret(password, role string) MD5Secret {
-	return MD5Secret{md5Digits(password + role)}
+	return MD5Secret{digits: md5Digits(password + role)}
 }
 
 // parseMD5Secret takes a text for a secret if it looks like one.
@@ -42,11 +45,16 @@ func parseMD5Secret(s string) (m MD5Secret, ok bool) {
 	if !ok || len(digits) != 2*md5.Size || strings.Trim(digits, "0123456789abcdefABCDEF") != "" {
 		return m, false
 	}
-	return MD5Secret{strings.ToLower(digits)}, true
+	return MD5Secret{digits: strings.ToLower(digits)}, true
 }
 
 // Known reports whether there is a secret.
-func (m MD5Secret) Known() bool { return m != MD5Secret{} }
+func (m MD5Secret) Known() bool { return m.digits != "" }
+
+// Equal reports in constant time whether both are the same secret.
+func (m MD5Secret) Equal(other MD5Secret) bool {
+	return subtle.ConstantTimeCompare([]byte(m.digits), []byte(other.digits)) == 1
+}
 
 // Respond returns the answer to a challenge with this salt, as it stands in a
 // PasswordMessage.

@@ -17,7 +17,7 @@ const (
 func TestAnMD5LoginIsThatOfTheProtocol(t *testing.T) {
 	salt := [MD5SaltLen]byte{1, 2, 3, 4}
 	m, ok := parseMD5Secret(aliceMD5)
-	if !ok || m != NewMD5Secret("pencil", "alice") {
+	if !ok || !m.Equal(NewMD5Secret("pencil", "alice")) {
 		t.Fatal("the secret is not that of the password")
 	}
 	if got := m.Respond(salt); got != aliceAnswer {
@@ -73,7 +73,7 @@ func TestAnMD5SecretOfTheUsersFileIsTakenUnlessInFIPSMode(t *testing.T) {
 		t.Fatal(err)
 	}
 	alice, ok := users.Lookup("alice")
-	if !ok || alice.MD5 != NewMD5Secret("pencil", "alice") || alice.Secret.valid() || alice.Password != "" {
+	if !ok || !alice.MD5.Equal(NewMD5Secret("pencil", "alice")) || alice.Secret.valid() || alice.Password != "" {
 		t.Error("the secret of alice is not taken for one of md5")
 	}
 	if bob, ok := users.Lookup("bob"); !ok || bob.MD5.Known() {

@@ -28,7 +28,7 @@ func TestNoFormattingShowsASecret(t *testing.T) {
 		L []Credential
 	}
 	values := map[string]any{
-		"MD5Secret": MD5Secret{"saltsalt"}, "md5": Credential{MD5: MD5Secret{"saltsalt"}},
+		"MD5Secret": MD5Secret{digits: "saltsalt"}, "md5": Credential{MD5: MD5Secret{digits: "saltsalt"}},
 		"Secret": secret, "*Secret": &secret, "Credential": credential, "*Credential": &credential,
 		"Keys": revealed, "*Keys": &revealed, "login": struct{ K Keys }{revealed},
 		"Users": users, "Mocker": NewMocker([]byte("hunter2")),

@@ -104,6 +104,27 @@ func TestARoleThatCanNotBeSetIsRefusedInPostgreSQLsWords(t *testing.T) {
 	})
 }
 
+// PostgreSQL cuts a name at 63 bytes, and what is left may be somebody else.
+func TestANameThatPostgreSQLWouldCutGivesNobodyAnothersRole(t *testing.T) {
+	onEachVersion(t, func(t *testing.T, pg *postgres) {
+		serviceRoles(t, pg)
+		admin, long := pg.direct(t, "app"), strings.Repeat("a", 63)
+		execute(t, admin, "CREATE ROLE "+long)
+		execute(t, admin, "GRANT "+long+" TO service")
+		defer execute(t, admin, "DROP ROLE "+long)
+		o := asService(1, nil)
+		o.users[long], o.users[long+"b"] = appPassword, appPassword
+		p := start(t, pg, o)
+		if got := value(t, p.as(t, long, simpleMode), whoAmI); got != long+" by service" {
+			t.Errorf("the role with the longest name is %s", got)
+		}
+		r := p.psql(t, "app", []string{"PGUSER=" + long + "b"}, "-c", whoAmI)
+		if r.status != 2 || !strings.Contains(r.stderr, `b" does not exist`) {
+			t.Errorf("psql with a longer name ended with status %d: %s%s", r.status, r.stdout, r.stderr)
+		}
+	})
+}
+
 func bySimpleQuery(conn *pgx.Conn, sql string) error {
 	return conn.PgConn().Exec(context.Background(), sql).Close()
 }

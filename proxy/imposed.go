@@ -48,8 +48,10 @@ func (s *session) impose(asked []wire.Parameter) ([]wire.Parameter, error) {
 		switch {
 		case !s.relay.tracks: // a reload can bring that about
 			return nil, wire.Fatal(wire.CodeFeatureNotSupported, "set_role of the connection pooler needs pool_mode transaction or statement")
-		case s.user == noRole: // PostgreSQL has no role of that name
-			return nil, wire.Fatal(wire.CodeInvalidParameter, `role "none" does not exist`)
+		case s.user == noRole, len(s.user) > maxRole:
+			// PostgreSQL has no role of that name. It would cut a longer one and
+			// take another's.
+			return nil, wire.Fatal(wire.CodeInvalidParameter, `role "`+s.user+`" does not exist`)
 		}
 		for _, p := range asked {
 			if isRole(p.Name) && p.Value != s.user {
@@ -97,6 +99,7 @@ const (
 	sessionAuthorization = "session_authorization"
 	conformingStrings    = "standard_conforming_strings" // off, a text can be read in two ways
 	clientEncoding       = "client_encoding"             // of some, half a character can be a backslash
+	maxRole              = 63                            // NAMEDATALEN-1: the most bytes that a role's name has
 	noRole               = "none"                        // the value of role where SET ROLE was not run
 )
 

@@ -381,7 +381,7 @@ func TestEffectsAreNamedInPlainWords(t *testing.T) {
 	if got := (Settings | Role | Begins).String(); got != "settings, role, begins" {
 		t.Errorf("got %q", got)
 	}
-	if n := len(effectNames); Effects(1)<<(n-1) != LocalRole {
+	if n := len(effectNames); Effects(1)<<(n-1) != Hidden {
 		t.Errorf("%d names do not fit the effects", n)
 	}
 }

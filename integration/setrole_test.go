@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,6 +104,27 @@ func TestARoleThatCanNotBeSetIsRefusedInPostgreSQLsWords(t *testing.T) {
 	})
 }
 
+// PostgreSQL cuts a name at 63 bytes, and what is left may be somebody else.
+func TestANameThatPostgreSQLWouldCutGivesNobodyAnothersRole(t *testing.T) {
+	onEachVersion(t, func(t *testing.T, pg *postgres) {
+		serviceRoles(t, pg)
+		admin, long := pg.direct(t, "app"), strings.Repeat("a", 63)
+		execute(t, admin, "CREATE ROLE "+long)
+		execute(t, admin, "GRANT "+long+" TO service")
+		defer execute(t, admin, "DROP ROLE "+long)
+		o := asService(1, nil)
+		o.users[long], o.users[long+"b"] = appPassword, appPassword
+		p := start(t, pg, o)
+		if got := value(t, p.as(t, long, simpleMode), whoAmI); got != long+" by service" {
+			t.Errorf("the role with the longest name is %s", got)
+		}
+		r := p.psql(t, "app", []string{"PGUSER=" + long + "b"}, "-c", whoAmI)
+		if r.status != 2 || !strings.Contains(r.stderr, `b" does not exist`) {
+			t.Errorf("psql with a longer name ended with status %d: %s%s", r.status, r.stdout, r.stderr)
+		}
+	})
+}
+
 func bySimpleQuery(conn *pgx.Conn, sql string) error {
 	return conn.PgConn().Exec(context.Background(), sql).Close()
 }
@@ -158,6 +180,77 @@ func TestNoStatementGivesAClientAnotherRole(t *testing.T) {
 		_, err = amy.Exec(t.Context(), "RESET ROLE; SET ROLE ben; SELECT * FROM of_ben")
 		wantState(t, err, "42501")
 	})
+}
+
+// What the scan of a text can't follow is not run, because the rest of the text
+// would run as somebody else before anybody asks.
+func TestNoTextThatReadsInTwoWaysRunsUnderAnotherRole(t *testing.T) {
+	onService(t, nil, func(t *testing.T, p *pgseal) {
+		tag := "$" + strings.Repeat("a", 50) + "$"
+		pad := "/*" + strings.Repeat("x", 17<<10) + "*/"
+		for _, sql := range []string{
+			`SELECT U&"set\005fconfig"('role', 'ben', false); SELECT * FROM of_ben`,
+			`SELECT U&"set\005fconfig"('role', 'ben', false); SELECT * FROM of_ben` + pad,
+			"SELECT " + tag + " ' " + tag + "; SET ROLE ben; SELECT * FROM of_ben --'",
+		} {
+			wantState(t, bySimpleQuery(p.as(t, "amy", simpleMode), sql), "42501")
+		}
+		wantState(t, byExtendedQuery(p.as(t, "amy", simpleMode), `SELECT U&"set\005fconfig"('role', 'ben', true)`), "42501")
+
+		half := "SELECT E'\x95\\'; SET ROLE ben; SELECT * FROM of_ben --'" // SJIS: the backslash is half a character
+		r := p.psql(t, "app", []string{"PGUSER=amy", "PGCLIENTENCODING=SJIS"}, "-c", "SELECT 1")
+		if r.status != 2 || !strings.Contains(r.stderr, `permission denied to set parameter "client_encoding"`) {
+			t.Errorf("psql in SJIS ended with status %d: %s", r.status, r.stderr)
+		}
+		for _, begins := range [][]string{{"SET client_encoding = 'SJIS'"}, {"BEGIN", "SET LOCAL client_encoding = 'SJIS'"}, {"BEGIN", "SET LOCAL client_encoding = 'SJIS'" + pad}} {
+			amy := p.as(t, "amy", simpleMode)
+			front := amy.PgConn().Frontend()
+			for _, sql := range append(slices.Clip(begins), half) { // without waiting for answers
+				front.SendQuery(&pgproto3.Query{String: sql})
+			}
+			wantRefusal(t, front)
+			amy.Close(t.Context())
+
+			amy = p.as(t, "amy", simpleMode)
+			front = amy.PgConn().Frontend()
+			for _, sql := range append(slices.Clip(begins), "SELECT E'\x95\\', set_config($1, $2, true) --'") {
+				front.SendParse(&pgproto3.Parse{Query: sql})
+				front.SendBind(&pgproto3.Bind{})
+				front.SendExecute(&pgproto3.Execute{})
+			}
+			front.SendSync(&pgproto3.Sync{})
+			wantRefusal(t, front)
+			amy.Close(t.Context())
+		}
+	})
+}
+
+// wantRefusal flushes and reads until something is refused for what the pooler
+// imposes, before which no row may come.
+func wantRefusal(t *testing.T, front *pgproto3.Frontend) {
+	t.Helper()
+	if err := front.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		m, err := front.Receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch m := m.(type) {
+		case *pgproto3.ErrorResponse:
+			if m.Code != "42501" && m.Code != "0A000" {
+				t.Errorf("refused with %s: %s", m.Code, m.Message)
+			}
+			return
+		case *pgproto3.DataRow:
+			t.Fatal("the query ran")
+		case *pgproto3.CommandComplete:
+			if strings.HasPrefix(string(m.CommandTag), "SELECT") {
+				t.Fatal("the query ran")
+			}
+		}
+	}
 }
 
 func TestAPipelineGivesAClientNoOtherRole(t *testing.T) {

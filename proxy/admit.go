@@ -72,7 +72,11 @@ func (p *Server) prove(s *session, rule hba.Rule, access *Access) (auth.Credenti
 	case hba.SCRAM:
 		return p.authenticate(s)
 	case hba.MD5: // as in PostgreSQL it is SCRAM for roles without an md5 secret
-		if p.asksMD5(s.user) {
+		md5, err := p.asksMD5(s)
+		switch {
+		case err != nil:
+			return auth.Credential{}, err
+		case md5:
 			return p.askMD5(s)
 		}
 		return p.authenticate(s)

@@ -112,7 +112,7 @@ func TestARefusalIsAuditedWithItsTrueReason(t *testing.T) {
 		}, nil, map[string]any{"reason": "tls", "user": nil}},
 		"capped": {func(h *house) {
 			h.limits(AuthConfig{MaxFailedPerRole: 1})
-			h.proxy.guesses.judge(netip.Prefix{}, "alice", errPassword, AuthConfig{MaxFailedPerRole: 1})
+			h.proxy.guesses.judge(login{netip.Prefix{}, "alice", "app"}, errPassword, AuthConfig{MaxFailedPerRole: 1})
 			h.attempt("alice", "app", password)
 		}, nil, map[string]any{"reason": "role_capped", "sqlstate": "28P01"}},
 	} {

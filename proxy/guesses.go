@@ -3,11 +3,11 @@ package proxy
 import (
 	"errors"
 	"maps"
-	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
@@ -65,9 +65,9 @@ func (p *Server) FailedLogins() FailedLogins {
 // verdict returns what the client of s is told of its proof, which failed or,
 // with nil, was right: refusal or nothing. Beyond the limits for failures
 // nobody learns whether a proof was right, except who came in as the same role
-// from the same source of late.
+// to the same database from the same source of late.
 func (p *Server) verdict(s *session, failed *failedProof, refusal *wire.Error) error {
-	if why := p.guesses.judge(sourceOf(s.raw), s.user, failed, p.settings.Load().Auth); why != nil {
+	if why := p.guesses.judge(login{sourceOf(s.raw), s.user, s.database}, failed, p.settings.Load().Auth); why != nil {
 		return refusal.WithCause(why)
 	}
 	return nil
@@ -91,16 +91,16 @@ func newGuesses() *guesses {
 // judge returns why a proof is refused: failed, which it counts, or too many
 // failures before. It decides and counts at once, so that a thousand proofs
 // that come together are not a thousand guesses.
-func (g *guesses) judge(source netip.Prefix, role string, failed *failedProof, c AuthConfig) *failedProof {
+func (g *guesses) judge(who login, failed *failedProof, c AuthConfig) *failedProof {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now, name := time.Now(), source.String()
-	if !g.good.has(login{source, role}, now) {
+	now, name := time.Now(), who.source.String()
+	if !g.good.has(who, now) {
 		switch {
 		case g.sources.full(name, c.MaxFailedPerSource, now):
 			g.counts.SourceCapped++
 			return errSourceCapped
-		case g.roles.full(role, c.MaxFailedPerRole, now):
+		case g.roles.full(who.role, c.MaxFailedPerRole, now):
 			g.counts.RoleCapped++
 			return errRoleCapped
 		}
@@ -109,16 +109,24 @@ func (g *guesses) judge(source netip.Prefix, role string, failed *failedProof, c
 		return nil
 	}
 	g.sources.add(name, c.MaxFailedPerSource, now)
-	g.roles.add(role, c.MaxFailedPerRole, now)
+	g.roles.add(who.role, c.MaxFailedPerRole, now)
 	g.counts.Reasons[failed.reason]++
 	return failed
 }
 
+// remember notes a client that came in by a proof to a database that there is:
+// names that somebody makes up would push out others.
+func (p *Server) remember(s *session) {
+	if s.rule.Method != hba.Trust {
+		p.guesses.succeeded(login{sourceOf(s.raw), s.user, s.database})
+	}
+}
+
 // succeeded notes that somebody came in by a proof.
-func (g *guesses) succeeded(source netip.Prefix, role string) {
+func (g *guesses) succeeded(who login) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.good.add(login{source, role}, time.Now())
+	g.good.add(who, time.Now())
 }
 
 // answerAt returns when a client is told that its proof was refused: delay

@@ -188,6 +188,24 @@ func TestWhoCameInFromThereIsNotLockedOutByGuesses(t *testing.T) {
 	}
 }
 
+// With auth_query a role of another database, whose password is known to who
+// guesses, may have the same name.
+func TestWhoCameInToOneDatabaseCanNotGuessAtAnotherWithoutALimit(t *testing.T) {
+	h := open(t)
+	h.limits(AuthConfig{MaxFailedPerSource: 3})
+	h.login("app").leave()
+	c := h.dialTLS() // a right password, and no database
+	c.write(packet(version3, "user", "alice", "database", "nowhere"))
+	c.authenticate(password)
+	c.want('R') // he has proved who he is
+	c.refused("3D000")
+	for range 5 {
+		h.attempt("alice", "nowhere", "wrong")
+	}
+	h.login("app")
+	h.counted(FailedLogins{Reasons: map[string]uint64{reasonPassword: 3}, SourceCapped: 2})
+}
+
 func TestClientsThatLeaveBeforeTheirProofAreNoFailures(t *testing.T) {
 	h := open(t)
 	h.limits(AuthConfig{MaxFailedPerSource: 1, MaxFailedPerRole: 1})
@@ -263,7 +281,7 @@ func TestGuessesThatComeTogetherAreCappedLikeOthers(t *testing.T) {
 	g, c := newGuesses(), AuthConfig{MaxFailedPerSource: 10}
 	wrong := make(chan *failedProof, 100)
 	for range cap(wrong) {
-		go func() { wrong <- g.judge(netip.Prefix{}, "alice", errPassword, c) }()
+		go func() { wrong <- g.judge(login{role: "alice"}, errPassword, c) }()
 	}
 	heeded := 0
 	for range cap(wrong) {

@@ -48,8 +48,10 @@ func (s *session) impose(asked []wire.Parameter) ([]wire.Parameter, error) {
 		switch {
 		case !s.relay.tracks: // a reload can bring that about
 			return nil, wire.Fatal(wire.CodeFeatureNotSupported, "set_role of the connection pooler needs pool_mode transaction or statement")
-		case s.user == noRole: // PostgreSQL has no role of that name
-			return nil, wire.Fatal(wire.CodeInvalidParameter, `role "none" does not exist`)
+		case s.user == noRole, len(s.user) > maxRole:
+			// PostgreSQL has no role of that name. It would cut a longer one and
+			// take another's.
+			return nil, wire.Fatal(wire.CodeInvalidParameter, `role "`+s.user+`" does not exist`)
 		}
 		for _, p := range asked {
 			if isRole(p.Name) && p.Value != s.user {
@@ -96,6 +98,8 @@ const (
 	applicationName      = "application_name"
 	sessionAuthorization = "session_authorization"
 	conformingStrings    = "standard_conforming_strings" // off, a text can be read in two ways
+	clientEncoding       = "client_encoding"             // of some, half a character can be a backslash
+	maxRole              = 63                            // NAMEDATALEN-1: the most bytes that a role's name has
 	noRole               = "none"                        // the value of role where SET ROLE was not run
 )
 
@@ -110,7 +114,7 @@ const roleEffects = sqlscan.Role | sqlscan.SessionAuth | sqlscan.LocalRole
 func (r *relay) scan(text []byte) sqlscan.Effects {
 	seen := scan(text)
 	if !r.imposed.any() {
-		seen &^= sqlscan.Local | sqlscan.LocalRole // nobody asks
+		seen &^= sqlscan.Local | sqlscan.LocalRole | sqlscan.Hidden // nobody asks
 	}
 	return seen
 }
@@ -118,7 +122,7 @@ func (r *relay) scan(text []byte) sqlscan.Effects {
 // forbids returns why a statement is not to be run for what is imposed, or nil.
 func (r *relay) forbids(seen sqlscan.Effects, text []byte) *wire.Error {
 	i := &r.imposed
-	if i.any() && seen&sqlscan.Unsure != 0 && seen&(sqlscan.Settings|sqlscan.Local) != 0 { // U&"..." hides a name
+	if i.any() && seen&sqlscan.Unsure != 0 && (seen&(sqlscan.Hidden|sqlscan.Settings|sqlscan.Local) != 0 || r.rereads) {
 		return imposedError(i.list()[0].Name)
 	}
 	if i.role != "" && seen&roleEffects != 0 && seen&sqlscan.DiscardAll == 0 { // which can't stand beside others
@@ -146,6 +150,8 @@ func (r *relay) forbidsUnread(seen sqlscan.Effects) *wire.Error {
 	switch {
 	case r.batch && r.mayEscape(seen): // of the unnamed statement, while which lives nobody can be asked
 		return errUnwatched
+	case i.any() && seen&sqlscan.Hidden != 0:
+		return imposedError(i.list()[0].Name)
 	case i.role != "" && seen&roleEffects != 0:
 		return imposedError(roleName)
 	case i.stamp.Name != "" && seen&(sqlscan.Settings|sqlscan.Local) != 0:
@@ -154,11 +160,17 @@ func (r *relay) forbidsUnread(seen sqlscan.Effects) *wire.Error {
 	return nil
 }
 
-// mayEscape reports whether a statement may change what is imposed. The client's
-// next message waits until PostgreSQL was asked: it must not run under another
-// role.
+// mayEscape reports whether a statement may change what is imposed, or how the
+// next text is read. The client's next message waits until PostgreSQL was asked:
+// it must not run under another role.
 func (r *relay) mayEscape(seen sqlscan.Effects) bool {
-	return seen&(carried|opaque) != 0 && r.imposed.any()
+	return seen&(carried|opaque|sqlscan.Local) != 0 && r.imposed.any()
+}
+
+// mayReread reports whether a statement may change how the rest of its batch is
+// read: by client_encoding, for instance.
+func (r *relay) mayReread(seen sqlscan.Effects) bool {
+	return seen&(sqlscan.Settings|sqlscan.Local|sqlscan.Opaque) != 0 && r.imposed.any()
 }
 
 // mentions reports whether a text names a parameter, in quotes or not, with
@@ -255,13 +267,29 @@ func (s *session) escaped(v *survey) string {
 	return ""
 }
 
-// checkStrings returns why a client can't have its own role where strings do not
-// conform to the standard: what its statements do could not be seen.
+// doubleReading are the encodings in which the second byte of a character can be
+// one of ASCII (PostgreSQL documentation, "Character Set Support": those that no
+// database has).
+var doubleReading = []string{"BIG5", "GB18030", "GBK", "JOHAB", "SHIFT_JIS_2004", "SJIS", "UHC"}
+
+// checkStrings returns why a client can't have its own role where its texts can be
+// read in two ways: what its statements do could not be seen.
 func (s *session) checkStrings() error {
-	if i := index(s.told, conformingStrings); i >= 0 && s.told[i].Value != "on" && s.relay.imposed.role != "" {
-		return fatal(imposedError(conformingStrings))
+	for _, p := range s.told {
+		if s.confuses(p) {
+			return fatal(imposedError(p.Name))
+		}
 	}
 	return nil
+}
+
+// confuses reports whether with this parameter the client's texts can be read in
+// two ways, one of which might give it another role.
+func (s *session) confuses(p wire.Parameter) bool {
+	if s.relay.imposed.role == "" {
+		return false
+	}
+	return p.Name == conformingStrings && p.Value != "on" || p.Name == clientEncoding && slices.Contains(doubleReading, p.Value)
 }
 
 // outlaw ends the session, and its server, for a parameter that it has changed

@@ -34,6 +34,9 @@ func TestWhatWouldChangeAnImposedParameterIsForbidden(t *testing.T) {
 		"SET SESSION AUTHORIZATION DEFAULT":                  "role",
 		"RESET SESSION AUTHORIZATION":                        "role",
 		"SELECT set_config($1, $2, true)":                    "role",
+		`SELECT U&"set\005fconfig"('role', 'ben', false)`:    "audit.who", // likewise
+		"SELECT $\x95[$ ' $\x95[$; SET ROLE ben --'":         "audit.who",
+		`SELECT 1 WHERE 'a' LIKE 'b' ESCAPE '\'`:             "",
 		`SET U&"r\006fle" TO ben`:                            "audit.who", // whichever it names
 		"SET audit.who = 'x'":                                "audit.who",
 		`set local "audit" . "who" to 'x'`:                   "audit.who",
@@ -73,6 +76,9 @@ func TestATextThatWasNotReadWholeMaySetNothingThatIsImposed(t *testing.T) {
 	r.batch = true
 	if e := r.forbidsUnread(sqlscan.Opaque); e != errUnwatched {
 		t.Errorf("a large unnamed statement with unseen effects: %v", e)
+	}
+	if r := (&relay{imposed: imposed{role: "amy"}}); r.forbidsUnread(sqlscan.Unsure|sqlscan.Hidden) == nil {
+		t.Error("a name in Unicode escapes passes unread")
 	}
 	if r := (&relay{imposed: imposed{role: "amy"}}); r.forbidsUnread(sqlscan.Settings) != nil {
 		t.Error("a client that only has its role may set nothing")

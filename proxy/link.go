@@ -254,7 +254,7 @@ func (s *session) parameter(body []byte) {
 		return
 	}
 	s.server.SetParameter(p)
-	if p.Name == conformingStrings && p.Value != "on" && s.relay.imposed.role != "" && !s.relay.left {
+	if s.confuses(p) && !s.relay.left {
 		s.outlaw(p.Name)
 	}
 	if s.relay.left || s.seesItself(p.Name) {

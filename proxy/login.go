@@ -8,7 +8,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/auth"
-	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 )
@@ -49,10 +48,8 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 		return err
 	}
 	s.admitted = true
-	if s.rule.Method != hba.Trust {
-		p.guesses.succeeded(sourceOf(s.raw), s.user)
-	}
 	if p.toConsole(s) {
+		p.remember(s)
 		return p.openConsole(s, ask)
 	}
 	db, ok := p.manager.Database(ask.database)
@@ -60,6 +57,7 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 		return wire.Fatal(wire.CodeUndefinedDatabase, `database "`+ask.database+`" does not exist`).
 			WithHint("It is not among the databases of the connection pooler.")
 	}
+	p.remember(s)
 	if err := s.join(db, credential); err != nil {
 		return err
 	}

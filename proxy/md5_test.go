@@ -92,18 +92,42 @@ func TestUnderARuleMD5OthersAreAskedBySCRAM(t *testing.T) {
 	h.login("app") // alice, whose password is plain
 }
 
+// askedByMD5 returns a role that users_file does not have and that is asked by md5
+// nevertheless, as long as it is unknown.
+func (h *house) askedByMD5() string {
+	settings := h.proxy.settings.Load()
+	md5, all := settings.Users.MD5Share()
+	for i := 0; ; i++ {
+		if name := fmt.Sprintf("m%03d", i); settings.Mocker.AsksMD5(name, md5, all) {
+			return name
+		}
+	}
+}
+
+func TestUnderARuleMD5ARoleOfAuthQueryIsAskedBySCRAM(t *testing.T) {
+	if noMD5(t) {
+		return
+	}
+	h := withMD5(t, "host all all all md5")
+	role := h.askedByMD5()
+	if _, _, md5 := h.challenge(role); !md5 {
+		t.Fatal("an unknown role is not asked by md5")
+	}
+	d := h.directory()
+	d.set(func() { d.rows[role] = []string{rowOf(role, h.server.secret.Encode(), null)} })
+	h.rulesBeside("host all all all md5")
+	c := h.as(role)
+	c.authenticate(password)
+	c.greeted()
+}
+
 func TestUnknownRoleAndWrongPasswordLookAlikeUnderMD5(t *testing.T) {
 	if noMD5(t) {
 		return
 	}
 	h := withMD5(t, "host all all all md5")
 	wrong := "md5" + strings.Repeat("0", 32)
-	unknown := ""
-	for i := 0; unknown == ""; i++ {
-		if name := fmt.Sprintf("m%03d", i); h.proxy.asksMD5(name) {
-			unknown = name
-		}
-	}
+	unknown := h.askedByMD5()
 	told := h.toldMD5("dave", wrong)
 	if !strings.Contains(told, "C28P01\x00") {
 		t.Fatalf("a wrong password is answered by %q", told)

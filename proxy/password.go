@@ -85,14 +85,19 @@ func verifies(c auth.Credential, password, role string) bool {
 	return right
 }
 
-// asksMD5 reports whether a role is asked by md5 under a rule of that method.
-func (p *Server) asksMD5(user string) bool {
-	settings := p.settings.Load()
-	if credential, known := settings.Users.Lookup(user); known {
-		return credential.MD5.Known()
+// asksMD5 reports whether a role is asked by md5 under a rule of that method: the
+// roles of auth_query, which have SCRAM secrets, never are.
+func (p *Server) asksMD5(s *session) (bool, error) {
+	credential, known, err := p.secrets.of(s)
+	switch {
+	case err != nil:
+		return false, err
+	case known:
+		return credential.MD5.Known(), nil
 	}
+	settings := p.settings.Load()
 	md5, all := settings.Users.MD5Share()
-	return settings.Mocker.AsksMD5(user, md5, all)
+	return settings.Mocker.AsksMD5(s.user, md5, all), nil
 }
 
 // askMD5 has the client answer a salt by md5 (protocol chapter,
@@ -109,6 +114,9 @@ func (p *Server) askMD5(s *session) (auth.Credential, error) {
 		return auth.Credential{}, err
 	}
 	right := credential.MD5.Verify(response, salt) // never for a role without such a secret
+	if !right {
+		p.secrets.doubt(s) // auth_query may have it by now
+	}
 	if err := p.verdict(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
 		return auth.Credential{}, err
 	}

@@ -43,6 +43,7 @@ type relay struct {
 	held       bool   // the client has more to send, and waits for that
 	setting    bool   // it waits for its parameters, and has sent nothing yet
 	wary       bool   // a statement of the batch may have changed an imposed parameter
+	rereads    bool   // or how what follows in the batch is read
 	discarding bool   // DISCARD ALL is in the batch, and imposed parameters come back at its end
 	fixAtSync  bool   // a statement of the batch may have reset parameters
 	fix        []byte // the query that brings back what the client came with, or nil
@@ -284,7 +285,7 @@ func (r *relay) look(typ byte, size int, b []byte) look {
 		r.extended.sent++
 	case wire.Sync:
 		r.barrier = r.barrier || r.wary
-		r.wary, r.discarding = false, false
+		r.wary, r.rereads, r.discarding = false, false, false
 		if r.fixAtSync {
 			r.fixAtSync = false
 			r.server.unnamed = 0 // the fix ends it
@@ -446,6 +447,7 @@ func (r *relay) lookAtBind(b []byte, whole bool) look {
 		return look{err: errUnwatched}
 	}
 	r.wary = r.wary || r.mayEscape(seen)
+	r.rereads = r.rereads || r.mayReread(seen)
 	r.discarding = seen&sqlscan.DiscardAll != 0 && r.imposed.any()
 	if seen&(sqlscan.DeallocateAll|sqlscan.DiscardAll) != 0 {
 		r.server.forgetCopies() // what follows in the batch can't rely on them

@@ -74,10 +74,11 @@ const (
 	recentHalf = 1 << 14   // how many are remembered at least, while they are that recent
 )
 
-// login is who came in from where.
+// login is who came in from where. The database belongs to it, since roles of one
+// name in two databases may be two people, with auth_query for instance.
 type login struct {
-	source netip.Prefix
-	role   string
+	source         netip.Prefix
+	role, database string
 }
 
 // recent remembers the logins of the last hour, the latest 16384 of them at

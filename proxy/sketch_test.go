@@ -58,17 +58,17 @@ func TestALoginIsRememberedForAnHour(t *testing.T) {
 	var r recent
 	began := time.Now()
 	here, there := netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("10.0.0.2/32")
-	r.add(login{here, "alice"}, began)
-	for l, want := range map[login]bool{{here, "alice"}: true, {there, "alice"}: false, {here, "bob"}: false} {
+	r.add(login{here, "alice", "app"}, began)
+	for l, want := range map[login]bool{{here, "alice", "app"}: true, {there, "alice", "app"}: false, {here, "bob", "app"}: false, {here, "alice", "other"}: false} {
 		if r.has(l, began.Add(recentTime-1)) != want {
 			t.Errorf("%v: want %t", l, want)
 		}
 	}
-	if r.has(login{here, "alice"}, began.Add(recentTime)) {
+	if r.has(login{here, "alice", "app"}, began.Add(recentTime)) {
 		t.Error("it is remembered for longer")
 	}
-	r.add(login{here, "alice"}, began.Add(recentTime/2))
-	if !r.has(login{here, "alice"}, began.Add(recentTime)) {
+	r.add(login{here, "alice", "app"}, began.Add(recentTime/2))
+	if !r.has(login{here, "alice", "app"}, began.Add(recentTime)) {
 		t.Error("a second login does not count")
 	}
 }

@@ -64,6 +64,10 @@ const (
 	Local
 	// LocalRole: SET LOCAL ROLE, or SET LOCAL SESSION AUTHORIZATION.
 	LocalRole
+	// Hidden: a name in Unicode escapes, or a dollar that the scan can't follow.
+	// Anything may be behind it, however the session reads its strings. Unsure
+	// comes with it.
+	Hidden
 )
 
 // AnySetting comes of setting a parameter whose name isn't seen.
@@ -79,7 +83,7 @@ const Leaves = Settings | Role | SessionAuth | TempObjects | AdvisoryLock | List
 var effectNames = [...]string{
 	"settings", "role", "session authorization", "temporary objects", "advisory lock", "listen",
 	"cursor with hold", "prepare", "execute", "load", "seed", "sequence", "other", "opaque", "unsure",
-	"releases", "deallocate", "deallocate all", "discard all", "begins", "local", "local role",
+	"releases", "deallocate", "deallocate all", "discard all", "begins", "local", "local role", "hidden",
 }
 
 // String lists the effects in plain words, as in "settings, role".

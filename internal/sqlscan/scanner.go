@@ -219,7 +219,7 @@ func (s *Scanner) second(b []byte) []byte {
 		s.symbol('&') // it may spell any text
 		s.openString(plain)
 	case s.state == afterU && c == '"':
-		s.statement.effects |= Unsure // its escapes can spell any name
+		s.statement.effects |= Unsure | Hidden // its escapes can spell any name
 		s.n, s.state, s.afterE = 0, quoted, false
 	case s.state == afterDash && c == '-':
 		s.state = lineComment

@@ -335,6 +335,15 @@ func TestTextThatReadsInTwoWaysIsUnsure(t *testing.T) {
 			t.Errorf("%q: got %v, want unsure", text, got)
 		}
 	}
+	for text, want := range map[string]bool{
+		`SELECT U&"\0073et_config"('a', 'b', false)`: true, "SELECT $\x95\\$ ' $\x95\\$; SET x = 1 -- '": true,
+		"SELECT $aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa$ ' $": true,
+		`SELECT 'a\'`: false, "SELECT E'\x95\\'": false, `SELECT U&'\0061'`: false, "SELECT $1": false,
+	} {
+		if got := Scan([]byte(text))&Hidden != 0; got != want {
+			t.Errorf("%q: hidden is %t", text, got)
+		}
+	}
 	quiet(t, `SELECT 'a\\'`, `SELECT 'C:\x'`, `SELECT E'é\n'`, `SELECT 'é'`)
 }
 
@@ -372,7 +381,7 @@ func TestEffectsAreNamedInPlainWords(t *testing.T) {
 	if got := (Settings | Role | Begins).String(); got != "settings, role, begins" {
 		t.Errorf("got %q", got)
 	}
-	if n := len(effectNames); Effects(1)<<(n-1) != LocalRole {
+	if n := len(effectNames); Effects(1)<<(n-1) != Hidden {
 		t.Errorf("%d names do not fit the effects", n)
 	}
 }

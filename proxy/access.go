@@ -40,7 +40,7 @@ type Access struct {
 
 // defaultAccess returns what holds where the settings say nothing.
 var defaultAccess = sync.OnceValue(func() *Access {
-	a, err := ParseAccess(nil, "default rules", AuthConfig{})
+	a, err := ParseAccess(nil, "", AuthConfig{})
 	if err != nil {
 		panic(err) // a mistake of ours
 	}
@@ -59,7 +59,7 @@ func ParseAccess(source hba.Source, name string, c AuthConfig) (*Access, error) 
 	case len(c.Rules) > 0:
 		a.rules, err1 = hba.ParseLines(source, name+": auth.rules", c.Rules)
 	default:
-		a.rules, err1 = hba.ParseLines(source, name, defaultRules)
+		a.rules, err1 = hba.ParseLines(source, "default rules", defaultRules)
 	}
 	if c.IdentFile != "" {
 		a.maps, err2 = hba.ParseMaps(source, c.IdentFile)

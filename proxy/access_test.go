@@ -62,6 +62,18 @@ func TestAClientThatNoRuleFitsIsToldInPostgreSQLsWords(t *testing.T) {
 	h.login("sess")
 }
 
+func TestTheRulesThatHoldWhereNoneAreWrittenClaimNoPlaceInTheFile(t *testing.T) {
+	a, err := ParseAccess(tlsconf.NewReader(), "/config.yaml", AuthConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range a.Rules() {
+		if rule.File != "default rules" {
+			t.Errorf("a rule of our own stands in %s", rule.File)
+		}
+	}
+}
+
 func TestARejectingRuleAndItsPlaceAreInTheLog(t *testing.T) {
 	h := open(t)
 	h.rules("host all bob all trust", "host app alice 127.0.0.0/8 reject", "host all all all trust")

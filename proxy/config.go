@@ -43,7 +43,11 @@ func (c ListenConfig) Validate() error {
 		}
 		return nil
 	}
-	if _, _, err := net.SplitHostPort(address); err != nil {
+	host, _, err := net.SplitHostPort(address)
+	if host == "*" { // as PgBouncer and PostgreSQL have it
+		return &tlsconf.KeyError{Key: "address", Err: errors.New("all addresses are 0.0.0.0 for IPv4 and [::] for both IPv6 and IPv4, not *")}
+	}
+	if err != nil {
 		return &tlsconf.KeyError{Key: "address", Err: fmt.Errorf("%q is neither host:port nor unix:PATH", address)}
 	}
 	return nil

@@ -221,10 +221,13 @@ func quoteName(name string) string {
 
 // imposedError is what a client is told that sets what it may not.
 func imposedError(name string) *wire.Error {
+	hint := "The connection pooler sets it for all sessions of this database."
+	if name == roleName {
+		hint = "The connection pooler sets it for all sessions of this database; RESET ROLE means the role that you logged in as."
+	}
 	return &wire.Error{
 		Severity: "ERROR", Code: wire.CodeInsufficientPrivilege,
-		Message: `permission denied to set parameter "` + name + `"`,
-		Hint:    "The connection pooler sets it for all sessions of this database; RESET ROLE means the role that you logged in as.",
+		Message: `permission denied to set parameter "` + name + `"`, Hint: hint,
 	}
 }
 

@@ -47,8 +47,8 @@ func TestWhatWouldChangeAnImposedParameterIsForbidden(t *testing.T) {
 	} {
 		got := ""
 		if e := r.forbids(r.scan([]byte(text)), []byte(text)); e != nil {
-			if e.Code != "42501" || e.Hint == "" {
-				t.Errorf("%s: %s %s", text, e.Code, e.Message)
+			if e.Code != "42501" || e.Hint == "" || strings.Contains(e.Hint, "RESET ROLE") != (want == "role") {
+				t.Errorf("%s: %s %s (%s)", text, e.Code, e.Message, e.Hint)
 			}
 			got = strings.TrimSuffix(strings.TrimPrefix(e.Message, `permission denied to set parameter "`), `"`)
 		}

@@ -15,6 +15,7 @@ func TestAnAddressIsAHostWithAPortOrTheAbsolutePathOfASocket(t *testing.T) {
 	for address, valid := range map[string]bool{
 		"127.0.0.1:6432": true, "[::1]:6432": true, ":6432": true, "localhost:6432": true, "unix:/run/pgseal/.s.PGSQL.6432": true,
 		"": false, "127.0.0.1": false, "unix:": false, "unix:relative": false, "::1:6432": false, "/run/pgseal": false,
+		"*:6432": false,
 	} {
 		c := DefaultListenConfig()
 		c.Address = address

@@ -42,7 +42,7 @@ func runCheck(c *cli, args []string) error {
 	if *format != "text" && *format != "json" {
 		return usagef("check: --format is %q, neither text nor json", *format)
 	}
-	f, err := config.Load(*path)
+	f, err := loadConfig(*path)
 	var fault *config.Error
 	if err != nil && !errors.As(err, &fault) {
 		return usageError{err} // there is no file to look at

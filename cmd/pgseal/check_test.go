@@ -81,8 +81,13 @@ func TestCheckTellsByItsStatusHowBadItIs(t *testing.T) {
 
 func TestCheckOfAFileThatIsNotThereIsAUsageError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none.yaml")
-	if status, out, errs := runCLI("check", "--config", path); status != 2 || out != "" || !strings.Contains(errs, path) {
-		t.Errorf("status %d, %q, %q", status, out, errs)
+	for _, command := range []string{"check", "serve"} {
+		if status, out, errs := runCLI(command, "--config", path); status != 2 || out != "" || !strings.Contains(errs, path) || !strings.Contains(errs, "--config FILE names another") {
+			t.Errorf("%s: status %d, %q, %q", command, status, out, errs)
+		}
+		if status, _, errs := runCLI(command, path); status != 2 || !strings.Contains(errs, `see "pgseal `+command+` --help"`) {
+			t.Errorf("%s with an argument: status %d, %q", command, status, errs)
+		}
 	}
 }
 

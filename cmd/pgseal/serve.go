@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
@@ -36,7 +37,7 @@ func runServe(c *cli, args []string) error {
 	if err := c.parse(flags, args, "pgseal serve [--config FILE]", serveHelp); err != nil {
 		return err
 	}
-	f, err := config.Load(*path)
+	f, err := loadConfig(*path)
 	if err != nil {
 		return usageError{err}
 	}
@@ -141,6 +142,15 @@ func (r *instance) drain(signals <-chan os.Signal, now bool) error {
 	}
 }
 
+// loadConfig reads the configuration for a command with the flag --config.
+func loadConfig(path string) (config.File, error) {
+	f, err := config.Load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w (--config FILE names another)", err)
+	}
+	return f, err
+}
+
 // parse reads a command's flags. It takes no arguments beside them.
 func (c *cli) parse(flags *flag.FlagSet, args []string, usage, help string) error {
 	flags.SetOutput(io.Discard)
@@ -162,7 +172,7 @@ func (c *cli) parse(flags *flag.FlagSet, args []string, usage, help string) erro
 	case err != nil:
 		return usagef("%s: %w", flags.Name(), err)
 	case flags.NArg() > 0:
-		return usagef("%s takes no arguments beside its flags", flags.Name())
+		return usagef("%s takes no arguments beside its flags (see \"pgseal %s --help\")", flags.Name(), flags.Name())
 	}
 	return nil
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -33,6 +35,10 @@ func valueOf(pointer any) reflect.Value { return reflect.ValueOf(pointer).Elem()
 // parseDocument returns the root of the file's only document, or nil where the
 // file is empty.
 func parseDocument(name string, content []byte) (*yaml.Node, error) {
+	if at := iniFile.FindIndex(content); at != nil {
+		line := 1 + bytes.Count(content[:at[1]], []byte("\n"))
+		return nil, &Error{File: name, Line: line, Err: errors.New("this is in the format of pgbouncer.ini; pgseal's configuration is YAML, and docs/pgbouncer.md tells which key is which")}
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(content))
 	var doc, second yaml.Node
 	switch err := dec.Decode(&doc); {
@@ -132,7 +138,7 @@ func (w *walker) walk(n *yaml.Node, t reflect.Type, path string) {
 		w.scalar(n, t, path)
 	case t.Kind() == reflect.Slice:
 		if n.Kind != yaml.SequenceNode {
-			w.fault(n.Line, path, errors.New("has to be a list"))
+			w.fault(n.Line, path, errors.New("has to be a list, such as [a, b]"))
 			return
 		}
 		for i, item := range n.Content {
@@ -164,7 +170,7 @@ func isWord(key *yaml.Node) bool {
 // mapping walks the keys of a struct or a map.
 func (w *walker) mapping(n *yaml.Node, t reflect.Type, path string) {
 	if n.Kind != yaml.MappingNode {
-		w.fault(n.Line, path, errors.New("has to be a mapping of keys to values"))
+		w.fault(n.Line, path, errors.New("has to be a mapping of keys to values, such as {host: db.internal, port: 5432}"))
 		return
 	}
 	var known map[string]reflect.Type
@@ -214,6 +220,8 @@ func keysOf(t reflect.Type) map[string]reflect.Type {
 	return keys
 }
 
+// unknownKey says what a key may have been meant for: another of the same
+// struct, PgBouncer's of that name, or the one of that name in other sections.
 func unknownKey(key string, known map[string]reflect.Type) error {
 	best, least := "", 3
 	for k := range known {
@@ -221,11 +229,45 @@ func unknownKey(key string, known map[string]reflect.Type) error {
 			best, least = k, d
 		}
 	}
-	if best != "" {
+	meant, theirs := pgbouncer[key]
+	elsewhere := sections()[key]
+	switch {
+	case theirs && pathOfKeys.MatchString(meant):
+		return fmt.Errorf("is no key that pgseal knows; PgBouncer's %s is %s here", key, meant)
+	case theirs:
+		return fmt.Errorf("is no key that pgseal knows, and %s", meant)
+	case best != "":
 		return fmt.Errorf("is no key that pgseal knows; did you mean %s?", best)
+	case len(elsewhere) > 0:
+		return fmt.Errorf("is no key that pgseal knows here; it belongs into %s", strings.Join(elsewhere, " or "))
 	}
 	return errors.New("is no key that pgseal knows")
 }
+
+// sections returns in which sections each key stands, such as pool or
+// databases.NAME.
+var sections = sync.OnceValue(func() map[string][]string {
+	found := map[string][]string{}
+	var note func(t reflect.Type, path string)
+	note = func(t reflect.Type, path string) {
+		switch {
+		case t.Kind() == reflect.Slice:
+			note(t.Elem(), path+"[]")
+		case t.Kind() == reflect.Map:
+			note(t.Elem(), path+".NAME")
+		case t.Kind() == reflect.Struct:
+			keys := keysOf(t)
+			for _, name := range slices.Sorted(maps.Keys(keys)) {
+				if path != "" {
+					found[name] = append(found[name], path)
+				}
+				note(keys[name], join(path, name))
+			}
+		}
+	}
+	note(typeOf[File](), "")
+	return found
+})
 
 // distance returns how many letters have to be changed, added or removed to
 // turn a into b.

@@ -349,3 +349,13 @@ func TestTheManualListsWhatConnectFinds(t *testing.T) {
 		}
 	}
 }
+
+func TestTheAdviceOnMD5SecretsIsOneThatTheServerTakes(t *testing.T) {
+	l := newLab(t)
+	l.write("users.txt", 0o600, []byte(`"bob" "md5`+strings.Repeat("0a", 16)+"\"\n"))
+	for _, f := range l.examine().Findings {
+		if f.ID == "users-md5" && !strings.Contains(f.Change, "pg_authid") {
+			t.Errorf("a secret that is not the server's logs nobody in there: %s", f.Change)
+		}
+	}
+}

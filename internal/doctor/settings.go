@@ -159,7 +159,7 @@ func requireAuthPassword(e *exam) {
 
 func usersMD5(e *exam) {
 	if lines := e.usersOf(auth.KindMD5); len(lines) > 0 {
-		e.inUsers(lines, "md5 secrets", `pgseal hash-password, and write its output as the secret`)
+		e.inUsers(lines, "md5 secrets", "set the role's password anew in PostgreSQL with password_encryption = scram-sha-256, and write the secret it has then (SELECT rolpassword FROM pg_authid)")
 	}
 }
 

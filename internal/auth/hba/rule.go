@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pgseal/pgseal/internal/pgconf"
 )
@@ -233,9 +234,9 @@ func (rule *Rule) setMethod(word string) error {
 	}
 	switch {
 	case slices.Contains(unspoken, word):
-		return fmt.Errorf("authentication method %q is not supported by pgseal", word)
+		return fmt.Errorf("authentication method %q is not supported by pgseal; there are %s", word, strings.Join(methods, ", "))
 	case !slices.Contains(methods, word):
-		return fmt.Errorf("invalid authentication method %q", word)
+		return fmt.Errorf("invalid authentication method %q; there are %s", word, strings.Join(methods, ", "))
 	case word == Peer && rule.Connection != Local:
 		return errors.New("peer authentication is only supported on local sockets")
 	case word == Cert && rule.Connection != HostSSL:

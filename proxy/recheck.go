@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/x509"
+	"math"
 	"sync"
 	"time"
 
@@ -40,7 +41,7 @@ func (s *session) certify(n *negotiation) {
 	s.mu.Lock()
 	s.cert.name, s.cert.shown = state.ServerName, shown
 	// The second is the last in which it is still valid.
-	s.cert.expiry = time.AfterFunc(time.Until(shown[0].NotAfter)+time.Second, func() { l.judge([]*session{s}) })
+	s.cert.expiry = time.AfterFunc(justAfter(shown[0].NotAfter, time.Second), func() { l.judge([]*session{s}) })
 	s.mu.Unlock()
 	if store := l.policy.Load().tls; store != nil && store.Load().ForServerName(state.ServerName) != n.shown {
 		l.judge([]*session{s})
@@ -109,8 +110,15 @@ func (l *Listener) awaitExpiry() {
 	}
 	if end := store.Load().TrustEnds(time.Now()); !end.IsZero() {
 		// That moment is the last in which it is still valid.
-		l.expiry.timer = time.AfterFunc(time.Until(end)+time.Millisecond, l.recheck)
+		l.expiry.timer = time.AfterFunc(justAfter(end, time.Millisecond), l.recheck)
 	}
+}
+
+// justAfter returns how long it is until more has passed since end. A time that
+// lies centuries ahead, as of authorities that never expire (RFC 5280, section
+// 4.1.2.5: the year 9999), must not overflow to one that is past.
+func justAfter(end time.Time, more time.Duration) time.Duration {
+	return min(time.Until(end), math.MaxInt64-more) + more
 }
 
 // expiry waits for the end of what a listener trusts.

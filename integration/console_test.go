@@ -351,6 +351,58 @@ func TestShutdownAtTheConsole(t *testing.T) {
 	}
 }
 
+func TestARepeatedShutdownHurriesOnlyWhereItSaysSo(t *testing.T) {
+	for _, first := range []string{"SHUTDOWN WAIT_FOR_SERVERS", "SHUTDOWN WAIT_FOR_CLIENTS"} {
+		t.Run(first, func(t *testing.T) {
+			p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
+			console, busy := p.pgx(t, "pgseal", simpleMode), p.pgx(t, "app", execMode)
+			execute(t, busy, "BEGIN")
+			for range 3 {
+				execute(t, console, first)
+			}
+			eventually(t, patience, "nobody is let in", func() bool {
+				_, err := p.tryPgx(soon(t), "app", "")
+				return err != nil
+			})
+			execute(t, busy, "SELECT 1") // its transaction was not cut off
+			if p.ended(0) {
+				t.Error("the process did not wait")
+			}
+			console.Exec(soon(t), "SHUTDOWN")
+			if !p.ended(stopLimit) {
+				t.Error("the process does not end although a transaction is open")
+			}
+		})
+	}
+}
+
+func TestSettingsThatAreSetAtTheSameTimeAreBothSet(t *testing.T) {
+	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
+	keys := []string{"query_wait_timeout", "server_idle_timeout"}
+	consoles := []*pgx.Conn{p.pgx(t, "pgseal", simpleMode), p.pgx(t, "pgseal", simpleMode)}
+	for round := range 40 {
+		want := strconv.Itoa(100 + round)
+		done := make(chan error, len(keys))
+		for i, key := range keys {
+			go func() {
+				_, err := consoles[i].Exec(soon(t), "SET "+key+" = "+want)
+				done <- err
+			}()
+		}
+		for range keys {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		now := rowsOf(t, consoles[0], "SHOW CONFIG")
+		for _, key := range keys {
+			if got := find(now, "key", key)[0]["value"]; got != want {
+				t.Fatalf("round %d: %s is %v", round, key, got)
+			}
+		}
+	}
+}
+
 func TestPsycopg2AndJDBCUseTheConsole(t *testing.T) {
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	programs := map[string]*exec.Cmd{

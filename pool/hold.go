@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/pgseal/pgseal/internal/wire"
@@ -12,6 +13,7 @@ import (
 var (
 	errPaused    = notNow("already suspended/paused")
 	errNotPaused = notNow("pooler is not paused/suspended")
+	errResumed   = notNow("RESUME came before all servers had ended")
 )
 
 func notNow(message string) *wire.Error {
@@ -20,7 +22,7 @@ func notNow(message string) *wire.Error {
 
 // held reports whether the pool is paused: it lends no server and opens none,
 // and those that come back end.
-func (p *Pool) held() bool { return p.db.paused.Load() || p.manager.paused.Load() }
+func (p *Pool) held() bool { return p.db.paused.Load() != 0 || p.manager.Paused() }
 
 // named returns the database of that name, or all of them where it is empty.
 func (m *Manager) named(name string) ([]*Database, *wire.Error) {
@@ -41,38 +43,54 @@ func (m *Manager) named(name string) ([]*Database, *wire.Error) {
 
 // Pause lends no server of a database from now on, or of any where name is
 // empty, and returns when all that were lent have come back and ended. Clients
-// that need one wait. Where ctx ends first it undoes what it did.
+// that need one wait. Where ctx ends first it undoes what it did; where Resume
+// comes first it fails, since servers are lent again.
 func (m *Manager) Pause(ctx context.Context, name string) error {
 	list, unknown := m.named(name)
 	if unknown != nil {
 		return unknown
 	}
-	if err := m.hold(list, name); err != nil {
+	number := m.holds.Add(1)
+	if err := m.hold(list, name, number); err != nil {
 		return err
 	}
-	err := m.awaitGone(ctx, func() bool {
-		list, _ := m.named(name) // one may have come meanwhile
-		for _, d := range list {
-			if d.servers() > 0 {
-				return false
+	err := m.awaitGone(ctx, func() (bool, error) {
+		if !m.holding(name) {
+			return false, errResumed
+		}
+		for _, p := range m.everyPool() { // one may have come meanwhile
+			if servers, _ := p.counts(); servers > 0 && (name == "" || p.db.Name == name) {
+				return false, nil
 			}
 		}
-		return true
+		return true, nil
 	})
-	if err != nil {
-		m.release(list, name)
+	if err != nil && !errors.Is(err, errResumed) {
+		m.release(list, name, number)
 	}
 	return err
 }
 
-// release undoes what Pause did.
-func (m *Manager) release(list []*Database, name string) {
+// holding reports whether the database is paused, or all are where name is
+// empty. One that was removed meanwhile counts as paused: nobody gets a server
+// of it.
+func (m *Manager) holding(name string) bool {
 	if name == "" {
-		m.paused.Store(false)
+		return m.Paused()
+	}
+	list, _ := m.named(name)
+	return len(list) == 0 || list[0].paused.Load() != 0
+}
+
+// release undoes what the Pause with this number did, unless others have undone
+// it, or done the same, meanwhile.
+func (m *Manager) release(list []*Database, name string, number uint64) {
+	if name == "" {
+		m.paused.CompareAndSwap(number, 0)
 	}
 	for _, d := range list {
 		if name != "" {
-			d.paused.Store(false)
+			d.paused.CompareAndSwap(number, 0)
 		}
 		d.retry()
 	}
@@ -86,12 +104,12 @@ func (d *Database) retry() {
 }
 
 // hold pauses, and ends what is idle.
-func (m *Manager) hold(list []*Database, name string) error {
-	if m.paused.Load() || name == "" && !m.paused.CompareAndSwap(false, true) {
+func (m *Manager) hold(list []*Database, name string, number uint64) error {
+	if m.Paused() || name == "" && !m.paused.CompareAndSwap(0, number) {
 		return errPaused
 	}
 	for _, d := range list {
-		if name != "" && !d.paused.CompareAndSwap(false, true) {
+		if name != "" && !d.paused.CompareAndSwap(0, number) {
 			return notNow("database " + name + " is already paused")
 		}
 		d.sweepAll()
@@ -102,7 +120,7 @@ func (m *Manager) hold(list []*Database, name string) error {
 // Hold is Pause without the wait: what KILL needs. A database that is paused
 // already stays so.
 func (m *Manager) Hold(name string) error {
-	if m.paused.Load() {
+	if m.Paused() {
 		return errPaused
 	}
 	list, unknown := m.named(name)
@@ -110,7 +128,7 @@ func (m *Manager) Hold(name string) error {
 		return unknown
 	}
 	for _, d := range list {
-		d.paused.Store(true)
+		d.paused.Store(m.holds.Add(1))
 		d.sweepAll()
 	}
 	return nil
@@ -123,9 +141,9 @@ func (m *Manager) Resume(name string) error {
 	if unknown != nil {
 		return unknown
 	}
-	resumed := name == "" && m.paused.Swap(false)
+	resumed := name == "" && m.paused.Swap(0) != 0
 	for _, d := range list {
-		resumed = d.paused.Swap(false) || resumed
+		resumed = d.paused.Swap(0) != 0 || resumed
 	}
 	switch {
 	case !resumed && name != "":
@@ -133,6 +151,7 @@ func (m *Manager) Resume(name string) error {
 	case !resumed:
 		return errNotPaused
 	}
+	m.gone.ring() // a Pause may wait in vain
 	for _, d := range list {
 		d.retry()
 	}
@@ -140,7 +159,7 @@ func (m *Manager) Resume(name string) error {
 }
 
 // Paused reports whether all databases are paused together.
-func (m *Manager) Paused() bool { return m.paused.Load() }
+func (m *Manager) Paused() bool { return m.paused.Load() != 0 }
 
 // Enable lets clients in to the database, or keeps new ones out.
 func (m *Manager) Enable(name string, enabled bool) error {
@@ -183,13 +202,13 @@ func (m *Manager) WaitClose(ctx context.Context, name string) error {
 	if _, unknown := m.named(name); unknown != nil {
 		return unknown
 	}
-	return m.awaitGone(ctx, func() bool {
+	return m.awaitGone(ctx, func() (bool, error) {
 		for _, s := range m.Servers() {
 			if s.CloseNeeded && (name == "" || s.Database == name) {
-				return false
+				return false, nil
 			}
 		}
-		return true
+		return true, nil
 	})
 }
 
@@ -199,22 +218,13 @@ func (d *Database) sweepAll() {
 	}
 }
 
-// servers counts the servers that exist, or are being opened or closed.
-func (d *Database) servers() (n int) {
-	for _, p := range d.all() {
-		live, _ := p.counts()
-		n += live
-	}
-	return n
-}
-
-// awaitGone returns when done reports true. It looks each time that a server
-// has gone.
-func (m *Manager) awaitGone(ctx context.Context, done func() bool) error {
+// awaitGone returns when done reports true or an error. It looks each time that
+// a server has gone.
+func (m *Manager) awaitGone(ctx context.Context, done func() (bool, error)) error {
 	for {
 		next := m.gone.next()
-		if done() {
-			return nil
+		if over, err := done(); over || err != nil {
+			return err
 		}
 		select {
 		case <-next:

@@ -91,6 +91,79 @@ func TestAPauseThatIsBrokenOffIsUndone(t *testing.T) {
 	})
 }
 
+func TestAPauseThatSomebodyElseResumesFails(t *testing.T) {
+	inHouse(t, nil, size(2), func(t *testing.T, h *house) {
+		s := h.take()
+		for _, name := range []string{"app", ""} {
+			ctx, cancel := context.WithCancel(t.Context())
+			paused := later(func() error { return h.manager.Pause(ctx, name) })
+			ok(t, h.manager.Resume(name))
+			synctest.Wait()
+			if len(paused) == 0 {
+				t.Fatalf("PAUSE %q waits on although the database lends servers again", name)
+			}
+			code(t, <-paused, "55000")
+			cancel()
+		}
+		h.pool.Release(s)
+	})
+}
+
+func TestAPauseThatIsBrokenOffLeavesThatOfAnother(t *testing.T) {
+	inHouse(t, nil, size(2), func(t *testing.T, h *house) {
+		s := h.take()
+		ctx, cancel := context.WithCancel(t.Context())
+		first := later(func() error { return h.manager.Pause(ctx, "app") })
+		ok(t, h.manager.Hold("app")) // KILL
+		cancel()
+		if err := <-first; !errors.Is(err, context.Canceled) {
+			t.Errorf("PAUSE ended with %v", err)
+		}
+		if !h.manager.Databases()[0].Paused {
+			t.Error("a PAUSE that was broken off undid a KILL")
+		}
+		h.pool.Release(s)
+		ok(t, h.manager.Resume("app"))
+	})
+}
+
+func TestServersOfAPoolThatAnotherTookThePlaceOfAreSeenUntilTheyEnd(t *testing.T) {
+	replace := map[string]func(t *testing.T, h *house) (leave func()){
+		"a new password": func(t *testing.T, h *house) func() {
+			_, leave := h.manager.Join(h.database("app"), Login{User: "app", Password: "new"})
+			return leave
+		},
+		"a removed database": func(t *testing.T, h *house) func() {
+			h.manager.Apply(map[string]*Spec{})
+			h.manager.Apply(map[string]*Spec{"app": newSpec(t, size(1))})
+			return func() {}
+		},
+	}
+	for what, change := range replace {
+		t.Run(what, func(t *testing.T) {
+			inHouse(t, nil, size(1), func(t *testing.T, h *house) {
+				s := h.take()
+				defer change(t, h)()
+				if list := h.manager.Servers(); len(list) != 1 || list[0].ID != s.ID || !list[0].CloseNeeded {
+					t.Errorf("the servers are %+v", list)
+				}
+				closed := later(func() error { return h.manager.WaitClose(t.Context(), "app") })
+				paused := later(func() error { return h.manager.Pause(t.Context(), "app") })
+				if len(closed)+len(paused) > 0 {
+					t.Error("WAIT_CLOSE or PAUSE ended although a client holds a server")
+				}
+				h.pool.Release(s)
+				pass(closeWait)
+				ended(t, closed, "WAIT_CLOSE")
+				ended(t, paused, "PAUSE")
+				if list := h.manager.Servers(); len(list) != 0 {
+					t.Errorf("the servers are %+v", list)
+				}
+			})
+		})
+	}
+}
+
 func TestAServerThatIsOpenedWhileItsDatabaseIsPausedIsNotLent(t *testing.T) {
 	inHouse(t, slowly(time.Second), size(1), func(t *testing.T, h *house) {
 		waiter := ask(h.pool)

@@ -162,12 +162,13 @@ func TestAServerThatDoesNotProveThatItKnowsThePasswordIsRefused(t *testing.T) {
 		scram scram
 		says  string
 	}{
-		"it leaves the signature out":   {scram{final: replace("")}, "before it proved"},
-		"its signature is wrong":        {scram{final: replace("v=" + strings.Repeat("A", 43) + "=")}, "signature is wrong"},
-		"its signature is cut":          {scram{final: func(s string) string { return s[:30] }}, "invalid server signature"},
-		"its signature is empty":        {scram{final: replace("v=")}, "invalid server signature"},
-		"it sends an error":             {scram{final: replace("e=other-error")}, "other-error"},
-		"its nonce is not ours":         {scram{first: func(s string) string { return "r=x" + s[3:] }}, "nonce mismatch"},
+		"it leaves the signature out": {scram{final: replace("")}, "before it proved"},
+		"its signature is wrong":      {scram{final: replace("v=" + strings.Repeat("A", 43) + "=")}, "signature is wrong"},
+		"its signature is cut":        {scram{final: func(s string) string { return s[:30] }}, "invalid server signature"},
+		"its signature is empty":      {scram{final: replace("v=")}, "invalid server signature"},
+		"it sends an error":           {scram{final: replace("e=other-error")}, "other-error"},
+		// No nonce of ours has a star.
+		"its nonce is not ours":         {scram{first: func(s string) string { return "r=*" + s[3:] }}, "nonce mismatch"},
 		"it adds nothing to the nonce":  {scram{first: func(s string) string { return s[:26] + s[strings.Index(s, ",s="):] }}, "nonce mismatch"},
 		"its nonce is endless":          {scram{first: func(s string) string { return s[:30] + strings.Repeat("x", 3000) + s[30:] }}, "invalid nonce"},
 		"its message is endless":        {scram{first: func(s string) string { return s + strings.Repeat(",x=y", 50_000) }}, "too long"},

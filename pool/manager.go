@@ -48,9 +48,9 @@ type Spec struct {
 type Database struct {
 	Name string
 
-	auto       bool // made from AnyDatabase
-	paused     atomic.Bool
-	disabled   atomic.Bool // new clients are kept out
+	auto       bool          // made from AnyDatabase
+	paused     atomic.Uint64 // the number of the Pause or Hold; zero: it is not
+	disabled   atomic.Bool   // new clients are kept out
 	spec       atomic.Pointer[Spec]
 	generation atomic.Uint64 // servers of an older one end when they come back
 	share      share
@@ -98,7 +98,9 @@ type Manager struct {
 	lastID   atomic.Uint64
 	dialer   dialFunc // tests put servers without sockets behind it
 	groups   groupMemory
-	paused   atomic.Bool  // all databases
+	paused   atomic.Uint64 // all databases, as in Database
+	holds    atomic.Uint64 // the number of the last Pause or Hold
+	retired  retired
 	clock    atomic.Int64 // seconds since 1970, as of the last sweep
 	gone     bell         // rung when a server has gone
 	lookups  lookups
@@ -139,6 +141,9 @@ func (m *Manager) Apply(specs map[string]*Spec) {
 		}
 		if spec == nil {
 			delete(m.databases, name)
+			for _, p := range d.all() {
+				m.retired.add(p)
+			}
 			m.children.Go(func() { d.close(errRemoved) })
 			continue
 		}
@@ -417,7 +422,7 @@ func (m *Manager) sweep() {
 			n, _ := p.counts()
 			servers += n
 		}
-		if d.auto && servers == 0 && d.share.clients.Load() == 0 && !d.paused.Load() && !d.disabled.Load() {
+		if d.auto && servers == 0 && d.share.clients.Load() == 0 && d.paused.Load() == 0 && !d.disabled.Load() {
 			unused = append(unused, name)
 		}
 	}

@@ -14,10 +14,23 @@ import (
 // or the caller waits for its turn among those who wait for a server, for
 // query_wait_timeout at most. Release and Discard end the server.
 //
+// While the database is paused nobody gets one: who logs in meanwhile waits again.
+//
 // It blocks until ctx ends, so it may not be called on an event loop. Its
 // errors are those of Acquire and of the server; where ctx ended, what it
 // returns means no more than that.
 func (p *Pool) OpenOwn(ctx context.Context, startup []wire.Parameter) (*Server, error) {
+	for {
+		s, err := p.openOwn(ctx, startup)
+		if err != nil || !p.held() {
+			return s, err
+		}
+		s.setFate(ClosedPaused)
+		p.Discard(s)
+	}
+}
+
+func (p *Pool) openOwn(ctx context.Context, startup []wire.Parameter) (*Server, error) {
 	if err := p.takePlace(ctx); err != nil {
 		return nil, err
 	}
@@ -68,6 +81,7 @@ func (p *Pool) takePlace(ctx context.Context) error {
 	}
 	p.mu.Lock()
 	queued := p.owners.remove(w)
+	p.tryAgain() // who stood behind it may be served now
 	p.mu.Unlock()
 	if queued {
 		if err == errWaitTimeout {

@@ -154,3 +154,40 @@ func TestTheManagersEndWaitsForAServerOfAClientsOwn(t *testing.T) {
 		ok(t, <-ended)
 	})
 }
+
+func TestAServerOfOnesOwnThatIsOpenedWhileItsDatabaseIsPausedIsNotLent(t *testing.T) {
+	inHouse(t, slowly(time.Second), size(1), func(t *testing.T, h *house) {
+		own := askOwn(t.Context(), h.pool)
+		ok(t, h.manager.Hold("app")) // KILL
+		pass(time.Second + closeWait)
+		h.wants(0, 1)
+		if own.answered() {
+			t.Error("a client got a server of a database that is paused")
+		}
+		ok(t, h.manager.Resume("app"))
+		h.pool.Release(own.server(t))
+	})
+}
+
+func TestWhoGivesUpWaitingForAServerOfHisOwnNeedsNoRoomAnyMore(t *testing.T) {
+	inHouse(t, nil, nil, func(t *testing.T, h *house) {
+		app, other := both(h, func(_ string, s *Spec) { s.Defaults.MaxUserConnections = 1 })
+		held := ask(other).server(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		own := askOwn(ctx, app)
+		if app.role.blocked.Load() != 1 {
+			t.Fatal("nobody waits for room")
+		}
+		cancel()
+		if err := own.refusal(t); !errors.Is(err, context.Canceled) {
+			t.Errorf("the wait ended with %v", err)
+		}
+		if app.role.blocked.Load() != 0 {
+			t.Error("room is wanted by nobody")
+		}
+		other.Release(held)
+		if n := count(other); n != 1 {
+			t.Errorf("an idle server made way for nobody: %d are left", n)
+		}
+	})
+}

@@ -30,6 +30,7 @@ type Pool struct {
 	role    *share // that of the login
 	usage   *usage
 	clients atomic.Int64
+	retired atomic.Bool // see retired.go
 
 	// store holds the idle servers. It is touched only with mu held, but for
 	// CreateResource, and asked for a server only where free says that it has
@@ -411,9 +412,10 @@ func (p *Pool) pick(i int) {
 	p.end(s, ClosedLimit)
 }
 
-// closeSoon closes the pool from a goroutine of the manager's, for callers that
-// hold locks.
+// closeSoon closes a pool that another takes the place of, from a goroutine of
+// the manager's, for callers that hold locks.
 func (p *Pool) closeSoon(reason error) {
+	p.manager.retired.add(p)
 	p.manager.children.Go(func() { p.close(reason) })
 }
 

@@ -43,7 +43,7 @@ type ServerView struct {
 // Servers returns the servers that there are, by their numbers. It may be
 // called from any goroutine.
 func (m *Manager) Servers() (list []ServerView) {
-	for _, p := range m.pools() {
+	for _, p := range m.everyPool() {
 		p.mu.Lock()
 		for s := range p.servers {
 			list = append(list, p.view(s))
@@ -60,7 +60,7 @@ func (p *Pool) view(s *Server) ServerView {
 		ID: s.ID, Database: p.db.Name, User: p.login.User, State: p.stateOf(s), Host: s.at.host, Addr: s.remote, Local: s.local,
 		Connected: s.Created, PID: s.key.PID, Own: s.own, Prepared: int(s.prepared.Load()),
 		TLS: s.facts, Direct: s.direct, Verified: s.Verified, Bound: s.Bound,
-		CloseNeeded: s.generation != p.db.generation.Load() || s.renewal != p.db.renewals.Load() || p.closed != nil || s.ending,
+		CloseNeeded: s.generation != p.db.generation.Load() || s.renewal != p.db.renewals.Load() || p.retired.Load() || p.closed != nil || s.ending,
 	}
 	if at := s.lent.Load(); at != 0 {
 		v.Requested = time.Unix(at, 0)
@@ -161,8 +161,13 @@ type DatabaseView struct {
 // Databases returns the databases that there are, by name. The entry for any
 // database is one of them.
 func (m *Manager) Databases() (list []DatabaseView) {
-	all, _ := m.named("")
-	for _, d := range all {
+	m.mu.RLock()
+	auto := make(map[*Database]bool, len(m.databases))
+	for _, d := range m.databases {
+		auto[d] = d.auto
+	}
+	m.mu.RUnlock()
+	for d := range auto {
 		s := d.spec.Load()
 		v := DatabaseView{
 			Name: d.Name, Host: s.Host, Port: s.Port, DBName: s.DBName, ForceUser: s.User,
@@ -170,7 +175,7 @@ func (m *Manager) Databases() (list []DatabaseView) {
 			ServerLifetime: s.lifetime(), PoolMode: s.DatabaseLimits.PoolMode, LoadBalanceHosts: s.loadBalance(),
 			MaxServers: s.maxDBConnections(), Servers: int(d.share.servers.Load()),
 			MaxClients: s.maxDBClients(), Clients: int(d.share.clients.Load()),
-			Paused: d.paused.Load() || m.paused.Load(), Disabled: d.disabled.Load(), Auto: d.auto,
+			Paused: d.paused.Load() != 0 || m.Paused(), Disabled: d.disabled.Load(), Auto: auto[d],
 		}
 		if v.DBName == "" && v.Name != AnyDatabase {
 			v.DBName = v.Name

@@ -222,6 +222,7 @@ func (p *Server) list() []*session {
 func (p *Server) StopAccepting() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.closed = true
 	for _, l := range p.listeners {
 		l.net.Close()
 	}

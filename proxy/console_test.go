@@ -255,6 +255,20 @@ func TestAPanicInTheConsoleEndsOneSession(t *testing.T) {
 	other.leave()
 }
 
+func TestWhoAcceptsNobodyAnyMoreDoesNotListen(t *testing.T) {
+	h := open(t)
+	c := h.login("app")
+	if !h.proxy.Listening() {
+		t.Error("a server with a listener does not listen")
+	}
+	h.proxy.StopAccepting()
+	if h.proxy.Listening() {
+		t.Error("a server whose listeners are closed says that clients can connect")
+	}
+	c.ask("SELECT pid") // who is there stays
+	c.leave()
+}
+
 func TestAConsoleWatchesTheEndOfAllOthers(t *testing.T) {
 	h := open(t, withDesk)
 	console, busy := h.login("pgseal"), h.login("app")

@@ -58,6 +58,7 @@ type plan struct {
 	panics bool   // a panic is part of the test
 	desk   Console
 	tls    func(*tlsconf.ListenerConfig)
+	wrap   func(engine.Engine) engine.Engine
 }
 
 // house is a pooler with a fake PostgreSQL behind it: database "app" in
@@ -85,6 +86,9 @@ func open(t testing.TB, edit ...func(*plan)) *house {
 	}
 	core, logs := observer.New(zapcore.DebugLevel)
 	h := &house{t: t, logs: logs, engine: newEngine(t, zap.New(core))}
+	if p.wrap != nil {
+		h.engine = p.wrap(h.engine)
+	}
 	h.manager = pool.NewManager(zap.New(core), h.engine)
 	pair, err := testCA().Issue(devca.Request{CommonName: "postgres", Hosts: []string{"localhost"}})
 	ok(t, err)

@@ -72,10 +72,10 @@ func (p *Server) ClientHandshakes() *tally.Handshakes { return &p.handshakes }
 // engine's to count.
 func (p *Server) Panics() uint64 { return p.panics.Load() }
 
-// Listening reports whether clients can connect: there is a listener, and the
-// server is not about to stop.
+// Listening reports whether clients can connect: there is a listener, it is not
+// closed, and the server is not about to stop.
 func (p *Server) Listening() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.listeners) > 0 && !p.draining
+	return len(p.listeners) > 0 && !p.closed && !p.draining
 }

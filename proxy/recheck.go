@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/x509"
+	"math"
 	"sync"
 	"time"
 
@@ -118,6 +119,13 @@ func (l *Listener) awaitExpiry() {
 	}, l.recheck)
 }
 
+// justAfter returns how long it is until more has passed since end. A time that
+// lies centuries ahead, as of authorities that never expire (RFC 5280, section
+// 4.1.2.5: the year 9999), must not overflow to one that is past.
+func justAfter(end time.Time, more time.Duration) time.Duration {
+	return min(time.Until(end), math.MaxInt64-more) + more
+}
+
 // expiry waits for the end of what is trusted, or shown. The zero value is
 // ready, and any goroutine may use it.
 type expiry struct {
@@ -137,7 +145,7 @@ func (e *expiry) await(end func(now time.Time) time.Time, judge func()) {
 	}
 	if at := end(time.Now()); !at.IsZero() {
 		// That moment is the last in which it is still valid.
-		e.timer = time.AfterFunc(time.Until(at)+time.Millisecond, judge)
+		e.timer = time.AfterFunc(justAfter(at, time.Millisecond), judge)
 	}
 }
 

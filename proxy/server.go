@@ -85,6 +85,7 @@ type Server struct {
 	mu        sync.Mutex
 	listeners []*Listener
 	sessions  map[*session]struct{}
+	closed    bool // StopAccepting was called
 	draining  bool
 }
 

@@ -76,6 +76,8 @@ func (r *instance) Reload() error { return r.reload() }
 
 // Set implements console.Process. What it sets holds until the next reload.
 func (r *instance) Set(key, value string) error {
+	r.changing.Lock()
+	defer r.changing.Unlock()
 	f := r.file()
 	switch err := f.Set(key, value); {
 	case errors.Is(err, config.ErrNoSetting):

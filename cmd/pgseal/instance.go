@@ -35,7 +35,8 @@ type instance struct {
 
 	configReloads reloads
 
-	mu        sync.Mutex // one reload at a time
+	changing  sync.Mutex // held from reading a configuration until it is in force
+	mu        sync.Mutex
 	current   parts
 	listeners map[string]*proxy.Listener // by address
 	audits    []*auditStream             // all that were opened
@@ -368,10 +369,7 @@ func (r *instance) warn(p parts) {
 // a file leaves what is made of that file.
 func (r *instance) reload() error {
 	r.reopenAudit()
-	f, err := config.Load(r.path)
-	if err == nil {
-		err = r.apply(f)
-	}
+	err := r.reloadConfig()
 	r.configReloads.note(err)
 	if err != nil {
 		r.log.Error("configuration refused, all of it stays as it was", zap.Error(err))
@@ -387,6 +385,18 @@ func (r *instance) reload() error {
 	return errors.Join(err, files)
 }
 
+func (r *instance) reloadConfig() error {
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	f, err := config.Load(r.path)
+	if err != nil {
+		return err
+	}
+	return r.apply(f)
+}
+
+// apply puts a configuration into force. changing is held, or an older one could
+// take the place of a newer one.
 func (r *instance) apply(f config.File) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

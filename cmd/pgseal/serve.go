@@ -84,36 +84,38 @@ func (r *instance) serve(signals <-chan os.Signal) error {
 			r.reload()
 		case how := <-r.stops:
 			r.log.Info("stopping", zap.String("command", "SHUTDOWN"), zap.Int("clients", r.proxy.Clients()))
-			if how == console.StopForClients && !r.awaitClients(signals) {
-				how = console.StopForServers
+			if how == console.StopForClients {
+				how = r.awaitClients(signals)
 			}
 			return r.drain(signals, how == console.StopNow)
 		}
 	}
 }
 
-// awaitClients accepts nobody any more and returns when all clients have left,
-// or false where a signal, or another SHUTDOWN, has no patience with them.
-func (r *instance) awaitClients(signals <-chan os.Signal) bool {
+// awaitClients accepts nobody any more and returns how to stop when all clients
+// have left, or when a signal or another SHUTDOWN has no patience with them.
+func (r *instance) awaitClients(signals <-chan os.Signal) console.Stop {
 	r.proxy.StopAccepting()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for r.proxy.Clients() > 0 {
 		select {
 		case <-tick.C:
-		case <-r.stops:
-			return false
+		case how := <-r.stops:
+			if how != console.StopForClients {
+				return how
+			}
 		case sig := <-signals:
 			if sig != syscall.SIGHUP {
-				return false
+				return console.StopForServers
 			}
 		}
 	}
-	return true
+	return console.StopForServers
 }
 
-// drain waits for clients to end their transactions, until another signal
-// has no more patience with them, or at once.
+// drain waits for clients to end their transactions, until another signal or
+// SHUTDOWN has no more patience with them, or ends them at once.
 func (r *instance) drain(signals <-chan os.Signal, now bool) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -131,8 +133,10 @@ func (r *instance) drain(signals <-chan os.Signal, now bool) error {
 				r.log.Info("stopped")
 			}
 			return nil
-		case <-r.stops:
-			cancel()
+		case how := <-r.stops:
+			if how == console.StopNow {
+				cancel()
+			}
 		case sig := <-signals:
 			if sig != syscall.SIGHUP {
 				r.log.Info("stopping at once", zap.Int("clients", r.proxy.Clients()))

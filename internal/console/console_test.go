@@ -52,6 +52,20 @@ func TestEachCommandIsForTheRolesThatTheTableNames(t *testing.T) {
 	}
 }
 
+func TestAnEmptyNameDoesNotStandForAllDatabases(t *testing.T) {
+	admin := sit(t, "admin")
+	for _, command := range []string{"DISABLE", "ENABLE", "KILL", "PAUSE", "RESUME", "RECONNECT", "WAIT_CLOSE"} {
+		for _, name := range []string{"''", `""`} {
+			if r := admin.ask(command + " " + name); r.code() != wire.CodeSyntaxError {
+				t.Errorf("%s %s: %v, tags %v", command, name, r.errors, r.tags)
+			}
+		}
+	}
+	if len(admin.done) > 0 {
+		t.Errorf("done was %v", admin.done)
+	}
+}
+
 func TestEachAnswerHasAValueForEachColumn(t *testing.T) {
 	admin := sit(t, "admin")
 	for _, c := range Commands() {

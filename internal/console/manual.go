@@ -90,6 +90,8 @@ Names, order and types of columns are PgBouncer's (1.25); our own columns come b
 * SHOW FDS hands out no descriptors and no secrets. There is no SUSPEND.
 * KILL_CLIENT cancels what runs for the client, and its server lives on.
 * PAUSE and RESUME without a name concern all databases; RESUME also undoes what was paused by name.
+* A PAUSE that waits while another session gives RESUME fails, since servers are lent again.
+* A SHUTDOWN that follows another one hurries it only where it waits for less.
 `
 
 const manualAnswers = `

@@ -65,7 +65,7 @@ func find(st statement) (c *Command, args statement, ok bool) {
 func (c *Command) plan(args statement) (plan, *wire.Error) {
 	var list []string
 	for _, t := range args {
-		if t.kind == mark {
+		if t.kind == mark || t.text == "" { // an empty name must not stand for all
 			return plan{}, c.usage()
 		}
 		list = append(list, t.text)

@@ -54,7 +54,7 @@ func (c TLSConfig) Validate() error {
 
 // Warnings says what is weaker than it should be, one sentence each.
 func (c Config) Warnings() []string {
-	if c.Address == "" || c.loopback() {
+	if c.Address == "" || loopback(c.Address) {
 		return nil
 	}
 	var list []string
@@ -70,13 +70,27 @@ func (c Config) Warnings() []string {
 	return list
 }
 
-func (c Config) loopback() bool {
-	host, _, _ := net.SplitHostPort(c.Address)
+// loopback reports whether an address is out of reach for other machines.
+func loopback(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
 	if strings.EqualFold(host, "localhost") {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// ownName reports whether a Host header can't be a name that somebody else's DNS
+// has lead to this machine.
+func ownName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil
 }
 
 // NewCertificate loads the certificate, or returns nil where there is to be

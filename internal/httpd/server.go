@@ -113,10 +113,21 @@ func (o Options) handler() http.Handler {
 	return readOnly(mux)
 }
 
-// guard lets only those see a page who bear the token.
+// guard lets only those see a page who bear the token. Where there is none
+// because only this machine can ask, a web page that a browser here shows must
+// not ask either, by a name of its own that leads to us (DNS rebinding).
 func (o Options) guard(next http.Handler) http.Handler {
-	if o.Token == nil {
+	if o.Token == nil && !loopback(o.Address) {
 		return next
+	}
+	if o.Token == nil {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !ownName(r.Host) {
+				http.Error(w, "ask by address or as localhost, or set http.bearer_token_file", http.StatusMisdirectedRequest)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !o.Token.Load().allows(r) {

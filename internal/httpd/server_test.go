@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -163,6 +164,37 @@ func TestATokenThatIsNoneIsRefusedAndNotShown(t *testing.T) {
 	}
 	if _, err := NewToken(path); err == nil {
 		t.Error("a token that everybody can read was taken")
+	}
+}
+
+func TestAPageOfSomebodyElseCannotAskThroughABrowserHere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	writeToken(t, path, "0123456789abcdef")
+	token, err := NewToken(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, own := range map[string]bool{
+		"127.0.0.1:9432": true, "127.0.0.1": true, "[::1]:9432": true, "[::1]": true, "localhost:9432": true, "LOCALHOST": true,
+		"attacker.example:9432": false, "attacker.example": false, "localhost.attacker.example": false, "127.0.0.1.attacker.example:80": false, "": false,
+	} {
+		for name, o := range map[string]Options{
+			"here": {Address: "127.0.0.1:0"}, "everywhere": {Address: "0.0.0.0:0"}, "with a token": {Address: "127.0.0.1:0", Token: token},
+		} {
+			r, w := httptest.NewRequest("GET", "/metrics", nil), httptest.NewRecorder()
+			r.Host = host
+			r.Header.Set("Authorization", "Bearer 0123456789abcdef")
+			o.Health = Health{nothing, nothing, nothing}
+			o.Pages = map[string]http.Handler{"/metrics": http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+			o.handler().ServeHTTP(w, r)
+			want := http.StatusOK
+			if name == "here" && !own {
+				want = http.StatusMisdirectedRequest
+			}
+			if w.Code != want {
+				t.Errorf("%s, Host %q: %d, want %d", name, host, w.Code, want)
+			}
+		}
 	}
 }
 

@@ -103,7 +103,7 @@ func (c *check) ServerClosed(s *Server, err error) {
 // greet runs connect_query on a connection that has just logged in. As in
 // PgBouncer an error of the server is logged and nothing more; parameters that
 // the query sets become those of the login.
-func (m *Manager) greet(conn io.ReadWriter, d *Database, sql string, to *greeting) error {
+func (m *Manager) greet(conn io.ReadWriter, id uint64, d *Database, sql string, to *greeting) error {
 	if sql == "" {
 		return nil
 	}
@@ -131,7 +131,7 @@ func (m *Manager) greet(conn io.ReadWriter, d *Database, sql string, to *greetin
 			if e.Severity == "FATAL" || e.Severity == "PANIC" {
 				return e
 			}
-			m.log.Warn("connect_query failed", zap.String("database", d.Name), zap.String("sqlstate", e.Code))
+			m.log.Warn("connect_query failed", zap.Uint64("server", id), zap.String("database", d.Name), zap.String("sqlstate", e.Code))
 		case wire.CopyInResponse, wire.CopyOutResponse, wire.CopyBothResponse:
 			return errors.New("it is a COPY")
 		case wire.ReadyForQuery:

@@ -360,14 +360,15 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 		conn.Close()
 		return nil, nil, err
 	}
-	if err := m.greet(conn, d, spec.ConnectQuery, &greet); err != nil {
+	id := m.lastID.Add(1)
+	if err := m.greet(conn, id, d, spec.ConnectQuery, &greet); err != nil {
 		conn.Close()
 		return nil, nil, fmt.Errorf("connect_query: %w", err)
 	}
 	conn.SetDeadline(time.Time{})
 	at.addr = conn.RemoteAddr().String()
 	s := &Server{
-		ID: m.lastID.Add(1), Addr: at.addr, Verified: trust.Verification(), Created: time.Now(),
+		ID: id, Addr: at.addr, Verified: trust.Verification(), Created: time.Now(),
 		Bound: greet.bound, remote: conn.RemoteAddr(), local: conn.LocalAddr(), direct: trust.Direct(), at: at, key: greet.key, trust: spec.Trust, params: greet.params, done: make(chan struct{}),
 	}
 	if conn.tls != nil {

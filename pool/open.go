@@ -89,7 +89,7 @@ func (p *Pool) open() {
 		now := time.Now()
 		if s = p.take(now); s != nil {
 			w = p.queue.pop()
-			p.lent(w.since, now)
+			p.lent(w, now)
 		}
 	}
 	p.openMore()
@@ -142,7 +142,7 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			p.manager.panics.Add(1)
-			p.manager.log.Error("panic while a server was opened", zap.Any("panic", r), zap.Stack("stack"))
+			p.manager.log.Error("panic while a server was opened", zap.String("database", p.db.Name), zap.String("user", p.login.User), zap.Any("panic", r), zap.Stack("stack"))
 			err = wire.Fatal(wire.CodeInternal, "internal error in the connection pooler")
 		}
 	}()
@@ -165,12 +165,15 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 // has gone.
 func (p *Pool) destruct(s *Server) {
 	s.close()
+	p.mu.Lock()
+	why := s.ended
+	p.mu.Unlock()
 	reason := zap.Skip()
 	if err := s.Err(); err != nil && !isTimeout(err) {
 		reason = zap.NamedError("reason", err)
 	}
 	p.manager.log.Info("server closed", zap.Uint64("server", s.ID), zap.String("database", p.db.Name),
-		zap.String("user", p.login.User), zap.Duration("age", time.Since(s.Created)), reason)
+		zap.String("user", p.login.User), zap.Duration("age", time.Since(s.Created)), zap.String("why", why), reason)
 	p.mu.Lock()
 	delete(p.servers, s)
 	p.unclaim()

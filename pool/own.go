@@ -75,7 +75,7 @@ func (p *Pool) takePlace(ctx context.Context) error {
 	case err := <-granted:
 		return err
 	case <-expired:
-		err = errWaitTimeout
+		err = ErrWaitTimeout
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
@@ -84,7 +84,7 @@ func (p *Pool) takePlace(ctx context.Context) error {
 	p.tryAgain() // who stood behind it may be served now
 	p.mu.Unlock()
 	if queued {
-		if err == errWaitTimeout {
+		if err == ErrWaitTimeout {
 			p.usage.waitTimeouts.Add(1)
 		}
 		return err
@@ -121,7 +121,7 @@ func (p *Pool) givePlaces() {
 		p.manager.children.Add(1)
 		p.logins++
 		w := p.owners.pop()
-		p.lent(w.since, time.Now())
+		p.lent(w, time.Now())
 		w.Ready(nil, nil)
 	}
 	if p.makesPlace() {

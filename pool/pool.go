@@ -15,7 +15,7 @@ import (
 
 // Errors that a waiter may get beside those of the server.
 var (
-	errWaitTimeout = wire.Fatal(wire.CodeTooManyConnections, "no server connection became free within query_wait_timeout")
+	ErrWaitTimeout = wire.Fatal(wire.CodeTooManyConnections, "no server connection became free within query_wait_timeout")
 	errClosed      = wire.Fatal(wire.CodeAdminShutdown, "the connection pooler is shutting down")
 	errRemoved     = wire.Fatal(wire.CodeUndefinedDatabase, "the database was removed from the connection pooler")
 )
@@ -119,7 +119,11 @@ func (p *Pool) Leave(w *Waiter) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.relax()
-	return p.queue.remove(w)
+	if !p.queue.remove(w) {
+		return false
+	}
+	w.Waited = time.Since(w.since)
+	return true
 }
 
 // relax has other pools make no room for this one where nobody waits any
@@ -220,7 +224,7 @@ func (p *Pool) surplus() bool {
 // end closes a server that is in nobody's hands. mu is held.
 func (p *Pool) end(s *Server, why string) {
 	p.usage.closed.Inc(why)
-	s.ending = true
+	s.ending, s.ended = true, why
 	p.closing++
 	p.db.share.closing.Add(1)
 	p.role.closing.Add(1)
@@ -268,7 +272,7 @@ func (p *Pool) release(s *Server) {
 		s.res.Release()
 		p.free++
 	} else {
-		p.lent(w.since, now)
+		p.lent(w, now)
 	}
 	p.mu.Unlock()
 	if w != nil {
@@ -342,14 +346,16 @@ func (p *Pool) waitedLong() {
 	p.mu.Lock()
 	limit := p.db.spec.Load().Defaults.QueryWaitTimeout
 	for limit > 0 && p.queue.length > 0 && time.Since(p.queue.head.since) >= limit {
-		expired = append(expired, p.queue.pop())
+		w := p.queue.pop()
+		w.Waited = time.Since(w.since)
+		expired = append(expired, w)
 	}
 	p.usage.waitTimeouts.Add(uint64(len(expired)))
 	p.openMore()
 	p.armTimer()
 	p.mu.Unlock()
 	for _, w := range expired {
-		w.Ready(nil, errWaitTimeout)
+		w.Ready(nil, ErrWaitTimeout)
 	}
 }
 

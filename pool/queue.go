@@ -9,13 +9,18 @@ type Waiter struct {
 	// must not block.
 	Ready func(*Server, error)
 
+	// Waited is for how long it was in the queue, and Ahead how many were in it
+	// before. They are set when Ready is called or Leave returned.
+	Waited time.Duration
+	Ahead  int
+
 	since      time.Time
 	next, prev *Waiter
 	queued     bool
 }
 
-// Waited returns for how long w has been in the pool's queue.
-func (p *Pool) Waited(w *Waiter) time.Duration {
+// Waiting returns for how long w has been in the pool's queue.
+func (p *Pool) Waiting(w *Waiter) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !w.queued {
@@ -32,7 +37,7 @@ type queue struct {
 }
 
 func (q *queue) push(w *Waiter) {
-	w.prev, w.next, w.queued = q.tail, nil, true
+	w.prev, w.next, w.queued, w.Ahead = q.tail, nil, true, q.length
 	if q.tail != nil {
 		q.tail.next = w
 	} else {
@@ -71,10 +76,11 @@ func (q *queue) pop() *Waiter {
 	return w
 }
 
-// popAll empties the line.
+// popAll empties the line of those who waited in vain.
 func (q *queue) popAll() []*Waiter {
 	var list []*Waiter
 	for w := q.pop(); w != nil; w = q.pop() {
+		w.Waited = time.Since(w.since)
 		list = append(list, w)
 	}
 	return list

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/puddle/v2"
+	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
@@ -69,7 +70,8 @@ type Server struct {
 	// Owned by the pool, guarded by its mutex.
 	res       *puddle.Resource[*Server] // nil for a server that is a client's own
 	idle      bool
-	ending    bool // it is being closed
+	ending    bool   // it is being closed
+	ended     string // one of the Closed constants, once it is
 	idleSince time.Time
 
 	// Notes is what those who hold the server note about it for each other. It
@@ -222,6 +224,11 @@ func (s *Server) heldBy(link Link) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.link == link
+}
+
+// LogFields says whose a panic is that the engine logs.
+func (s *Server) LogFields() []zap.Field {
+	return []zap.Field{zap.Uint64("server", s.ID), zap.String("database", s.pool.db.Name), zap.String("user", s.pool.login.User)}
 }
 
 // HungUp implements engine.Handler. The end is noticed when its client has

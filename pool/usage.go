@@ -73,10 +73,11 @@ func add(to *atomic.Uint64, n uint64) {
 // a ReadyForQuery.
 func (p *Pool) QueriesTook(d time.Duration, n uint64) { p.usage.queryTimes.AddSome(d, n) }
 
-// lent counts that a server was given to a client that had waited since.
-func (p *Pool) lent(since, now time.Time) {
+// lent counts that a server was given to a client that had waited.
+func (p *Pool) lent(w *Waiter, now time.Time) {
+	w.Waited = now.Sub(w.since)
 	p.usage.assignments.Add(1)
-	p.usage.waits.Add(now.Sub(since))
+	p.usage.waits.Add(w.Waited)
 }
 
 // Totals is what was counted of a pool, or of several, since pgseal started.

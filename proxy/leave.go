@@ -215,7 +215,7 @@ func (s *session) refuse(err error) {
 	}
 	last := *e // e may be shared with other sessions
 	last.Severity = "FATAL"
-	out := last.Append(nil)
+	out := last.Append(s.unsent)
 	logins.Inc(loginOutcome(e))
 	s.noteError(e, nil)
 	s.pause(e)

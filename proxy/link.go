@@ -85,10 +85,18 @@ func (s *session) grant(server *pool.Server, err error) {
 // takeGrant goes on with what the wait ended with, at the client's home.
 func (s *session) takeGrant() {
 	s.mu.Lock()
-	g := s.granted
-	s.granted, s.waiting = grant{}, false
+	g, end := s.granted, s.end
+	s.granted = grant{}
+	waited := s.endWait()
 	s.observe()
 	s.mu.Unlock()
+	switch {
+	case !waited: // Closed told
+	case s.left:
+		s.tellWait(&s.waiter, waitLeft, end)
+	default:
+		s.tellWait(&s.waiter, waitOutcome(g.err), g.err)
+	}
 	switch {
 	case s.left:
 		if g.server != nil {

@@ -151,8 +151,8 @@ func (p *Server) authenticate(s *session) (auth.Credential, error) {
 		return auth.Credential{}, err
 	}
 	credential.Keys = exchange.Keys()
-	_, err = conn.Write(wire.AppendSASLFinal(nil, answer))
-	return credential, err
+	s.unsent = wire.AppendSASLFinal(nil, answer)
+	return credential, nil
 }
 
 // readPassword reads a message that may only be of type 'p'.
@@ -296,7 +296,8 @@ func (s *session) remember(params []wire.Parameter) {
 // greet lets the client in.
 func (s *session) greet() error {
 	s.proxy.keys.issue(s)
-	out := wire.AppendAuthenticationOK(nil)
+	out := wire.AppendAuthenticationOK(s.unsent)
+	s.unsent = nil
 	for _, param := range s.told {
 		out = wire.AppendParameterStatus(out, param)
 	}

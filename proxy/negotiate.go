@@ -106,10 +106,9 @@ func (n *negotiation) sslRequest() error {
 	}
 	store := n.policy.tls
 	if store == nil {
-		_, err := n.conn.Write([]byte{'N'})
-		return err
+		return n.answer('N')
 	}
-	if _, err := n.conn.Write([]byte{'S'}); err != nil {
+	if err := n.answer('S'); err != nil {
 		return err
 	}
 	return n.handshake(store.Load())
@@ -156,9 +155,22 @@ func (n *negotiation) direct() error {
 		return err
 	}
 	if n.tls.ConnectionState().NegotiatedProtocol == "" {
+		if n.leaves() {
+			return errProbe
+		}
 		return &handshakeError{errors.New("direct TLS connection without ALPN")}
 	}
 	return nil
+}
+
+// leaves reports whether a peer that has made its handshake came for no more
+// than that, as load balancers do. It waits a moment to see.
+func (n *negotiation) leaves() bool {
+	wait := min(closeWait, time.Until(n.deadline))
+	n.raw.SetReadDeadline(time.Now().Add(wait))
+	var b [1]byte
+	_, err := n.tls.Read(b[:])
+	return errors.Is(err, io.EOF) || isReset(err)
 }
 
 // manner names how TLS began, and is empty without it.
@@ -180,7 +192,15 @@ func (n *negotiation) gssRequest() error {
 	if engine.HasUnread(n.conn) {
 		return violation("received unencrypted data after GSSAPI encryption request")
 	}
-	_, err := n.conn.Write([]byte{'N'})
+	return n.answer('N')
+}
+
+// answer sends the one byte that answers a request for encryption.
+func (n *negotiation) answer(b byte) error {
+	_, err := n.conn.Write([]byte{b})
+	if err != nil && isReset(err) {
+		return errProbe
+	}
 	return err
 }
 

@@ -37,6 +37,9 @@ type Settings struct {
 	Audit  *zap.Logger  // gets the audit stream; nil stands for the Server's own log
 	// AuthPass is the password of auth_user, from its file.
 	AuthPass string
+	// SlowWait is how long a client has to wait for a server until the log
+	// tells of it; zero: for ever.
+	SlowWait time.Duration
 }
 
 // Listener is an address that is listened on.
@@ -232,6 +235,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	}()
 	s.raw.SetDeadline(s.deadline) // before drain, which enter makes possible, can break it off
 	if !p.enter(s) {
+		s.refuse(errShutdown)
 		return
 	}
 	n := &negotiation{proxy: p, policy: l.policy.Load(), raw: s.raw, deadline: s.deadline, stop: s.stop, conn: s.raw}
@@ -257,15 +261,13 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	s.start()
 }
 
-// enter notes a session, unless the server is about to stop.
+// enter notes a session, and reports false where the server is about to stop:
+// one that came too late to be drained has to be told so.
 func (p *Server) enter(s *session) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.draining {
-		return false
-	}
 	p.sessions[s] = struct{}{}
-	return true
+	return !p.draining
 }
 
 // exit forgets a session.

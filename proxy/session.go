@@ -71,7 +71,8 @@ type session struct {
 	leavePool    func()
 	version      uint32 // of the protocol
 	key          wire.CancelKey
-	surplus      bool // it came beyond max_client_conn
+	surplus      bool   // it came beyond max_client_conn
+	unsent       []byte // end of its authentication, which goes out with what the login ends in
 	onParam      func(body []byte)
 	onGranted    func()
 	onCheck      func()
@@ -115,6 +116,7 @@ type session struct {
 	end         error      // why the session is to end
 	settled     chan error // during login: told when our own query was answered
 	work        work
+	totals      totals
 }
 
 // grant is what a wait for a server ended with.
@@ -145,6 +147,9 @@ func (s *session) fields() []zap.Field {
 	}
 	return f
 }
+
+// LogFields says whose a panic is that the engine logs.
+func (s *session) LogFields() []zap.Field { return s.fields() }
 
 // start hands the greeted session to the engine. mu is held over it, so that
 // poke finds either a login to break off or a client to tell.
@@ -250,14 +255,17 @@ func (s *session) Closed(err error) {
 	s.gone = true
 	unused := s.granted.server
 	s.granted = grant{}
-	reason := s.end
+	reason, waited := s.end, s.endWait()
 	s.mu.Unlock()
 	if unused != nil {
 		s.pool.Release(unused)
 	}
-	s.countRest()
+	if waited {
+		s.tellWait(&s.waiter, waitLeft, reason)
+	}
+	totals := s.countRest()
 	s.proxy.exit(s)
-	s.proxy.log.Info("client disconnected", append(s.fields(),
+	s.proxy.log.Info("client disconnected", append(append(s.fields(), totals.fields()...),
 		zap.Duration("duration", time.Since(s.since)), zap.NamedError("reason", reason))...)
 	s.proxy.live.Done()
 }

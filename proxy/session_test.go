@@ -315,6 +315,9 @@ func TestAPanicEndsOneSessionAndFreesItsServer(t *testing.T) {
 			}
 			eventually(t, "the session is gone", func() bool { return h.proxy.Clients() == 1 })
 			h.logged("panic in a connection's handler", 1)
+			if line := h.line("panic in a connection's handler"); line["client"] == nil && line["server"] == nil {
+				t.Errorf("the log does not say whose it is: %v", line)
+			}
 			a.do("COMMIT", "I")
 			for range 2 {
 				h.login("app").do("BEGIN", "T")

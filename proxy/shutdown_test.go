@@ -124,3 +124,27 @@ func TestAShutdownInTheMidstOfManyLoginsLeavesNothing(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 }
+
+// It was accepted before the listener closed, and no session yet when the others
+// were told.
+func TestAClientThatComesTooLateToBeToldOfAShutdownIsToldStill(t *testing.T) {
+	h := open(t)
+	ok(t, receive(t, "the end of the shutdown", h.shutdown(t.Context())))
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	defer ln.Close()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	ok(t, err)
+	ok(t, conn.SetDeadline(time.Now().Add(patience)))
+	late, err := ln.Accept()
+	ok(t, err)
+	served := make(chan error, 1)
+	go func() {
+		h.proxy.clients.Add(1)
+		h.proxy.serve(h.listener, late, false)
+		served <- nil
+	}()
+	c := &client{Conn: conn, t: t, raw: conn, params: map[string]string{}}
+	c.refused("57P01")
+	ok(t, receive(t, "the end of the login", served))
+}

@@ -29,21 +29,31 @@ func (s *session) acquireNow() (*pool.Server, error) {
 	if server != nil || err != nil {
 		return server, err
 	}
+	g := s.awaitNow(&w, grants)
+	s.mu.Lock()
+	s.totals.waited += w.Waited
+	s.mu.Unlock()
+	s.tellWait(&w, waitOutcome(g.err), g.err)
+	return g.server, g.err
+}
+
+// awaitNow waits until w has got something, or the login has to end.
+func (s *session) awaitNow(w *pool.Waiter, grants <-chan grant) grant {
 	timer := time.NewTimer(time.Until(s.deadline))
 	defer timer.Stop()
+	var err error
 	select {
 	case g := <-grants:
-		return g.server, g.err
+		return g
 	case <-timer.C:
 		err = errLoginTimeout
 	case <-s.stop:
 		err = errShutdown
 	}
-	if s.pool.Leave(&w) {
-		return nil, err
+	if s.pool.Leave(w) {
+		return grant{nil, err}
 	}
-	g := <-grants
-	return g.server, g.err
+	return <-grants
 }
 
 // tryOut has a server check the parameters of a client that logs in, and

@@ -89,7 +89,7 @@ func (s *session) view() (v ClientView, ok bool) {
 	}
 	switch {
 	case s.waiting:
-		v.State, v.Wait = StateWaiting, s.pool.Waited(&s.waiter)
+		v.State, v.Wait = StateWaiting, s.pool.Waiting(&s.waiter)
 	case s.server != nil:
 		v.State, v.Server = StateActive, s.server.ID
 		v.Pins = pinReasons(s.relay.holdsFor())

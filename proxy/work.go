@@ -74,16 +74,18 @@ func (s *session) countServer(sent int) {
 	r.done = done{}
 }
 
-// countRest tells the pool what it was not told yet.
-func (s *session) countRest() {
+// countRest tells the pool what it was not told yet, and returns the totals.
+func (s *session) countRest() totals {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tellPool()
+	return s.totals
 }
 
 // tellPool adds to the pool's counters what they lack. mu is held.
 func (s *session) tellPool() {
 	s.relay.work.ServerParses += s.relay.extended.parses
 	s.relay.extended.parses = 0
+	s.totals.add(&s.relay.work)
 	s.pool.Count(&s.relay.work)
 }

@@ -178,7 +178,7 @@ func TestAuditLinesThatAreLostAreCountedAndTold(t *testing.T) {
 
 func TestAuditLinesInTheLogHaveANameAndNoLevelKeepsThemOut(t *testing.T) {
 	var out bytes.Buffer
-	log, end := newLogger("json", zap.NewAtomicLevelAt(zap.ErrorLevel), &out)
+	log, end := newLogger("json", zap.NewAtomicLevelAt(zap.ErrorLevel), newSampler(true), &out)
 	a, err := newAuditStream("", log)
 	if err != nil {
 		t.Fatal(err)

@@ -260,9 +260,10 @@ func (d *demo) startProxy() error {
 		return err
 	}
 	level := zap.NewAtomicLevelAt(f.Log.ZapLevel())
-	log, end := newLogger(f.Log.Format, level, d.log)
+	sampler := newSampler(f.Log.Sampling)
+	log, end := newLogger(f.Log.Format, level, sampler, d.log)
 	d.endLog = end
-	in := newInstance(path, log, level)
+	in := newInstance(path, log, level, sampler)
 	if err := in.start(f); err != nil {
 		return err
 	}

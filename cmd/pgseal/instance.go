@@ -26,6 +26,7 @@ type instance struct {
 	path    string
 	log     *zap.Logger
 	level   zap.AtomicLevel
+	sampler *sampler
 	engine  engine.Engine
 	manager *pool.Manager
 	proxy   *proxy.Server
@@ -57,9 +58,9 @@ type parts struct {
 	authPass string // of auth_user, from its file
 }
 
-func newInstance(path string, log *zap.Logger, level zap.AtomicLevel) *instance {
+func newInstance(path string, log *zap.Logger, level zap.AtomicLevel, sampler *sampler) *instance {
 	return &instance{
-		path: path, log: log, level: level,
+		path: path, log: log, level: level, sampler: sampler,
 		watcher: tlsconf.NewWatcher(log, 0), stops: make(chan console.Stop, 1), listeners: map[string]*proxy.Listener{},
 	}
 }
@@ -290,7 +291,7 @@ func listenError(address string, err error) error {
 func (p parts) settings() proxy.Settings {
 	s := proxy.Settings{
 		Pool: p.file.Pool, Access: p.access.Load(), Auth: p.file.Auth, AuthPass: p.authPass,
-		Mocker: p.mocker, Audit: p.audit.log,
+		Mocker: p.mocker, Audit: p.audit.log, SlowWait: p.file.Log.SlowWait,
 	}
 	if p.users != nil {
 		s.Users = p.users.Load()
@@ -412,6 +413,7 @@ func (r *instance) apply(f config.File) error {
 	}
 	r.current = p
 	r.level.SetLevel(f.Log.ZapLevel())
+	r.sampler.on.Store(f.Log.Sampling)
 	r.manager.Apply(p.specs)
 	r.proxy.Configure(p.settings())
 	for _, l := range f.Listen {
@@ -452,6 +454,7 @@ func (r *instance) run(ctx context.Context) {
 	children.Go(func() { r.manager.Run(ctx) })
 	children.Go(func() { giveBack(ctx) })
 	children.Go(func() { r.tellStatistics(ctx) })
+	children.Go(func() { r.sampler.tell(ctx, r.log) })
 	children.Go(func() { r.manager.WatchRequired(ctx) })
 	children.Wait()
 }

@@ -15,9 +15,9 @@ import (
 const logBacklog = 4 << 20
 
 // newLogger returns a logger of constant messages with typed fields, and what
-// ends it. No line is left out: each tells of a connection or of a fault. Its
-// caller never waits for w.
-func newLogger(format string, level zap.AtomicLevel, w io.Writer) (log *zap.Logger, end func()) {
+// ends it. sampler leaves lines out that come too often. Its caller never waits
+// for w.
+func newLogger(format string, level zap.AtomicLevel, sampler *sampler, w io.Writer) (log *zap.Logger, end func()) {
 	enc := zap.NewProductionEncoderConfig()
 	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	enc.EncodeDuration = zapcore.SecondsDurationEncoder
@@ -29,7 +29,7 @@ func newLogger(format string, level zap.AtomicLevel, w io.Writer) (log *zap.Logg
 		encoder = zapcore.NewConsoleEncoder(enc)
 	}
 	lines := newLogLines(w)
-	log = zap.New(zapcore.NewCore(encoder, lines, level))
+	log = zap.New(sampled{zapcore.NewCore(encoder, lines, level), sampler})
 	go lines.run(func(lost int) {
 		log.Error("log lines were lost, because the log was not read", zap.Int("lines", lost))
 	})

@@ -33,7 +33,7 @@ func (s *stalled) text() string {
 func TestEveryLogLineArrivesOnceAndWholeHoweverManyWrite(t *testing.T) {
 	out := &stalled{release: make(chan struct{})}
 	close(out.release)
-	log, end := newLogger("json", zap.NewAtomicLevel(), out)
+	log, end := newLogger("json", zap.NewAtomicLevel(), newSampler(false), out)
 	var wg sync.WaitGroup
 	const writers, lines = 8, 200
 	for i := range writers {
@@ -60,7 +60,7 @@ func TestEveryLogLineArrivesOnceAndWholeHoweverManyWrite(t *testing.T) {
 
 func TestALogThatNobodyReadsHoldsNobodyUpAndSaysHowManyLinesItLost(t *testing.T) {
 	out := &stalled{release: make(chan struct{})}
-	log, end := newLogger("json", zap.NewAtomicLevel(), out)
+	log, end := newLogger("json", zap.NewAtomicLevel(), newSampler(false), out)
 	long := zap.String("filler", strings.Repeat("x", logBacklog/64))
 	for range 200 {
 		log.Info("a long line", long)

@@ -43,9 +43,10 @@ func runServe(c *cli, args []string) error {
 	}
 	tuneMemory()
 	level := zap.NewAtomicLevelAt(f.Log.ZapLevel())
-	log, end := newLogger(f.Log.Format, level, c.stderr)
+	sampler := newSampler(f.Log.Sampling)
+	log, end := newLogger(f.Log.Format, level, sampler, c.stderr)
 	defer end()
-	r := newInstance(*path, log, level)
+	r := newInstance(*path, log, level, sampler)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)

@@ -50,6 +50,7 @@ func (r *instance) statistics() []zap.Field {
 		zap.Uint64("role_capped", failed.RoleCapped),
 		zap.Uint64("audit_errors", audit.Errors),
 		zap.Uint64("audit_lost", audit.Lost),
+		zap.Uint64("log_left_out", r.sampler.leftOut()),
 	}
 }
 

@@ -115,6 +115,21 @@ func CheckUsers(name string, content []byte) error {
 	return err
 }
 
+// PasswordIn returns the plain password that a user has in a users file, empty
+// where it has none, and derives nothing. The error is that of [ParseUsers].
+func PasswordIn(name string, content []byte, user string) (string, error) {
+	users, err := readUsers(name, content)
+	if err != nil {
+		return "", err
+	}
+	for _, u := range users.list {
+		if u.name == user {
+			return u.password, nil
+		}
+	}
+	return "", nil
+}
+
 func readUsers(name string, content []byte) (*Users, error) {
 	if len(content) > maxFileLen {
 		return nil, fmt.Errorf("%s: %w", name, errTooLong)

@@ -229,3 +229,19 @@ func TestMD5SecretsAreToldFromPasswords(t *testing.T) {
 		}
 	}
 }
+
+func TestAPasswordIsReadFromAUsersFileWithoutDerivingAnything(t *testing.T) {
+	secret, err := NewSecret("two", 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := []byte("\"alice\" \"one\"\n\"bob\" \"" + secret.Encode() + "\"\n\"carol\" \"\"\n")
+	for user, want := range map[string]string{"alice": "one", "bob": "", "carol": "", "nobody": ""} {
+		if got, err := PasswordIn("users.txt", content, user); err != nil || got != want {
+			t.Errorf("%s has %q, %v", user, got, err)
+		}
+	}
+	if _, err := PasswordIn("users.txt", []byte("\"alice\""), "alice"); err == nil || !strings.HasPrefix(err.Error(), "users.txt:1:") {
+		t.Errorf("a line without a secret gives %v", err)
+	}
+}

@@ -145,6 +145,8 @@ type Log struct {
 	Format string `yaml:"format"` // json | console
 
 	StatsPeriod time.Duration `yaml:"stats_period"` // between lines of statistics; zero: none
+	SlowWait    time.Duration `yaml:"slow_wait"`    // for a server, that is told; zero: none
+	Sampling    bool          `yaml:"sampling"`     // of messages that come too often
 	AuditFile   string        `yaml:"audit_file"`   // for the audit stream; empty: the log
 }
 
@@ -156,6 +158,9 @@ func (l Log) Validate() error {
 	}
 	if l.StatsPeriod < 0 {
 		errs = append(errs, &tlsconf.KeyError{Key: "stats_period", Err: errors.New("must not be negative")})
+	}
+	if l.SlowWait < 0 {
+		errs = append(errs, &tlsconf.KeyError{Key: "slow_wait", Err: errors.New("must not be negative")})
 	}
 	if l.Format != "json" && l.Format != "console" {
 		errs = append(errs, &tlsconf.KeyError{Key: "format", Err: fmt.Errorf("%q is neither json nor console", l.Format)})
@@ -177,7 +182,7 @@ func (l Log) ZapLevel() zapcore.Level {
 func Default() File {
 	return File{
 		Pool: pool.DefaultConfig(), Auth: proxy.DefaultAuthConfig(), HTTP: httpd.DefaultConfig(),
-		Log: Log{Level: "info", Format: "json", StatsPeriod: time.Minute}, Engine: LoopsEngine, Workers: 1,
+		Log: Log{Level: "info", Format: "json", StatsPeriod: time.Minute, SlowWait: time.Second, Sampling: true}, Engine: LoopsEngine, Workers: 1,
 	}
 }
 

@@ -79,9 +79,8 @@ func (h *host) passwordOf(l config.Lookup) string {
 	if err != nil {
 		return ""
 	}
-	users, _ := auth.ParseUsers(h.file.Auth.UsersFile, content, auth.NewMocker(nil), nil)
-	credential, _ := users.Lookup(l.User)
-	return credential.Password
+	password, _ := auth.PasswordIn(h.file.Auth.UsersFile, content, l.User)
+	return password
 }
 
 // foundLookup reports a finding about a lookup, at a key of the section that

@@ -197,7 +197,7 @@ func (c *loopConn) protect(f func()) {
 func (c *loopConn) recover() {
 	if r := recover(); r != nil {
 		c.loop.panics.Add(1)
-		c.loop.log.Error("panic in a connection's handler", zap.Any("panic", r), zap.Stack("stack"))
+		c.loop.log.Error("panic in a connection's handler", append(whose(c.handler), zap.Any("panic", r), zap.Stack("stack"))...)
 		c.end(errPanic)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // Handler is told what happens on a connection.
@@ -22,6 +24,15 @@ type Handler interface {
 	// Closed is the last call: the connection is gone. err is io.EOF where the
 	// peer closed it, net.ErrClosed where Close did.
 	Closed(err error)
+}
+
+// whose returns what a handler says of itself in a log line, if it does so by a
+// method LogFields.
+func whose(h Handler) []zap.Field {
+	if h, ok := h.(interface{ LogFields() []zap.Field }); ok {
+		return h.LogFields()
+	}
+	return nil
 }
 
 // Conn is a connection that an Engine has adopted.

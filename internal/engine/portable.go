@@ -202,7 +202,7 @@ func (c *goConn) protect(f func()) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.engine.panics.Add(1)
-			c.log.Error("panic in a connection's handler", zap.Any("panic", r), zap.Stack("stack"))
+			c.log.Error("panic in a connection's handler", append(whose(c.handler), zap.Any("panic", r), zap.Stack("stack"))...)
 			err = errPanic
 		}
 	}()

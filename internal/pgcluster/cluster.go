@@ -181,7 +181,8 @@ func (c *Cluster) Restart(ctx context.Context) error {
 }
 
 // Kill ends the postmaster as a crash would (SIGKILL) and returns when it is
-// dead. Its children notice and follow, a moment later.
+// dead. Its children notice and follow, a moment later; one that was just born
+// may take connections until then.
 func (c *Cluster) Kill() {
 	c.turn.Lock()
 	defer c.turn.Unlock()

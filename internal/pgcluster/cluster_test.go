@@ -243,11 +243,21 @@ func TestRestartEndsSessionsAndKeepsThePort(t *testing.T) {
 	}
 }
 
+// kill kills the server and waits for the last of its children: one that was
+// just born still listens.
+func kill(t *testing.T, c *Cluster) {
+	t.Helper()
+	c.Kill()
+	if !within(20*time.Second, c.server.Load().gone) {
+		t.Fatal("the children of the server that was killed do not end")
+	}
+}
+
 func TestRestartWaitsForAPortThatSomebodyTook(t *testing.T) {
 	t.Parallel()
 	ca := newCA(t)
 	c := mustStart(t, tlsOptions(t, ca))
-	c.Kill()
+	kill(t, c)
 	thief, err := net.Listen("tcp", net.JoinHostPort(c.Host(), strconv.Itoa(c.Port())))
 	if err != nil {
 		t.Fatal(err)
@@ -291,7 +301,7 @@ func TestAKilledServerIsDownAndARestartBringsItBack(t *testing.T) {
 	t.Parallel()
 	ca := newCA(t)
 	c := mustStart(t, tlsOptions(t, ca))
-	c.Kill()
+	kill(t, c)
 	if c.PID() != 0 {
 		t.Errorf("PID is %d after the kill", c.PID())
 	}

@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 	"internal/metrics":      {"proxy", "pool", "tlsconf", "internal/engine", "internal/tally"},
 	"internal/httpd":        {"tlsconf"},
 	"internal/tally":        {},
-	"internal/status":       {"proxy", "pool", "tlsconf", "internal/tally"},
+	"internal/status":       {"proxy", "pool", "tlsconf", "internal/tally", "internal/wire"},
 	"internal/console":      {"proxy", "pool", "tlsconf", "internal/wire"},
 }
 

@@ -183,6 +183,7 @@ func (h *history) sample(now time.Time, list []pool.Snapshot) {
 		took = 0
 	}
 	sum, waiting := span{took: took}, 0
+	knew := h.clock > 0 && len(h.pools) < maxPools // all that there were
 	alone := list[:min(len(list), maxPools)]
 	courses := make(map[poolKey]*course, len(alone))
 	for i := range alone {
@@ -192,8 +193,8 @@ func (h *history) sample(now time.Time, list []pool.Snapshot) {
 			c = newCourse()
 		}
 		done, ok := since(&c.last, &s.Totals, took)
-		if !known || !ok {
-			done = span{} // what it counted before is of nobody knows when
+		if !ok || !known && !knew {
+			done = span{} // what it counted until now is of nobody knows when
 		}
 		c.last = s.Totals
 		c.put(h.clock, done, s.Waiting)

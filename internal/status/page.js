@@ -195,16 +195,16 @@ function certificateRow(c) {
   const until = c.not_after ? new Date(c.not_after) : null;
   return [
     cell("", badge(c.state, c.state === "none" ? "no end" : c.state)), head(bdi(c.name), ...(c.alternative_names.length ? [el("small", {text: c.alternative_names.join(", ")})] : [])),
-    kinds[c.kind] || c.kind, cell("long", c.where.slice(0, 5).join(", ") + (c.where.length > 5 ? " and " + (c.where.length - 5) + " more" : ""), el("small", {class: "code", text: c.file})),
-    cell("", c.left, ...(until ? [el("small", {text: day(until) + " " + clock(until).slice(0, 5)})] : [])),
+    cell("s", kinds[c.kind] || c.kind), cell("long", c.where.slice(0, 5).join(", ") + (c.where.length > 5 ? " and " + (c.where.length - 5) + " more" : ""), el("small", {class: "code", text: c.file})),
+    cell("s", c.left, ...(until ? [el("small", {text: day(until) + " " + clock(until).slice(0, 5)})] : [])),
   ];
 }
 function errorRow(e) {
   const at = new Date(e.last), today = day(at) === day(new Date());
   return [
-    (today ? "" : day(at) + " ") + clock(at),
+    cell("s", (today ? "" : day(at) + " ") + clock(at)),
     cell("long", el("span", {class: "code", text: e.severity + " " + e.code}), el("small", {text: e.message || "text not kept"})),
-    e.source, cell("", bdi(e.database)), cell("", bdi(e.user)), cell("n", count(e.times)),
+    cell("s", e.source), cell("", bdi(e.database)), cell("", bdi(e.user)), cell("n", count(e.times)),
   ];
 }
 
@@ -250,7 +250,9 @@ async function ask() {
   clearTimeout(timer);
   const mine = ++turn;
   const id = $("which").value;
-  const url = "status.json" + (id ? "?pool=" + id : "");
+  // Not by a relative address: one of a page that was asked for with a password
+  // in its address would have that too, which fetch refuses.
+  const url = location.origin + location.pathname + "status.json" + (id ? "?pool=" + id : "");
   let r = null, fault = "";
   try {
     const answer = await fetch(url, {cache: "no-store", signal: AbortSignal.timeout(patience)});
@@ -270,7 +272,7 @@ async function ask() {
   contact();
   if (!paused) timer = setTimeout(ask, document.hidden ? 5 * every : every);
 }
-$("pause").hidden = false;
+$("live").hidden = false;
 $("pause").addEventListener("click", () => {
   paused = !paused;
   turn++; // an answer under way is not shown

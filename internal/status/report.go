@@ -117,7 +117,7 @@ func (p *Page) pools(r *Report, found *findings) {
 			Servers: servers, Minute: minuteOf(&minute),
 		}
 		if s.LastError != nil {
-			row.LastError = clean(s.LastError.Error())
+			row.LastError = cause(s.LastError)
 		}
 		r.Pools = append(r.Pools, row)
 	}

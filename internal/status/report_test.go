@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -50,6 +51,10 @@ func TestTheHeadlineSaysWhatIsWrong(t *testing.T) {
 		{StateTrouble, "app/app has no server; the last connection failed: connection refused", func(f *fake) {
 			f.pools.list = []pool.Snapshot{{Database: "app", User: "app", LastError: errors.New("connection refused")}}
 		}},
+		{StateTrouble, "app/app has no server; the last connection failed: connection refused", func(f *fake) {
+			told := wire.Fatal(wire.CodeConnectionFailure, "no connection").WithCause(errors.New("connection refused"))
+			f.pools.list = []pool.Snapshot{{Database: "app", User: "app", LastError: told}}
+		}},
 		{StateTrouble, "not ready: no verified server lately: app", func(f *fake) { f.missing = []string{"no verified server lately: app"} }},
 		{StateAttention, "certificate of listener 127.0.0.1:6432 (CN=db) expires in 5 days", cert(tlsconf.LoadedCertificate, 5*24*time.Hour+time.Hour)},
 		{StateTrouble, "certificate of listener 127.0.0.1:6432 (CN=db) expires in 36 hours", cert(tlsconf.LoadedCertificate, 36*time.Hour+time.Minute)},
@@ -63,8 +68,8 @@ func TestTheHeadlineSaysWhatIsWrong(t *testing.T) {
 		{StateAttention, "database app is paused: its clients wait until RESUME", func(f *fake) { f.pools.databases = []pool.DatabaseView{{Name: "app", Paused: true}} }},
 		{StateAttention, "database app is disabled: it takes no new clients", func(f *fake) { f.pools.databases = []pool.DatabaseView{{Name: "app", Disabled: true}} }},
 		{StateAttention, "all databases are paused: clients wait until RESUME", func(f *fake) { f.pools.paused = true }},
-		{StateTrouble, "Trouble, and 2 findings in all", func(f *fake) { f.clients.busy, f.pools.paused = 100, true }},
-		{StateAttention, "2 findings need attention", func(f *fake) { f.clients.busy, f.pools.paused = 95, true }},
+		{StateTrouble, "1 problem, 1 warning", func(f *fake) { f.clients.busy, f.pools.paused = 100, true }},
+		{StateAttention, "2 warnings", func(f *fake) { f.clients.busy, f.pools.paused = 95, true }},
 	} {
 		f := newFake()
 		c.arrange(f)
@@ -186,6 +191,18 @@ func TestManyPoolsAreRememberedAsOne(t *testing.T) {
 	f.history.sample(now, nil)
 	if len(f.history.pools) != 0 {
 		t.Error("pools that are gone are remembered")
+	}
+}
+
+func TestWhatANewPoolDidAtOnceIsCounted(t *testing.T) {
+	f := newFake()
+	now := time.Now()
+	f.history.sample(now, nil)
+	s := pool.Snapshot{Database: "app", User: "app"}
+	s.Totals.Transactions = 5
+	f.history.sample(now.Add(period), []pool.Snapshot{s})
+	if rate := f.Report().Minute.Rate; rate != 1 {
+		t.Errorf("%v transactions a second", rate)
 	}
 }
 

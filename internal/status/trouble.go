@@ -1,11 +1,13 @@
 package status
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -54,21 +56,39 @@ func (f findings) sorted() []Finding {
 
 // headline says in a few words how it goes.
 func headline(list []Finding) (state, text string) {
-	switch {
-	case len(list) == 0:
+	switch len(list) {
+	case 0:
 		return StateOK, "All is well"
-	case len(list) == 1:
+	case 1:
 		return list[0].State, list[0].Text
-	case list[0].State == StateTrouble:
-		return StateTrouble, fmt.Sprintf("Trouble, and %s in all", plural(len(list), "finding"))
 	}
-	return StateAttention, fmt.Sprintf("%d findings need attention", len(list))
+	troubles := 0
+	for _, f := range list {
+		troubles += b2i(f.State == StateTrouble)
+	}
+	var parts []string
+	if troubles > 0 {
+		parts = append(parts, plural(troubles, "problem"))
+	}
+	if rest := len(list) - troubles; rest > 0 {
+		parts = append(parts, plural(rest, "warning"))
+	}
+	return list[0].State, strings.Join(parts, ", ")
+}
+
+// cause says why a pool has no server. What clients are told of it leaves that
+// out; who looks at this page may know.
+func cause(err error) string {
+	if told, ok := errors.AsType[*wire.Error](err); ok && told.Unwrap() != nil {
+		err = told.Unwrap()
+	}
+	return clean(err.Error())
 }
 
 func (f *findings) pool(s *pool.Snapshot, minute *span) {
 	name := clean(s.Database) + "/" + clean(s.User)
 	if s.LastError != nil {
-		f.add(StateTrouble, "%s has no server; the last connection failed: %s", name, clean(s.LastError.Error()))
+		f.add(StateTrouble, "%s has no server; the last connection failed: %s", name, cause(s.LastError))
 	} else if minute.failed > 0 {
 		f.add(StateAttention, "%s of %s failed in the last minute", plural(int(minute.failed), "server connection"), name)
 	}

@@ -92,6 +92,9 @@ func TestTheStatusPageShowsWhatHappensWithoutAReload(t *testing.T) {
 	free := p.crowd(t)
 	b.shows("#headline", "1 client waits in tight/app, the longest for")
 	eventually(t, patience, "it becomes trouble", func() bool { return eval[string](b, `document.getElementById("verdict").dataset.state`) == "trouble" })
+	if told := b.text("[role=status]"); !strings.Contains(told, "1 client waits in tight/app") {
+		t.Errorf("a screen reader is told %q", told)
+	}
 	if first := b.text("#pools tbody tr"); !strings.Contains(first, "tight") {
 		t.Errorf("the pool in trouble is not the first: %s", first)
 	}
@@ -128,6 +131,9 @@ func TestTheStatusPageSaysThatItLostContactAndSinceWhen(t *testing.T) {
 	b.shows("#lost", "No contact with pgseal since ")
 	b.shows("#lost", "it does not answer")
 	b.shows("#contact", "no contact")
+	if told := b.text("[role=status]"); !strings.HasPrefix(told, "No contact") {
+		t.Errorf("a screen reader is told %q", told)
+	}
 	if before := eval[string](b, `getComputedStyle(document.getElementById("headline"), "::before").content`); !strings.Contains(before, "Last known") {
 		t.Errorf("the headline is shown as if it were of now: %s", before)
 	}

@@ -78,7 +78,14 @@ function table(id, data, none, row) {
 }
 const head = (...children) => ({head: true, children});
 
+// announce has a screen reader say something: once for each state of affairs,
+// since the texts count seconds.
+function announce(affairs, text) {
+  if (changed("announce", affairs)) setText($("announce"), text);
+}
+
 function verdict(r) {
+  announce([r.state, r.findings.length], r.headline);
   $("verdict").dataset.state = r.state;
   setText($("headline"), r.headline);
   const list = r.findings.length > 1 ? r.findings : [];
@@ -114,7 +121,7 @@ function icon(state) {
 function roundUp(v) {
   if (!(v > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(v));
-  return [1, 2, 5, 10].map((n) => n * power).find((n) => n >= v * 0.999);
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((n) => n * power).find((n) => n >= v * 0.999);
 }
 // lines returns runs of points without a gap.
 function lines(values, top) {
@@ -241,6 +248,7 @@ function contact() {
     const since = seen || opened;
     setText($("lost"), "No contact with pgseal since " + clock(since) + ", for " + lasting((Date.now() - since) / 1000) + " (" + why + ")." + (seen ? " What is shown is as of then." : ""));
     icon("lost");
+    announce("lost", "No contact with pgseal since " + clock(since));
     document.title = "No contact – pgseal";
   }
   $("contact").dataset.state = lost ? "trouble" : paused ? "attention" : seen ? "ok" : "none";

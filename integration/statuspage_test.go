@@ -92,6 +92,9 @@ func TestTheStatusPageShowsWhatHappensWithoutAReload(t *testing.T) {
 	free := p.crowd(t)
 	b.shows("#headline", "1 client waits in tight/app, the longest for")
 	eventually(t, patience, "it becomes trouble", func() bool { return eval[string](b, `document.getElementById("verdict").dataset.state`) == "trouble" })
+	if word := b.text("#grade"); word != "problem" {
+		t.Errorf("in words it is a %q", word)
+	}
 	if told := b.text("[role=status]"); !strings.Contains(told, "1 client waits in tight/app") {
 		t.Errorf("a screen reader is told %q", told)
 	}
@@ -134,7 +137,7 @@ func TestTheStatusPageSaysThatItLostContactAndSinceWhen(t *testing.T) {
 	if told := b.text("[role=status]"); !strings.HasPrefix(told, "No contact") {
 		t.Errorf("a screen reader is told %q", told)
 	}
-	if before := eval[string](b, `getComputedStyle(document.getElementById("headline"), "::before").content`); !strings.Contains(before, "Last known") {
+	if before := eval[string](b, `getComputedStyle(document.querySelector("#verdict h2"), "::before").content`); !strings.Contains(before, "Last known") {
 		t.Errorf("the headline is shown as if it were of now: %s", before)
 	}
 	if title := eval[string](b, "document.title"); !strings.Contains(title, "No contact") {

@@ -78,6 +78,8 @@ function table(id, data, none, row) {
 }
 const head = (...children) => ({head: true, children});
 
+const word = {trouble: "problem", attention: "warning"};
+
 // announce has a screen reader say something: once for each state of affairs,
 // since the texts count seconds.
 function announce(affairs, text) {
@@ -88,9 +90,12 @@ function verdict(r) {
   announce([r.state, r.findings.length], r.headline);
   $("verdict").dataset.state = r.state;
   setText($("headline"), r.headline);
+  $("grade").hidden = r.findings.length !== 1; // else the headline has the word
+  $("grade").dataset.state = r.state;
+  setText($("grade"), word[r.state] || "");
   const list = r.findings.length > 1 ? r.findings : [];
   if (changed("findings", list)) {
-    $("findings").replaceChildren(...list.map((f) => el("li", {}, badge(f.state, f.state), el("span", {text: f.text}))));
+    $("findings").replaceChildren(...list.map((f) => el("li", {}, badge(f.state, word[f.state]), el("span", {text: f.text}))));
   }
   const c = r.clients, s = r.servers, m = r.last_minute;
   const tiles = [

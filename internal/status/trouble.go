@@ -35,6 +35,14 @@ type Finding struct {
 	Text  string `json:"text"`
 }
 
+// Word is what people are shown of the state.
+func (f Finding) Word() string {
+	if f.State == StateTrouble {
+		return "problem"
+	}
+	return "warning"
+}
+
 // findings collects what is wrong.
 type findings []Finding
 

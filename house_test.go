@@ -27,7 +27,7 @@ const (
 // outside of tests. Data flows one way: cmd, config, proxy, pool, tlsconf, and
 // the leaves below.
 var mayImport = map[string][]string{
-	"cmd/pgseal":            {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster", "internal/httpd", "internal/metrics", "internal/console"},
+	"cmd/pgseal":            {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster", "internal/httpd", "internal/metrics", "internal/console", "internal/status"},
 	"internal/doctor":       {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/ldap", "internal/wire", "internal/httpd"},
 	"internal/config":       {"proxy", "pool", "tlsconf", "internal/httpd"},
 	"proxy":                 {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/ldap", "internal/sqlscan", "internal/wire", "internal/auth/answers", "internal/tally"},
@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"internal/metrics":      {"proxy", "pool", "tlsconf", "internal/engine", "internal/tally"},
 	"internal/httpd":        {"tlsconf"},
 	"internal/tally":        {},
+	"internal/status":       {"proxy", "pool", "tlsconf", "internal/tally", "internal/wire"},
 	"internal/console":      {"proxy", "pool", "tlsconf", "internal/wire"},
 }
 

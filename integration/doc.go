@@ -3,14 +3,15 @@
 //
 //	psql, pgbench, pgx, lib/pq ──TLS──► pgseal ──TLS──► PostgreSQL 15 and 18
 //
-// The drivers of other languages have their programs in drivers/.
+// The drivers of other languages have their programs in drivers/. The status
+// page is looked at with Chromium; go test -artifacts keeps pictures of it.
 //
 // It holds tests only. TestMain builds the program, once with the race
 // detector for the tests of behaviour and once without for those that measure;
 // a data race in the program ends it and with that the test. Clusters are
 // started by internal/pgcluster, certificates made by internal/devca. A server
-// version that is not installed, or psql, pgbench, slapd or openssl missing, is a
-// failure: nothing is skipped.
+// version that is not installed, or psql, pgbench, slapd, openssl or chromium
+// missing, is a failure: nothing is skipped.
 //
 // What is tested here is what only shows between processes: what real clients
 // and servers accept, what becomes of both when one is killed, what happens to

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes sure that what the tests run is on this machine: PostgreSQL in the
 # versions named, 15 and 18 without a name, psql and pgbench, openssl, sslscan,
-# testssl.sh, slapd, PgBouncer, whose console ours is compared with, and the drivers of
-# integration/drivers with what runs them. May be run any number of times; what
+# testssl.sh, slapd, Chromium for the status page, PgBouncer, whose console ours is
+# compared with, and the drivers of integration/drivers with what runs them. May be run any number of times; what
 # is there is left alone and needs no network.
 set -eu
 cd "$(dirname "$0")"
@@ -32,6 +32,7 @@ php-cli /usr/bin/php
 php-pgsql /usr/share/doc/php-pgsql
 libpostgresql-jdbc-java /usr/share/java/postgresql.jar
 slapd /usr/sbin/slapd
+chromium /usr/bin/chromium
 END
 command -v java >/dev/null && command -v javac >/dev/null || missing="$missing default-jdk-headless"
 command -v node >/dev/null && command -v npm >/dev/null || missing="$missing nodejs npm"

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -69,13 +70,17 @@ func (r *instance) startHTTP(p parts) error {
 	if c.Address == "" {
 		return nil
 	}
+	pages := map[string]http.Handler{"/metrics": metrics.Handler(metrics.Sources{
+		Version: version(), Manager: r.manager, Proxy: r.proxy, Engine: r.engine, Pulse: w.pulse, Files: r.files,
+	})}
+	page := r.statusPage()
+	w.pulsing.Go(func() { page.Run(ctx) })
+	maps.Copy(pages, page.Handlers())
 	var err error
 	w.server, err = httpd.Listen(r.log, httpd.Options{
 		Address: c.Address, Pprof: c.Pprof, Certificate: p.http.cert, Token: p.http.token,
 		Health: httpd.Health{Alive: r.alive, Ready: r.ready, Started: r.started},
-		Pages: map[string]http.Handler{"/metrics": metrics.Handler(metrics.Sources{
-			Version: version(), Manager: r.manager, Proxy: r.proxy, Engine: r.engine, Pulse: w.pulse, Files: r.files,
-		})},
+		Pages:  pages,
 	})
 	if err != nil {
 		return fmt.Errorf("%w (empty switches HTTP off)", err)

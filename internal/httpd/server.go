@@ -131,7 +131,8 @@ func (o Options) guard(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !o.Token.Load().allows(r) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="pgseal"`)
+			w.Header().Add("WWW-Authenticate", `Bearer realm="pgseal"`)
+			w.Header().Add("WWW-Authenticate", `Basic realm="pgseal: the token is the password", charset="UTF-8"`)
 			http.Error(w, "a bearer token is needed (http.bearer_token_file)", http.StatusUnauthorized)
 			return
 		}

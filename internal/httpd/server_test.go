@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -194,6 +196,26 @@ func TestAPageOfSomebodyElseCannotAskThroughABrowserHere(t *testing.T) {
 			if w.Code != want {
 				t.Errorf("%s, Host %q: %d, want %d", name, host, w.Code, want)
 			}
+		}
+	}
+}
+
+func TestABrowserMaySendTheTokenAsAPassword(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	writeToken(t, path, "0123456789abcdef")
+	store, err := NewToken(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, url := serve(t, func(o *Options) { o.Token = store })
+	for password, want := range map[string]int{"0123456789abcdef": 200, "0123456789abcdee": 401, "": 401} {
+		given := "Basic " + base64.StdEncoding.EncodeToString([]byte("anybody:"+password))
+		code, body, header := ask(t, "GET", url+"/metrics", given)
+		if code != want {
+			t.Errorf("%q is answered with %d %s", password, code, body)
+		}
+		if code == 401 && !slices.ContainsFunc(header.Values("WWW-Authenticate"), func(s string) bool { return strings.HasPrefix(s, "Basic ") }) {
+			t.Errorf("a browser is not told to ask for it: %v", header)
 		}
 	}
 }

@@ -36,9 +36,15 @@ func NewToken(path string) (*tlsconf.Store[Token], error) {
 	})
 }
 
-// allows reports whether a request bears the token.
+// allows reports whether a request bears the token. Browsers, which can't, may
+// send it as the password of any user (RFC 7617).
 func (t Token) allows(r *http.Request) bool {
-	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	_, given, ok := r.BasicAuth()
+	if !ok {
+		var scheme string
+		scheme, given, _ = strings.Cut(r.Header.Get("Authorization"), " ")
+		ok = strings.EqualFold(scheme, "Bearer")
+	}
 	digest := sha256.Sum256([]byte(strings.TrimSpace(given)))
-	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(digest[:], t.digest[:]) == 1
+	return ok && subtle.ConstantTimeCompare(digest[:], t.digest[:]) == 1
 }

@@ -29,6 +29,7 @@ type instance struct {
 	engine  engine.Engine
 	manager *pool.Manager
 	proxy   *proxy.Server
+	console *console.Console
 	watcher *tlsconf.Watcher
 	stops   chan console.Stop // what SHUTDOWN of the console asks for
 	web     *web
@@ -258,7 +259,8 @@ func (r *instance) start(f config.File) error {
 	r.manager = pool.NewManager(r.log, r.engine)
 	r.manager.Apply(p.specs)
 	r.proxy = proxy.New(r.log, r.engine, r.manager, p.settings())
-	r.proxy.UseConsole(console.New(r.log, r.proxy, r.manager, r))
+	r.console = console.New(r.log, r.proxy, r.manager, r)
+	r.proxy.UseConsole(r.console)
 	r.watcher.OnReload(func(name string, err error) { r.proxy.Audit().Reload(name, err) })
 	r.warn(p)
 	r.configReloads.began()
@@ -442,6 +444,7 @@ func (r *instance) run(ctx context.Context) {
 	children.Go(func() { r.manager.Run(ctx) })
 	children.Go(func() { giveBack(ctx) })
 	children.Go(func() { r.tellStatistics(ctx) })
+	children.Go(func() { r.console.Run(ctx) })
 	children.Go(func() { r.manager.WatchRequired(ctx) })
 	children.Wait()
 }

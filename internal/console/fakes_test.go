@@ -22,6 +22,7 @@ import (
 // fake stands for all that the console reaches, and notes what it was told.
 type fake struct {
 	done   []string
+	totals pool.Totals
 	faulty error         // what Reload returns
 	blocks chan struct{} // PAUSE closes it, and waits for the end of its context; nil: it does not
 }
@@ -51,8 +52,18 @@ func (f *fake) KillAll(database string)  { f.note("kill all %q", database) }
 func (f *fake) Databases() []pool.DatabaseView {
 	return []pool.DatabaseView{{Name: "app", Host: "db", Port: 5432, DBName: "app", PoolSize: 20, Paused: true}}
 }
-func (f *fake) Pools() []pool.PoolView {
-	return []pool.PoolView{{Database: "app", User: "alice", Mode: "transaction", Clients: 2, Waiting: 1, Servers: map[string]int{pool.StateActive: 1}, MaxWait: 1500 * time.Millisecond}}
+func (f *fake) LastErrors() []proxy.ErrorEvent {
+	return []proxy.ErrorEvent{
+		{Time: time.Unix(2, 0), Client: 8, Database: "app", User: "bob", Source: proxy.ErrorOurs, Severity: "FATAL", Code: "53300", Message: "too many"},
+		{Time: time.Unix(1, 0), Client: 7, Database: "app", User: "alice", Source: proxy.ErrorServer, Severity: "ERROR", Code: "22012"},
+	}
+}
+func (f *fake) ErrorCounts() map[proxy.ErrorClass]uint64 {
+	return map[proxy.ErrorClass]uint64{{Source: proxy.ErrorServer, Class: "22"}: 3, {Source: proxy.ErrorOurs, Class: "53"}: 1, {Source: proxy.ErrorOurs, Class: "28"}: 2}
+}
+func (f *fake) Snapshots() []pool.Snapshot {
+	return []pool.Snapshot{{Database: "app", User: "alice", Mode: "transaction", Clients: 2, Waiting: 1, Servers: pool.ServerCounts{Active: 1, BeingCanceled: 1},
+		Cancels: 1, MaxWait: 1500 * time.Millisecond, Totals: f.totals}}
 }
 func (f *fake) Servers() []pool.ServerView {
 	return []pool.ServerView{{ID: 3, Database: "app", User: "alice", State: pool.StateActive, Host: "db", PID: 99, Verified: "verify-full"}}

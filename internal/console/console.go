@@ -43,6 +43,9 @@ type Clients interface {
 	Statements() (count int, bytes int64)
 	Kill(id uint64) bool
 	KillAll(database string)
+	Suspend(ctx context.Context) error
+	Unsuspend() bool
+	Suspended() bool
 }
 
 // Pools are the databases, pools and servers: *pool.Manager.

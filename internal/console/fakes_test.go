@@ -23,6 +23,9 @@ import (
 type fake struct {
 	done   []string
 	totals pool.Totals
+
+	suspended, paused bool
+
 	faulty error         // what Reload returns
 	blocks chan struct{} // PAUSE closes it, and waits for the end of its context; nil: it does not
 }
@@ -49,6 +52,20 @@ func (f *fake) StatementList() []proxy.StatementView {
 func (f *fake) Statements() (int, int64) { return 1, 300 }
 func (f *fake) Kill(id uint64) bool      { f.note("kill %d", id); return id == 7 }
 func (f *fake) KillAll(database string)  { f.note("kill all %q", database) }
+func (f *fake) Suspend(context.Context) error {
+	f.note("suspend")
+	f.suspended = true
+	return nil
+}
+func (f *fake) Unsuspend() bool {
+	was := f.suspended
+	f.suspended = false
+	if was {
+		f.note("unsuspend")
+	}
+	return was
+}
+func (f *fake) Suspended() bool { return f.suspended }
 func (f *fake) Databases() []pool.DatabaseView {
 	return []pool.DatabaseView{{Name: "app", Host: "db", Port: 5432, DBName: "app", PoolSize: 20, Paused: true}}
 }
@@ -71,7 +88,7 @@ func (f *fake) Servers() []pool.ServerView {
 func (f *fake) Users() []pool.UserView {
 	return []pool.UserView{{Name: "alice", ReserveSize: -1}}
 }
-func (f *fake) Paused() bool { return false }
+func (f *fake) Paused() bool { return f.paused }
 func (f *fake) Pause(ctx context.Context, name string) error {
 	f.note("pause %q", name)
 	if f.blocks == nil {

@@ -94,7 +94,9 @@ Names, order and types of columns are PgBouncer's (1.25); our own columns come b
 * ` + "`total_requests`" + ` and ` + "`reserve_pool`" + ` are old names of ` + "`total_query_count`" + ` and ` + "`reserve_pool_size`" + `, for exporters that were
   made for older releases, such as Debian's prometheus-pgbouncer-exporter.
 * ` + "`cl_waiting_cancel_req`" + ` is 0: no CancelRequest waits for a server.
-* SHOW FDS hands out no descriptors and no secrets. There is no SUSPEND.
+* SHOW FDS hands out no descriptors and no secrets.
+* SUSPEND lasts until RESUME, also when the session that asked for it has gone. Timeouts such as ` + "`query_timeout`" + ` go on, and
+  it cuts nobody off who does not read: cancel it, which undoes it, if it does not return.
 * KILL_CLIENT cancels what runs for the client, and its server lives on.
 * PAUSE and RESUME without a name concern all databases; RESUME also undoes what was paused by name.
 `

@@ -167,8 +167,8 @@ func figure(name string) int64 {
 }
 
 func showState(c *Console) []row {
-	paused := c.pools.Paused()
-	return []row{{"active", yesNo(!paused)}, {"paused", yesNo(paused)}, {"suspended", "no"}}
+	paused, suspended := c.pools.Paused(), c.clients.Suspended()
+	return []row{{"active", yesNo(!paused && !suspended)}, {"paused", yesNo(paused)}, {"suspended", yesNo(suspended)}}
 }
 
 func showCertificates(c *Console) (rows []row) {

@@ -105,7 +105,7 @@ func showCommands() []Command {
 				"std_strings text, datestyle text, timezone text, password text, scram_client_key bytea, scram_server_key bytea", 0, showDescriptors).adminOnly(),
 		show("DNS_HOSTS", "no rows: names are looked up by the system", "hostname text, ttl bigint, addrs text", 0, nothing),
 		show("DNS_ZONES", "no rows: names are looked up by the system", "zonename text, serial bigint, count int", 0, nothing),
-		show("STATE", "whether pgseal is active or paused", "key text, value text", 0, showState),
+		show("STATE", "whether pgseal is active, paused or suspended", "key text, value text", 0, showState),
 		show("PEERS", "no rows: there are no peers", "peer_id int, host text, port int, pool_size int", 0, nothing),
 		show("PEER_POOLS", "no rows: there are no peers",
 			"peer_id int, cl_active_cancel_req int, cl_waiting_cancel_req int, sv_active_cancel int, sv_login int", 0, nothing),

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,9 +22,8 @@ import (
 
 // fake stands for all that the console reaches, and notes what it was told.
 type fake struct {
-	done   []string
-	totals pool.Totals
-
+	done              []string
+	used              atomic.Uint64 // how much its pool has been used
 	suspended, paused bool
 
 	faulty error         // what Reload returns
@@ -80,7 +80,7 @@ func (f *fake) ErrorCounts() map[proxy.ErrorClass]uint64 {
 }
 func (f *fake) Snapshots() []pool.Snapshot {
 	return []pool.Snapshot{{Database: "app", User: "alice", Mode: "transaction", Clients: 2, Waiting: 1, Servers: pool.ServerCounts{Active: 1, BeingCanceled: 1},
-		Cancels: 1, MaxWait: 1500 * time.Millisecond, Totals: f.totals}}
+		Cancels: 1, MaxWait: 1500 * time.Millisecond, Totals: work(f.used.Load())}}
 }
 func (f *fake) Servers() []pool.ServerView {
 	return []pool.ServerView{{ID: 3, Database: "app", User: "alice", State: pool.StateActive, Host: "db", PID: 99, Verified: "verify-full"}}

@@ -82,6 +82,15 @@ themselves (` + "`BEGIN`, `SET extra_float_digits`, `SELECT version()`" + `) is 
 there and empty. Anything else is a syntax error. A cancel request, such as Ctrl-C in psql, ends a command that waits: a PAUSE
 that is cancelled, or whose client leaves, is undone.
 
+Exporters and dashboards that were made for PgBouncer work unchanged; give theirs a role of ` + "`admin.stats_users`" + `:
+
+` + "```" + `
+$ PGPASSWORD=... PGSSLMODE=verify-full prometheus-pgbouncer-exporter --host 127.0.0.1 \
+    --pgbouncer-host pooler.internal --pgbouncer-user watcher
+` + "```" + `
+
+pgseal's own [metrics](metrics.md) tell more.
+
 Names, order and types of columns are PgBouncer's (1.25); our own columns come behind them. Where pgseal differs:
 
 * ` + "`ptr` and `link`" + ` hold names like ` + "`C7` and `S3`" + ` instead of addresses in memory; the number is ` + "`id`" + `, which log lines have as

@@ -59,20 +59,20 @@ func TestAveragesAreOfTheLastMinuteOrTwo(t *testing.T) {
 		}
 		idle := slices.Repeat([]string{"0"}, figures)
 		wants("at the start", idle...)
-		f.totals = work(1)
+		f.used.Store(1)
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
 		wants("after half a minute", "2", "4", "8", "200", "400", "3000", "2000", "2500", "20", "2", "40")
 		time.Sleep(30*time.Second + time.Millisecond)
 		synctest.Wait()
-		f.totals = work(3)
+		f.used.Store(3)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		wants("after two minutes", "1", "3", "7", "199", "399", "3000", "2000", "2500", "19", "1", "39") // of a bit more than one
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		wants("after two minutes without work", idle...)
-		f.totals = work(1) // of a database that was removed and came back
+		f.used.Store(1) // of a database that was removed and came back
 		time.Sleep(time.Second)
 		if got := shown(showStatsAverages(c))["app"]; len(got) != figures || got[queries] != "3" {
 			t.Errorf("when counting began anew the averages are %v", got)
@@ -82,7 +82,7 @@ func TestAveragesAreOfTheLastMinuteOrTwo(t *testing.T) {
 
 func TestStatsTellOfEachDatabaseAndOfTheConsole(t *testing.T) {
 	d := sit(t, "stats")
-	d.fake.totals = work(1)
+	d.used.Store(1)
 	totals := "60 120 240 6000 12000 360000 480000 150000 600 60 1200"
 	r := d.ask("SHOW STATS_TOTALS")
 	if len(r.rows) != 2 || strings.Join(r.rows[0], " ") != "app "+totals {

@@ -94,6 +94,20 @@ func TestWhileSuspendedClientsWaitAndTheConsoleAnswers(t *testing.T) {
 	})
 }
 
+func TestASuspendedClientCanBeKilled(t *testing.T) {
+	onEngines(t, func(t *testing.T, p *pgseal) {
+		console, client := p.pgx(t, "pgseal", simpleMode), p.pgx(t, "app", "application_name=victim "+execMode)
+		execute(t, client, "BEGIN")
+		execute(t, console, "SUSPEND")
+		execute(t, console, "KILL_CLIENT "+text(find(rowsOf(t, console, "SHOW CLIENTS"), "application_name", "victim")[0]["id"]))
+		if _, err := client.Exec(soon(t), "SELECT 1"); sqlState(err) != "57P01" {
+			t.Errorf("the killed client is told %v", err)
+		}
+		execute(t, console, "RESUME")
+		execute(t, p.pgx(t, "app", execMode), "SELECT 1")
+	})
+}
+
 func TestASuspendedPgsealStops(t *testing.T) {
 	onEngines(t, func(t *testing.T, p *pgseal) {
 		console, client := p.pgx(t, "pgseal", simpleMode), p.pgx(t, "app", execMode)

@@ -28,7 +28,7 @@ const (
 // the leaves below.
 var mayImport = map[string][]string{
 	"cmd/pgseal":            {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster", "internal/httpd", "internal/metrics", "internal/console", "internal/status"},
-	"internal/doctor":       {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/ldap", "internal/wire", "internal/httpd"},
+	"internal/doctor":       {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/ldap", "internal/wire", "internal/httpd", "internal/console"},
 	"internal/config":       {"proxy", "pool", "tlsconf", "internal/httpd"},
 	"proxy":                 {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/ldap", "internal/sqlscan", "internal/wire", "internal/auth/answers", "internal/tally"},
 	"pool":                  {"tlsconf", "internal/auth", "internal/engine", "internal/wire", "internal/tally"},

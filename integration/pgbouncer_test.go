@@ -80,20 +80,24 @@ var newerColumns = map[string][]string{
 	"PEERS":          nil,
 	"PEER_POOLS":     nil,
 	"STATE":          nil,
+	"STATS": {"total_server_assignment_count", "total_client_parse_count", "total_server_parse_count", "total_bind_count",
+		"avg_server_assignment_count", "avg_client_parse_count", "avg_server_parse_count", "avg_bind_count"},
+	"STATS_TOTALS":   {"server_assignment_count", "client_parse_count", "server_parse_count", "bind_count"},
+	"STATS_AVERAGES": {"server_assignment_count", "avg_client_parse_count", "avg_server_parse_count", "avg_bind_count"},
 }
 
 // renamedColumns had another name in PgBouncer 1.18.
 var renamedColumns = map[string]string{"reserve_pool": "reserve_pool_size"}
 
 // ourColumns are those that stand behind PgBouncer's.
-var ourColumns = map[string]int{"CLIENTS": 5, "SERVERS": 4}
+var ourColumns = map[string]int{"CLIENTS": 5, "SERVERS": 4, "STATS": 1, "DATABASES": 1}
 
 func TestEachShowHasTheColumnsOfPgBouncer(t *testing.T) {
 	theirs := pgbouncer(t)
 	ours := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions()).pgx(t, "pgbouncer", simpleMode)
 	for _, what := range []string{
 		"VERSION", "CONFIG", "DATABASES", "USERS", "POOLS", "CLIENTS", "SERVERS", "SOCKETS", "ACTIVE_SOCKETS", "LISTS",
-		"MEM", "FDS", "DNS_HOSTS", "DNS_ZONES", "STATE", "PEERS", "PEER_POOLS", "HELP",
+		"STATS", "STATS_TOTALS", "STATS_AVERAGES", "TOTALS", "MEM", "FDS", "DNS_HOSTS", "DNS_ZONES", "STATE", "PEERS", "PEER_POOLS", "HELP",
 	} {
 		got, err := described(t, ours, "SHOW "+what)
 		if err != nil {
@@ -121,19 +125,47 @@ func TestEachShowHasTheColumnsOfPgBouncer(t *testing.T) {
 	}
 }
 
-func TestTheRowsOfListsAreThoseOfPgBouncer(t *testing.T) {
+func TestTheNamesOfRowsAreThoseOfPgBouncer(t *testing.T) {
 	theirs := pgbouncer(t)
 	ours := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions()).pgx(t, "pgbouncer", simpleMode)
-	newer := []string{"peers", "peer_pools"}
-	var names [2][]string
-	for i, conn := range []*pgx.Conn{theirs, ours} {
-		for _, r := range rowsOf(t, conn, "SHOW LISTS") {
-			names[i] = append(names[i], text(r["list"]))
+	for _, c := range []struct {
+		command, column string
+		newer           []string
+	}{
+		{"SHOW LISTS", "list", []string{"peers", "peer_pools"}},
+		{"SHOW TOTALS", "name", []string{
+			"total_server_assignment_count", "total_ps_client_parse_count", "total_ps_server_parse_count", "total_ps_bind_count",
+			"avg_server_assignment_count", "avg_ps_client_parse_count", "avg_ps_server_parse_count", "avg_ps_bind_count",
+		}},
+	} {
+		names := func(conn *pgx.Conn) (list []string) {
+			for _, r := range rowsOf(t, conn, c.command) {
+				list = append(list, text(r[c.column]))
+			}
+			return list
+		}
+		want, got := names(theirs), names(ours)
+		got = slices.DeleteFunc(got, func(name string) bool { return slices.Contains(c.newer, name) && !slices.Contains(want, name) })
+		if !slices.Equal(got, want) {
+			t.Errorf("%s has the rows %v, PgBouncer has %v", c.command, got, want)
 		}
 	}
-	want, got := names[0], names[1]
-	got = slices.DeleteFunc(got, func(name string) bool { return slices.Contains(newer, name) && !slices.Contains(want, name) })
-	if !slices.Equal(got, want) {
-		t.Errorf("the lists are %v, PgBouncer has %v", got, want)
+}
+
+func TestTheConsoleIsShownAsPgBouncerShowsItsOwn(t *testing.T) {
+	theirs := pgbouncer(t)
+	ours := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions()).pgx(t, "pgbouncer", simpleMode)
+	for command, column := range map[string]string{"SHOW POOLS": "database", "SHOW DATABASES": "name", "SHOW STATS": "database"} {
+		want, got := find(rowsOf(t, theirs, command), column, "pgbouncer"), find(rowsOf(t, ours, command), column, "pgbouncer")
+		if len(want) != 1 || len(got) != 1 {
+			t.Errorf("%s has %v, PgBouncer %v", command, got, want)
+			continue
+		}
+		for name, value := range want[0] {
+			counts := command == "SHOW STATS" && name != "database"
+			if !counts && name != "port" && got[0][name] != value {
+				t.Errorf("%s: %s is %v, PgBouncer has %v", command, name, got[0][name], value)
+			}
+		}
 	}
 }

@@ -73,10 +73,19 @@ func TestADiscardedServerEndsAfterTheCancelRequest(t *testing.T) {
 	inHouse(t, nil, size(1), func(t *testing.T, h *house) {
 		s := h.take()
 		request := s.PrepareCancel()
+		if v := h.pool.Snapshot(); v.Cancels != 1 || v.Servers != (ServerCounts{Active: 1}) {
+			t.Errorf("while its client has it the pool is %+v", v)
+		}
 		h.pool.Discard(s)
 		h.wants(1, 0)
+		if v := h.pool.Snapshot(); v.Cancels != 1 || v.Servers != (ServerCounts{BeingCanceled: 1}) {
+			t.Errorf("when its client has left it the pool is %+v", v)
+		}
 		ok(t, request.Send(t.Context()))
 		h.wants(0, 0)
+		if v := h.pool.Snapshot(); v.Cancels != 0 || v.Servers != (ServerCounts{}) {
+			t.Errorf("when the request is through the pool is %+v", v)
+		}
 	})
 }
 

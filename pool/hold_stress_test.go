@@ -164,7 +164,6 @@ func administer(t *testing.T, h *house, limits func(string, *Spec), random *rand
 		})
 	default:
 		m.Servers()
-		m.Pools()
 		m.Databases()
 		m.Users()
 		m.Snapshots()

@@ -30,7 +30,9 @@ type Pool struct {
 	role    *share // that of the login
 	usage   *usage
 	clients atomic.Int64
-	retired atomic.Bool // see retired.go
+	retired atomic.Bool  // see retired.go
+	cancels atomic.Int64 // CancelRequests that are on their way
+	parked  atomic.Int64 // servers that come back when such a request is through
 
 	// store holds the idle servers. It is touched only with mu held, but for
 	// CreateResource, and asked for a server only where free says that it has

@@ -350,6 +350,7 @@ func (s *Server) beginCancel() {
 	s.mu.Lock()
 	s.cancels++
 	s.mu.Unlock()
+	s.pool.cancels.Add(1)
 }
 
 // endCancel undoes beginCancel and runs what waited for it.
@@ -361,6 +362,10 @@ func (s *Server) endCancel() {
 		how, s.returned = s.returned, notReturned
 	}
 	s.mu.Unlock()
+	s.pool.cancels.Add(-1)
+	if how != notReturned {
+		s.pool.parked.Add(-1)
+	}
 	s.pool.takeBack(s, how)
 }
 
@@ -381,6 +386,9 @@ func (s *Server) unlink(how returned) (now returned) {
 	defer s.mu.Unlock()
 	s.link = nil
 	if s.cancels > 0 {
+		if s.returned == notReturned {
+			s.pool.parked.Add(1)
+		}
 		s.returned, how = how, notReturned
 	}
 	return how

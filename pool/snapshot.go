@@ -16,10 +16,13 @@ type Snapshot struct {
 	Size     int    // most servers, without the reserve
 	Reserve  int
 
+	LoadBalanceHosts string // how one of several hosts is chosen; empty: there is one
+
 	Clients   int           // that are logged in
 	Waiting   int           // of them, for a server
 	MaxWait   time.Duration // of the one who waits longest; zero where nobody does
 	Servers   ServerCounts
+	Cancels   int   // CancelRequests that are on their way to servers
 	LastError error // why no server can be opened at present, or nil
 
 	Totals Totals
@@ -27,23 +30,25 @@ type Snapshot struct {
 
 // ServerCounts is how many servers of a pool are in which state. Each is in one.
 type ServerCounts struct {
-	Active  int // a client holds it
-	Idle    int // fit to be lent at once
-	Used    int // idle for longer than server_check_delay: asked before it is lent
-	Tested  int // being asked
-	Login   int // being opened
-	Closing int
+	Active        int // a client holds it
+	BeingCanceled int // it comes back when a CancelRequest for it is through
+	Idle          int // fit to be lent at once
+	Used          int // idle for longer than server_check_delay: asked before it is lent
+	Tested        int // being asked
+	Login         int // being opened
+	Closing       int
 }
 
 // Total returns how many servers there are, those included that are being
 // opened and closed. They count against pool_size.
 func (s ServerCounts) Total() int {
-	return s.Active + s.Idle + s.Used + s.Tested + s.Login + s.Closing
+	return s.Active + s.BeingCanceled + s.Idle + s.Used + s.Tested + s.Login + s.Closing
 }
 
 // Add adds the servers of another pool.
 func (s *ServerCounts) Add(o ServerCounts) {
 	s.Active += o.Active
+	s.BeingCanceled += o.BeingCanceled
 	s.Idle += o.Idle
 	s.Used += o.Used
 	s.Tested += o.Tested
@@ -54,21 +59,28 @@ func (s *ServerCounts) Add(o ServerCounts) {
 // Snapshots returns all pools by database and user. It may be called from any
 // goroutine.
 func (m *Manager) Snapshots() []Snapshot {
-	m.mu.RLock()
-	var pools []*Pool
-	auto := map[*Database]bool{}
-	for _, d := range m.databases {
-		pools = append(pools, d.all()...)
-		auto[d] = d.auto
-	}
-	m.mu.RUnlock()
+	pools := m.pools()
 	list := make([]Snapshot, len(pools))
 	for i, p := range pools {
 		list[i] = p.Snapshot()
-		list[i].Auto = auto[p.db]
 	}
-	slices.SortFunc(list, func(a, b Snapshot) int {
-		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for i, p := range pools {
+		list[i].Auto = p.db.auto
+	}
+	return list
+}
+
+// pools returns all pools, by database and user.
+func (m *Manager) pools() (list []*Pool) {
+	m.mu.RLock()
+	for _, d := range m.databases {
+		list = append(list, d.all()...)
+	}
+	m.mu.RUnlock()
+	slices.SortFunc(list, func(a, b *Pool) int {
+		return cmp.Or(cmp.Compare(a.db.Name, b.db.Name), cmp.Compare(a.login.User, b.login.User))
 	})
 	return list
 }
@@ -82,7 +94,7 @@ func (p *Pool) Snapshot() Snapshot {
 	user := p.login.User
 	v := Snapshot{
 		Database: p.db.Name, User: user, Mode: spec.mode(user), Size: spec.size(user), Reserve: spec.reserve(user),
-		Clients: int(p.clients.Load()), Totals: p.usage.read(),
+		LoadBalanceHosts: spec.loadBalance(), Clients: int(p.clients.Load()), Cancels: int(p.cancels.Load()), Totals: p.usage.read(),
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,7 +121,7 @@ func (p *Pool) states(now time.Time) ServerCounts {
 
 // count is states; mu is held.
 func (p *Pool) count(now time.Time) ServerCounts {
-	s := ServerCounts{Idle: p.free, Tested: p.asked, Closing: p.closing, Login: p.logins}
+	s := ServerCounts{Idle: p.free, Tested: p.asked, Closing: p.closing, Login: p.logins, BeingCanceled: int(p.parked.Load())}
 	if p.opening {
 		s.Login++
 	}

@@ -87,54 +87,6 @@ func (p *Pool) stateOf(s *Server) string {
 	return StateActive
 }
 
-// pools returns all pools, by database and role.
-func (m *Manager) pools() (list []*Pool) {
-	m.mu.RLock()
-	for _, d := range m.databases {
-		list = append(list, d.all()...)
-	}
-	m.mu.RUnlock()
-	slices.SortFunc(list, func(a, b *Pool) int {
-		if c := strings.Compare(a.db.Name, b.db.Name); c != 0 {
-			return c
-		}
-		return strings.Compare(a.login.User, b.login.User)
-	})
-	return list
-}
-
-// PoolView is a pool as it was when it was looked at.
-type PoolView struct {
-	Database, User, Mode string
-	Clients, Waiting     int
-	Servers              map[string]int // by state
-	Login                int            // servers that are being opened
-	MaxWait              time.Duration  // of the client that has waited longest
-	LoadBalanceHosts     string         // empty: there is one host
-}
-
-// Pools returns the pools that there are, by database and role.
-func (m *Manager) Pools() (list []PoolView) {
-	for _, p := range m.pools() {
-		v := PoolView{Database: p.db.Name, User: p.login.User, Mode: p.Mode(), Clients: int(p.clients.Load()), Servers: map[string]int{}}
-		v.LoadBalanceHosts = p.db.spec.Load().loadBalance()
-		p.mu.Lock()
-		for s := range p.servers {
-			if !s.ending {
-				v.Servers[p.stateOf(s)]++
-			}
-		}
-		v.Login = max(0, p.live-len(p.servers))
-		v.Waiting = p.queue.length + p.owners.length
-		p.mu.Unlock()
-		if since, ok := p.waitingSince(); ok {
-			v.MaxWait = time.Since(since)
-		}
-		list = append(list, v)
-	}
-	return list
-}
-
 // loadBalance names how hosts are chosen, where there are several.
 func (s *Spec) loadBalance() string {
 	if strings.Contains(s.Host, ",") {

@@ -61,7 +61,7 @@ func TestAQueryOnItsWayFromClientToServerAndBackAllocatesNothing(t *testing.T) {
 			})
 			c := h.login(database)
 			c.ask("SELECT pid")
-			eventually(t, "the server is back", func() bool { return database == "sess" || h.manager.Pools()[0].Servers[pool.StateIdle] == 1 })
+			eventually(t, "the server is back", func() bool { return database == "sess" || h.manager.Snapshots()[0].Servers.Idle == 1 })
 			s := h.proxy.list()[0]
 			before := s.pool.Snapshot().Totals
 			ask, reply := []byte(q), []byte(answer)

@@ -220,6 +220,7 @@ func (p *Server) list() []*session {
 
 // StopAccepting closes all listeners. Clients that are there stay.
 func (p *Server) StopAccepting() {
+	p.Unsuspend() // or nobody could leave
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true

@@ -43,6 +43,11 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	if err := s.negotiate(packet.Code, ask.unknown); err != nil {
 		return err
 	}
+	if !p.toConsole(s) {
+		if err := s.awaitUnsuspend(); err != nil {
+			return err
+		}
+	}
 	credential, err := p.admit(s, ask.physical)
 	if err != nil {
 		return err

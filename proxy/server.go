@@ -70,6 +70,7 @@ type Server struct {
 	console    Console // nil: there is none
 	consoles   atomic.Int64
 	errors     errorLog
+	suspension suspension
 	handshakes tally.Handshakes
 	panics     atomic.Uint64
 
@@ -304,6 +305,7 @@ func (p *Server) cancel(addr string, body []byte) {
 // others finish their transactions, and returns when all have gone. When ctx
 // ends, those that are left are cut off.
 func (p *Server) Shutdown(ctx context.Context) error {
+	p.Unsuspend()
 	p.mu.Lock()
 	p.draining = true
 	for _, l := range p.listeners {

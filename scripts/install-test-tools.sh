@@ -1,8 +1,9 @@
 #!/bin/sh
 # Makes sure that what the tests run is on this machine: PostgreSQL in the
 # versions named, 15 and 18 without a name, psql and pgbench, openssl, sslscan,
-# testssl.sh, slapd, Chromium for the status page, PgBouncer, whose console ours is
-# compared with, and the drivers of integration/drivers with what runs them. May be run any number of times; what
+# testssl.sh, slapd, Chromium for the status page, PgBouncer, whose console ours
+# is compared with, its exporter for Prometheus, and the drivers of
+# integration/drivers with what runs them. May be run any number of times; what
 # is there is left alone and needs no network.
 set -eu
 cd "$(dirname "$0")"
@@ -33,6 +34,7 @@ php-pgsql /usr/share/doc/php-pgsql
 libpostgresql-jdbc-java /usr/share/java/postgresql.jar
 slapd /usr/sbin/slapd
 chromium /usr/bin/chromium
+prometheus-pgbouncer-exporter /usr/bin/prometheus-pgbouncer-exporter
 END
 command -v java >/dev/null && command -v javac >/dev/null || missing="$missing default-jdk-headless"
 command -v node >/dev/null && command -v npm >/dev/null || missing="$missing nodejs npm"
@@ -42,7 +44,7 @@ if [ -n "$missing" ]; then
 	made_policy=
 	trap 'rm -f "$log"; [ -z "$made_policy" ] || rm -f "$policy"' EXIT
 	# Debian starts a daemon when its package is installed, unless this policy
-	# says no (invoke-rc.d(8)). The tests start their own slapd.
+	# says no (invoke-rc.d(8)). The tests start their own.
 	if [ ! -e "$policy" ]; then
 		printf '#!/bin/sh\nexit 101\n' >"$policy"
 		chmod 755 "$policy"

@@ -30,6 +30,7 @@ type instance struct {
 	engine  engine.Engine
 	manager *pool.Manager
 	proxy   *proxy.Server
+	console *console.Console
 	watcher *tlsconf.Watcher
 	stops   chan console.Stop // what SHUTDOWN of the console asks for
 	web     *web
@@ -260,7 +261,8 @@ func (r *instance) start(f config.File) error {
 	r.manager = pool.NewManager(r.log, r.engine)
 	r.manager.Apply(p.specs)
 	r.proxy = proxy.New(r.log, r.engine, r.manager, p.settings())
-	r.proxy.UseConsole(console.New(r.log, r.proxy, r.manager, r))
+	r.console = console.New(r.log, r.proxy, r.manager, r)
+	r.proxy.UseConsole(r.console)
 	r.watcher.OnReload(func(name string, err error) { r.proxy.Audit().Reload(name, err) })
 	r.warn(p)
 	r.configReloads.began()
@@ -455,6 +457,7 @@ func (r *instance) run(ctx context.Context) {
 	children.Go(func() { giveBack(ctx) })
 	children.Go(func() { r.tellStatistics(ctx) })
 	children.Go(func() { r.sampler.tell(ctx, r.log) })
+	children.Go(func() { r.console.Run(ctx) })
 	children.Go(func() { r.manager.WatchRequired(ctx) })
 	children.Wait()
 }

@@ -23,12 +23,14 @@ type Setting struct {
 	Changeable bool // by Set
 }
 
-// hidden matches keys that hold secrets, or may: a rule can have a password to
-// bind to a directory with.
-var hidden = regexp.MustCompile(`^rules$|password$|passwd|secret|token`)
+// hidden reports whether a key holds a secret, or may: a rule can have a
+// password to bind to a directory with. What names the file of a secret is none.
+func hidden(key string) bool { return secretWords.MatchString(key) && !strings.HasSuffix(key, "_file") }
 
-// Settings lists what applies to all databases: the sections pool, auth, admin
-// and log, and what stands outside of sections. None of it is secret.
+var secretWords = regexp.MustCompile(`^rules$|passw|secret|token`)
+
+// Settings lists what applies to all databases: the sections pool, auth, admin,
+// http and log, and what stands outside of sections. None of it is secret.
 func (f File) Settings() (list []Setting) {
 	defaults := Default()
 	var add func(prefix string, now, before reflect.Value, changeable bool)
@@ -39,7 +41,10 @@ func (f File) Settings() (list []Setting) {
 			case flags == "inline":
 				add(prefix, now.Field(i), before.Field(i), changeable)
 				continue
-			case name == "" || hidden.MatchString(name):
+			case name == "" || hidden(name):
+				continue
+			case now.Field(i).Kind() == reflect.Struct:
+				add(prefix+name+".", now.Field(i), before.Field(i), changeable)
 				continue
 			}
 			setting := Setting{prefix + name, shown(now.Field(i)), shown(before.Field(i)), changeable}
@@ -52,6 +57,7 @@ func (f File) Settings() (list []Setting) {
 	add("", valueOf(&f.Pool), valueOf(&defaults.Pool), true)
 	add("auth.", valueOf(&f.Auth), valueOf(&defaults.Auth), false)
 	add("admin.", valueOf(&f.Admin), valueOf(&defaults.Admin), false)
+	add("http.", valueOf(&f.HTTP), valueOf(&defaults.HTTP), false)
 	add("log.", valueOf(&f.Log), valueOf(&defaults.Log), false)
 	list = append(list, Setting{"engine", f.Engine, defaults.Engine, false},
 		Setting{"workers", strconv.Itoa(f.Workers), strconv.Itoa(defaults.Workers), false})

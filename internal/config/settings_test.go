@@ -2,6 +2,9 @@ package config
 
 import (
 	"errors"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +14,7 @@ func TestSettingsShowEachKeyOfThePoolByItsOwnName(t *testing.T) {
 	f := Default()
 	f.Pool.QueryWaitTimeout = 1500 * time.Millisecond
 	f.Admin.Users = []string{"alice", "bob"}
+	f.HTTP.BearerTokenFile = "/run/token"
 	byKey := map[string]Setting{}
 	for _, s := range f.Settings() {
 		if byKey[s.Key].Key != "" {
@@ -25,6 +29,10 @@ func TestSettingsShowEachKeyOfThePoolByItsOwnName(t *testing.T) {
 		{"prepared_statements_memory", "268435456", "268435456", true},
 		{"admin.users", "alice, bob", "", false},
 		{"workers", "1", "1", false},
+		{"http.address", "127.0.0.1:9432", "127.0.0.1:9432", false},
+		{"http.tls.cert_file", "", "", false},
+		{"http.bearer_token_file", "/run/token", "", false},
+		{"auth.auth_password_file", "", "", false},
 	} {
 		if got := byKey[want.Key]; got != want {
 			t.Errorf("%s is %+v, want %+v", want.Key, got, want)
@@ -48,6 +56,61 @@ func TestSettingsShowNoSecrets(t *testing.T) {
 	}
 	if !found {
 		t.Error("what comes from the environment is not shown as that")
+	}
+}
+
+// fill gives each text below v the value "text of " and its key, and each list
+// and map one entry with such texts, and returns the keys.
+func fill(v reflect.Value, key string) (keys []string) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("text of " + key)
+		return []string{key}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		return fill(v.Index(0), key)
+	case reflect.Map:
+		entry := reflect.New(v.Type().Elem()).Elem()
+		keys = fill(entry, key+".x")
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("x"), entry)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			name, flags, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+			switch {
+			case flags == "inline":
+				keys = append(keys, fill(v.Field(i), key)...)
+			case name != "" && name != "-":
+				keys = append(keys, fill(v.Field(i), join(key, name))...)
+			}
+		}
+	}
+	return keys
+}
+
+func TestOfAllKeysThatHoldSecretsNoneIsShown(t *testing.T) {
+	var f File
+	keys := fill(reflect.ValueOf(&f).Elem(), "")
+	secrets := slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
+		last := key[strings.LastIndexByte(key, '.')+1:]
+		return strings.HasSuffix(last, "_file") || last != "rules" && !regexp.MustCompile("pass|secret|token|credential|bearer").MatchString(last)
+	})
+	for _, known := range []string{"databases.x.password", "auth.rules"} {
+		if !slices.Contains(secrets, known) {
+			t.Errorf("%s is not found among %v", known, secrets)
+		}
+	}
+	shown := 0
+	for _, s := range f.Settings() {
+		if key, ok := strings.CutPrefix(s.Value, "text of "); ok {
+			shown++
+			if slices.Contains(secrets, key) || strings.HasPrefix(key, "databases") || strings.HasPrefix(key, "listen") {
+				t.Errorf("%s shows what is at %s", s.Key, key)
+			}
+		}
+	}
+	if len(keys) < 50 || shown < 15 {
+		t.Errorf("%d keys have texts, %d are shown: the walk is broken", len(keys), shown)
 	}
 }
 

@@ -3,6 +3,8 @@ package console
 import (
 	"context"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -14,7 +16,11 @@ import (
 
 // Names are the databases that lead to the console: our own, and that of
 // PgBouncer, for tools that were made for it.
-var Names = []string{"pgseal", "pgbouncer"}
+var Names = []string{"pgseal", asDatabase}
+
+// asDatabase is the name that the console has in lists of databases and pools,
+// as in PgBouncer.
+const asDatabase = "pgbouncer"
 
 // Role is what a user may do at the console.
 type Role int
@@ -32,15 +38,20 @@ type Clients interface {
 	Busy() (clients, limit int)
 	Pins() []proxy.Pin
 	StatementList() []proxy.StatementView
+	LastErrors() []proxy.ErrorEvent
+	ErrorCounts() map[proxy.ErrorClass]uint64
 	Statements() (count int, bytes int64)
 	Kill(id uint64) bool
 	KillAll(database string)
+	Suspend(ctx context.Context) error
+	Unsuspend() bool
+	Suspended() bool
 }
 
 // Pools are the databases, pools and servers: *pool.Manager.
 type Pools interface {
 	Databases() []pool.DatabaseView
-	Pools() []pool.PoolView
+	Snapshots() []pool.Snapshot
 	Servers() []pool.ServerView
 	Users() []pool.UserView
 	Paused() bool
@@ -95,11 +106,18 @@ type Console struct {
 	clients Clients
 	pools   Pools
 	process Process
+
+	sessions atomic.Int64  // that are open
+	commands atomic.Uint64 // statements that were run
+	history  history
 }
 
 // New returns a Console.
 func New(log *zap.Logger, clients Clients, pools Pools, process Process) *Console {
-	return &Console{log, clients, pools, process}
+	c := &Console{log: log, clients: clients, pools: pools, process: process}
+	start := reading{at: time.Now()}
+	c.history.older, c.history.newer = start, start
+	return c
 }
 
 // Owns implements proxy.Console.

@@ -233,3 +233,32 @@ func TestAClientThatLeavesEndsWhatItWaitsFor(t *testing.T) {
 	d.Close()
 	<-d.ended
 }
+
+func TestSuspendAndPauseExcludeEachOther(t *testing.T) {
+	d := sit(t, "admin")
+	state := func() (list []string) {
+		for _, r := range d.ask("SHOW STATE").rows {
+			list = append(list, r[1])
+		}
+		return list
+	}
+	d.ask("SUSPEND")
+	if got := state(); !slices.Equal(got, []string{"no", "no", "yes"}) {
+		t.Errorf("when it is suspended the state is %v", got)
+	}
+	if r := d.ask("PAUSE"); r.code() != wire.CodeNotInState {
+		t.Errorf("PAUSE while suspended: %v", r.errors)
+	}
+	d.ask("RESUME app")
+	d.ask("RESUME")
+	if want := []string{"suspend", `resume "app"`, "unsuspend"}; !slices.Equal(d.done, want) {
+		t.Errorf("done is %v, want %v", d.done, want)
+	}
+	if got := state(); !slices.Equal(got, []string{"yes", "no", "no"}) {
+		t.Errorf("afterwards the state is %v", got)
+	}
+	d.paused = true
+	if r := d.ask("SUSPEND"); r.code() != wire.CodeNotInState || d.suspended {
+		t.Errorf("SUSPEND while paused: %v", r.errors)
+	}
+}

@@ -39,6 +39,9 @@ var setCommand = Command{
 	Summary: "change a setting until the next RELOAD, or restart; SHOW CONFIG says which are changeable",
 }
 
+// errHeld is PgBouncer's, of a command that PAUSE or SUSPEND forbids.
+var errHeld = &wire.Error{Code: wire.CodeNotInState, Message: "already suspended/paused"}
+
 func controlCommands() []Command {
 	return []Command{
 		control("RELOAD", "", "read the configuration and all files that it names again; an error says what was refused", func(_ context.Context, c *Console, _ string) error {
@@ -48,9 +51,25 @@ func controlCommands() []Command {
 			return nil
 		}),
 		ofDatabase("PAUSE", "[db]", "lend no server any more, and return when all have come back and ended; clients wait, none is cut off",
-			func(ctx context.Context, c *Console, db string) error { return c.pools.Pause(ctx, db) }),
-		ofDatabase("RESUME", "[db]", "undo PAUSE and KILL",
-			func(_ context.Context, c *Console, db string) error { return c.pools.Resume(db) }),
+			func(ctx context.Context, c *Console, db string) error {
+				if c.clients.Suspended() {
+					return errHeld
+				}
+				return c.pools.Pause(ctx, db)
+			}),
+		control("SUSPEND", "", "read nothing of clients and servers any more, and return when all that was read has been sent on; who logs in waits",
+			func(ctx context.Context, c *Console, _ string) error {
+				if c.pools.Paused() {
+					return errHeld
+				}
+				return c.clients.Suspend(ctx)
+			}),
+		ofDatabase("RESUME", "[db]", "undo PAUSE and KILL; without a name SUSPEND too", func(_ context.Context, c *Console, db string) error {
+			if db == "" && c.clients.Unsuspend() {
+				return nil
+			}
+			return c.pools.Resume(db)
+		}),
 		ofDatabase("DISABLE", "db", "let no new client in to the database",
 			func(_ context.Context, c *Console, db string) error { return c.pools.Enable(db, false) }),
 		ofDatabase("ENABLE", "db", "undo DISABLE",

@@ -12,6 +12,6 @@
 //
 // Each session runs on a goroutine of its own, which may block; nothing here is
 // called from an event loop. The package owns no state but that of its
-// sessions: what it shows and changes comes through Clients, Pools and Process.
+// sessions and, for averages, what was counted a minute ago: what it shows and changes comes through Clients, Pools and Process.
 // Messages are encoded by package wire and pgproto3, and read by package wire.
 package console

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,10 @@ import (
 
 // fake stands for all that the console reaches, and notes what it was told.
 type fake struct {
-	done   []string
+	done              []string
+	used              atomic.Uint64 // how much its pool has been used
+	suspended, paused bool
+
 	faulty error         // what Reload returns
 	blocks chan struct{} // PAUSE closes it, and waits for the end of its context; nil: it does not
 }
@@ -48,11 +52,35 @@ func (f *fake) StatementList() []proxy.StatementView {
 func (f *fake) Statements() (int, int64) { return 1, 300 }
 func (f *fake) Kill(id uint64) bool      { f.note("kill %d", id); return id == 7 }
 func (f *fake) KillAll(database string)  { f.note("kill all %q", database) }
+func (f *fake) Suspend(context.Context) error {
+	f.note("suspend")
+	f.suspended = true
+	return nil
+}
+func (f *fake) Unsuspend() bool {
+	was := f.suspended
+	f.suspended = false
+	if was {
+		f.note("unsuspend")
+	}
+	return was
+}
+func (f *fake) Suspended() bool { return f.suspended }
 func (f *fake) Databases() []pool.DatabaseView {
 	return []pool.DatabaseView{{Name: "app", Host: "db", Port: 5432, DBName: "app", PoolSize: 20, Paused: true}}
 }
-func (f *fake) Pools() []pool.PoolView {
-	return []pool.PoolView{{Database: "app", User: "alice", Mode: "transaction", Clients: 2, Waiting: 1, Servers: map[string]int{pool.StateActive: 1}, MaxWait: 1500 * time.Millisecond}}
+func (f *fake) LastErrors() []proxy.ErrorEvent {
+	return []proxy.ErrorEvent{
+		{Time: time.Unix(2, 0), Client: 8, Database: "app", User: "bob", Source: proxy.ErrorOurs, Severity: "FATAL", Code: "53300", Message: "too many"},
+		{Time: time.Unix(1, 0), Client: 7, Database: "app", User: "alice", Source: proxy.ErrorServer, Severity: "ERROR", Code: "22012"},
+	}
+}
+func (f *fake) ErrorCounts() map[proxy.ErrorClass]uint64 {
+	return map[proxy.ErrorClass]uint64{{Source: proxy.ErrorServer, Class: "22"}: 3, {Source: proxy.ErrorOurs, Class: "53"}: 1, {Source: proxy.ErrorOurs, Class: "28"}: 2}
+}
+func (f *fake) Snapshots() []pool.Snapshot {
+	return []pool.Snapshot{{Database: "app", User: "alice", Mode: "transaction", Clients: 2, Waiting: 1, Servers: pool.ServerCounts{Active: 1, BeingCanceled: 1},
+		Cancels: 1, MaxWait: 1500 * time.Millisecond, Totals: work(f.used.Load())}}
 }
 func (f *fake) Servers() []pool.ServerView {
 	return []pool.ServerView{{ID: 3, Database: "app", User: "alice", State: pool.StateActive, Host: "db", PID: 99, Verified: "verify-full"}}
@@ -60,7 +88,7 @@ func (f *fake) Servers() []pool.ServerView {
 func (f *fake) Users() []pool.UserView {
 	return []pool.UserView{{Name: "alice", ReserveSize: -1}}
 }
-func (f *fake) Paused() bool { return false }
+func (f *fake) Paused() bool { return f.paused }
 func (f *fake) Pause(ctx context.Context, name string) error {
 	f.note("pause %q", name)
 	if f.blocks == nil {

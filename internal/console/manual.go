@@ -82,12 +82,30 @@ themselves (` + "`BEGIN`, `SET extra_float_digits`, `SELECT version()`" + `) is 
 there and empty. Anything else is a syntax error. A cancel request, such as Ctrl-C in psql, ends a command that waits: a PAUSE
 that is cancelled, or whose client leaves, is undone.
 
+Exporters and dashboards that were made for PgBouncer work unchanged; give theirs a role of ` + "`admin.stats_users`" + `:
+
+` + "```" + `
+$ PGPASSWORD=... PGSSLMODE=verify-full prometheus-pgbouncer-exporter --host 127.0.0.1 \
+    --pgbouncer-host pooler.internal --pgbouncer-user watcher
+` + "```" + `
+
+pgseal's own [metrics](metrics.md) tell more.
+
 Names, order and types of columns are PgBouncer's (1.25); our own columns come behind them. Where pgseal differs:
 
 * ` + "`ptr` and `link`" + ` hold names like ` + "`C7` and `S3`" + ` instead of addresses in memory; the number is ` + "`id`" + `, which log lines have as
   ` + "`client` and `server`" + `.
 * ` + "`request_time`" + ` is exact to a second, and tells when a server was lent last.
-* SHOW FDS hands out no descriptors and no secrets. There is no SUSPEND.
+* The averages of SHOW STATS are of the last one to two minutes, as with PgBouncer's default ` + "`stats_period`" + `; soon after the
+  start, of the time since. Counts and bytes are per second, ` + "`avg_xact_time`" + ` per transaction, ` + "`avg_query_time`" + ` per query,
+  ` + "`avg_wait_time`" + ` per server that was lent. All times are in microseconds. A query is what ends in a ReadyForQuery.
+* The row ` + "`pgbouncer`" + ` of SHOW POOLS, DATABASES and STATS is the console itself.
+* ` + "`total_requests`" + ` and ` + "`reserve_pool`" + ` are old names of ` + "`total_query_count`" + ` and ` + "`reserve_pool_size`" + `, for exporters that were
+  made for older releases, such as Debian's prometheus-pgbouncer-exporter.
+* ` + "`cl_waiting_cancel_req`" + ` is 0: no CancelRequest waits for a server.
+* SHOW FDS hands out no descriptors and no secrets.
+* SUSPEND lasts until RESUME, also when the session that asked for it has gone. Timeouts such as ` + "`query_timeout`" + ` go on, and
+  it cuts nobody off who does not read: cancel it, which undoes it, if it does not return.
 * KILL_CLIENT cancels what runs for the client, and its server lives on.
 * PAUSE and RESUME without a name concern all databases; RESUME also undoes what was paused by name.
 * A PAUSE that waits while another session gives RESUME fails, since servers are lent again.

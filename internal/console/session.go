@@ -47,6 +47,8 @@ var errOver = errors.New("the session is over")
 // Serve implements proxy.Console.
 func (c *Console) Serve(ctx context.Context, client proxy.ConsoleClient) {
 	ctx, cancel := context.WithCancel(ctx)
+	c.sessions.Add(1)
+	defer c.sessions.Add(-1)
 	s := &session{
 		console: c, client: client, in: make(chan message), status: wire.StatusIdle,
 		prepared: map[string]*plan{}, portals: map[string]*portal{},
@@ -212,6 +214,7 @@ func (s *session) run(ctx context.Context, p *plan) (answer, error) {
 		case <-ctx.Done():
 		}
 	}()
+	s.console.commands.Add(1)
 	a, err := p.run(ctx, s)
 	if err == nil && a.notice != nil {
 		s.out = a.notice.AppendNotice(s.out)

@@ -2,11 +2,12 @@ package console
 
 import (
 	"fmt"
+	"net"
 	"runtime/metrics"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
-
-	"github.com/pgseal/pgseal/pool"
 )
 
 func nothing(*Console) []row { return nil }
@@ -51,10 +52,36 @@ func showDatabases(c *Console) (rows []row) {
 		rows = append(rows, row{
 			d.Name, orNull(d.Host), d.Port, d.DBName, orNull(d.ForceUser), d.PoolSize, d.MinPoolSize, d.ReserveSize,
 			int64(d.ServerLifetime / time.Second), orNull(d.PoolMode), orNull(d.LoadBalanceHosts), d.MaxServers, d.Servers,
-			d.MaxClients, d.Clients, flag(d.Paused), flag(d.Disabled),
+			d.MaxClients, d.Clients, flag(d.Paused), flag(d.Disabled), d.ReserveSize,
 		})
 	}
-	return rows
+	return withConsole(rows, row{
+		asDatabase, nil, c.port(), asDatabase, asDatabase, consoleServers, 0, 0, 0, "statement", nil, 0, 0, 0, c.sessions.Load(), 0, 0, 0,
+	})
+}
+
+// consoleServers is the pool_size that PgBouncer tells of its console.
+const consoleServers = 2
+
+// withConsole adds the row of the console to those of databases or pools, which
+// begin with the name of their database, in order.
+func withConsole(rows []row, own row) []row {
+	i := slices.IndexFunc(rows, func(r row) bool { return r[0].(string) > asDatabase })
+	if i < 0 {
+		i = len(rows)
+	}
+	return slices.Insert(rows, i, own)
+}
+
+// port returns the port of the first listener that has one.
+func (c *Console) port() int {
+	for _, address := range c.process.Listeners() {
+		if _, p, err := net.SplitHostPort(address); err == nil {
+			port, _ := strconv.Atoi(p)
+			return port
+		}
+	}
+	return 0
 }
 
 func showUsers(c *Console) (rows []row) {
@@ -72,27 +99,26 @@ func showUsers(c *Console) (rows []row) {
 }
 
 func showPools(c *Console) (rows []row) {
-	for _, p := range c.pools.Pools() {
+	for _, p := range c.pools.Snapshots() {
 		seconds, micros := secondsAndMicros(p.MaxWait)
 		rows = append(rows, row{
-			p.Database, p.User, max(p.Clients-p.Waiting, 0), p.Waiting, 0, 0,
-			p.Servers[pool.StateActive], 0, p.Servers[pool.StateBeingCanceled], p.Servers[pool.StateIdle],
-			p.Servers[pool.StateUsed], p.Servers[pool.StateTested], p.Login,
+			p.Database, p.User, max(p.Clients-p.Waiting, 0), p.Waiting, p.Cancels, 0,
+			p.Servers.Active, p.Cancels, p.Servers.BeingCanceled, p.Servers.Idle, p.Servers.Used, p.Servers.Tested, p.Servers.Login,
 			seconds, micros, p.Mode, orNull(p.LoadBalanceHosts),
 		})
 	}
-	return rows
+	return withConsole(rows, row{asDatabase, asDatabase, c.sessions.Load(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "statement", nil})
 }
 
 func showLists(c *Console) []row {
-	pools := c.pools.Pools()
+	pools := c.pools.Snapshots()
 	list, logins := c.clients.ClientList()
 	used, limit := c.clients.Busy()
 	return []row{
-		{"databases", len(c.pools.Databases())},
+		{"databases", len(c.pools.Databases()) + 1}, // the console is one, with a pool,
 		{"users", len(c.pools.Users())},
 		{"peers", 0},
-		{"pools", len(pools)},
+		{"pools", len(pools) + 1},
 		{"peer_pools", 0},
 		{"free_clients", max(limit-used, 0)},
 		{"used_clients", len(list)},
@@ -141,8 +167,8 @@ func figure(name string) int64 {
 }
 
 func showState(c *Console) []row {
-	paused := c.pools.Paused()
-	return []row{{"active", yesNo(!paused)}, {"paused", yesNo(paused)}, {"suspended", "no"}}
+	paused, suspended := c.pools.Paused(), c.clients.Suspended()
+	return []row{{"active", yesNo(!paused && !suspended)}, {"paused", yesNo(paused)}, {"suspended", yesNo(suspended)}}
 }
 
 func showCertificates(c *Console) (rows []row) {

@@ -82,7 +82,7 @@ func showCommands() []Command {
 		show("DATABASES", "the databases that clients may ask for",
 			"name text, host text, port int, database text, force_user text, pool_size int, min_pool_size int, reserve_pool_size int, "+
 				"server_lifetime int, pool_mode text, load_balance_hosts text, max_connections int, current_connections int, "+
-				"max_client_connections int, current_client_connections int, paused int, disabled int", 0, showDatabases),
+				"max_client_connections int, current_client_connections int, paused int, disabled int, reserve_pool int", 1, showDatabases),
 		show("USERS", "roles with settings of their own, or that have logged in",
 			"name text, pool_size text, reserve_pool_size text, pool_mode text, max_user_connections int, current_connections int, "+
 				"max_user_client_connections int, current_client_connections int", 0, showUsers),
@@ -90,6 +90,10 @@ func showCommands() []Command {
 			"database text, user text, cl_active int, cl_waiting int, cl_active_cancel_req int, cl_waiting_cancel_req int, "+
 				"sv_active int, sv_active_cancel int, sv_being_canceled int, sv_idle int, sv_used int, sv_tested int, sv_login int, "+
 				"maxwait int, maxwait_us int, pool_mode text, load_balance_hosts text", 0, showPools),
+		show("STATS", "what the clients of each database have had done: totals since the start, and averages", statsColumns+", total_requests numeric", 1, showStats),
+		show("STATS_TOTALS", "the totals of SHOW STATS", totalsColumns, 0, showStatsTotals),
+		show("STATS_AVERAGES", "the averages of SHOW STATS", averagesColumns, 0, showStatsAverages),
+		show("TOTALS", "totals and averages over all databases", "name text, value numeric", 0, showTotals),
 		show("CLIENTS", "each client", socketColumns+clientColumns, 5, showClients),
 		show("SERVERS", "each server", socketColumns+serverColumns, 4, showServers),
 		show("SOCKETS", "each client and server, as PgBouncer's tools expect", socketColumns+bufferColumns, 0, showSockets),
@@ -101,7 +105,7 @@ func showCommands() []Command {
 				"std_strings text, datestyle text, timezone text, password text, scram_client_key bytea, scram_server_key bytea", 0, showDescriptors).adminOnly(),
 		show("DNS_HOSTS", "no rows: names are looked up by the system", "hostname text, ttl bigint, addrs text", 0, nothing),
 		show("DNS_ZONES", "no rows: names are looked up by the system", "zonename text, serial bigint, count int", 0, nothing),
-		show("STATE", "whether pgseal is active or paused", "key text, value text", 0, showState),
+		show("STATE", "whether pgseal is active, paused or suspended", "key text, value text", 0, showState),
 		show("PEERS", "no rows: there are no peers", "peer_id int, host text, port int, pool_size int", 0, nothing),
 		show("PEER_POOLS", "no rows: there are no peers",
 			"peer_id int, cl_active_cancel_req int, cl_waiting_cancel_req int, sv_active_cancel int, sv_login int", 0, nothing),
@@ -113,6 +117,10 @@ func showCommands() []Command {
 				"days_left int, loaded_at text, last_error text, last_error_at text", 14, showCertificates),
 		show("PINS", "clients that keep their server, and why",
 			"client_id bigint, user text, database text, server_id bigint, reasons text, since text", 6, showPins),
+		show("ERRORS", "the last errors that clients were sent, the newest first; the text only of pgseal's own",
+			"time text, client_id bigint, database text, user text, sqlstate text, severity text, source text, message text", 8, showErrors),
+		show("ERRORS_TOTALS", "how many errors clients were sent since the start, by the class of SQLSTATE and by who made them",
+			"source text, class text, count bigint", 3, showErrorsTotals),
 		show("PREPARED", "prepared statements that clients or servers have, with their texts",
 			"name text, clients int, bytes bigint, query text", 4, showPrepared).adminOnly(),
 	}

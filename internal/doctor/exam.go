@@ -21,12 +21,14 @@ const (
 	subjectAccess = "access rules"
 	subjectUsers  = "users file"
 
+	subjectConsole = "console"
+
 	listenerPrefix = "listener " // and its address
 )
 
 // rank orders subjects as they stand in the configuration.
 func rank(subject string) int {
-	for i, prefix := range []string{subjectConfig, listenerPrefix, "database ", subjectPools, subjectAccess, subjectUsers, subjectHTTP, "server "} {
+	for i, prefix := range []string{subjectConfig, listenerPrefix, "database ", subjectPools, subjectAccess, subjectUsers, subjectConsole, subjectHTTP, "server "} {
 		if strings.HasPrefix(subject, prefix) {
 			return i
 		}

@@ -146,6 +146,19 @@ var mistakesOfMore = []mistake{
 	{"trust in a file of rules", "rule-trust", func(l *lab) { l.everything(); l.write("hba.conf", 0o600, []byte("hostssl all all all trust\n")) }},
 	{"trust in inline rules", "rule-trust", rules("hostssl all all all scram-sha-256", "local all all trust")},
 	{"trust for other machines", "trust-anywhere", with("auth: {", "auth: {trust_anywhere: true, ")},
+	{"administrators by trust", "admin-trust", func(l *lab) {
+		rules("local all postgres peer", "local pgseal boss trust", "hostssl all all all scram-sha-256")(l)
+		l.rest += "admin: {users: [boss]}\n"
+	}},
+	{"administrators by trust in a file of rules", "admin-trust", func(l *lab) {
+		with("auth:", "admin: {users: [alice, boss]}\nauth:")(l)
+		l.write("hba.conf", 0o600, []byte("hostssl all all all scram-sha-256\nlocal pgbouncer /^b,alice trust\n"))
+	}},
+	{"an administrator without a secret", "admin-no-login", func(l *lab) { l.rest += "admin: {users: [boss]}\n" }},
+	{"a watcher without a rule", "admin-no-login", func(l *lab) {
+		rules("hostssl app,pgseal alice all scram-sha-256", "hostssl all watcher all reject")(l)
+		l.rest += "admin: {users: [alice], stats_users: [watcher]}\n"
+	}},
 	{"passwords in the clear", "rule-password", rules("hostssl all all all password")},
 	{"LDAP in plaintext", "rule-ldap-plaintext", rules("hostssl all all all ldap ldapserver=localhost ldapprefix=cn=")},
 	{"LDAP in plaintext anywhere", "ldap-plaintext", with("auth: {", "auth: {ldap_plaintext: true, ")},

@@ -32,6 +32,7 @@ type loopConn struct {
 	// Owned by the home loop.
 	paused    bool
 	hungUp    bool // HungUp was called since it was last read
+	missed    bool // the peer left while the loop was suspended
 	finishing bool // what comes in is thrown away
 	linger    time.Duration
 	closed    bool
@@ -42,7 +43,7 @@ type loopConn struct {
 	due       time.Time
 	dueAt     int // place in the heap, -1: none
 
-	held atomic.Int32 // how many connections have bytes of ours that nobody took yet
+	held atomic.Int32 // how many connections have bytes of ours that nobody took yet, and Suspend
 
 	wmu     sync.Mutex  // one Write at a time, and guards below
 	waiting []*loopConn // are not read until our unsent bytes are gone
@@ -238,7 +239,11 @@ func (c *loopConn) proceed() {
 // a connection that was reset.
 func (c *loopConn) notNow(events uint32) {
 	c.ask(syscall.EPOLLRDHUP|edge, syscall.EPOLLIN)
-	if events&hangup != 0 {
+	switch {
+	case events&hangup == 0:
+	case c.loop.suspended:
+		c.missed = true
+	default:
 		c.hangUp()
 	}
 }

@@ -79,6 +79,17 @@ type Engine interface {
 	Adopt(t *Transport, secured *tls.Conn, h Handler, set func(Conn))
 	// Probe has f called on each loop, soon, with the loop's number.
 	Probe(f func(loop int))
+	// Suspend stops the calls of Data and HungUp for all connections, those that
+	// are adopted later too, until Resume. What was written goes on to be sent,
+	// and timeouts go on. Like the two below it waits for the loops: it may not
+	// be called by a handler, nor once Close was.
+	Suspend()
+	// Resume undoes Suspend. Nothing that came meanwhile is lost.
+	Resume()
+	// Unsent returns how many connections have bytes that wait for the kernel to
+	// take them; the portable engine counts calls of handlers that have not
+	// returned too.
+	Unsent() int
 	// Stats returns what is going on, by loop. The portable engine counts as
 	// one.
 	Stats() []Stats

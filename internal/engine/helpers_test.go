@@ -268,6 +268,12 @@ func (i *inbox) add(b []byte) int {
 	return len(b)
 }
 
+func (i *inbox) size() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return len(i.b)
+}
+
 // want waits for exactly these bytes.
 func (i *inbox) want(t testing.TB, want []byte) {
 	t.Helper()

@@ -131,7 +131,9 @@ type loop struct {
 	raw      []byte      // what is read from sockets
 	plain    []byte      // what handlers are given
 	closing  bool
-	wakes    int // posters that are about to write to evfd, or did and nobody read it yet
+	// suspended is set between Suspend and Resume: all connections are held.
+	suspended bool
+	wakes     int // posters that are about to write to evfd, or did and nobody read it yet
 
 	count    atomic.Int64 // connections
 	panics   atomic.Uint64
@@ -363,6 +365,9 @@ func (l *loop) register(c *loopConn, err error) {
 		l.conns = append(l.conns, make([]*loopConn, max(64, len(l.conns)))...)
 	}
 	l.conns[c.io.fd] = c
+	if l.suspended {
+		c.held.Add(1)
+	}
 	// The handshake may have read ahead, where epoll can't see it.
 	c.proceed()
 	if c.tls != nil && !c.closed {

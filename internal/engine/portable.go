@@ -20,10 +20,16 @@ type Portable struct {
 	conns  sync.WaitGroup
 	count  atomic.Int64
 	panics atomic.Uint64
+	busy   atomic.Int64 // writes, and calls of Data and HungUp, that are under way
+
+	suspended atomic.Bool
+
+	mu  sync.Mutex
+	all map[*goConn]struct{}
 }
 
 // NewPortable returns a Portable. log is told of handlers that panic.
-func NewPortable(log *zap.Logger) *Portable { return &Portable{log: log} }
+func NewPortable(log *zap.Logger) *Portable { return &Portable{log: log, all: map[*goConn]struct{}{}} }
 
 // Adopt implements Engine.
 func (e *Portable) Adopt(t *Transport, secured *tls.Conn, h Handler, set func(Conn)) {
@@ -34,7 +40,45 @@ func (e *Portable) Adopt(t *Transport, secured *tls.Conn, h Handler, set func(Co
 	t.SetDeadline(time.Time{})
 	set(c)
 	e.count.Add(1)
+	e.mu.Lock()
+	e.all[c] = struct{}{}
+	e.mu.Unlock()
 	e.conns.Go(c.run)
+}
+
+// forget ends the engine's part in a connection.
+func (e *Portable) forget(c *goConn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.all, c)
+	e.count.Add(-1)
+}
+
+// Suspend implements Engine. A connection that is reading already keeps what
+// comes next.
+func (e *Portable) Suspend() { e.suspended.Store(true) }
+
+// Resume implements Engine.
+func (e *Portable) Resume() {
+	e.suspended.Store(false)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for c := range e.all {
+		c.Post(func() {}) // wakes it
+	}
+}
+
+// Unsent implements Engine.
+func (e *Portable) Unsent() int { return int(e.busy.Load()) }
+
+// open calls f, which calls the handler, unless the engine is suspended.
+func (e *Portable) open(f func() error) error {
+	e.busy.Add(1)
+	defer e.busy.Add(-1)
+	if e.suspended.Load() {
+		return nil
+	}
+	return f()
 }
 
 // Probe implements Engine. There is no loop that could be late.
@@ -82,6 +126,8 @@ type goConn struct {
 func (c *goConn) Write(b []byte, _ Conn) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	c.engine.busy.Add(1)
+	defer c.engine.busy.Add(-1)
 	if _, err := c.conn.Write(b); err != nil {
 		c.stop(err)
 	}
@@ -161,7 +207,7 @@ func (c *goConn) stop(reason error) {
 
 // run is the connection's goroutine.
 func (c *goConn) run() {
-	defer c.engine.count.Add(-1)
+	defer c.engine.forget(c)
 	err := errPanic // unless serve says otherwise
 	c.protect(func() { err = c.serve() })
 	c.mu.Lock()
@@ -223,15 +269,16 @@ func (c *goConn) serve() error {
 		c.offer = c.offer || ran
 		full := c.have == len(c.buf)
 		switch {
+		case c.engine.suspended.Load():
+			c.sleep()
 		case !c.paused && c.offer && c.have > 0:
-			err = c.deliver()
+			err = c.engine.open(c.deliver)
 		case !c.paused && c.over != nil:
 			return c.over
 		case !c.paused && full:
 			return errFull // a handler that uses nothing of a full buffer never will
 		case c.over != nil && !c.hungUp:
-			c.hungUp = true
-			err = c.protect(c.handler.HungUp)
+			err = c.engine.open(c.hangUp)
 		case c.over != nil || full:
 			c.sleep()
 		default:
@@ -241,6 +288,12 @@ func (c *goConn) serve() error {
 			return err
 		}
 	}
+}
+
+// hangUp tells the handler that the peer will send no more.
+func (c *goConn) hangUp() error {
+	c.hungUp = true
+	return c.protect(c.handler.HungUp)
 }
 
 // deliver hands the handler what is there. What it leaves comes again: with

@@ -120,7 +120,7 @@ func (o out) pool(at pair, s *pool.Snapshot) {
 		name string
 		n    int
 	}{
-		{"active", s.Servers.Active}, {"idle", s.Servers.Idle}, {"used", s.Servers.Used},
+		{"active", s.Servers.Active}, {"being_canceled", s.Servers.BeingCanceled}, {"idle", s.Servers.Idle}, {"used", s.Servers.Used},
 		{"tested", s.Servers.Tested}, {"login", s.Servers.Login}, {"closing", s.Servers.Closing},
 	} {
 		set(pools.servers, float64(state.n), state.name)

@@ -124,6 +124,17 @@ func (rule *Rule) ForDatabase(name string) bool {
 	})
 }
 
+// ForRole reports whether the rule may be for a role: members of groups are not
+// known here, so a rule for a group may be for everybody.
+func (rule *Rule) ForRole(name string) bool {
+	return matchRole(rule.roles, name, anyGroup{})
+}
+
+// anyGroup takes everybody for a member of every group.
+type anyGroup struct{ Lookups }
+
+func (anyGroup) Member(string, string) bool { return true }
+
 // AsksForGroups reports whether the rule's decision depends on [Lookups.Member].
 func (rule *Rule) AsksForGroups() bool {
 	for _, t := range rule.databases {

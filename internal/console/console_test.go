@@ -234,6 +234,31 @@ func TestAClientThatLeavesEndsWhatItWaitsFor(t *testing.T) {
 	<-d.ended
 }
 
+func TestAClientThatLeavesIsNoticedBehindTheRestOfItsBatch(t *testing.T) {
+	d := sit(t, "admin")
+	d.blocks = make(chan struct{})
+	d.prepare("", "PAUSE")
+	d.bind("", 0)
+	d.send(wire.Execute, allRows)
+	d.send(wire.Sync, "")
+	<-d.blocks
+	d.Close()
+	<-d.ended
+}
+
+func TestAllIsDoneThatAClientSentBeforeItSaidGoodbye(t *testing.T) {
+	d := sit(t, "admin")
+	d.send(wire.Query, "RELOAD\x00")
+	d.send(wire.Query, "RECONNECT app\x00")
+	d.send(wire.Terminate, "")
+	d.hear()
+	d.hear()
+	<-d.ended
+	if want := []string{"reload", `reconnect "app"`}; !slices.Equal(d.done, want) {
+		t.Errorf("done is %v, want %v", d.done, want)
+	}
+}
+
 func TestSuspendAndPauseExcludeEachOther(t *testing.T) {
 	d := sit(t, "admin")
 	state := func() (list []string) {

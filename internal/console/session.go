@@ -19,6 +19,9 @@ const (
 	writeTimeout = time.Minute
 	// flushAt is how much of an answer is gathered before it is sent.
 	flushAt = 64 << 10
+	// readAhead is how many messages are read while a command runs: what stands
+	// behind one in its batch, so that the end of the connection is seen.
+	readAhead = 16
 )
 
 // session is one client of the console. It belongs to the goroutine that
@@ -50,14 +53,15 @@ func (c *Console) Serve(ctx context.Context, client proxy.ConsoleClient) {
 	c.sessions.Add(1)
 	defer c.sessions.Add(-1)
 	s := &session{
-		console: c, client: client, in: make(chan message), status: wire.StatusIdle,
+		console: c, client: client, in: make(chan message, readAhead), status: wire.StatusIdle,
 		prepared: map[string]*plan{}, portals: map[string]*portal{},
 	}
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		defer cancel()
-		s.read(ctx)
+		if s.read(ctx) {
+			cancel()
+		}
 	}()
 	defer func() {
 		cancel()
@@ -76,8 +80,10 @@ func (c *Console) Serve(ctx context.Context, client proxy.ConsoleClient) {
 	}
 }
 
-// read passes on what the client sends, until it leaves or ctx ends.
-func (s *session) read(ctx context.Context) {
+// read passes on what the client sends, until ctx ends or the client does. It
+// reports whether that went away without a word: then what it waits for ends,
+// where otherwise all is done that it sent before it said goodbye.
+func (s *session) read(ctx context.Context) (vanished bool) {
 	for {
 		typ, body, err := wire.ReadMessage(s.client, nil, maxMessage)
 		var length *wire.LengthError
@@ -85,15 +91,15 @@ func (s *session) read(ctx context.Context) {
 		case errors.As(err, &length):
 			typ, body = 0, nil // no message has this type
 		case err != nil:
-			return
+			return true
 		}
 		select {
 		case s.in <- message{typ, body}:
 		case <-ctx.Done():
-			return
+			return false
 		}
 		if length != nil || typ == wire.Terminate {
-			return
+			return false
 		}
 	}
 }

@@ -25,7 +25,7 @@ func TestAFloodFromOnePeerLeavesTheOthersTheirTurn(t *testing.T) {
 	e := newEngine(t, 1)
 	source, other := adopt(t, e, false, a), adopt(t, e, false, b)
 	for range 20 {
-		// Both have bytes before the loop sees either.
+		// Both have bytes before the loop sees either, the flood first.
 		held, hold := make(chan struct{}), make(chan struct{})
 		a.conn.Post(func() {
 			close(held)
@@ -33,9 +33,11 @@ func TestAFloodFromOnePeerLeavesTheOthersTheirTurn(t *testing.T) {
 			waits, got = true, 0
 		})
 		receive(t, "the loop to stand still", held)
+		const fits = 32 << 10 // into what the kernel keeps for a socket
+		write(t, source, make([]byte, fits))
 		sent := make(chan error, 1)
 		go func() {
-			_, err := source.Write(make([]byte, flood))
+			_, err := source.Write(make([]byte, flood-fits))
 			sent <- err
 		}()
 		write(t, other, []byte("x"))

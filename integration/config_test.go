@@ -164,7 +164,7 @@ func (p *pgseal) writeConfig() {
 		p.options.http = settings{"address": `""`}
 	}
 	fmt.Fprintf(&b, "http: %s\n", p.options.http)
-	fmt.Fprintf(&b, "log: %s\n", settings{"format": "json", "level": "debug", "stats_period": "300ms"}.with(p.options.logs))
+	fmt.Fprintf(&b, "log: %s\n", settings{"format": "json", "level": "debug", "stats_period": "300ms", "sampling": "false"}.with(p.options.logs))
 	p.writeFile(p.configFile(), b.String())
 
 	b.Reset()

@@ -66,14 +66,17 @@ func TestChangedSettingsOfTheServerRecycleIt(t *testing.T) {
 				idle, held := h.take(), h.take()
 				h.pool.Release(idle)
 				h.apply(edit)
+				h.pool.Release(held)
+				pass(2 * sweepEvery) // new TLS settings replace servers one by one
 				fresh := h.take()
-				if fresh == idle {
+				if fresh == idle || fresh == held {
 					t.Error("a server with the old settings was lent")
 				}
-				pass(renewPause) // new TLS settings replace servers one by one
-				h.pool.Release(held)
 				h.pool.Release(fresh)
-				h.wants(1, 0)
+				pass(renewWithin)
+				if idle.Err() == nil || held.Err() == nil {
+					t.Error("a server with the old settings is left")
+				}
 			})
 		})
 	}
@@ -227,13 +230,20 @@ func TestANewTrustRecyclesOnlyTheDatabasesThatRestOnIt(t *testing.T) {
 		other := newSpec(t)
 		app := h.pool.Database().spec.Load()
 		h.manager.Apply(map[string]*Spec{"app": app, "other": other})
-		h.pool.Release(h.take())
+		old := h.take()
+		h.pool.Release(old)
 		h.manager.RenewTrust(other.Trust)
 		pass(2 * sweepEvery)
 		h.wants(1, 0)
+		if old.Err() != nil {
+			t.Error("the server rests on another trust and was ended")
+		}
 		h.manager.RenewTrust(app.Trust)
-		pass(2 * sweepEvery)
-		h.wants(0, 0)
+		pass(3 * sweepEvery)
+		h.wants(1, 0)
+		if old.Err() == nil {
+			t.Error("the server of the old trust is left")
+		}
 	})
 }
 

@@ -156,6 +156,7 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 	p.params = s.params
 	s.idle, s.idleSince = true, s.Created
 	p.servers[s] = struct{}{}
+	p.countFresh(s)
 	p.mu.Unlock()
 	p.manager.engine.Adopt(conn.raw, conn.tls, s, func(c engine.Conn) { s.conn = c })
 	return s, nil

@@ -5,7 +5,9 @@ import "time"
 // Servers that were verified by a trust which has changed since, or logged in
 // with a client certificate that was replaced, make way one by one as they come
 // back: a pool that lost all its servers at once would have its clients wait
-// for logins, and PostgreSQL serve nothing else meanwhile.
+// for logins, and PostgreSQL serve nothing else meanwhile. Where there is room
+// for one server more, the new one is opened first, so that no query waits for
+// its login.
 const (
 	// renewPause is the time between two servers of a pool that make way.
 	renewPause = 100 * time.Millisecond
@@ -19,6 +21,7 @@ type renewal struct {
 	number uint64    // of the change that it is about
 	since  time.Time // when the pool first heard of that
 	done   int       // servers that made way
+	fresh  int       // new servers that none has made way for yet
 }
 
 // Renew replaces the servers of the database one by one, because what they were
@@ -40,10 +43,40 @@ func (p *Pool) makesWay(s *Server) bool {
 	if p.renewal.number != number {
 		p.renewal = renewal{number: number, since: time.Now()}
 	}
+	age := time.Since(p.renewal.since)
 	pause := min(renewPause, renewWithin/time.Duration(max(p.live, 1)))
-	if time.Since(p.renewal.since) < time.Duration(p.renewal.done)*pause {
+	if age < time.Duration(p.renewal.done)*pause {
 		return false
 	}
+	if p.renewal.fresh == 0 && age < renewWithin && p.openAhead() {
+		return false
+	}
+	p.renewal.fresh = max(p.renewal.fresh-1, 0)
 	p.renewal.done++
 	return true
+}
+
+// openAhead has a server opened that another will make way for, and reports
+// whether one is on its way. There is none where nobody would miss the other,
+// where the pool is full, or where none could be opened just now: then what was
+// verified by the old trust does not stay for want of better. mu is held.
+func (p *Pool) openAhead() bool {
+	switch {
+	case p.clients.Load() == 0 || p.closed != nil || p.held() || time.Now().Before(p.retryAt):
+		return false
+	case p.opening:
+		return true
+	case p.live >= p.bounds().size || p.claim() != nil:
+		return false
+	}
+	p.opening = true
+	p.manager.children.Go(p.open)
+	return true
+}
+
+// countFresh notes that a server was opened. mu is held.
+func (p *Pool) countFresh(s *Server) {
+	if s.renewal == p.renewal.number {
+		p.renewal.fresh++
+	}
 }

@@ -37,8 +37,12 @@ func TestServersMakeWayOneByOneAfterAChangeOfTrust(t *testing.T) {
 		}
 		pass(2 * sweepEvery)
 		h.pool.Release(old[4])
-		pass(closeWait + sweepEvery)
-		h.wants(0, 0) // all of them, none being asked for
+		pass(renewWithin + closeWait)
+		for _, s := range old {
+			if s.Err() == nil {
+				t.Error("a server of the old trust is left")
+			}
+		}
 		if s := h.take(); s.renewal != h.pool.Database().renewals.Load() {
 			t.Error("a new server counts as an old one")
 		} else {
@@ -53,6 +57,7 @@ func TestNoMoreServersMakeWayThanThePaceAllows(t *testing.T) {
 		for range 5 {
 			old = append(old, h.take())
 		}
+		h.leave() // so that none is opened ahead
 		h.pool.Database().Renew()
 		for _, s := range old {
 			h.pool.Release(s)
@@ -66,6 +71,55 @@ func TestNoMoreServersMakeWayThanThePaceAllows(t *testing.T) {
 			t.Errorf("%d servers made way after a pause", n)
 		}
 		pass(renewWithin)
+		h.wants(0, 0)
+	})
+}
+
+func TestANewServerIsThereBeforeTheOldOneMakesWay(t *testing.T) {
+	const login = 5 * time.Millisecond
+	inHouse(t, slowly(login), size(5), func(t *testing.T, h *house) {
+		first := h.take()
+		h.pool.Release(first)
+		h.pool.Database().Renew()
+		s := first
+		for s == first { // nobody waits for a login
+			if s = h.pool.TryAcquire(); s == nil {
+				t.Fatal("the only server made way before the new one had come")
+			}
+			pass(login)
+			h.pool.Release(s)
+		}
+		pass(sweepEvery + closeWait)
+		h.wants(1, 0)
+		if first.Err() == nil {
+			t.Error("the server of the old trust is left")
+		}
+	})
+}
+
+func TestNoMoreServersThanPoolSizeAreOpenedAhead(t *testing.T) {
+	inHouse(t, nil, size(2), func(t *testing.T, h *house) {
+		a, b := h.take(), h.take()
+		h.pool.Database().Renew()
+		h.pool.Release(a)
+		h.pool.Release(b)
+		pass(renewWithin)
+		if _, most := h.fake.limits(); most > 2 {
+			t.Errorf("there were %d servers at once, pool_size is 2", most)
+		}
+		if a.Err() == nil || b.Err() == nil {
+			t.Error("a server of the old trust is left")
+		}
+	})
+}
+
+func TestServersMakeWayAlthoughNoNewOneCanBeOpened(t *testing.T) {
+	inHouse(t, nil, size(5), func(t *testing.T, h *house) {
+		s := h.take()
+		h.fake.setRefuse(errDown)
+		h.pool.Database().Renew()
+		h.pool.Release(s)
+		pass(2*sweepEvery + closeWait)
 		h.wants(0, 0)
 	})
 }

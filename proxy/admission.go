@@ -19,7 +19,8 @@ import (
 //
 // A handshake asks for its turn when its ClientHello has come in full, and its
 // turn is over when it waits for the client again: a client that stalls takes
-// nobody's place.
+// nobody's place. Where certificates of clients are verified it asks again for
+// what comes then, since a chain can be made that costs more than all the rest.
 type admission struct {
 	mu      sync.Mutex
 	limit   int
@@ -179,16 +180,32 @@ func sourceOf(conn net.Conn) netip.Prefix {
 }
 
 // turnConn is the connection under a handshake: its turn ends when it waits for
-// the client.
+// the client. It is used by the goroutine that makes the handshake.
 type turnConn struct {
 	*engine.Transport
 	admission *admission
-	held      bool // owned by the goroutine that reads
+	enter     func() error
+	held      bool
+	verifies  bool // what the client sends now is work that needs a turn
 }
 
 func (c *turnConn) Read(b []byte) (int, error) {
 	c.release()
-	return c.Transport.Read(b)
+	n, err := c.Transport.Read(b)
+	if n > 0 && c.verifies {
+		if err := c.take(); err != nil {
+			return 0, err
+		}
+	}
+	return n, err
+}
+
+func (c *turnConn) take() error {
+	if err := c.enter(); err != nil {
+		return err
+	}
+	c.held = true
+	return nil
 }
 
 func (c *turnConn) release() {
@@ -196,4 +213,10 @@ func (c *turnConn) release() {
 		c.held = false
 		c.admission.leave()
 	}
+}
+
+// done is called when the handshake is over: what follows needs no turns.
+func (c *turnConn) done() {
+	c.release()
+	c.verifies = false
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -108,4 +109,39 @@ func TestAClientThatStallsInItsHandshakeKeepsNobodyOut(t *testing.T) {
 	failing.write(packet(version3, "user", "alice"))
 	failing.ended()
 	eventually(t, "a failure was counted", func() bool { return h.proxy.Handshakes().Failed == 1 })
+}
+
+func TestTheCertificateOfAClientIsVerifiedInTurn(t *testing.T) {
+	files := withClientCerts(t, "optional")
+	h := open(t, func(p *plan) {
+		files(p)
+		p.pool.MaxHandshakes = 1
+	})
+	pair := clientPair(t)
+	cert, err := tls.X509KeyPair(pair.CertPEM, pair.KeyPEM)
+	ok(t, err)
+	c := h.dial()
+	c.write(sslRequest)
+	c.wantByte('S')
+	waits := func() bool { s := h.proxy.Handshakes(); return s.Running == 1 && s.Waiting == 1 }
+	done := make(chan error, 1)
+	go func() {
+		done <- tls.Client(c.raw, &tls.Config{
+			RootCAs: testCA().Pool(), ServerName: "localhost",
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				// The server's own turn is over. Another takes the next.
+				return &cert, h.proxy.admission.enter(source("10.0.0.1"), time.Now().Add(time.Hour), nil)
+			},
+		}).Handshake()
+	}()
+	ok(t, <-done) // TLS 1.3: the client is through before its certificate is read
+	eventually(t, "the certificate waits for its turn", waits)
+	if s := h.proxy.Handshakes(); s.Succeeded != 0 {
+		t.Errorf("it was verified before its turn: %+v", s)
+	}
+	h.proxy.admission.leave()
+	eventually(t, "the handshake ends", func() bool {
+		s := h.proxy.Handshakes()
+		return s.Running == 0 && s.Waiting == 0 && s.Succeeded == 1
+	})
 }

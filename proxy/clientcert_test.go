@@ -163,6 +163,15 @@ func TestASessionEndsWhenItsAuthorityIsNotTrustedAnyMore(t *testing.T) {
 	c.refused("28000")
 }
 
+func TestASessionEndsWhenItsListenerSpeaksNoTLSAnyMore(t *testing.T) {
+	h := open(t, withClientCerts(t, "optional"))
+	c, none := h.certified(t, clientPair(t)), h.login("app")
+	h.listener.Configure(tlsconf.ListenDisable, nil)
+	c.refused("28000")
+	none.ask("SELECT pid")
+	none.leave()
+}
+
 func TestASessionEndsWhenItsCertificateExpires(t *testing.T) {
 	pair, err := testCA().Issue(devca.Request{CommonName: "alice", Client: true, NotBefore: time.Now().Add(-time.Minute), Life: time.Minute + 2*time.Second})
 	ok(t, err)

@@ -226,8 +226,9 @@ func TestAnAdministratorEndsSessionsAndTheyAreToldSo(t *testing.T) {
 	console, busy, idle := h.login("pgseal"), h.login("app"), h.login("sess")
 	console.hello()
 	busy.do("BEGIN", "T")
+	eventually(t, "all are known", func() bool { list, _ := h.proxy.ClientList(); return len(list) == 3 })
 	list, _ := h.proxy.ClientList()
-	if len(list) != 3 || list[1].State != StateActive || list[1].Server == 0 || list[2].State != StateIdle {
+	if list[1].State != StateActive || list[1].Server == 0 || list[2].State != StateIdle {
 		t.Fatalf("the clients are %+v", list)
 	}
 	if !h.proxy.Kill(list[1].ID) || h.proxy.Kill(12345) {

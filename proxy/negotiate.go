@@ -118,16 +118,18 @@ func (n *negotiation) sslRequest() error {
 // when its turn has come.
 func (n *negotiation) handshake(snapshot *tlsconf.Listener) (err error) {
 	defer func() { n.proxy.admission.finished(err) }()
-	under := &turnConn{Transport: n.raw, admission: n.proxy.admission}
-	defer under.release()
+	under := &turnConn{Transport: n.raw, admission: n.proxy.admission, enter: func() error {
+		return n.proxy.admission.enter(sourceOf(n.raw), n.deadline, n.stop)
+	}}
+	defer under.done()
 	shown, name := snapshot, ""
 	conn := tls.Server(under, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if err := n.proxy.admission.enter(sourceOf(n.raw), n.deadline, n.stop); err != nil {
+		if err := under.take(); err != nil {
 			return nil, err
 		}
-		under.held = true
 		name = hello.ServerName
 		shown = snapshot.ForServerName(name)
+		under.verifies = shown.Config.ClientAuth != tls.NoClientCert
 		return shown.Config, nil
 	}})
 	began := time.Now()

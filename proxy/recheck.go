@@ -42,7 +42,7 @@ func (s *session) certify(n *negotiation) {
 	s.cert.name, s.cert.shown = state.ServerName, shown
 	s.mu.Unlock()
 	s.awaitExpiry(shown)
-	if store := l.policy.Load().tls; store != nil && store.Load().ForServerName(state.ServerName) != n.shown {
+	if store := l.policy.Load().tls; store == nil || store.Load().ForServerName(state.ServerName) != n.shown {
 		l.judge([]*session{s})
 	}
 }
@@ -167,12 +167,8 @@ func (e *expiry) close() {
 // judge ends the sessions whose certificate is not valid any more, unless they
 // are to be kept.
 func (l *Listener) judge(sessions []*session) {
-	store := l.policy.Load().tls
-	if store == nil {
-		return
-	}
-	snapshot := store.Load()
-	if !snapshot.EndsInvalidClients() {
+	policy := l.policy.Load()
+	if !policy.endsInvalidClients() {
 		return
 	}
 	now := time.Now()
@@ -192,7 +188,7 @@ func (l *Listener) judge(sessions []*session) {
 		for _, c := range shown {
 			all = append(all, c.Raw...)
 		}
-		asked := question{snapshot.ForServerName(name), string(all)}
+		asked := question{policy.trust(name), string(all)}
 		verdict, known := verdicts[asked]
 		if !known {
 			verdict = asked.trust.JudgeClient(shown, now)
@@ -204,11 +200,30 @@ func (l *Listener) judge(sessions []*session) {
 	}
 }
 
+// trust returns what the certificate of a client that asked for this server name
+// is judged by: nil where TLS is not spoken, and so nobody's is good.
+func (p *policy) trust(name string) *tlsconf.Listener {
+	if p.tls == nil {
+		return nil
+	}
+	return p.tls.Load().ForServerName(name)
+}
+
+// endsInvalidClients reports whether sessions are to end whose client would not
+// be let in any more.
+func (p *policy) endsInvalidClients() bool {
+	if p.tls == nil {
+		return p.ends
+	}
+	return p.tls.Load().EndsInvalidClients()
+}
+
 // Configure gives connections from now on this TLS mode and certificate, and
 // judges the clients that are there by it. store is nil where the mode is
 // disable.
 func (l *Listener) Configure(mode string, store *tlsconf.Store[*tlsconf.Listener]) {
-	old := l.policy.Swap(&policy{mode, store})
+	old := l.policy.Load()
+	l.policy.Store(&policy{mode: mode, tls: store, ends: old != nil && old.endsInvalidClients()})
 	if store != nil && (old == nil || old.tls != store) {
 		store.OnChange(func(*tlsconf.Listener) { l.recheck() })
 	}

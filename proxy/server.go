@@ -54,6 +54,7 @@ type Listener struct {
 type policy struct {
 	mode string                            // the tls mode
 	tls  *tlsconf.Store[*tlsconf.Listener] // nil where TLS is not spoken
+	ends bool                              // without TLS: what endsInvalidClients says
 }
 
 // Server accepts clients and serves them. New makes one.

@@ -103,15 +103,16 @@ func (t *clientTrust) warnings(now time.Time) []string {
 
 // JudgeClient verifies the certificate that a client showed at its handshake by
 // what this snapshot trusts, as a new handshake would. The client may have
-// come in by another snapshot. It returns nil for a client that showed none.
+// come in by another snapshot. It returns nil for a client that showed none, and
+// a nil Listener trusts no certificate.
 func (l *Listener) JudgeClient(shown []*x509.Certificate, now time.Time) error {
-	t := l.clients
-	switch {
-	case len(shown) == 0:
+	if len(shown) == 0 {
 		return nil
-	case t == nil:
+	}
+	if l == nil || l.clients == nil {
 		return errors.New("client certificates are not trusted any more")
 	}
+	t := l.clients
 	chains, err := shown[0].Verify(x509.VerifyOptions{
 		Roots:         t.pool,
 		Intermediates: poolOf(shown[1:]),

@@ -24,6 +24,7 @@ const (
 	idleTimeout   = 2 * time.Minute
 	headerLimit   = 8 << 10
 	maxConns      = 100
+	maxOfAddress  = maxConns / 2 // connections of one address, so that it leaves room for others
 	stopTimeout   = time.Second
 )
 
@@ -61,7 +62,7 @@ func Listen(log *zap.Logger, o Options) (*Server, error) {
 		Handler: o.handler(), ErrorLog: quiet, MaxHeaderBytes: headerLimit,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 	}
-	ln = &bounded{Listener: ln, places: make(chan struct{}, maxConns), closed: make(chan struct{})}
+	ln = &bounded{Listener: ln, places: make(chan struct{}, maxConns), closed: make(chan struct{}), of: map[string]int{}}
 	if o.Certificate != nil {
 		ln = tls.NewListener(ln, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			config := o.Certificate.Load().Config.Clone()
@@ -116,7 +117,11 @@ func (o Options) handler() http.Handler {
 // guard lets only those see a page who bear the token. Where there is none
 // because only this machine can ask, a web page that a browser here shows must
 // not ask either, by a name of its own that leads to us (DNS rebinding).
-func (o Options) guard(next http.Handler) http.Handler {
+func (o Options) guard(page http.Handler) http.Handler {
+	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Del("Connection") // who may see it may ask again
+		page.ServeHTTP(w, r)
+	})
 	if o.Token == nil && !loopback(o.Address) {
 		return next
 	}
@@ -150,17 +155,21 @@ func readOnly(next http.Handler) http.Handler {
 			return
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Connection", "close") // who may not see more, or asked for health, keeps no place
 		next.ServeHTTP(w, r)
 	})
 }
 
 // bounded is a listener that takes no more connections than it has places: the
-// others wait in the kernel.
+// others wait in the kernel. Those that one address has too many of are closed.
 type bounded struct {
 	net.Listener
 	places chan struct{}
 	once   sync.Once
 	closed chan struct{}
+
+	mu sync.Mutex
+	of map[string]int // connections by address
 }
 
 func (l *bounded) Accept() (net.Conn, error) {
@@ -169,12 +178,35 @@ func (l *bounded) Accept() (net.Conn, error) {
 	case <-l.closed:
 		return nil, net.ErrClosed
 	}
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		<-l.places
-		return nil, err
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			<-l.places
+			return nil, err
+		}
+		from := addressOf(conn)
+		if l.count(from, 1) <= maxOfAddress {
+			return &placed{Conn: conn, leave: sync.OnceFunc(func() { l.count(from, -1); <-l.places })}, nil
+		}
+		l.count(from, -1)
+		conn.Close()
 	}
-	return &placed{Conn: conn, leave: sync.OnceFunc(func() { <-l.places })}, nil
+}
+
+// count adds n to the connections of an address and returns how many it has.
+func (l *bounded) count(from string, n int) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.of[from] += n; l.of[from] == 0 {
+		delete(l.of, from)
+		return 0
+	}
+	return l.of[from]
+}
+
+func addressOf(conn net.Conn) string {
+	host, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
+	return host
 }
 
 func (l *bounded) Close() error {

@@ -311,16 +311,23 @@ func TestAHeaderThatIsTooLargeIsRefused(t *testing.T) {
 	}
 }
 
+// dialFrom opens a connection that comes from this address of the loopback.
+func dialFrom(t *testing.T, from string, s *Server) net.Conn {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	conn, err := d.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
 func TestConnectionsBeyondTheBoundWait(t *testing.T) {
 	s, url := serve(t, nil)
 	var idle []net.Conn
-	for range maxConns {
-		conn, err := net.Dial("tcp", s.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		idle = append(idle, conn)
+	for range maxOfAddress {
+		idle = append(idle, dialFrom(t, "127.0.0.2", s), dialFrom(t, "127.0.0.3", s))
 	}
 	answered := make(chan int, 1)
 	go func() {
@@ -340,6 +347,69 @@ func TestConnectionsBeyondTheBoundWait(t *testing.T) {
 	idle[0].Close()
 	if code := <-answered; code != 200 {
 		t.Errorf("it was answered with %d", code)
+	}
+}
+
+func TestOneAddressLeavesPlacesToOthers(t *testing.T) {
+	s, url := serve(t, nil)
+	var first []net.Conn
+	for range maxOfAddress {
+		first = append(first, dialFrom(t, "127.0.0.2", s))
+	}
+	for range maxConns {
+		conn := dialFrom(t, "127.0.0.2", s)
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Fatal("a connection too many is not closed")
+		}
+	}
+	if code, _, _ := ask(t, "GET", url+"/healthz", ""); code != 200 {
+		t.Errorf("another address was answered with %d", code)
+	}
+	first[0].Close()
+	deadline := time.Now().Add(5 * time.Second)
+	for { // its place is free again as soon as the server has seen it go
+		conn := dialFrom(t, "127.0.0.2", s)
+		io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("a place that was given back is not lent again")
+		}
+	}
+}
+
+func TestOnlyWhoMaySeeAPageKeepsItsConnection(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	writeToken(t, path, "0123456789abcdef")
+	store, err := NewToken(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, url := serve(t, func(o *Options) { o.Token = store })
+	for _, c := range []struct {
+		page, token string
+		kept        bool
+	}{
+		{"/healthz", "", false},
+		{"/readyz", "Bearer 0123456789abcdef", false},
+		{"/metrics", "", false},
+		{"/nowhere", "", false},
+		{"/metrics", "Bearer 0123456789abcdef", true},
+	} {
+		r, err := http.NewRequest("GET", url+c.page, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", c.token)
+		answer, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.Close == c.kept {
+			t.Errorf("%s with the token %q: kept is %v", c.page, c.token, !answer.Close)
+		}
 	}
 }
 

@@ -126,6 +126,37 @@ func TestARefusedReloadShowsInMetricsUntilItIsMended(t *testing.T) {
 	}
 }
 
+func TestAReloadThatHangsHoldsUpNobodyWhoLooks(t *testing.T) {
+	o, url := withHTTP(t, consoleOptions())
+	p := start(t, sharedPostgres(t, versionsSince(0)[0]), o)
+	fifo := filepath.Join(shortDir(t), "audit.log") // nobody reads it: to open it takes for ever
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.options.logs = settings{"audit_file": fifo}
+	p.writeConfig()
+	p.signal(syscall.SIGHUP)
+	for range 100 {
+		for _, page := range []string{"/metrics", "/readyz", "/"} {
+			if code, body := get(t, url+page); code != 200 {
+				t.Fatalf("%s answers %d %s", page, code, body)
+			}
+		}
+	}
+	if got := p.ask(t, "pgseal", "SHOW POOLS"); !strings.Contains(got, "pgbouncer") {
+		t.Errorf("the pools are %q", got)
+	}
+	if p.log.count("configuration reloaded") != 0 {
+		t.Fatal("the reload did not hang")
+	}
+	reader, err := os.OpenFile(fifo, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	eventually(t, patience, "the reload goes on", func() bool { return p.log.count("configuration reloaded") == 1 })
+}
+
 func TestReadinessWaitsForRequiredDatabasesAndEndsWithTheDrain(t *testing.T) {
 	pg := sharedPostgres(t, versionsSince(0)[0])
 	o, url := withHTTP(t, options{

@@ -29,9 +29,7 @@ func (r *instance) Role(user string) console.Role {
 
 // file returns the configuration in force.
 func (r *instance) file() config.File {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.current.file
+	return r.parts().file
 }
 
 // Settings implements console.Process.
@@ -52,9 +50,7 @@ func (r *instance) Listeners() (list []string) {
 
 // Certificates implements console.Process.
 func (r *instance) Certificates() (list []console.Certificate) {
-	r.mu.Lock()
-	p := r.current
-	r.mu.Unlock()
+	p := r.parts()
 	for _, l := range p.file.Listen {
 		if store := p.certs[l.Address]; store != nil {
 			for _, x := range store.Load().Loaded(l.TLS) {

@@ -37,11 +37,11 @@ type instance struct {
 
 	configReloads reloads
 
-	changing  sync.Mutex // held from reading a configuration until it is in force
-	mu        sync.Mutex
+	changing  sync.Mutex // held from reading a configuration until it is in force; taken before mu
+	mu        sync.Mutex // held for moments
 	current   parts
 	listeners map[string]*proxy.Listener // by address
-	audits    []*auditStream             // all that were opened
+	audits    []*auditStream             // all that were opened; guarded by changing
 }
 
 // parts is what a configuration names, loaded from disk.
@@ -248,6 +248,8 @@ func (r *instance) accessStore(c proxy.AuthConfig, old parts) (*tlsconf.Store[*p
 
 // start opens all listeners and begins to serve.
 func (r *instance) start(f config.File) error {
+	r.changing.Lock()
+	defer r.changing.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p, err := r.load(f, parts{})
@@ -299,6 +301,13 @@ func (p parts) settings() proxy.Settings {
 		s.Users = p.users.Load()
 	}
 	return s
+}
+
+// parts returns what is in force.
+func (r *instance) parts() parts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.current
 }
 
 // configureProxy hands the users that are in force to the proxy.
@@ -401,12 +410,13 @@ func (r *instance) reloadConfig() error {
 // apply puts a configuration into force. changing is held, or an older one could
 // take the place of a newer one.
 func (r *instance) apply(f config.File) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	p, err := r.load(f, r.current)
+	// Without mu: a file system that hangs must not hold up who only looks.
+	p, err := r.load(f, r.parts())
 	if err != nil {
 		return err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if f.Engine != r.current.file.Engine || f.Workers != r.current.file.Workers {
 		r.log.Warn("engine and workers take effect at the next start")
 	}
@@ -431,18 +441,13 @@ func (r *instance) apply(f config.File) error {
 }
 
 // reopenAudit has the audit stream go on in the file that has its name now.
-func (r *instance) reopenAudit() {
-	r.mu.Lock()
-	audit := r.current.audit
-	r.mu.Unlock()
-	audit.reopen()
-}
+func (r *instance) reopenAudit() { r.parts().audit.reopen() }
 
 // closeAudit writes what waits of the audit stream. Nothing may write to it any
 // more.
 func (r *instance) closeAudit() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.changing.Lock()
+	defer r.changing.Unlock()
 	for _, audit := range r.audits {
 		audit.close()
 	}

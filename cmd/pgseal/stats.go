@@ -28,9 +28,7 @@ func (r *instance) tellStatistics(ctx context.Context) {
 }
 
 func (r *instance) statsPeriod() time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.current.file.Log.StatsPeriod
+	return r.file().Log.StatsPeriod
 }
 
 // statistics returns how many of everything there are now, and how often

@@ -17,11 +17,9 @@ func (r *instance) loadedCertificates() (list []status.Loaded) {
 	for _, c := range r.Certificates() {
 		list = append(list, status.Loaded{Loaded: c.Loaded, Where: c.Where})
 	}
-	r.mu.Lock()
-	store, c := r.current.http.cert, r.current.file.HTTP.TLS
-	r.mu.Unlock()
-	if store != nil {
-		for _, x := range store.Load().Loaded(tlsconf.ListenerConfig{CertFile: c.CertFile}) {
+	p := r.parts()
+	if store := p.http.cert; store != nil {
+		for _, x := range store.Load().Loaded(tlsconf.ListenerConfig{CertFile: p.file.HTTP.TLS.CertFile}) {
 			list = append(list, status.Loaded{Loaded: x, Where: store.Name()})
 		}
 	}

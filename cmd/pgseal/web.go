@@ -163,9 +163,7 @@ func (r *reloads) read() tlsconf.Status {
 
 // files lists all that is reloaded by itself.
 func (r *instance) files() []metrics.Files {
-	r.mu.Lock()
-	p := r.current
-	r.mu.Unlock()
+	p := r.parts()
 	list := []metrics.Files{{Name: "configuration", Status: r.configReloads.read()}}
 	for _, s := range p.certs {
 		if s != nil {

@@ -112,10 +112,13 @@ func identityFields(cert *x509.Certificate) []zap.Field {
 // refusalReason sorts refusals.
 func (s *session) refusalReason(e *wire.Error) string {
 	var failed *failedProof
+	var unanswered *ldapError
 	var rule *hba.Error
 	switch {
 	case errors.As(e, &failed):
 		return failed.reason
+	case errors.As(e, &unanswered):
+		return "ldap_error"
 	case e == errLoginTimeout:
 		return "timeout"
 	case e == errShutdown:
@@ -130,6 +133,10 @@ func (s *session) refusalReason(e *wire.Error) string {
 		return "database"
 	case wire.CodeTooManyConnections:
 		return "limit"
+	case wire.CodeInsufficientPrivilege:
+		if s.proxy.toConsole(s) {
+			return "console"
+		}
 	case wire.CodeProtocolViolation, wire.CodeFeatureNotSupported, wire.CodeInvalidParameter:
 		return "protocol"
 	}

@@ -97,6 +97,11 @@ func TestARefusalIsAuditedWithItsTrueReason(t *testing.T) {
 		"another's certificate": {func(h *house) {
 			h.asks(h.dialCertificate(devca.Request{CommonName: "bob"}), "app").refused("28000")
 		}, []string{"hostssl all all all cert"}, map[string]any{"reason": "certificate", "peer_subject": "CN=bob"}},
+		"no LDAP server": {func(h *house) {
+			c := h.asks(h.dialTLS(), "app")
+			c.tell("secret")
+			c.refused("28000")
+		}, []string{ldapRule(1)}, map[string]any{"reason": "ldap_error", "method": "ldap"}},
 		"malformed": {func(h *house) {
 			c := h.asks(h.dialTLS(), "app")
 			c.want('R')

@@ -85,6 +85,10 @@ func TestAClientOfTheConsoleLogsInLikeEverybody(t *testing.T) {
 	bob.authenticate(password)
 	bob.authenticated()
 	bob.refused("42501")
+	eventually(t, "both refusals are in the audit stream", func() bool { return h.logs.FilterMessage("refusal").Len() == 2 })
+	if got := h.logs.FilterMessage("refusal").All()[1].ContextMap()["reason"]; got != "console" {
+		t.Errorf("the reason is %v", got)
+	}
 	walsender := h.dialTLS()
 	walsender.write(packet(version3, "user", "alice", "database", "pgseal", "replication", "database"))
 	walsender.authenticate(password)

@@ -151,5 +151,10 @@ func (p *Server) checkLDAP(s *session, rule hba.Rule, access *Access) error {
 	if errors.As(err, new(ldap.Refused)) {
 		return p.verdict(s, &failedProof{reasonLDAP, cause}, refusal)
 	}
-	return refusal.WithCause(cause)
+	return refusal.WithCause(&ldapError{cause})
 }
+
+// ldapError is why no LDAP server judged a password.
+type ldapError struct{ error }
+
+func (e *ldapError) Unwrap() error { return e.error }

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/pgseal/pgseal/internal/wire"
@@ -63,12 +64,27 @@ func (m *Manager) Pause(ctx context.Context, name string) error {
 				return false, nil
 			}
 		}
-		return true, nil
+		return !m.probing(list), nil
 	})
 	if err != nil && !errors.Is(err, errResumed) {
 		m.release(list, name, number)
 	}
 	return err
+}
+
+// probing reports whether one of the databases is being connected to, to see
+// whether it can be reached.
+func (m *Manager) probing(list []*Database) bool {
+	return slices.ContainsFunc(list, func(d *Database) bool { return d.looking.Load() })
+}
+
+// isPaused reports whether the database is paused, by itself or with all. It
+// brings no database of the AnyDatabase entry to life.
+func (m *Manager) isPaused(database string) bool {
+	m.mu.RLock()
+	d := m.databases[database]
+	m.mu.RUnlock()
+	return m.Paused() || d != nil && d.paused.Load() != 0
 }
 
 // holding reports whether the database is paused, or all are where name is
@@ -114,6 +130,7 @@ func (m *Manager) hold(list []*Database, name string, number uint64) error {
 		}
 		d.sweepAll()
 	}
+	m.lookups.renew()
 	return nil
 }
 
@@ -131,6 +148,7 @@ func (m *Manager) Hold(name string) error {
 		d.paused.Store(m.holds.Add(1))
 		d.sweepAll()
 	}
+	m.lookups.renew()
 	return nil
 }
 

@@ -53,6 +53,7 @@ type lookupConn struct {
 	*Conn
 	version uint64
 	since   time.Time // it has been idle
+	once    bool      // it was opened while the database was paused
 }
 
 // Lookup returns the configuration of lookups for the clients of a database,
@@ -84,7 +85,8 @@ func (m *Manager) specOf(database string) *Spec {
 
 // LookUp runs one query in a database under a login of pgseal's own, with args
 // for its parameters, and returns most rows at most. The connection is kept for
-// the next lookup; it is outside of pool_size.
+// the next lookup; it is outside of pool_size. While the database is paused it
+// ends with its lookup: an administrator must be able to log in and resume.
 //
 // It blocks for some seconds at most, so it may not be called on an event
 // loop. An error that the server reported of the query or the login is, or
@@ -151,7 +153,7 @@ func (m *Manager) openLookup(ctx context.Context, database string, login Login) 
 	for _, at := range spec.addresses() {
 		conn, err := m.openLookupAt(ctx, spec, at, trust, login, startup)
 		if err == nil {
-			return lookupConn{Conn: conn, version: version}, nil
+			return lookupConn{Conn: conn, version: version, once: m.isPaused(database)}, nil
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", at.addr, err))
 		var refused *wire.Error
@@ -223,7 +225,7 @@ func (l *lookups) take(line *lookupLine) (c lookupConn, ok bool) {
 // keep takes back a connection, or closes it.
 func (l *lookups) keep(line *lookupLine, conn lookupConn) {
 	l.mu.Lock()
-	fit := conn.err == nil && conn.version == l.version && !l.closed && slices.Contains(l.lines, line)
+	fit := conn.err == nil && !conn.once && conn.version == l.version && !l.closed && slices.Contains(l.lines, line)
 	if fit {
 		conn.since = time.Now()
 		line.idle = append(line.idle, conn)

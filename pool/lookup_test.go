@@ -82,6 +82,29 @@ func TestALookupHasAConnectionOfItsOwnThatIsUsedAgain(t *testing.T) {
 	})
 }
 
+func TestAPauseLeavesNoConnectionOfLookupsOpen(t *testing.T) {
+	inHouse(t, yes, nil, func(t *testing.T, h *house) {
+		none := func(when string) {
+			t.Helper()
+			synctest.Wait()
+			if open, _ := h.fake.limits(); open != 0 {
+				t.Errorf("%d connections are open %s", open, when)
+			}
+		}
+		h.finds()
+		ok(t, h.manager.Pause(t.Context(), "app"))
+		none("after the pause")
+		h.finds() // it may be an administrator who wants to resume
+		none("after a lookup during the pause")
+		ok(t, h.manager.Resume("app"))
+		h.finds()
+		h.finds()
+		if n := h.fake.dials(); n != 3 {
+			t.Errorf("%d connections were opened", n)
+		}
+	})
+}
+
 func TestALookupUsesNoConnectionOfAnotherLogin(t *testing.T) {
 	inHouse(t, yes, nil, func(t *testing.T, h *house) {
 		for range 2 {

@@ -33,6 +33,7 @@ func (m *Manager) WatchRequired(ctx context.Context) {
 		for _, d := range m.required() {
 			if d.looking.CompareAndSwap(false, true) { // one that hangs holds up no other
 				looks.Go(func() {
+					defer m.gone.ring() // a Pause may wait for it
 					defer d.looking.Store(false)
 					d.reach(ctx, m)
 				})
@@ -71,9 +72,15 @@ func (m *Manager) required() (list []*Database) {
 }
 
 // reach notes that the database has a server open, or can be connected to. The
-// log is told where that has ended, once.
+// log is told where that has ended, once. A database that is paused is not
+// connected to, and counts for what it was when that began: its clients are to
+// wait here and not to be sent away.
 func (d *Database) reach(ctx context.Context, m *Manager) {
-	if !d.open() {
+	if m.isPaused(d.Name) {
+		if at := d.reached.Load(); at == nil || time.Since(*at) > reachedFor {
+			return
+		}
+	} else if !d.open() {
 		if at := d.reached.Load(); at != nil && time.Since(*at) < reachAnew {
 			return
 		}

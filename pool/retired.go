@@ -6,7 +6,8 @@ import (
 )
 
 // retired holds the pools that no client finds any more, because a password
-// changed or the database was removed, until the last of their servers has gone.
+// changed or the database was removed, until the last of their servers and
+// clients has gone.
 // The zero value is ready for use.
 type retired struct {
 	mu    sync.Mutex
@@ -32,14 +33,14 @@ func (r *retired) list() []*Pool {
 // sweep forgets those that have nothing left. mu is held.
 func (r *retired) sweep() { r.pools = slices.DeleteFunc(r.pools, (*Pool).over) }
 
-// over reports whether the pool is closed and has no servers.
+// over reports whether the pool is closed and nobody is left in it.
 func (p *Pool) over() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.closed != nil && p.live == 0
+	return p.closed != nil && p.live == 0 && p.clients.Load() == 0
 }
 
-// everyPool returns all pools that there are or that have servers left.
+// everyPool returns all pools that there are or that somebody is left in.
 func (m *Manager) everyPool() []*Pool {
 	all := m.pools()
 	for _, p := range m.retired.list() { // after the others, so that none is missed between

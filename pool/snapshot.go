@@ -56,8 +56,9 @@ func (s *ServerCounts) Add(o ServerCounts) {
 	s.Closing += o.Closing
 }
 
-// Snapshots returns all pools by database and user. It may be called from any
-// goroutine.
+// Snapshots returns all pools by database and user. A pool that no new client
+// finds, but that others still use, is part of the one that took its place, if
+// there is one. It may be called from any goroutine.
 func (m *Manager) Snapshots() []Snapshot {
 	pools := m.pools()
 	list := make([]Snapshot, len(pools))
@@ -65,11 +66,36 @@ func (m *Manager) Snapshots() []Snapshot {
 		list[i] = p.Snapshot()
 	}
 	m.mu.RLock()
-	defer m.mu.RUnlock()
 	for i, p := range pools {
 		list[i].Auto = p.db.auto
 	}
+	m.mu.RUnlock()
+	for _, p := range m.retired.list() { // after the others, so that none is missed between
+		if slices.Contains(pools, p) {
+			continue
+		}
+		old := p.Snapshot()
+		at, found := slices.BinarySearchFunc(list, old, bySnapshot)
+		if found {
+			list[at].addRetired(old)
+		} else {
+			list = slices.Insert(list, at, old)
+		}
+	}
 	return list
+}
+
+func bySnapshot(a, b Snapshot) int {
+	return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))
+}
+
+// addRetired adds what is left of a pool that s took the place of.
+func (s *Snapshot) addRetired(old Snapshot) {
+	s.Servers.Add(old.Servers)
+	s.Clients += old.Clients
+	s.Waiting += old.Waiting
+	s.Cancels += old.Cancels
+	s.MaxWait = max(s.MaxWait, old.MaxWait)
 }
 
 // pools returns all pools, by database and user.

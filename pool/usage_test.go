@@ -64,6 +64,34 @@ func TestASnapshotTellsTheStateOfEachServer(t *testing.T) {
 	})
 }
 
+func TestASnapshotHoldsWhatIsLeftOfAPoolThatHadToMakeWay(t *testing.T) {
+	inHouse(t, nil, nil, func(t *testing.T, h *house) {
+		sees := func(when string, servers, clients int) {
+			t.Helper()
+			list := h.manager.Snapshots()
+			if len(list) != 1 || list[0].Database != "app" || list[0].User != "app" || list[0].Servers.Active != servers || list[0].Clients != clients {
+				t.Errorf("%s: %+v", when, list)
+			}
+		}
+		s := h.take()
+		sees("at first", 1, 1)
+		next, leave := h.manager.Join(h.pool.Database(), Login{User: "app", Password: "another"})
+		if next == h.pool {
+			t.Fatal("the pool did not change with the password")
+		}
+		sees("with another password", 1, 2)
+		leave()
+		h.manager.Apply(nil)
+		sees("without the database", 1, 1)
+		h.pool.Release(s)
+		h.leave()
+		pass(closeWait)
+		if list := h.manager.Snapshots(); len(list) != 0 {
+			t.Errorf("there are still %+v", list)
+		}
+	})
+}
+
 func TestAClosedServerIsCountedByItsReason(t *testing.T) {
 	for reason, c := range map[string]struct {
 		edit func(*Spec)
@@ -167,5 +195,17 @@ func TestARequiredDatabaseIsReachableWhileItHasAServerOrAnswers(t *testing.T) {
 		refuse(nil)
 		pass(reachEvery + time.Second)
 		missing()
+
+		ok(t, h.manager.Pause(t.Context(), "app"))
+		dials := h.fake.dials()
+		refuse(errors.New("refused"))
+		pass(5 * time.Minute)
+		missing() // its clients are to wait, and not to be sent away
+		if n := h.fake.dials() - dials; n != 0 {
+			t.Errorf("it was connected to %d times while it was paused", n)
+		}
+		ok(t, h.manager.Resume("app"))
+		pass(reachedFor + reachEvery)
+		missing("app")
 	})
 }

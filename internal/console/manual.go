@@ -108,6 +108,8 @@ Names, order and types of columns are PgBouncer's (1.25); our own columns come b
   it cuts nobody off who does not read: cancel it, which undoes it, if it does not return.
 * KILL_CLIENT cancels what runs for the client, and its server lives on.
 * PAUSE and RESUME without a name concern all databases; RESUME also undoes what was paused by name.
+* A database that is paused is not connected to, to see whether it is there, and does not make /readyz say no. Only a login that
+  auth_query decides opens a connection for a moment: it may be that of an administrator who wants to RESUME.
 * A PAUSE that waits while another session gives RESUME fails, since servers are lent again.
 * A SHUTDOWN that follows another one hurries it only where it waits for less.
 `

@@ -114,7 +114,7 @@ func (o out) pool(at pair, s *pool.Snapshot) {
 	set := func(m *metric, v float64, labels ...string) {
 		o.value(m, v, append([]string{at.database, at.user}, labels...)...)
 	}
-	set(pools.clients, float64(s.Clients-s.Waiting), "active")
+	set(pools.clients, float64(max(s.Clients-s.Waiting, 0)), "active") // one that leaves may be counted as waiting only
 	set(pools.clients, float64(s.Waiting), "waiting")
 	for _, state := range []struct {
 		name string

@@ -12,6 +12,9 @@ import (
 	"github.com/pgseal/pgseal/internal/doctor"
 )
 
+// someSecret is of the right form.
+const someSecret = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+
 // checkSetUp makes a directory with certificates and a configuration, of which
 // changes replace words, and returns the path of the configuration.
 func checkSetUp(t *testing.T, changes ...string) string {
@@ -19,7 +22,7 @@ func checkSetUp(t *testing.T, changes ...string) string {
 	dir := newCADir(t)
 	mustCerts(t, "server", "--ca", dir, "--out", dir, "--name", "tls", "--host", "proxy.internal")
 	for name, content := range map[string]string{
-		"users.txt": "# nobody yet\n", "app.password": "not-shown\n",
+		"users.txt": "\"app\" \"" + someSecret + "\"\n", "app.password": "not-shown\n",
 		"pgseal.yaml": strings.NewReplacer(changes...).Replace(`listen:
   - address: 0.0.0.0:6432
     tls: {cert_file: DIR/tls.crt, key_file: DIR/tls.key}
@@ -141,5 +144,16 @@ func TestTheReportFitsIntoEightyColumnsAndHasNoColoursWhereNobodyLooks(t *testin
 	}
 	if !strings.Contains(colours.String(), "\x1b[31merror") {
 		t.Error("an error is not red")
+	}
+}
+
+func TestTheSampleOfTheDocumentationCountsTodaysChecks(t *testing.T) {
+	page, err := os.ReadFile("../../docs/check.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, out, _ := runCLI("check", "--config", checkSetUp(t))
+	if _, count, _ := strings.Cut(out, " notes from "); count == "" || !strings.Contains(string(page), " notes from "+count) {
+		t.Errorf("docs/check.md does not count them as pgseal does: %s", count)
 	}
 }

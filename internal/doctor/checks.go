@@ -113,6 +113,8 @@ var checks = []Check{
 		Why: "An md5 secret is as good as the password itself."},
 	{ID: "users-plain", Severity: Warning, offline: usersPlain,
 		Why: "Who reads the file has the passwords; a SCRAM secret cannot be used to log in."},
+	{ID: "users-none", Severity: Warning, offline: usersNone,
+		Why: "Nobody can log in by a password."},
 	{ID: "auth-query-unqualified", Severity: Warning, offline: authQueryUnqualified,
 		Why: "search_path says whose table or function it is, so somebody else's can answer who may log in."},
 	{ID: "http-plaintext", Severity: Warning, offline: httpPlaintext,

@@ -193,9 +193,14 @@ func (h *host) explain(err error) (what, change string) {
 }
 
 func serverUnreachable(h *host) {
-	if h.dialErr != nil {
-		h.found("host", "it cannot be reached: "+h.dialErr.Error(), "host and port of a server that listens, and a way to it through firewalls")
+	if h.dialErr == nil {
+		return
 	}
+	change := "host and port of a server that listens, and a way to it through firewalls"
+	if _, unknown := errors.AsType[*net.DNSError](h.dialErr); unknown {
+		change = "a name that this machine can resolve (getent hosts " + h.name + "), or an address"
+	}
+	h.found("host", "it cannot be reached: "+h.dialErr.Error(), change)
 }
 
 func serverNoTLS(h *host) {
@@ -257,7 +262,7 @@ func (h *host) query(ctx context.Context) {
 		return
 	}
 	if h.db.User == "" {
-		h.unseen("settings, access rules and roles: the database has no fixed user to log in as")
+		h.unseen("settings, access rules and roles: the database has no fixed user to log in as; to see them check a copy of the configuration in which databases." + h.db.name + " has a user with pg_monitor and its password_file")
 		return
 	}
 	trust, err := h.trust()

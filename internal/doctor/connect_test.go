@@ -162,6 +162,14 @@ func TestEachHostOfAListIsVisited(t *testing.T) {
 	}
 }
 
+func TestWhoseNameCannotBeResolvedIsAskedForAnother(t *testing.T) {
+	l := newLab(t)
+	r := l.visit("host: no..host, sslrootcert: DIR/ca.crt") // no resolver is asked for what is no name
+	if got := ofServers(r); !slices.Equal(got, []string{"server-unreachable"}) || !strings.Contains(r.Findings[0].Change, "getent hosts no..host") {
+		t.Errorf("found %+v", r.Findings)
+	}
+}
+
 func TestASocketDirectoryWithoutAServerIsUnreachable(t *testing.T) {
 	l := newLab(t)
 	r := l.visit("host: DIR, sslmode: disable, user: app, password_file: DIR/app.password")

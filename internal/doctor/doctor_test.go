@@ -287,6 +287,7 @@ var mistakes = []mistake{
 		l.write("users.txt", 0o600, []byte(`"bob" "md5`+strings.Repeat("0a", 16)+"\"\n"))
 	}},
 	{"a plain password", "users-plain", func(l *lab) { l.write("users.txt", 0o600, []byte(`"bob" "`+plantedPassword+"\"\n")) }},
+	{"nobody in the users file", "users-none", func(l *lab) { l.write("users.txt", 0o600, nil) }},
 	{"a users file that is none", "unusable", func(l *lab) { l.write("users.txt", 0o600, []byte("bob "+plantedPassword+"\n")) }},
 	{"a key that is garbage", "unusable", func(l *lab) { l.write("tls.key", 0o600, []byte(plantedPassword)) }},
 	{"roots that are missing", "unusable", func(l *lab) { l.database = strings.ReplaceAll(l.database, "ca.crt", "none.crt") }},

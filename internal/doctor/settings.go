@@ -167,8 +167,22 @@ func usersPlain(e *exam) {
 	if lines := e.usersOf(auth.KindPlain); len(lines) > 0 {
 		e.inUsers(lines, "passwords in plain text", "each role's own secret from the server (SELECT rolpassword FROM pg_authid), or pgseal hash-password where the database has a fixed user")
 	} else if scram := e.usersOf(auth.KindSCRAM); len(scram) > 0 {
-		e.good(subjectUsers, "all %d secrets are SCRAM-SHA-256", len(scram))
+		e.good(subjectUsers, "no secret is weaker than SCRAM-SHA-256 (%s)", count(len(scram), "role"))
 	}
+}
+
+// usersNone reports a users file in which nobody stands, where nobody is looked
+// up in a database either.
+func usersNone(e *exam) {
+	if e.file.Auth.UsersFile == "" || len(e.users) > 0 || e.failed(subjectUsers) || e.file.Auth.AuthUser != "" {
+		return
+	}
+	for _, d := range e.file.Databases {
+		if d.AuthUser != "" {
+			return
+		}
+	}
+	e.found(subjectUsers, "auth.users_file", "no role stands in it", `"ROLE" "SECRET" in a line of its own, the secret from the server (SELECT rolpassword FROM pg_authid)`)
 }
 
 func (e *exam) usersOf(kind string) []auth.UserLine {

@@ -45,7 +45,7 @@ func parseAddress(t pgconf.Token) (address, error) {
 	ip, err := netip.ParseAddr(host)
 	switch {
 	case err != nil && looksNumeric(host):
-		return address{}, fmt.Errorf("invalid IP address %q", host)
+		return address{}, fmt.Errorf("invalid IP address %q%s", host, wholeAddress(host, bits))
 	case err != nil && cidr:
 		return address{}, fmt.Errorf("specifying both host name and CIDR mask is invalid: %q", t.Text)
 	case err != nil:
@@ -58,6 +58,16 @@ func parseAddress(t pgconf.Token) (address, error) {
 		return address{}, fmt.Errorf("invalid CIDR mask in address %q", t.Text)
 	}
 	return address{ip: ip.WithZone(""), mask: maskOf(n, ip.BitLen()), hasMask: true}, nil
+}
+
+// wholeAddress suggests the address that a beginning of an IPv4 network such as
+// 10/8 stands for elsewhere.
+func wholeAddress(host, bits string) string {
+	whole := host + strings.Repeat(".0", max(3-strings.Count(host, "."), 0))
+	if prefix, err := netip.ParsePrefix(whole + "/" + bits); err == nil {
+		return "; did you mean " + prefix.String() + "?"
+	}
+	return ""
 }
 
 // looksNumeric reports whether s can't be the name of a host but may be meant

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/pgseal/pgseal/internal/pgconf"
 )
 
 // files is a Source in memory. Its paths begin with a slash.
@@ -333,4 +335,18 @@ func FuzzRules(f *testing.F) {
 			maps.Allows("a", "b", "c", world{})
 		}
 	})
+}
+
+func TestTheBeginningOfANetworkIsCompletedForWhoMeantIt(t *testing.T) {
+	for field, want := range map[string]string{
+		"10/8":       `invalid IP address "10"; did you mean 10.0.0.0/8?`,
+		"192.168/16": `invalid IP address "192.168"; did you mean 192.168.0.0/16?`,
+		"10/99":      `invalid IP address "10"`,
+		"10":         `invalid IP address "10"`,
+		"1.2.3.4.5":  `invalid IP address "1.2.3.4.5"`,
+	} {
+		if _, err := parseAddress(pgconf.Token{Text: field}); err == nil || err.Error() != want {
+			t.Errorf("%s is told %v, want %s", field, err, want)
+		}
+	}
 }

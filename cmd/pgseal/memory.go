@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -27,6 +28,7 @@ func tuneMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(idleGC)
 		floor = make([]byte, floorSize)
+		runtime.KeepAlive(floor) // it is there to be there
 	}
 }
 

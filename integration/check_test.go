@@ -44,7 +44,7 @@ func checkUp(t *testing.T, database string, files map[string]string) checkup {
 		t.Fatal(err)
 	}
 	all := map[string]string{
-		"users.txt": "# nobody\n",
+		"users.txt": `"app" "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="` + "\n",
 		"pgseal.yaml": strings.ReplaceAll("listen:\n  - {address: 127.0.0.1:6432, tls: {cert_file: DIR/tls.crt, key_file: DIR/tls.key}}\n"+
 			"databases:\n  postgres: {"+database+"}\nauth: {users_file: DIR/users.txt}\n", "DIR", dir),
 	}

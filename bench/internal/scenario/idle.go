@@ -12,7 +12,7 @@ import (
 
 const (
 	// settle is how long a target is left alone before its memory is read.
-	settle = 2500 * time.Millisecond
+	settle = 2 * time.Second
 
 	// spareFiles is what a process opens beside its clients.
 	spareFiles = 200

@@ -30,11 +30,13 @@ func TestBothLegsAreBoundToTheirCertificates(t *testing.T) {
 }
 
 func TestPgxBeginsWithTLS(t *testing.T) {
-	p := start(t, sharedPostgres(t, "18"), options{})
-	conn := p.pgx(t, "app", "sslnegotiation=direct "+execMode)
-	if got := value(t, conn, "SELECT 'direct'"); got != "direct" {
-		t.Errorf("got %q", got)
-	}
+	onEachVersion(t, func(t *testing.T, pg *postgres) {
+		p := start(t, pg, options{})
+		conn := p.pgx(t, "app", "sslnegotiation=direct "+execMode)
+		if got := value(t, conn, "SELECT 'direct'"); got != "direct" {
+			t.Errorf("got %q", got)
+		}
+	})
 }
 
 func TestPgsealBeginsWithTLSTowardsPostgreSQLFrom17On(t *testing.T) {

@@ -90,12 +90,16 @@ func (a *clientAuthority) client(t *testing.T, ca *devca.CA, edit func(*devca.Re
 }
 
 func TestClientCertificatesAreJudgedAndBothSidesLearnWhy(t *testing.T) {
+	onEachVersion(t, judgesClientCertificates)
+}
+
+func judgesClientCertificates(t *testing.T, pg *postgres) {
 	a := newClientAuthority(t)
 	stranger, err := devca.New("stranger", time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, sharedPostgres(t, "15"), options{tls: a.settings("require")})
+	p := start(t, pg, options{tls: a.settings("require")})
 	revoked, revokedEnv := a.client(t, a.middle, nil)
 	a.revoke(t, revoked)
 	p.reload()
@@ -137,8 +141,12 @@ func TestClientCertificatesAreJudgedAndBothSidesLearnWhy(t *testing.T) {
 }
 
 func TestASessionEndsInWordsWhenItsClientCertificateIsRevoked(t *testing.T) {
+	onEachVersion(t, endsRevoked)
+}
+
+func endsRevoked(t *testing.T, pg *postgres) {
 	a := newClientAuthority(t)
-	p := start(t, sharedPostgres(t, "18"), options{tls: a.settings("require")})
+	p := start(t, pg, options{tls: a.settings("require")})
 	connect := func() (devca.Pair, *pgx.Conn) {
 		pair, env := a.client(t, a.middle, nil)
 		more := execMode

@@ -39,13 +39,15 @@ const sessionEnds = "client certificate is not valid any more, its session ends"
 
 // onEachRecheck runs a test with client_cert_recheck end and keep.
 func onEachRecheck(t *testing.T, f func(t *testing.T, a *clientAuthority, p *pgseal, ends bool)) {
-	for _, recheck := range []string{"end", "keep"} {
-		t.Run("client_cert_recheck "+recheck, func(t *testing.T) {
-			t.Parallel()
-			a := newClientAuthority(t)
-			p := start(t, sharedPostgres(t, "18"), options{tls: a.settings("require").with(settings{"client_cert_recheck": recheck})})
-			f(t, a, p, recheck == "end")
-		})
+	for _, version := range versions {
+		for _, recheck := range []string{"end", "keep"} {
+			t.Run("PostgreSQL "+version+", client_cert_recheck "+recheck, func(t *testing.T) {
+				t.Parallel()
+				a := newClientAuthority(t)
+				p := start(t, sharedPostgres(t, version), options{tls: a.settings("require").with(settings{"client_cert_recheck": recheck})})
+				f(t, a, p, recheck == "end")
+			})
+		}
 	}
 }
 

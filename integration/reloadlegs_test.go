@@ -137,7 +137,7 @@ func listenerLeg(t *testing.T) *leg {
 		return cert
 	}
 	stranger, doomed := client(next), client(clients)
-	p := start(t, sharedPostgres(t, versions[len(versions)-1]), options{errors: matrixErrors})
+	p := start(t, sharedPostgres(t, versions[len(versions)-1]), options{admin: settings{"users": "[app]"}, errors: matrixErrors})
 	l, listener := &leg{pgseal: p, logged: "listener "}, p.listeners[0]
 	l.path = map[string]string{"certificate": listener.certFile(), "key": listener.keyFile(),
 		"authority": filepath.Join(listener.dir, "clients.crt"), "CRL": filepath.Join(listener.dir, "clients.crl")}
@@ -170,6 +170,7 @@ func listenerLeg(t *testing.T) *leg {
 		"CRL":         meets(cert, "refused", "refused"),
 	}
 	l.session = p.pgx(t, "app", execMode+clientFiles(t, clients))
+	l.console = p.pgx(t, "pgseal", simpleMode+clientFiles(t, clients))
 	return l
 }
 
@@ -243,8 +244,9 @@ func databaseLeg(t *testing.T) *leg {
 	databases := func() map[string]settings {
 		return map[string]settings{"app": files(), "held": files(), "other": files().with(settings{"port": fmt.Sprint(other.Port())})}
 	}
-	p := start(t, pg, options{databases: databases(), errors: matrixErrors})
+	p := start(t, pg, options{databases: databases(), admin: settings{"users": "[app]"}, errors: matrixErrors})
 	l.pgseal = p
+	l.console = p.pgx(t, "pgseal", simpleMode)
 	l.configure = func() {
 		p.options.databases = databases()
 		p.writeConfig()

@@ -14,7 +14,7 @@ import (
 //	{certificate, key, authority, CRL of a listener, of a database}
 //	  x {other content, another path}
 //	  x {good, missing, unreadable, empty, garbage, truncated, mismatch, expired}
-//	  x {noticed, SIGHUP}
+//	  x {noticed, SIGHUP, RELOAD}
 //
 // What is good is in force for the next connection; anything else leaves the
 // old version in force, and the log names file and reason. Sessions that were
@@ -23,15 +23,30 @@ import (
 // trigger is a way of pgseal to learn of a change.
 type trigger struct {
 	name    string
-	pull    func(p *pgseal) // nil: nothing is done, pgseal notices by itself
-	refusal string          // what the log says of a file that is not taken
+	pull    func(l *leg) string // nil: nothing is done, pgseal notices by itself
+	refusal string              // what the log says of a file that is not taken
+	answers bool                // pull returns what is wrong, if anything
 }
 
 // triggers of a change of content; of a path, which stands in the
 // configuration, those that are pulled.
 var triggers = []trigger{
-	{"noticed", nil, "reload refused, keeping the old version"},
-	{"SIGHUP", (*pgseal).reload, fileRefused},
+	{name: "noticed", refusal: "reload refused, keeping the old version"},
+	{name: "SIGHUP", pull: (*leg).hup, refusal: fileRefused},
+	{name: "RELOAD", pull: (*leg).command, refusal: fileRefused, answers: true},
+}
+
+func (l *leg) hup() string {
+	l.pgseal.reload()
+	return ""
+}
+
+// command reloads at the console, and returns the error that it answers.
+func (l *leg) command() string {
+	if _, err := l.console.Exec(soon(l.pgseal.t), "RELOAD"); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // fault is a content that a file must not have, and what the log says of it.
@@ -65,6 +80,7 @@ type leg struct {
 	probe     func() string // what a new connection meets
 	seen      map[string]string
 	session   *pgx.Conn // was there from the beginning
+	console   *pgx.Conn
 }
 
 func TestEachFileOfARunningPgsealIsReplacedOrRefusedAsAWhole(t *testing.T) {
@@ -98,7 +114,7 @@ func (l *leg) contents(t *testing.T, kind string, tr trigger) (cells int) {
 	for _, f := range append(anyFault[:len(anyFault):len(anyFault)], l.bad[kind]...) {
 		said := l.pgseal.log.count(tr.refusal, path, f.says)
 		f.put(t, path)
-		l.fire(tr)
+		l.refuses(t, cell(f.name), tr, path, f.says)
 		l.stays(t, cell(f.name), func() bool { return l.pgseal.log.count(tr.refusal, path, f.says) > said })
 		cells++
 	}
@@ -118,7 +134,7 @@ func (l *leg) change(t *testing.T, tr trigger, contents map[string][]byte) {
 			replace(t, l.path[kind], content, 0o600)
 		}
 	}
-	if l.fire(tr); tr.pull == nil {
+	if l.takes(t, tr); tr.pull == nil {
 		eventually(t, patience, "a change is noticed", func() bool {
 			return l.pgseal.log.count("certificates reloaded", l.logged) > taken
 		})
@@ -139,7 +155,7 @@ func (l *leg) paths(t *testing.T, kind string, tr trigger) (cells int) {
 		f.put(t, moved)
 		l.path[kind] = moved
 		l.configure()
-		l.fire(tr)
+		l.refuses(t, cell(f.name), tr, moved, f.says)
 		l.stays(t, cell(f.name), func() bool { return l.pgseal.log.count(configRefused, moved, f.says) > said })
 		cells++
 	}
@@ -148,18 +164,34 @@ func (l *leg) paths(t *testing.T, kind string, tr trigger) (cells int) {
 		replace(t, l.path[kind], content, 0o600)
 	}
 	l.configure()
-	l.fire(tr)
+	l.takes(t, tr)
 	l.meets(t, cell("good"), l.seen[kind])
 	l.path = old
 	l.configure()
-	l.fire(tr)
+	l.takes(t, tr)
 	l.meets(t, cell("as at first"), l.seen[""])
 	return cells + 1
 }
 
-func (l *leg) fire(tr trigger) {
+// takes pulls the trigger for what is good.
+func (l *leg) takes(t *testing.T, tr trigger) {
+	t.Helper()
 	if tr.pull != nil {
-		tr.pull(l.pgseal)
+		if answer := tr.pull(l); answer != "" {
+			t.Errorf("%s answers %q", tr.name, answer)
+		}
+	}
+}
+
+// refuses pulls the trigger for what is not good. Who is answered learns file
+// and reason.
+func (l *leg) refuses(t *testing.T, cell string, tr trigger, path, reason string) {
+	t.Helper()
+	if tr.pull == nil {
+		return
+	}
+	if answer := tr.pull(l); tr.answers && (!strings.Contains(answer, path) || !strings.Contains(answer, reason)) {
+		t.Errorf("%s: the answer is %q", cell, answer)
 	}
 }
 

@@ -17,7 +17,7 @@ func TestBothLegsAreBoundToTheirCertificates(t *testing.T) {
 		if r.status != 0 {
 			t.Fatalf("psql ended with status %d: %s", r.status, r.stderr)
 		}
-		if p.log.count("server opened", `"bound":true`) == 0 {
+		if !p.log.tells("server opened", `"bound":true`) {
 			t.Error("the server's login was not bound")
 		}
 		// The certificate is the one of the connection, after a rotation too.

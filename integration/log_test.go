@@ -69,6 +69,12 @@ func (l *logbook) count(message string, fragments ...string) int {
 	return n
 }
 
+// tells waits for the log to have at least one such entry. It is written after
+// clients were told, and read through a pipe.
+func (l *logbook) tells(message string, fragments ...string) bool {
+	return poll(patience, func() bool { return l.count(message, fragments...) > 0 })
+}
+
 // unspeakable matches what has no place in a log: words of SQL and of PEM.
 var unspeakable = regexp.MustCompile(`(?i)select |insert into|copy \(|pg_sleep|set_config|pgbench_|-----BEGIN|SCRAM-SHA-256\$`)
 

@@ -256,9 +256,7 @@ func TestPgBasebackupAndPgReceivewalWork(t *testing.T) {
 	if files, err := os.ReadDir(wal); err != nil || len(files) == 0 {
 		t.Errorf("pg_receivewal wrote %d files, %v", len(files), err)
 	}
-	if got := p.log.count("server closed", `"user":"streamer"`); got < 2 {
-		t.Errorf("%d servers of replication were closed", got)
-	}
+	eventually(t, patience, "the servers of replication are closed", func() bool { return p.log.count("server closed", `"user":"streamer"`) >= 2 })
 }
 
 func TestABaseBackupComesWhole(t *testing.T) {

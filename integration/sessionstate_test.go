@@ -151,7 +151,7 @@ func TestWhatCanNotFollowAClientKeepsItOnItsServer(t *testing.T) {
 					t.Errorf("after %s: %s gives %s", c.leave, c.shows, got)
 				}
 			}
-			if p.log.count("client keeps its server", c.reason) == 0 {
+			if !p.log.tells("client keeps its server", c.reason) {
 				t.Errorf("after %s the log does not say that the client keeps its server for %q", c.leave, c.reason)
 			}
 			eventually(t, patience, "the statistics count the client", func() bool {

@@ -14,9 +14,9 @@ BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 build: ## the static binary, bin/pgseal
 	$(BUILD) -o bin/pgseal ./cmd/pgseal
 
-fips: ## the same with Go's FIPS 140-3 module, and the tests of what it changes
+fips: ## the same with Go's FIPS 140-3 module, and the tests with it
 	GOFIPS140=v1.0.0 $(BUILD) -o bin/pgseal-fips ./cmd/pgseal
-	GOFIPS140=v1.0.0 $(GO) test ./tlsconf ./internal/auth ./pool ./proxy
+	GOFIPS140=v1.0.0 $(GO) test ./...
 
 demo: build ## show it with a throwaway PostgreSQL; ARGS=--once leaves after the show
 	@scripts/install-postgres.sh any

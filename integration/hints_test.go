@@ -39,7 +39,7 @@ func TestTheLogSaysThatASecretIsNotTheServers(t *testing.T) {
 			if !strings.Contains(r.stderr, `password authentication failed for user "app"`) {
 				t.Errorf("psql says %q", r.stderr)
 			}
-			if !p.log.tells(notOpened, `"database":"app"`, `"user":"app"`, c.hint) {
+			if !p.log.tellsOnce(notOpened, `"database":"app"`, `"user":"app"`, c.hint) {
 				t.Errorf("the log does not say what to do:\n%s", p.log.tail())
 			}
 		})

@@ -69,10 +69,15 @@ func (l *logbook) count(message string, fragments ...string) int {
 	return n
 }
 
-// tells waits for the log to have at least one such entry. It is written after
-// clients were told, and read through a pipe.
+// tells waits for the log to have such an entry. It is written after clients
+// were told, and read through a pipe.
 func (l *logbook) tells(message string, fragments ...string) bool {
 	return poll(patience, func() bool { return l.count(message, fragments...) > 0 })
+}
+
+// tellsOnce is tells for what the log must not repeat.
+func (l *logbook) tellsOnce(message string, fragments ...string) bool {
+	return l.tells(message, fragments...) && l.count(message, fragments...) == 1
 }
 
 // unspeakable matches what has no place in a log: words of SQL and of PEM.

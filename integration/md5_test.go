@@ -56,7 +56,7 @@ func TestAnMD5SecretLogsInOnBothLegsWhereThatIsWrittenOut(t *testing.T) {
 				if r.status != 2 || strings.Contains(r.stderr, "md5") {
 					t.Errorf("%s: psql ended with status %d: %s", database, r.status, r.stderr)
 				}
-				if !p.log.tells(opened, says) {
+				if !p.log.tellsOnce(opened, says) {
 					t.Errorf("%s: the log does not say that the server %s", database, says)
 				}
 			}
@@ -77,7 +77,7 @@ func TestAnMD5SecretIsNoUseUnderARuleOfSCRAM(t *testing.T) {
 	if known, unknown := told("old"), told("new"); known != unknown || !strings.Contains(known, `password authentication failed for user "ROLE"`) {
 		t.Errorf("old is told\n%s, an unknown role\n%s", known, unknown)
 	}
-	if !p.log.tells("login refused", `"user":"old"`, "the role has no SCRAM secret") {
+	if !p.log.tellsOnce("login refused", `"user":"old"`, "the role has no SCRAM secret") {
 		t.Error("the log does not say why")
 	}
 }
@@ -100,7 +100,7 @@ func TestAPasswordIsToldToAVerifiedServerThatAsksForItWhereThatIsWrittenOut(t *t
 			if r := p.psql(t, "safe", nil, "-c", "SELECT 1"); r.status != 2 {
 				t.Errorf("psql ended with status %d", r.status)
 			}
-			if !p.log.tells(opened, "asks for the password in the clear, and require_auth of the database allows scram-sha-256, none alone") {
+			if !p.log.tellsOnce(opened, "asks for the password in the clear, and require_auth of the database allows scram-sha-256, none alone") {
 				t.Error("the log does not say what the server asked for")
 			}
 			if p.log.count("weak login", "require_auth allows password") != 2 {

@@ -40,9 +40,12 @@ const (
 	resets sqlscan.Effects = 1 << 28
 )
 
+// heeded are the effects that the relay makes anything of.
+const heeded sqlscan.Effects = 1<<32 - 1
+
 // scan returns the effects of a text.
 func scan(text []byte) sqlscan.Effects {
-	seen := sqlscan.Scan(text)
+	seen := sqlscan.Scan(text) & heeded
 	if seen&sqlscan.TempObjects == 0 && bytes.Contains(text, temporarySchema) {
 		seen |= sqlscan.TempObjects // in a string, as of SET LOCAL search_path
 	}

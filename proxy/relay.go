@@ -496,7 +496,7 @@ func (r *relay) scanMore(piece []byte) *wire.Error {
 		return nil
 	}
 	r.scanning = false
-	seen := r.scanner.Effects()
+	seen := r.scanner.Effects() & heeded
 	if seen&sqlscan.Settings != 0 {
 		seen |= resets
 	}

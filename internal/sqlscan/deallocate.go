@@ -158,7 +158,7 @@ func eachStatement(text []byte, f func(start, end int)) {
 // between reports whether a semicolon here would end a statement.
 func (s *Scanner) between() bool {
 	switch s.state {
-	case base, inWord, afterU, afterDash, afterSlash, afterDollar:
+	case base, inWord, afterU, afterQuote, afterDash, afterSlash, afterDollar:
 		return true
 	}
 	return false

@@ -10,6 +10,14 @@
 // in two ways (standard_conforming_strings off, a client encoding whose
 // characters end in a backslash) the result has the bit [Unsure].
 //
+// A second group of effects tells what has to be known to pass a text on,
+// prepare it elsewhere or put something beside it: whether it is one statement,
+// ends the transaction, asks for COPY data, changes what parse analysis reads or
+// depends on when that is done. [NameRefs] finds the names of prepared
+// statements in it. The scan knows where a word means that, so that names of
+// columns, strings and comments raise no alarm; where a text is [Unsure] or
+// [Hidden], only [CopyIn] is reported on suspicion.
+//
 // It relies on PostgreSQL parsing a whole query string before it runs any of
 // it: a text with a syntax error has no effect, so it does not matter what the
 // scan makes of one.

@@ -3,7 +3,7 @@ package sqlscan
 import "strings"
 
 // Effects says what a text may do to its session, as far as the text shows.
-type Effects uint32
+type Effects uint64
 
 const (
 	// Settings: may change session parameters. SET in all its forms but SET
@@ -70,6 +70,44 @@ const (
 	Hidden
 )
 
+// These bits begin at 32: those between are left to who adds some of its own.
+// They say how a text has to be handled, and none is among [Leaves].
+const (
+	// CopyIn: COPY and the word STDIN in one statement, so that PostgreSQL may
+	// ask for data. Unsure brings it along.
+	CopyIn Effects = 1 << (iota + 32)
+	// Analysis: changes what parse analysis reads, in the session (beside
+	// Settings), in the transaction (beside Local) or by RESET: TimeZone,
+	// timezone_abbreviations, DateStyle, IntervalStyle, search_path, role,
+	// session authorization, client_encoding, standard_conforming_strings,
+	// backslash_quote, array_nulls, transform_null_equals, xmloption,
+	// lc_monetary, default_text_search_config, or a name that isn't seen.
+	Analysis
+	// SearchPath: changes search_path, or a setting whose name isn't seen.
+	// Analysis comes with it. The role, which "$user" follows, is not in it.
+	SearchPath
+	// Moment: a literal has one of the words now, today, tomorrow and yesterday
+	// in it, which become a constant when the text is analysed. A literal whose
+	// escapes may spell one counts too, and one that is too long to search.
+	Moment
+	// Calls: calls a function that may do what isn't seen.
+	Calls
+	// Names: names a prepared statement in PREPARE, EXECUTE or DEALLOCATE;
+	// [NameRefs] tells where.
+	Names
+	// Resets: gives a parameter its default: RESET, SET TO DEFAULT, SET TIME
+	// ZONE LOCAL, DISCARD ALL, and set_config unless its value is a literal.
+	Resets
+	// Several: more than one statement. Empty ones do not count.
+	Several
+	// Analyzed: a statement that PostgreSQL analyses before or while it runs
+	// it, which is any but plain commands such as BEGIN, SET, SHOW or LOCK.
+	Analyzed
+	// Ends: COMMIT, END, ROLLBACK but not to a savepoint, ABORT, PREPARE
+	// TRANSACTION.
+	Ends
+)
+
 // AnySetting comes of setting a parameter whose name isn't seen.
 const AnySetting = anySetting
 
@@ -84,13 +122,14 @@ var effectNames = [...]string{
 	"settings", "role", "session authorization", "temporary objects", "advisory lock", "listen",
 	"cursor with hold", "prepare", "execute", "load", "seed", "sequence", "other", "opaque", "unsure",
 	"releases", "deallocate", "deallocate all", "discard all", "begins", "local", "local role", "hidden",
+	32: "copy in", "analysis", "search path", "moment", "calls", "names", "resets", "several", "analyzed", "ends",
 }
 
 // String lists the effects in plain words, as in "settings, role".
 func (e Effects) String() string {
 	var list []string
 	for i, name := range effectNames {
-		if e&(1<<i) != 0 {
+		if e&(1<<i) != 0 && name != "" {
 			list = append(list, name)
 		}
 	}

@@ -10,7 +10,8 @@ type Scanner struct {
 	depth     uint32 // of nested block comments
 	state     state
 	run       backslashes
-	afterE    bool          // an E string ended, and '...' would continue it
+	after     state // plain or escaped if a string ended that '...' would continue
+	moments   moments
 	matched   uint8         // bytes of the closing tag of a dollar quote
 	n         uint8         // bytes held in buf
 	buf       [maxWord]byte // a word cut short, a literal, or the tag of a dollar quote
@@ -31,6 +32,7 @@ const (
 	blockSlash // after / in a block comment
 	plain      // in '...'
 	escaped    // in E'...'
+	afterQuote // after the quote that may end a string
 	quoted     // in "..."
 	afterDollar
 	dollarTag  // in the tag that opens a dollar quote
@@ -89,12 +91,36 @@ func (s *Scanner) Reset() { *s = Scanner{} }
 // Effects returns what the text may do as far as it was fed; final after the
 // last Feed.
 func (s *Scanner) Effects() Effects {
+	end := s.finished()
+	if end.effects&Unsure != 0 {
+		end.effects |= CopyIn
+	}
+	return end.effects
+}
+
+// finished returns what holds if nothing more is fed.
+func (s *Scanner) finished() statement {
 	end := s.statement
-	if s.state == inWord {
+	switch s.state {
+	case inWord:
 		end.word(s.buf[:s.n])
+	case afterU:
+		end.word([]byte{'u'})
+	case afterDash, afterSlash, quoted:
+		end.began = true
 	}
 	end.settle()
-	return end.effects
+	return end
+}
+
+// Statements returns how many statements are in a text, empty ones not counted.
+// The body of a function that begins with ATOMIC counts as if its statements
+// stood alone.
+func Statements(text []byte) int {
+	var s Scanner
+	s.Feed(text)
+	end := s.finished()
+	return int(end.done)
 }
 
 // Feed takes the next piece of the text.
@@ -141,7 +167,7 @@ func (s *Scanner) code(b []byte) []byte {
 				s.keep(b[i:j])
 				return b[j:]
 			}
-			s.afterE = false
+			s.after = base
 			s.statement.word(b[i:j])
 			i = j
 		case symbol, digit:
@@ -156,7 +182,7 @@ func (s *Scanner) code(b []byte) []byte {
 }
 
 func (s *Scanner) symbol(c byte) {
-	s.afterE = false
+	s.after = base
 	s.statement.symbol(c)
 }
 
@@ -169,13 +195,9 @@ func (s *Scanner) keep(b []byte) {
 func (s *Scanner) open(c byte) {
 	switch c {
 	case '\'':
-		next := plain
-		if s.afterE {
-			next = escaped
-		}
-		s.openString(next)
+		s.openString(max(s.after, plain))
 	case '"':
-		s.n, s.state, s.afterE = 0, quoted, false
+		s.n, s.state, s.after = 0, quoted, base
 	case '$':
 		s.symbol(c)
 		s.n, s.state = 0, afterDollar
@@ -199,6 +221,7 @@ func (s *Scanner) restOfWord(b []byte) []byte {
 	if s.n == 1 {
 		switch letter := s.buf[0] | 0x20; {
 		case letter == 'e' && b[j] == '\'':
+			s.after = base
 			s.openString(escaped)
 			return b[j+1:]
 		case letter == 'u' && b[j] == '&':
@@ -206,7 +229,7 @@ func (s *Scanner) restOfWord(b []byte) []byte {
 			return b[j+1:]
 		}
 	}
-	s.state, s.afterE = base, false
+	s.state, s.after = base, base
 	s.statement.word(s.buf[:s.n])
 	return b[j:]
 }
@@ -215,12 +238,19 @@ func (s *Scanner) restOfWord(b []byte) []byte {
 func (s *Scanner) second(b []byte) []byte {
 	c := b[0]
 	switch {
+	case s.state == afterQuote && c == '\'': // a doubled one
+		s.lookAt(b[:1])
+		s.openString(s.after)
+	case s.state == afterQuote:
+		s.state = base
+		return b
 	case s.state == afterU && c == '\'':
 		s.symbol('&') // it may spell any text
+		s.statement.effects |= Moment
 		s.openString(plain)
 	case s.state == afterU && c == '"':
-		s.statement.effects |= Unsure | Hidden // its escapes can spell any name
-		s.n, s.state, s.afterE = 0, quoted, false
+		s.statement.hidden() // its escapes can spell any name
+		s.n, s.state, s.after = 0, quoted, base
 	case s.state == afterDash && c == '-':
 		s.state = lineComment
 	case s.state == afterSlash && c == '*':
@@ -241,11 +271,14 @@ func (s *Scanner) second(b []byte) []byte {
 	return b[1:]
 }
 
+// openString begins a string, or goes on with it if the last one allows that.
 func (s *Scanner) openString(kind state) {
-	s.state, s.run, s.afterE = kind, backslashes{}, false
-	if s.statement.arg == argOpen && kind == plain {
+	if s.after == base {
+		s.moments = moments{}
+	}
+	s.state, s.run, s.after = kind, backslashes{}, base
+	if s.statement.literalOpens(kind) {
 		s.n = 0
-		s.statement.arg, s.statement.prev = argInside, none
 		return
 	}
 	s.statement.symbol('\'')
@@ -259,9 +292,10 @@ func (s *Scanner) inString(b []byte) []byte {
 	if end >= 0 {
 		content = b[:end]
 	}
-	if s.statement.arg == argInside {
+	if s.statement.literalWanted() {
 		s.keep(content)
 	}
+	s.lookAt(content)
 	run := s.run.after(content)
 	if end < 0 {
 		s.run = run
@@ -274,13 +308,14 @@ func (s *Scanner) inString(b []byte) []byte {
 	}
 	switch {
 	case run.odd && s.state == escaped:
-		return rest // an escaped quote
+		s.lookAt(b[end : end+1]) // an escaped quote
+		return rest
 	case run.odd:
 		s.statement.effects |= Unsure // standard_conforming_strings may be off
 	}
-	s.afterE = s.state == escaped
-	s.state = base
-	if s.statement.arg == argInside {
+	s.lookAtEnd()
+	s.after, s.state = s.state, afterQuote
+	if s.statement.literalWanted() {
 		s.statement.literal(s.buf[:s.n])
 	}
 	return rest

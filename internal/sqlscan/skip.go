@@ -47,7 +47,7 @@ func (s *Scanner) openDollarQuote(b []byte) []byte {
 	c := b[0]
 	switch {
 	case c == '$':
-		s.state, s.matched = dollarBody, 0
+		s.state, s.matched, s.moments = dollarBody, 0, moments{}
 		return b[1:]
 	case s.state == afterDollar && classes[c] == digit: // a parameter
 		s.state = base
@@ -70,8 +70,10 @@ func (s *Scanner) inDollarQuote(b []byte) []byte {
 	if s.state == dollarBody {
 		start := bytes.IndexByte(b, '$')
 		if start < 0 {
+			s.lookAt(b)
 			return nil
 		}
+		s.lookAt(b[:start+1])
 		s.state, s.matched = dollarEnd, 0
 		return b[start+1:]
 	}
@@ -81,10 +83,12 @@ func (s *Scanner) inDollarQuote(b []byte) []byte {
 		s.state = base
 	case s.matched < s.n && c == s.buf[s.matched]:
 		s.matched++
-	case c == '$':
-		s.matched = 0 // may open the tag itself
-	default:
-		s.state = dollarBody
+	default: // what looked like the tag is text
+		s.lookAt(s.buf[:s.matched])
+		s.lookAt(b[:1])
+		if s.matched = 0; c != '$' { // which may open the tag itself
+			s.state = dollarBody
+		}
 	}
 	return b[1:]
 }

@@ -10,10 +10,14 @@ type example struct {
 	want Effects
 }
 
+// older are the effects that these tables are about; those of the second group
+// have tables of their own.
+const older Effects = 1<<32 - 1
+
 func check(t *testing.T, examples []example) {
 	t.Helper()
 	for _, x := range examples {
-		if got := Scan([]byte(x.text)); got != x.want {
+		if got := Scan([]byte(x.text)) & older; got != x.want {
 			t.Errorf("%s\n\tgot  %v\n\twant %v", x.text, got, x.want)
 		}
 	}
@@ -23,7 +27,7 @@ func check(t *testing.T, examples []example) {
 func quiet(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
-		if got := Scan([]byte(text)); got != 0 {
+		if got := Scan([]byte(text)) & older; got != 0 {
 			t.Errorf("%s\n\tgot %v, want none", text, got)
 		}
 	}
@@ -158,8 +162,8 @@ func TestSetConfigTellsTheParameterByItsLiteral(t *testing.T) {
 	check(t, []example{
 		{"SELECT set_config('search_path', 'x', false)", Settings},
 		{"SELECT pg_catalog.set_config ( /* c */ 'jit' -- d\n , 'off', false)", Settings},
-		{`SELECT "set_config"('a', 'b', true)`, Settings},
-		{`SELECT Set_Config('a', 'b', true)`, Settings},
+		{`SELECT "set_config"('a', 'b', false)`, Settings},
+		{`SELECT Set_Config('a', 'b', $1)`, Settings},
 		{"SELECT set_config('role', 'x', false)", Settings | Role},
 		{"SELECT set_config('ROLE', 'x', false)", Settings | Role},
 		{"SELECT set_config('Session_Authorization', 'x', false)", Settings | Role | SessionAuth},
@@ -381,7 +385,7 @@ func TestEffectsAreNamedInPlainWords(t *testing.T) {
 	if got := (Settings | Role | Begins).String(); got != "settings, role, begins" {
 		t.Errorf("got %q", got)
 	}
-	if n := len(effectNames); Effects(1)<<(n-1) != Hidden {
+	if n := len(effectNames); Effects(1)<<(n-1) != Ends || effectNames[22] != Hidden.String() {
 		t.Errorf("%d names do not fit the effects", n)
 	}
 }

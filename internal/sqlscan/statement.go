@@ -7,76 +7,76 @@ type statement struct {
 	first   kind     // the statement's first word
 	prev    kind     // the word just before, none after a symbol
 	count   uint8    // words so far, no further than a few
-	awaits  bool     // SET still waits for the parameter's name
-	local   bool     // and so does SET LOCAL
+	wants   want     // what the next word is
 	update  bool     // UPDATE was among the words
+	ends    bool     // it ends a transaction, unless more words tell otherwise
+	began   bool     // it has anything
+	done    uint32   // statements before it
 	arg     argument // how far we are in the call of set_config
 	named   Effects  // what its first argument says, once arg is argRead
 }
 
-// argument follows the first argument of set_config. Only a literal with a
-// comma behind it tells which parameter is meant.
-type argument uint8
+// want says what the next word of a statement is.
+type want uint8
 
 const (
-	argNone   argument = iota
-	argName            // set_config was seen
-	argOpen            // and the parenthesis
-	argInside          // and the quote of the literal
-	argRead            // and the whole of the literal
+	wantsFirst     want = iota // the statement's first word
+	wantsNothing               // no special one
+	wantsParameter             // what SET sets
+	wantsLocal                 // what SET LOCAL sets
+	wantsReset                 // what RESET resets
+	wantsName                  // the name of a prepared statement
 )
 
 // end is the end of a statement.
 func (s *statement) end() {
 	s.settle()
-	s.first, s.prev, s.count, s.awaits, s.local, s.update = none, none, 0, false, false, false
+	s.first, s.prev, s.count, s.wants, s.update, s.began = none, none, 0, wantsFirst, false, false
 }
 
-// settle takes it that any parameter was meant when the argument of set_config
-// turns out not to be a literal alone.
+// settle draws what follows from the end of the statement, as far as it goes.
 func (s *statement) settle() {
 	if s.arg != argNone {
-		s.effects |= anySetting
-		s.arg = argNone
+		s.stray()
+	}
+	if s.ends {
+		s.effects |= Ends
+		s.ends = false
+	}
+	if s.began {
+		if s.done++; s.done > 1 {
+			s.effects |= Several
+		}
 	}
 }
 
-// symbol takes a byte that is neither of a word nor of a string.
+// symbol takes a byte that is neither of a word nor of a string, or the one that
+// a string begins with.
 func (s *statement) symbol(c byte) {
-	switch {
-	case c == ';':
+	if c == ';' {
 		s.end()
 		return
-	case c == '.' && s.first == kSet && s.count == 2 && quietSet(s.prev):
-		s.effects |= Settings // SET local.name: a parameter of a class called local
-	case s.arg == argNone:
-	case s.arg == argName && c == '(':
-		s.arg = argOpen
-	case s.arg == argRead && c == ',':
-		s.effects |= s.named
-		s.arg = argNone
-	default:
-		s.settle()
+	}
+	s.began = true
+	if s.prev >= kConstraints && s.count == 2 {
+		s.afterScope(c)
+	}
+	if s.arg != argNone {
+		s.argumentSymbol(c)
 	}
 	s.prev = none
 }
 
-// quietSet says whether SET with this word behind it ends with the transaction.
-func quietSet(k kind) bool { return k == kLocal || k == kTransaction || k == kConstraints }
-
-// literal takes the content of the string that set_config begins with.
-func (s *statement) literal(text []byte) {
-	s.named, s.arg = Settings, argRead
-	if len(text) == 0 {
-		return
-	}
-	switch lookup(text).kind {
-	case kRole:
-		s.named |= Role
-	case kSessionAuthorization:
-		s.named |= SessionAuth | Role
-	case kSeed:
-		s.named |= Seed
+// afterScope takes the symbol that shows a second word to be no keyword, or to
+// be one.
+func (s *statement) afterScope(c byte) {
+	switch {
+	case s.first == kSet && c == '.':
+		s.effects |= Settings // SET local.name: a parameter of a class called local
+	case s.first == kPrepare && c == '(': // PREPARE transaction (int) AS
+		s.effects |= Names | Analyzed
+	case s.first == kPrepare && s.prev == kTransaction:
+		s.ends = true // PREPARE TRANSACTION 'name'
 	}
 }
 
@@ -87,19 +87,13 @@ func (s *statement) quoted(w []byte) {
 	if len(w) > 0 && len(w) < maxWord {
 		e = lookup(w)
 	}
-	exact := e.text == string(w)
-	switch {
-	case s.awaits:
-		s.parameter(e.kind)
-	case s.local:
-		s.localParameter(e.kind)
-	case s.first == kReset && s.count == 1:
-		s.effects |= resets(e.kind)
-	case s.first == kDeallocate:
-		s.effects |= Deallocate
+	s.stray()
+	if s.wants != wantsNothing {
+		s.wanted(e)
+	} else if s.first == kDeallocate {
+		s.effects |= Deallocate | Names
 	}
-	s.settle()
-	if exact {
+	if e.text == string(w) {
 		s.anywhere(e)
 	}
 	s.temporary(w)
@@ -110,16 +104,14 @@ func (s *statement) quoted(w []byte) {
 func (s *statement) word(w []byte) {
 	e := lookup(w)
 	if s.arg != argNone {
-		s.settle()
+		s.argumentWord(e.kind)
 	}
-	if e == &unknown {
-		s.temporary(w)
-		if s.awaits {
-			s.parameter(other)
-		} else if s.local {
-			s.local = false
-		} else if s.first == kDeallocate && s.count == 1 {
-			s.effects |= Deallocate
+	if e.kind == other {
+		if e == &unknown {
+			s.temporary(w)
+		}
+		if s.wants != wantsNothing {
+			s.wanted(e)
 		}
 		s.advance(other)
 		return
@@ -128,14 +120,14 @@ func (s *statement) word(w []byte) {
 	if s.first == none {
 		s.begin(e)
 	} else {
-		s.further(e.kind)
+		s.further(e)
 	}
 	s.advance(e.kind)
 }
 
 func (s *statement) advance(k kind) {
 	if s.first == none {
-		s.first = k
+		s.first, s.began = k, true
 	}
 	s.prev = k
 	if s.count < 4 {
@@ -156,11 +148,10 @@ func (s *statement) anywhere(e *entry) {
 	case function:
 		s.effects |= e.effects
 	case kSetConfig:
-		s.effects |= e.effects
 		s.arg = argName
 	case kPgSettings:
 		if s.update { // a rule of that view calls set_config
-			s.effects |= anySetting
+			s.effects |= anyName | Resets
 		}
 	case kUpdate:
 		s.update = true
@@ -172,56 +163,92 @@ func (s *statement) begin(e *entry) {
 	if e.kind != function {
 		s.effects |= e.effects
 	}
-	s.awaits = e.kind == kSet
+	s.wants = wantsNothing
+	switch e.kind {
+	case kSet:
+		s.wants = wantsParameter
+	case kReset:
+		s.wants = wantsReset
+	case kPrepare, kDeallocate:
+		s.wants = wantsName
+	case kEnds:
+		s.ends = true
+	}
 }
 
-// further takes a later word of a statement.
-func (s *statement) further(k kind) {
+// wanted takes a word that was waited for and is no keyword there.
+func (s *statement) wanted(e *entry) {
+	wants := s.wants
+	s.wants = wantsNothing
+	switch wants {
+	case wantsFirst:
+		s.effects |= e.effects
+	case wantsParameter:
+		s.effects |= Settings | e.sets
+	case wantsLocal:
+		s.effects |= locally(e.sets)
+	case wantsReset:
+		s.effects |= e.sets &^ Seed
+	case wantsName:
+		s.effects |= Names
+		if s.first == kDeallocate {
+			s.effects |= Deallocate
+		} else {
+			s.effects |= Analyzed
+		}
+	}
+}
+
+// further takes a later word of a statement that is a keyword or may be one.
+func (s *statement) further(e *entry) {
+	k := e.kind
 	if k == kTemp && s.makesTemp() {
 		s.effects |= TempObjects
 	}
-	second := s.count == 1
 	switch s.first {
 	case kSet:
-		switch {
-		case s.awaits:
-			s.parameterOrScope(k)
-		case s.local:
-			s.localParameter(k)
-		}
+		s.furtherOfSet(e)
 	case kReset:
-		if second || k == kAuthorization {
-			s.effects |= resets(k)
+		if s.wants == wantsReset || k == kAuthorization {
+			s.wants = wantsReset
+			s.wanted(e)
 		}
 	case kPrepare:
-		if k == kAs { // PREPARE TRANSACTION has none
-			s.effects |= Prepare
-		}
+		s.furtherOfPrepare(e)
 	case kDeclare:
 		if k == kHold && s.prev == kWith {
 			s.effects |= HoldCursor
 		}
 	case kDiscard:
 		if k == kAll {
-			s.effects |= DiscardAll | DeallocateAll | Settings | Role | SessionAuth
+			s.effects |= DiscardAll | DeallocateAll | Settings | Role | SessionAuth | Analysis | SearchPath | Resets
 		}
 	case kDeallocate:
 		switch {
 		case k == kAll:
 			s.effects |= DeallocateAll
-		case second:
-			s.effects |= Deallocate
+		case s.wants == wantsName:
+			s.wanted(e)
 		}
+		s.wants = wantsNothing
 	case kCreate, kAlter:
-		if k == kExtension && second {
+		if k == kExtension && s.count == 1 {
 			s.effects |= Opaque
 		}
 		if k == kExecute && s.prev == kAs {
-			s.effects |= Execute
+			s.effects |= Execute | Names
 		}
 	case kExplain:
 		if k == kExecute {
-			s.effects |= Execute
+			s.effects |= Execute | Names
+		}
+	case kCopy:
+		if k == kStdin {
+			s.effects |= CopyIn
+		}
+	case kEnds:
+		if k == kTo || k == kPrepared { // ROLLBACK TO a savepoint, COMMIT PREPARED
+			s.ends = false
 		}
 	}
 }
@@ -237,54 +264,63 @@ func (s *statement) makesTemp() bool {
 	return false
 }
 
-// parameterOrScope takes a word after SET or SET SESSION.
-func (s *statement) parameterOrScope(k kind) {
+// hidden takes the beginning of a quoted identifier in Unicode escapes.
+func (s *statement) hidden() {
+	s.effects |= Unsure | Hidden
+	switch s.wants {
+	case wantsParameter, wantsLocal, wantsReset:
+		s.effects |= Analysis | SearchPath
+	}
+}
+
+// furtherOfPrepare tells PREPARE TRANSACTION from the statement of that name.
+func (s *statement) furtherOfPrepare(e *entry) {
+	switch {
+	case s.wants == wantsName && e.kind == kTransaction:
+		s.wants = wantsNothing // what comes next decides
+	case s.wants == wantsName:
+		s.wanted(e)
+	case e.kind == kAs:
+		s.effects |= Prepare | Names | Analyzed
+	}
+}
+
+// furtherOfSet takes a keyword after SET.
+func (s *statement) furtherOfSet(e *entry) {
+	switch k := e.kind; {
+	case s.wants == wantsParameter:
+		s.parameterOrScope(e)
+	case s.wants == wantsLocal && k == kSession:
+		// AUTHORIZATION comes next
+	case s.wants == wantsLocal:
+		s.wanted(e)
+	case k == kDefault, k == kLocal && s.prev == kZone:
+		s.effects |= Resets
+	}
+}
+
+// parameterOrScope takes a keyword after SET or SET SESSION.
+func (s *statement) parameterOrScope(e *entry) {
+	k := e.kind
 	switch {
 	case k == kSession:
 		// the name comes next
-	case k == kAuthorization:
-		s.effects |= Settings | Role | SessionAuth
-		s.awaits = false
-	case quietSet(k) && s.count == 1:
-		s.awaits = false
-		if s.local = k == kLocal; s.local {
+	case k >= kConstraints && s.count == 1: // the transaction's
+		s.wants = wantsNothing
+		if k == kLocal {
+			s.wants = wantsLocal
 			s.effects |= Local
 		}
 	default:
-		s.parameter(k)
+		s.wanted(e)
 	}
 }
 
-// localParameter takes a word after SET LOCAL.
-func (s *statement) localParameter(k kind) {
-	s.local = k == kSession // AUTHORIZATION comes next
-	switch k {
-	case kRole, kAuthorization, kSessionAuthorization:
-		s.effects |= LocalRole
+// locally is what setting a parameter does within the transaction.
+func locally(sets Effects) Effects {
+	e := sets & (Analysis | SearchPath | Seed) // which no end of a transaction takes back
+	if sets&(Role|SessionAuth) != 0 {
+		e |= LocalRole
 	}
-}
-
-// parameter takes the name that SET sets.
-func (s *statement) parameter(k kind) {
-	s.awaits = false
-	s.effects |= Settings
-	switch k {
-	case kRole:
-		s.effects |= Role
-	case kSessionAuthorization:
-		s.effects |= SessionAuth | Role
-	case kSeed:
-		s.effects |= Seed
-	}
-}
-
-// resets is what RESET does beyond Settings.
-func resets(k kind) Effects {
-	switch k {
-	case kRole:
-		return Role
-	case kAuthorization, kSessionAuthorization:
-		return SessionAuth | Role
-	}
-	return 0
+	return e
 }

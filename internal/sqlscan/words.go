@@ -1,5 +1,7 @@
 package sqlscan
 
+import "strings"
+
 // kind is what a word means to the scan of statements.
 type kind uint8
 
@@ -13,12 +15,14 @@ const (
 	kBegin
 	kCall
 	kClose
+	kCopy
 	kCreate
 	kDeallocate
 	kDeclare
 	kDiscard
 	kDo
 	kDrop
+	kEnds // COMMIT and all that ends a transaction
 	kExecute
 	kExplain
 	kInsert
@@ -36,22 +40,27 @@ const (
 	kAll
 	kAs
 	kAuthorization
-	kConstraints
+	kDefault
 	kExtension
 	kGlobal
 	kHold
 	kInto
-	kLocal
 	kPgSettings
+	kPrepared
 	kReplace
-	kRole
-	kSeed
 	kSession
-	kSessionAuthorization
 	kSetConfig
+	kStdin
 	kTemp
-	kTransaction
+	kTo
+	kTrue
 	kWith
+	kZone
+
+	// Those after which a symbol may matter.
+	kConstraints
+	kLocal
+	kTransaction
 )
 
 // entry is a word that the scan knows.
@@ -61,45 +70,53 @@ type entry struct {
 	// effects of a function wherever it is named, and of a keyword that begins
 	// a statement.
 	effects Effects
-	next    uint8 // the next of the same hash; 0 ends
+	sets    Effects // what setting the parameter of this name does beyond Settings
+	next    *entry  // of the same hash
 }
 
 // anySetting is what comes of setting a parameter whose name isn't seen.
-const anySetting = Settings | Role | SessionAuth | Seed
+const (
+	anySetting = Settings | Role | SessionAuth | Seed
+	anyName    = anySetting | Analysis | SearchPath
+)
 
-// words starts with an empty entry, since 0 ends a chain.
-//
-// The functions are those of PostgreSQL 14 to 18 and of the modules shipped with
+// words are those that the scan knows. The functions are those of PostgreSQL 14 to 18 and of the modules shipped with
 // it whose effect outlives the transaction. A name without parenthesis counts
 // too: that is where CREATE AGGREGATE and the like hide a call.
 var words = [...]entry{
-	{},
-	{text: "alter", kind: kAlter},
+	{text: "alter", kind: kAlter, effects: Analyzed},
 	{text: "begin", kind: kBegin, effects: Begins},
-	{text: "call", kind: kCall, effects: Opaque},
+	{text: "call", kind: kCall, effects: Opaque | Analyzed},
 	{text: "close", kind: kClose, effects: Releases},
-	{text: "create", kind: kCreate},
+	{text: "create", kind: kCreate, effects: Analyzed},
 	{text: "deallocate", kind: kDeallocate, effects: Releases},
-	{text: "declare", kind: kDeclare},
+	{text: "declare", kind: kDeclare, effects: Analyzed},
 	{text: "discard", kind: kDiscard, effects: Releases},
-	{text: "do", kind: kDo, effects: Opaque},
+	{text: "do", kind: kDo, effects: Opaque | Analyzed},
 	{text: "drop", kind: kDrop, effects: Releases},
-	{text: "execute", kind: kExecute, effects: Execute},
-	{text: "explain", kind: kExplain},
-	{text: "insert", kind: kInsert},
+	{text: "execute", kind: kExecute, effects: Execute | Names | Analyzed},
+	{text: "explain", kind: kExplain, effects: Analyzed},
+	{text: "insert", kind: kInsert, effects: Analyzed},
 	{text: "listen", kind: kListen, effects: Listen},
 	{text: "load", kind: kLoad, effects: Load},
-	{text: "merge", kind: kMerge},
+	{text: "merge", kind: kMerge, effects: Analyzed},
 	{text: "prepare", kind: kPrepare},
-	{text: "reset", kind: kReset, effects: Settings | Releases},
+	{text: "reset", kind: kReset, effects: Settings | Releases | Resets},
 	{text: "set", kind: kSet},
 	{text: "start", kind: kStart, effects: Begins},
 	{text: "unlisten", kind: kUnlisten, effects: Releases},
-	{text: "update", kind: kUpdate},
+	{text: "update", kind: kUpdate, effects: Analyzed},
+	{text: "copy", kind: kCopy, effects: Analyzed},
+	{text: "select", kind: other, effects: Analyzed},
+	{text: "commit", kind: kEnds},
+	{text: "end", kind: kEnds},
+	{text: "rollback", kind: kEnds},
+	{text: "abort", kind: kEnds},
 
-	{text: "all", kind: kAll},
+	{text: "all", kind: kAll, sets: Analysis | SearchPath},
 	{text: "as", kind: kAs},
-	{text: "authorization", kind: kAuthorization},
+	{text: "authorization", kind: kAuthorization, sets: Role | SessionAuth | Analysis},
+	{text: "default", kind: kDefault},
 	{text: "constraints", kind: kConstraints},
 	{text: "extension", kind: kExtension},
 	{text: "global", kind: kGlobal},
@@ -108,15 +125,39 @@ var words = [...]entry{
 	{text: "local", kind: kLocal},
 	{text: "pg_settings", kind: kPgSettings},
 	{text: "replace", kind: kReplace},
-	{text: "role", kind: kRole},
-	{text: "seed", kind: kSeed},
+	{text: "role", kind: other, sets: Role | Analysis},
+	{text: "prepared", kind: kPrepared},
+	{text: "seed", kind: other, sets: Seed},
 	{text: "session", kind: kSession},
-	{text: "session_authorization", kind: kSessionAuthorization},
-	{text: "set_config", kind: kSetConfig, effects: Settings},
+	{text: "session_authorization", kind: other, sets: SessionAuth | Role | Analysis},
+	{text: "set_config", kind: kSetConfig},
+	{text: "stdin", kind: kStdin},
 	{text: "temp", kind: kTemp},
 	{text: "temporary", kind: kTemp},
+	{text: "to", kind: kTo},
 	{text: "transaction", kind: kTransaction},
-	{text: "with", kind: kWith},
+	{text: "true", kind: kTrue},
+	{text: "with", kind: kWith, effects: Analyzed},
+	{text: "zone", kind: kZone},
+
+	// Parameters that parse analysis reads, and what SET calls some of them.
+	{text: "array_nulls", kind: other, sets: Analysis},
+	{text: "backslash_quote", kind: other, sets: Analysis},
+	{text: "client_encoding", kind: other, sets: Analysis},
+	{text: "datestyle", kind: other, sets: Analysis},
+	{text: "default_text_search_config", kind: other, sets: Analysis},
+	{text: "intervalstyle", kind: other, sets: Analysis},
+	{text: "lc_monetary", kind: other, sets: Analysis},
+	{text: "names", kind: other, sets: Analysis},
+	{text: "schema", kind: other, sets: Analysis | SearchPath},
+	{text: "search_path", kind: other, sets: Analysis | SearchPath},
+	{text: "standard_conforming_strings", kind: other, sets: Analysis},
+	{text: "time", kind: other, sets: Analysis},
+	{text: "timezone", kind: other, sets: Analysis},
+	{text: "timezone_abbreviations", kind: other, sets: Analysis},
+	{text: "transform_null_equals", kind: other, sets: Analysis},
+	{text: "xml", kind: other, sets: Analysis},
+	{text: "xmloption", kind: other, sets: Analysis},
 
 	{text: "setseed", kind: function, effects: Seed},
 	{text: "currval", kind: function, effects: Sequence},
@@ -161,10 +202,10 @@ var words = [...]entry{
 	{text: "dblink_connect", kind: function, effects: Other},
 	{text: "dblink_connect_u", kind: function, effects: Other},
 	{text: "dblink_disconnect", kind: function, effects: Releases},
-	{text: "set_user", kind: function, effects: anySetting}, // the set_user module
-	{text: "set_user_u", kind: function, effects: anySetting},
-	{text: "set_session_auth", kind: function, effects: anySetting},
-	{text: "reset_user", kind: function, effects: anySetting | Releases},
+	{text: "set_user", kind: function, effects: anyName}, // the set_user module
+	{text: "set_user_u", kind: function, effects: anyName},
+	{text: "set_session_auth", kind: function, effects: anyName},
+	{text: "reset_user", kind: function, effects: anyName | Releases | Resets},
 }
 
 const tempSchema = "pg_temp" // pg_temp_3 is one too
@@ -172,28 +213,41 @@ const tempSchema = "pg_temp" // pg_temp_3 is one too
 // maxWord is longer than any word that is known.
 const maxWord = 40
 
+// pure are the first words of commands that nothing is analysed for, as far as
+// no other list has them.
+const pure = `analyse analyze checkpoint cluster comment fetch grant lock move notify reassign refresh
+	reindex release revoke savepoint security show truncate vacuum`
+
+const tableSize = 1024
+
 // chains holds the first entry of each hash.
-var chains = func() (heads [256]uint8) {
-	for i := 1; i < len(words); i++ {
-		w := &words[i]
-		h := hash([]byte(w.text))
-		w.next, heads[h] = heads[h], uint8(i)
+var chains = func() (heads [tableSize]*entry) {
+	add := func(e *entry) {
+		h := hash([]byte(e.text))
+		e.next, heads[h] = heads[h], e
+	}
+	for i := range words {
+		add(&words[i])
+	}
+	for _, word := range strings.Fields(pure) {
+		add(&entry{text: word, kind: other})
 	}
 	return heads
 }()
 
 // hash is the same for all cases of a word, which must not be empty.
-func hash(w []byte) uint8 {
-	first, last := w[0]|0x20, w[len(w)-1]|0x20
-	return first*29 + last*5 + uint8(len(w))*37
+func hash(w []byte) uint {
+	first, middle, last := uint(w[0]|0x20), uint(w[len(w)/2]|0x20), uint(w[len(w)-1]|0x20)
+	return (first*29 + middle*113 + last*5 + uint(len(w))*37) % tableSize
 }
 
-var unknown = entry{kind: other}
+// unknown stands for all other words.
+var unknown = entry{kind: other, effects: Analyzed}
 
 // lookup finds a word in any case.
 func lookup(w []byte) *entry {
-	for i := chains[hash(w)]; i != 0; i = words[i].next {
-		if e := &words[i]; len(e.text) == len(w) && hasPrefixFold(w, e.text) {
+	for e := chains[hash(w)]; e != nil; e = e.next {
+		if len(e.text) == len(w) && hasPrefixFold(w, e.text) {
 			return e
 		}
 	}

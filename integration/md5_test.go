@@ -116,8 +116,7 @@ func TestTheSettingsThatWouldTellAPasswordToStrangersAreRefused(t *testing.T) {
 	for database, says := range map[string]string{
 		"{host: localhost, sslmode: require, require_auth: password}":                      "password is sent in the clear",
 		"{host: localhost, sslmode: verify-full, sslrootcert: system, require_auth: '!x'}": "is none of",
-		"{host: localhost, set_role: true}":                                                "needs user",
-		"{host: localhost, user: app, set_role: true, pool_mode: session}":                 "needs pool_mode transaction or statement",
+		"{host: localhost, user: app, set_role: true}":                                     "is gone",
 		"{host: localhost, stamp_identity: work_mem}":                                      "neither application_name nor a custom setting",
 	} {
 		p.writeFile(p.configFile(), fmt.Sprintf("listen: [{address: 'unix:%s/x'}]\ndatabases:\n  app: %s\nauth: {users_file: %s}\n", p.dir, database, p.usersFile()))

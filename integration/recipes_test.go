@@ -77,12 +77,12 @@ func newKitchen(t *testing.T, pg *postgres) *kitchen {
 	}
 	k.write(t, "password", appPassword+"\n")
 	admin := pg.direct(t, "app")
-	sql := block(t, recipe(t, "Recipe: mTLS with cert-manager")["sql"], "GRANT")
+	sql := block(t, recipe(t, "Recipe: mTLS with cert-manager")["sql"], "CREATE ROLE")
 	execute(t, admin, transpose(t, sql, "SECRET", appPassword))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if _, err := admin.Exec(ctx, "DROP ROLE app_service, orders"); err != nil {
+		if _, err := admin.Exec(ctx, "DROP ROLE orders"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -133,15 +133,18 @@ func TestTheRecipeForCertManagerWorks(t *testing.T) {
 		root := "PGSSLROOTCERT=" + filepath.Join(k.dir, "ca.crt")
 		env := append(k.issue(t, devca.Request{CommonName: role[1], Client: true}, "client.crt", "client.key"), root)
 		ask := func() result {
-			return p.psql(t, "app", env, "-c", "SELECT current_user, session_user, current_setting('application_name')")
+			return p.psql(t, "orders", env, "-c", "SELECT current_database(), session_user, current_setting('application_name')")
 		}
-		if r := ask(); strings.TrimSpace(r.stdout) != "orders|app_service|cert:CN=orders" {
+		if r := ask(); strings.TrimSpace(r.stdout) != "app|orders|cert:CN=orders" {
 			t.Fatalf("psql got %q, status %d: %s", r.stdout, r.status, r.stderr)
 		}
 		k.issue(t, serverRequest(), "tls.crt", "tls.key")
+		if r := p.psql(t, "orders", append(k.issue(t, devca.Request{CommonName: "billing", Client: true}, "billing.crt", "billing.key"), root, "PGUSER=billing"), "-c", "SELECT 1"); r.status != 2 {
+			t.Errorf("a role reached the entry of another: psql ended with status %d: %s", r.status, r.stderr)
+		}
 		eventually(t, patience, "the renewed certificate is taken", func() bool { return p.log.count("certificates reloaded") > 0 })
 		env = append(k.issue(t, devca.Request{CommonName: role[1], Client: true}, "client.crt", "client.key"), root)
-		if r := ask(); strings.TrimSpace(r.stdout) != "orders|app_service|cert:CN=orders" {
+		if r := ask(); strings.TrimSpace(r.stdout) != "app|orders|cert:CN=orders" {
 			t.Errorf("after the renewal psql got %q, status %d: %s", r.stdout, r.status, r.stderr)
 		}
 		env = append(k.issue(t, devca.Request{CommonName: "billing", Client: true}, "client.crt", "client.key"), root)
@@ -162,11 +165,11 @@ func TestTheRecipeForSPIFFEWorks(t *testing.T) {
 		k.issue(t, server, "svid.pem", "svid_key.pem")
 		p := k.serve(t, transpose(t, block(t, blocks["yaml"], "listen:"), "/run/spiffe", k.dir, "/etc/pgseal/pg_ident.conf", ident))
 		for id, want := range map[string]string{
-			"spiffe://corp.example/ns/prod/sa/orders": "orders|app_service|cert:spiffe://corp.example/ns/prod/sa/orders", "spiffe://corp.example/ns/test/sa/orders": "",
+			"spiffe://corp.example/ns/prod/sa/orders": "app|orders|cert:spiffe://corp.example/ns/prod/sa/orders", "spiffe://corp.example/ns/test/sa/orders": "",
 			"spiffe://corp.example.evil/ns/prod/sa/orders": "", "spiffe://corp.example/ns/prod/sa/app_service": "",
 		} {
 			env := k.issue(t, devca.Request{URIs: []string{id}, Client: true}, "client.crt", "client.key")
-			r := p.psql(t, "app", append(env, "PGSSLROOTCERT="+filepath.Join(k.dir, "svid_bundle.pem")), "-c", "SELECT current_user, session_user, current_setting('audit.who')")
+			r := p.psql(t, "orders", append(env, "PGSSLROOTCERT="+filepath.Join(k.dir, "svid_bundle.pem")), "-c", "SELECT current_database(), session_user, current_setting('audit.who')")
 			if got := strings.TrimSpace(r.stdout); got != want || want == "" && !strings.Contains(r.stderr, "certificate authentication failed") {
 				t.Errorf("%s: psql got %q, status %d: %s", id, got, r.status, r.stderr)
 			}

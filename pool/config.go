@@ -198,7 +198,6 @@ type DatabaseConfig struct {
 
 	tlsconf.UpstreamConfig `yaml:",inline"`
 
-	SetRole       bool   `yaml:"set_role"`       // clients work as their own role, by SET ROLE
 	StampIdentity string `yaml:"stamp_identity"` // the setting that tells who a client is
 
 	ConnectQuery string `yaml:"connect_query"` // run on each new server
@@ -239,9 +238,6 @@ func (c DatabaseConfig) Validate() error {
 	}
 	if err := c.checkAuth(); err != nil {
 		f.bad("require_auth", "%w", err)
-	}
-	if c.SetRole && c.User == "" {
-		f.bad("set_role", "needs user, the role that servers log in as")
 	}
 	if !stampPattern.MatchString(c.StampIdentity) || len(c.StampIdentity) > maxStampName {
 		f.bad("stamp_identity", "%q is neither application_name nor a custom setting such as audit.who, in lower case", c.StampIdentity)

@@ -82,12 +82,8 @@ func (d *Database) FixedLogin() (Login, bool) {
 // login returns the database's own login, of no role where it has none.
 func (s *Spec) login() Login { return Login{User: s.User, Password: s.Secret} }
 
-// Imposes returns whether clients work as their own role on servers that log in
-// as another, and the setting that tells who they are, empty for none.
-func (d *Database) Imposes() (setRole bool, stamp string) {
-	s := d.spec.Load()
-	return s.SetRole, s.StampIdentity
-}
+// Stamp returns the setting that tells who clients are, empty for none.
+func (d *Database) Stamp() string { return d.spec.Load().StampIdentity }
 
 // Manager owns all databases, their pools and servers.
 type Manager struct {

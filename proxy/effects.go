@@ -45,7 +45,7 @@ const heeded sqlscan.Effects = 1<<32 - 1
 
 // scan returns the effects of a text.
 func scan(text []byte) sqlscan.Effects {
-	seen := sqlscan.Scan(text) & heeded
+	seen := sqlscan.Scan(text) & heeded &^ (sqlscan.Local | sqlscan.LocalRole | sqlscan.Hidden) // nobody asks
 	if seen&sqlscan.TempObjects == 0 && bytes.Contains(text, temporarySchema) {
 		seen |= sqlscan.TempObjects // in a string, as of SET LOCAL search_path
 	}
@@ -141,11 +141,11 @@ func (e *effects) pin(why sqlscan.Effects) {
 }
 
 // denies returns why a statement is not to be run at all, or nil.
-func (r *relay) denies(seen sqlscan.Effects, text []byte) *wire.Error {
+func (r *relay) denies(seen sqlscan.Effects) *wire.Error {
 	if r.effects.policy == pool.RejectState && seen&pinning != 0 {
 		return denial(seen)
 	}
-	return r.forbids(seen, text)
+	return nil
 }
 
 // toAsk returns what PostgreSQL has to be asked for before it is known what the
@@ -177,6 +177,13 @@ func (e *effects) learn(asked, found sqlscan.Effects) {
 // error.
 const deniedText = "pgseal does not run this statement"
 
+// fatal returns e as an error that ends the session.
+func fatal(e *wire.Error) *wire.Error {
+	last := *e // which others may have, too
+	last.Severity = "FATAL"
+	return &last
+}
+
 // denial is what the client is told in place of PostgreSQL's refusal.
 func denial(seen sqlscan.Effects) *wire.Error {
 	return &wire.Error{
@@ -192,19 +199,15 @@ func (r *relay) heedQuery(seen sqlscan.Effects, text, m []byte) look {
 	l := look{kind: pendingQuery}
 	x := &r.extended
 	size := len(m)
-	if e := r.denies(seen, text); e != nil {
+	if e := r.denies(seen); e != nil {
 		r.effects.denied = e
 		x.out = wire.AppendQuery(x.out[:0], deniedText)
 		l.kind, l.edit = pendingDeny, edit{x.out, size}
 		return l
 	}
-	if own := r.ownRoleBack(seen, text); len(own) != len(text) {
-		text, m = own, wire.AppendQuery(nil, string(own))
-		l.edit = edit{m, size}
-	}
 	r.read(seen, text)
 	r.effects.heed(seen)
-	r.barrier = seen&(sqlscan.DiscardAll|sqlscan.DeallocateAll) != 0 || r.mayEscape(seen)
+	r.barrier = seen&(sqlscan.DiscardAll|sqlscan.DeallocateAll) != 0
 	var lead []byte
 	own := m
 	if seen&sqlscan.Deallocate != 0 && !r.batch {
@@ -273,8 +276,6 @@ func (r *relay) lookAtCall(b []byte, whole bool, size int) look {
 	switch {
 	case !whole && (size <= wholeMessage || len(b) < wire.HeaderSize+4):
 		return look{more: true}
-	case r.discarding:
-		return look{err: errAfterDiscard}
 	case r.mixes():
 		return look{err: errMixed}
 	case size < 4: // PostgreSQL has an error for that
@@ -288,8 +289,6 @@ func (r *relay) lookAtCall(b []byte, whole bool, size int) look {
 		seen = sqlscan.Sequence
 	case function == 1599: // setseed
 		seen = sqlscan.Seed
-	case function == 2077 && r.imposed.any(): // set_config
-		return look{err: fatal(imposedError("set_config"))}
 	}
 	if whole {
 		return r.heedQuery(seen, b[wire.HeaderSize:], b)

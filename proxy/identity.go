@@ -3,11 +3,13 @@ package proxy
 import (
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/auth/hba"
+	"github.com/pgseal/pgseal/internal/wire"
 )
 
 // Bounds of a stamp, in bytes.
@@ -29,6 +31,19 @@ func identityOf(rule hba.Rule, cert *x509.Certificate, proved string) string {
 		}
 	}
 	return hba.Cert + ":" + proved
+}
+
+const applicationName = "application_name"
+
+// stamp puts the setting that tells who the client is in the place of what it
+// asked for. It runs during the login, when the pool is known.
+func (s *session) stamp(asked []wire.Parameter) []wire.Parameter {
+	setting := s.db.Stamp()
+	if setting == "" {
+		return asked
+	}
+	asked = slices.DeleteFunc(slices.Clone(asked), func(p wire.Parameter) bool { return strings.EqualFold(p.Name, setting) })
+	return append(asked, wire.Parameter{Name: setting, Value: stampFor(setting, s.identity)})
 }
 
 // stampFor returns an identity as it is written into a setting: printable ASCII,

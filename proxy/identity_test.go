@@ -101,13 +101,3 @@ func TestTheIdentityIsWhatWasProved(t *testing.T) {
 		}
 	}
 }
-
-func TestNamesAreQuotedForAnyEncoding(t *testing.T) {
-	for name, want := range map[string]string{
-		"amy": `"amy"`, `a"b\c`: `"a""b\c"`, "münz": `U&"m\+0000fcnz"`, `ü"\`: `U&"\+0000fc""\\"`, "😀": `U&"\+01f600"`, "\xff": "\"\xff\"",
-	} {
-		if got := quoteName(name); got != want {
-			t.Errorf("%q is quoted %s, want %s", name, got, want)
-		}
-	}
-}

@@ -167,9 +167,6 @@ func (s *session) take(server *pool.Server) (setup []byte) {
 		setup = wire.AppendQuery(nil, "RESET ALL")
 		ours++
 	}
-	if state.lastHolder != s.id {
-		set = s.imposeAgain(set)
-	}
 	if len(set)+len(reset) > 0 {
 		setup = wire.AppendQuery(setup, setQuery(set, reset))
 		state.settings = append(state.settings[:0], s.extra...)
@@ -262,10 +259,7 @@ func (s *session) parameter(body []byte) {
 		return
 	}
 	s.server.SetParameter(p)
-	if s.confuses(p) && !s.relay.left {
-		s.outlaw(p.Name)
-	}
-	if s.relay.left || s.seesItself(p.Name) {
+	if s.relay.left {
 		return
 	}
 	if i := index(s.told, p.Name); i >= 0 {
@@ -310,9 +304,6 @@ func (s *session) settle(server *pool.Server) {
 		s.proxy.pinCounts.add(d.pinned)
 		s.proxy.log.Info("client keeps its server", append(s.fields(), zap.Strings("reasons", pinReasons(d.pinned)))...)
 	}
-	if d.escaped != "" {
-		s.proxy.log.Warn("client changed a parameter that is not its own, its session ends", append(s.fields(), zap.String("parameter", d.escaped))...)
-	}
 	if d.wake {
 		s.poke()
 	}
@@ -328,7 +319,6 @@ type decision struct {
 	ask     bool            // PostgreSQL has to be asked what the session left
 	resume  bool            // the client waited for the server to come to rest
 	pinned  sqlscan.Effects // why it keeps its server from now on
-	escaped string          // the parameter for which the session ends
 }
 
 // decide takes the server from the session if that needs it no longer.
@@ -339,7 +329,7 @@ func (s *session) decide(server *pool.Server) (d decision) {
 		return d
 	}
 	if v := s.relay.survey; v != nil && v.over {
-		d.escaped = s.learnSurvey()
+		s.learnSurvey()
 	}
 	d.query, d.release, d.ask = s.next()
 	if why := s.relay.holdsFor() &^ s.pinsTold; why != 0 && !s.relay.left {
@@ -353,7 +343,7 @@ func (s *session) decide(server *pool.Server) (d decision) {
 		s.relay.held, d.resume = false, s.client != nil
 	}
 	d.left, d.settled = s.relay.left, s.settled
-	d.wake = s.ending() != nil && s.client != nil && (d.release || s.mayEnd()) || d.escaped != ""
+	d.wake = s.ending() != nil && s.client != nil && (d.release || s.mayEnd())
 	if d.release {
 		if s.settled != nil {
 			server.ViewParameters(s.learn)

@@ -67,11 +67,10 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 		return err
 	}
 	if ask.replication != nil {
-		err = s.replicate(ask.replication)
-	} else if ask.params, err = s.impose(ask.params); err == nil {
-		if err = s.prepare(ask.params); err == nil {
-			err = s.checkStrings()
-		}
+		err = s.replicate(s.stamp(ask.replication))
+	} else {
+		ask.params = s.stamp(ask.params)
+		err = s.prepare(ask.params)
 	}
 	if err != nil {
 		p.refusedAtServer(s, err)

@@ -42,9 +42,6 @@ type relay struct {
 	barrier    bool   // nothing more may be sent before all that was sent is answered
 	held       bool   // the client has more to send, and waits for that
 	setting    bool   // it waits for its parameters, and has sent nothing yet
-	wary       bool   // a statement of the batch may have changed an imposed parameter
-	rereads    bool   // or how what follows in the batch is read
-	discarding bool   // DISCARD ALL is in the batch, and imposed parameters come back at its end
 	fixAtSync  bool   // a statement of the batch may have reset parameters
 	fix        []byte // the query that brings back what the client came with, or nil
 	pending    pending
@@ -65,7 +62,6 @@ type relay struct {
 	server   *serverState // of the server that is held
 	extended extended
 	effects  effects
-	imposed  imposed
 	survey   *survey // under way, or not learnt from yet
 	scanner  sqlscan.Scanner
 }
@@ -284,8 +280,6 @@ func (r *relay) look(typ byte, size int, b []byte) look {
 	case wire.Execute:
 		r.extended.sent++
 	case wire.Sync:
-		r.barrier = r.barrier || r.wary
-		r.wary, r.rereads, r.discarding = false, false, false
 		if r.fixAtSync {
 			r.fixAtSync = false
 			r.server.unnamed = 0 // the fix ends it
@@ -300,9 +294,6 @@ func (r *relay) lookAtQuery(b []byte, whole bool, size int) look {
 	if !whole && size <= wholeMessage {
 		return look{more: true}
 	}
-	if r.discarding {
-		return look{err: errAfterDiscard}
-	}
 	if r.mixes() {
 		return look{err: errMixed}
 	}
@@ -312,7 +303,7 @@ func (r *relay) lookAtQuery(b []byte, whole bool, size int) look {
 		return look{kind: pendingQuery}
 	}
 	text := cString(b[wire.HeaderSize:])
-	seen := r.scan(text)
+	seen := scan(text)
 	if seen == 0 {
 		return look{kind: pendingQuery}
 	}
@@ -379,13 +370,9 @@ func (r *relay) parse(m []byte) look {
 	size := len(m)
 	if name, rest, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0}); ok {
 		text := cString(rest)
-		if seen = r.scan(text); seen != 0 {
-			if e := r.denies(seen, text); e != nil {
+		if seen = scan(text); seen != 0 {
+			if e := r.denies(seen); e != nil {
 				return r.denyParse(e, m)
-			}
-			if own := r.ownRoleBack(seen, text); len(own) != len(text) {
-				m = appendParse(nil, string(name), string(own)+string(rest[len(text):]))
-				text = own
 			}
 			if seen&sqlscan.Deallocate != 0 && r.deallocates(text) {
 				lead = r.extended.makeGone(lead)
@@ -403,7 +390,7 @@ func (r *relay) parse(m []byte) look {
 	if foreign {
 		lead = r.discardSequences(lead)
 	}
-	if len(lead) > 0 || len(m) != size {
+	if len(lead) > 0 {
 		if e.cut == 0 {
 			e.out = m
 		}
@@ -440,15 +427,6 @@ func (r *relay) lookAtBind(b []byte, whole bool) look {
 	if seen&opaque != 0 {
 		r.server.unlisted = true // of this server too, not only of that where it was prepared
 	}
-	switch {
-	case r.discarding:
-		return look{err: errAfterDiscard}
-	case r.extended.stuck() && r.mayEscape(seen):
-		return look{err: errUnwatched}
-	}
-	r.wary = r.wary || r.mayEscape(seen)
-	r.rereads = r.rereads || r.mayReread(seen)
-	r.discarding = seen&sqlscan.DiscardAll != 0 && r.imposed.any()
 	if seen&(sqlscan.DeallocateAll|sqlscan.DiscardAll) != 0 {
 		r.server.forgetCopies() // what follows in the batch can't rely on them
 	}
@@ -500,11 +478,7 @@ func (r *relay) scanMore(piece []byte) *wire.Error {
 	if seen&sqlscan.Settings != 0 {
 		seen |= resets
 	}
-	e := r.forbidsUnread(seen)
-	if r.effects.policy == pool.RejectState && seen&pinning != 0 {
-		e = denial(seen)
-	}
-	if e != nil {
+	if e := r.denies(seen); e != nil {
 		r.clientBody++ // its last byte is withheld, so PostgreSQL will never run it
 		r.doubt = true
 		return fatal(e)
@@ -514,7 +488,6 @@ func (r *relay) scanMore(piece []byte) *wire.Error {
 		r.effects.pin(unknownState)
 	}
 	r.effects.heed(seen)
-	r.barrier = r.barrier || !r.batch && r.mayEscape(seen) // of a Query; a Bind will tell of a Parse
-	r.extended.unnamed.effects = seen                      // of a Parse; a Query has ended it
+	r.extended.unnamed.effects = seen // of a Parse; a Query has ended it
 	return nil
 }

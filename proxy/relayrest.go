@@ -12,7 +12,6 @@ import (
 func (r *relay) link(server *serverState, holder uint64, ours int) {
 	r.linked, r.status = true, wire.StatusIdle
 	r.batch, r.runs, r.copyIn, r.mixed, r.doubt, r.barrier, r.setting = false, false, false, false, false, false, false
-	r.wary, r.rereads, r.discarding = false, false, false
 	r.serverBody, r.hideBody, r.lastType = 0, false, 0
 	r.pending.reset()
 	for range ours {

@@ -211,9 +211,6 @@ func (r *relay) refused(m []byte, size int) (instead []byte, err *wire.Error) {
 		}
 		return nil, nil
 	case pendingFix: // the client's own statement has failed
-		if r.imposed.any() && !bytes.Contains(body, inFailedTransaction) {
-			return nil, refusal(body, size)
-		}
 		return nil, nil
 	case pendingDeny:
 		return r.instead(r.effects.denied, size), nil
@@ -261,10 +258,6 @@ var planChanged = []byte("\x00RRevalidateCachedQuery\x00")
 // noStatement is the field of an ErrorResponse that says that a prepared
 // statement does not exist.
 var noStatement = []byte("\x00C26000\x00")
-
-// inFailedTransaction is the field of an ErrorResponse that says that nothing
-// runs in a transaction that has failed.
-var inFailedTransaction = []byte("\x00C25P02\x00")
 
 // canceled is the field of an ErrorResponse that says that a statement was
 // canceled, by a request that came late or by a short statement_timeout.

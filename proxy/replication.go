@@ -50,11 +50,7 @@ func replicationStartup(list []wire.Parameter) []wire.Parameter {
 
 // replicate opens the server that a replication connection has to itself, and
 // keeps until the client leaves. It runs on the goroutine of the login.
-func (s *session) replicate(asked []wire.Parameter) error {
-	startup, err := s.imposeOnReplication(asked)
-	if err != nil {
-		return err
-	}
+func (s *session) replicate(startup []wire.Parameter) error {
 	ctx, cancel := context.WithDeadline(context.Background(), s.deadline)
 	defer cancel()
 	go func() {

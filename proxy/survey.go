@@ -150,10 +150,9 @@ func (s *survey) note(kind string, hexName, hexValue []byte) {
 	}
 }
 
-// learnSurvey takes what a survey has found for the truth about the session. It
-// returns the imposed parameter that it found changed, for which the session
-// ends. mu is held.
-func (s *session) learnSurvey() (escaped string) {
+// learnSurvey takes what a survey has found for the truth about the session. mu
+// is held.
+func (s *session) learnSurvey() {
 	v := s.relay.survey
 	s.relay.survey = nil
 	e := &s.relay.effects
@@ -161,16 +160,10 @@ func (s *session) learnSurvey() (escaped string) {
 	case v.canceled && e.canceled < maxCanceled:
 		e.canceled++
 		e.suspect |= v.asked // ask again
-		return ""
+		return
 	case v.failed:
 		e.pin(unknownState)
-		return ""
-	}
-	if escaped = s.escaped(v); escaped != "" {
-		s.outlaw(escaped)
-		return escaped
-	}
-	switch {
+		return
 	case v.tooLarge || v.asked&carried != 0 && e.custom.overflow:
 		e.pin(largeSettings)
 	case v.asked&carried != 0:
@@ -181,7 +174,6 @@ func (s *session) learnSurvey() (escaped string) {
 		v.found |= sqlscan.SessionAuth
 	}
 	e.learn(v.asked&^carried, v.found)
-	return ""
 }
 
 // carry makes set, what is set in the server's session, the parameters that
@@ -240,6 +232,14 @@ func (s *session) seeSearchPath() {
 
 // roleName is the parameter that SET ROLE sets.
 const roleName = "role"
+
+// roleIn returns the role among parameters, empty for none.
+func roleIn(list []wire.Parameter) string {
+	if i := index(list, roleName); i >= 0 {
+		return list[i].Value
+	}
+	return ""
+}
 
 // ask sends a survey if the session is still at rest, or the Sync that brings
 // it to rest. It runs at the client's home, which alone writes to the server.

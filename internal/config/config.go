@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -126,11 +125,6 @@ func (f File) UserConfigs() map[string]pool.UserConfig {
 		users[name] = u.UserConfig
 	}
 	return users
-}
-
-// poolMode returns the mode of a database whose clients share one login.
-func (f File) poolMode(d Database) string {
-	return cmp.Or(f.Users[d.User].PoolMode, d.PoolMode, f.Pool.PoolMode)
 }
 
 // Admin tells which roles may use the console. They log in like everybody.
@@ -274,12 +268,6 @@ func (w *walker) crossCheck(f *File) {
 		w.fault(w.lines[key], key, errors.New("it names no database that could be there or not"))
 	}
 	w.checkLookups(f)
-	for name, d := range f.Databases {
-		if d.SetRole && f.poolMode(d) == pool.SessionMode {
-			key := "databases." + name + ".set_role"
-			w.fault(w.lines[key], key, errors.New("needs pool_mode transaction or statement: in session mode pgseal does not see what clients do to their role"))
-		}
-	}
 	if f.Auth.UsersFile == "" && f.Auth.HBAFile == "" && len(f.Auth.Rules) == 0 && len(f.Lookups()) == 0 {
 		w.fault(w.lineOf("auth"), "auth.users_file", errors.New("is missing, and auth_user too: nobody could log in"))
 	}

@@ -5,29 +5,14 @@ import (
 	"testing"
 )
 
-func TestTheRoleOfAClientNeedsAModeInWhichItIsWatched(t *testing.T) {
-	service := base + "    user: service\n    set_role: true\n"
-	for text, wrong := range map[string]bool{
-		service:                                  false,
-		service + "pool: {pool_mode: session}\n": true,
-		service + "    pool_mode: session\n":     true,
-		service + "    pool_mode: statement\npool: {pool_mode: session}\n":                                false,
-		service + "users: {service: {pool_mode: session}}\n":                                              true,
-		service + "users: {other: {pool_mode: session}}\n":                                                false,
-		service + "    pool_mode: session\nusers: {service: {pool_mode: statement}}\n":                    false,
-		strings.Replace(service, "set_role: true", "set_role: false", 1) + "pool: {pool_mode: session}\n": false,
-	} {
-		_, err := parse(text)
-		if !wrong {
-			if err != nil {
-				t.Errorf("%s\nis refused: %v", text, err)
-			}
-			continue
+func TestAKeyThatIsGoneIsRefusedWithWhatToUseInstead(t *testing.T) {
+	for _, value := range []string{"true", "false", "''"} {
+		_, err := parse(base + "    user: service\n    set_role: " + value + "\n")
+		wants(t, err, "11 databases.app.set_role: is gone")
+		if s := err.Error(); !strings.Contains(s, "a database entry") || !strings.Contains(s, "the client's own role") {
+			t.Errorf("%q does not say what to use instead", s)
 		}
-		wants(t, err, "11 databases.app.set_role: needs pool_mode transaction or statement")
 	}
-	_, err := parse(base + "    set_role: true\n")
-	wants(t, err, "10 databases.app.set_role: needs user")
 }
 
 func TestTheSettingForTheIdentityIsOneThatClientsMaySet(t *testing.T) {

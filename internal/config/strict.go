@@ -220,9 +220,18 @@ func keysOf(t reflect.Type) map[string]reflect.Type {
 	return keys
 }
 
+// gone says of keys that pgseal once had what to use instead.
+var gone = map[string]string{
+	"set_role": "is gone, because the text of statements can't keep a client in its role: give each role a database entry whose user is that role, " +
+		"or leave user out and have servers log in as the client's own role",
+}
+
 // unknownKey says what a key may have been meant for: another of the same
 // struct, PgBouncer's of that name, or the one of that name in other sections.
 func unknownKey(key string, known map[string]reflect.Type) error {
+	if instead, ok := gone[key]; ok {
+		return errors.New(instead)
+	}
 	best, least := "", 3
 	for k := range known {
 		if d := distance(key, k); d < least || d == least && k < best {

@@ -108,9 +108,6 @@ const (
 	Ends
 )
 
-// AnySetting comes of setting a parameter whose name isn't seen.
-const AnySetting = anySetting
-
 // Leaves holds the effects after which the session may differ from what it was
 // before, or, with Sequence, needs what it was before. The rest only tell what
 // kind of statement was there.

@@ -34,7 +34,7 @@ func TestOtherNamesOfACertificateLogIn(t *testing.T) {
 		`uri   /^spiffe://corp\.example/ns/prod/sa/([a-z]+)$     \1`,
 		"key   " + hash + "                                      app", ""}, "\n")), 0o600)
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
-		login := settings{"user": "app", "password": appPassword, "stamp_identity": "audit.who"}
+		login := settings{"user": "app", "password": appPassword, "stamp_identity": "true"}
 		p := start(t, pg, options{
 			tls:       a.settings("optional"),
 			databases: map[string]settings{"dns": login, "mail": login, "uri": login, "key": login},
@@ -46,13 +46,13 @@ func TestOtherNamesOfACertificateLogIn(t *testing.T) {
 			env      []string
 			who      string // empty: psql is refused
 		}{
-			{"dns", dns, "cert:app.corp.example"}, {"dns", star, ""}, {"dns", uri, ""}, {"dns", key, ""},
-			{"mail", mail, "cert:app@corp.example"}, {"mail", otherMail, ""}, {"mail", dns, ""},
-			{"uri", uri, "cert:spiffe://corp.example/ns/prod/sa/app"}, {"uri", otherURI, ""}, {"uri", mail, ""},
-			{"key", key, "cert:" + hash}, {"key", otherKey, ""}, {"key", uri, ""},
+			{"dns", dns, "psql [cert:app.corp.example]"}, {"dns", star, ""}, {"dns", uri, ""}, {"dns", key, ""},
+			{"mail", mail, "psql [cert:app@corp.example]"}, {"mail", otherMail, ""}, {"mail", dns, ""},
+			{"uri", uri, "psql [cert:spiffe://corp.example/ns/prod/sa/app]"}, {"uri", otherURI, ""}, {"uri", mail, ""},
+			{"key", key, "[cert:" + hash[:56] + "]"}, {"key", otherKey, ""}, {"key", uri, ""},
 			{"key", []string{"PGSSLCERT=/nonexistent"}, ""},
 		} {
-			r := p.psql(t, test.database, test.env, "-c", "SELECT current_setting('audit.who')")
+			r := p.psql(t, test.database, test.env, "-c", "SELECT current_setting('application_name')")
 			switch got := strings.TrimSpace(r.stdout); {
 			case test.who != "" && got != test.who:
 				t.Errorf("%s: the client is %q, want %q (%s)", test.database, got, test.who, r.stderr)

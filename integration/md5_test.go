@@ -117,7 +117,7 @@ func TestTheSettingsThatWouldTellAPasswordToStrangersAreRefused(t *testing.T) {
 		"{host: localhost, sslmode: require, require_auth: password}":                      "password is sent in the clear",
 		"{host: localhost, sslmode: verify-full, sslrootcert: system, require_auth: '!x'}": "is none of",
 		"{host: localhost, user: app, set_role: true}":                                     "is gone",
-		"{host: localhost, stamp_identity: work_mem}":                                      "neither application_name nor a custom setting",
+		"{host: localhost, stamp_identity: audit.who}":                                     "it names no setting any more",
 	} {
 		p.writeFile(p.configFile(), fmt.Sprintf("listen: [{address: 'unix:%s/x'}]\ndatabases:\n  app: %s\nauth: {users_file: %s}\n", p.dir, database, p.usersFile()))
 		p.reload()

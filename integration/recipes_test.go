@@ -135,7 +135,7 @@ func TestTheRecipeForCertManagerWorks(t *testing.T) {
 		ask := func() result {
 			return p.psql(t, "orders", env, "-c", "SELECT current_database(), session_user, current_setting('application_name')")
 		}
-		if r := ask(); strings.TrimSpace(r.stdout) != "app|orders|cert:CN=orders" {
+		if r := ask(); strings.TrimSpace(r.stdout) != "app|orders|psql [cert:CN=orders]" {
 			t.Fatalf("psql got %q, status %d: %s", r.stdout, r.status, r.stderr)
 		}
 		k.issue(t, serverRequest(), "tls.crt", "tls.key")
@@ -144,7 +144,7 @@ func TestTheRecipeForCertManagerWorks(t *testing.T) {
 		}
 		eventually(t, patience, "the renewed certificate is taken", func() bool { return p.log.count("certificates reloaded") > 0 })
 		env = append(k.issue(t, devca.Request{CommonName: role[1], Client: true}, "client.crt", "client.key"), root)
-		if r := ask(); strings.TrimSpace(r.stdout) != "app|orders|cert:CN=orders" {
+		if r := ask(); strings.TrimSpace(r.stdout) != "app|orders|psql [cert:CN=orders]" {
 			t.Errorf("after the renewal psql got %q, status %d: %s", r.stdout, r.status, r.stderr)
 		}
 		env = append(k.issue(t, devca.Request{CommonName: "billing", Client: true}, "client.crt", "client.key"), root)
@@ -165,11 +165,11 @@ func TestTheRecipeForSPIFFEWorks(t *testing.T) {
 		k.issue(t, server, "svid.pem", "svid_key.pem")
 		p := k.serve(t, transpose(t, block(t, blocks["yaml"], "listen:"), "/run/spiffe", k.dir, "/etc/pgseal/pg_ident.conf", ident))
 		for id, want := range map[string]string{
-			"spiffe://corp.example/ns/prod/sa/orders": "app|orders|cert:spiffe://corp.example/ns/prod/sa/orders", "spiffe://corp.example/ns/test/sa/orders": "",
+			"spiffe://corp.example/ns/prod/sa/orders": "app|orders|psql [cert:spiffe://corp.example/ns/prod/sa/orders]", "spiffe://corp.example/ns/test/sa/orders": "",
 			"spiffe://corp.example.evil/ns/prod/sa/orders": "", "spiffe://corp.example/ns/prod/sa/app_service": "",
 		} {
 			env := k.issue(t, devca.Request{URIs: []string{id}, Client: true}, "client.crt", "client.key")
-			r := p.psql(t, "orders", append(env, "PGSSLROOTCERT="+filepath.Join(k.dir, "svid_bundle.pem")), "-c", "SELECT current_database(), session_user, current_setting('audit.who')")
+			r := p.psql(t, "orders", append(env, "PGSSLROOTCERT="+filepath.Join(k.dir, "svid_bundle.pem")), "-c", "SELECT current_database(), session_user, current_setting('application_name')")
 			if got := strings.TrimSpace(r.stdout); got != want || want == "" && !strings.Contains(r.stderr, "certificate authentication failed") {
 				t.Errorf("%s: psql got %q, status %d: %s", id, got, r.status, r.stderr)
 			}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -198,7 +197,7 @@ type DatabaseConfig struct {
 
 	tlsconf.UpstreamConfig `yaml:",inline"`
 
-	StampIdentity string `yaml:"stamp_identity"` // the setting that tells who a client is
+	StampIdentity bool `yaml:"stamp_identity"` // application_name tells who a client is
 
 	ConnectQuery string `yaml:"connect_query"` // run on each new server
 	Required     bool   `yaml:"required"`      // pgseal is not ready without a server of it
@@ -239,17 +238,9 @@ func (c DatabaseConfig) Validate() error {
 	if err := c.checkAuth(); err != nil {
 		f.bad("require_auth", "%w", err)
 	}
-	if !stampPattern.MatchString(c.StampIdentity) || len(c.StampIdentity) > maxStampName {
-		f.bad("stamp_identity", "%q is neither application_name nor a custom setting such as audit.who, in lower case", c.StampIdentity)
-	}
 	f.query("connect_query", c.ConnectQuery)
 	return errors.Join(f...)
 }
-
-// maxStampName is the longest name of a setting for the identity.
-const maxStampName = 63
-
-var stampPattern = regexp.MustCompile(`^(|application_name|[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)+)$`)
 
 // LookupConfig tells how secrets of roles are looked up for the clients of one
 // database, under PgBouncer's names. What is empty is as for all databases.

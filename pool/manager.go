@@ -82,8 +82,9 @@ func (d *Database) FixedLogin() (Login, bool) {
 // login returns the database's own login, of no role where it has none.
 func (s *Spec) login() Login { return Login{User: s.User, Password: s.Secret} }
 
-// Stamp returns the setting that tells who clients are, empty for none.
-func (d *Database) Stamp() string { return d.spec.Load().StampIdentity }
+// StampsIdentity reports whether servers are told who a client is, behind its
+// application_name.
+func (d *Database) StampsIdentity() bool { return d.spec.Load().StampIdentity }
 
 // Manager owns all databases, their pools and servers.
 type Manager struct {

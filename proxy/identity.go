@@ -2,20 +2,17 @@ package proxy
 
 import (
 	"crypto/x509"
-	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// Bounds of a stamp, in bytes.
 const (
+	applicationName    = "application_name"
 	maxApplicationName = 63 // NAMEDATALEN-1: PostgreSQL cuts there
-	maxStamp           = 1024
 )
 
 // identityOf tells who has logged in, as PostgreSQL's SYSTEM_USER does: the
@@ -33,84 +30,42 @@ func identityOf(rule hba.Rule, cert *x509.Certificate, proved string) string {
 	return hba.Cert + ":" + proved
 }
 
-const applicationName = "application_name"
-
-// stamp puts the setting that tells who the client is in the place of what it
-// asked for. It runs during the login, when the pool is known.
-func (s *session) stamp(asked []wire.Parameter) []wire.Parameter {
-	setting := s.db.Stamp()
-	if setting == "" {
+// label puts the application_name that tells who the client is in the place of
+// the one that it asked for, where its database has that. It runs during the
+// login, when the pool is known. What the client does to it later is its own
+// affair.
+func (s *session) label(asked []wire.Parameter) []wire.Parameter {
+	if !s.db.StampsIdentity() {
 		return asked
 	}
-	asked = slices.DeleteFunc(slices.Clone(asked), func(p wire.Parameter) bool { return strings.EqualFold(p.Name, setting) })
-	return append(asked, wire.Parameter{Name: setting, Value: stampFor(setting, s.identity)})
+	name := ""
+	if i := index(asked, "options"); i >= 0 { // of a replication connection, whose server reads them
+		fromOptions, _ := parseOptions(asked[i].Value)
+		name = applicationNameIn(fromOptions, name)
+	}
+	name = applicationNameIn(asked, name)
+	asked = slices.DeleteFunc(slices.Clone(asked), func(p wire.Parameter) bool { return strings.EqualFold(p.Name, applicationName) })
+	return append(asked, wire.Parameter{Name: applicationName, Value: labelFor(name, s.identity)})
 }
 
-// stampFor returns an identity as it is written into a setting: printable ASCII,
-// with anything else as the bytes of its UTF-8 in hexadecimal digits behind
-// backslashes, as in a distinguished name (RFC 2253), and cut between characters
-// to what the setting takes.
-func stampFor(setting, identity string) string {
-	limit := maxStamp
-	if setting == applicationName {
-		limit = maxApplicationName
-	}
-	var b strings.Builder
-	for i, c := range identity {
-		_, size := utf8.DecodeRuneInString(identity[i:])
-		if c >= ' ' && c <= '~' {
-			b.WriteRune(c)
-			continue
-		}
-		for _, c := range []byte(identity[i : i+size]) {
-			fmt.Fprintf(&b, "\\%02X", c)
+// applicationNameIn returns the application_name among parameters, of which the
+// last one holds, or otherwise where there is none.
+func applicationNameIn(list []wire.Parameter, otherwise string) string {
+	for _, p := range list {
+		if strings.EqualFold(p.Name, applicationName) {
+			otherwise = p.Value
 		}
 	}
-	return cutStamp(b.String(), limit)
+	return otherwise
 }
 
-// cutStamp cuts a stamp to at most n bytes, and never within an escape or
-// between the escapes of one character.
-func cutStamp(s string, n int) string {
-	end := 0
-	for end < len(s) {
-		next := end + stampChar(s[end:])
-		if next > n {
-			return s[:end]
-		}
-		end = next
+// labelFor returns an application_name with the identity behind it. Where both
+// are too long for one, the name is cut first.
+func labelFor(name, identity string) string {
+	label := "[" + cleanApplicationName(identity[:min(len(identity), maxApplicationName-len("[]"))]) + "]"
+	name = cleanApplicationName(name)
+	if room := maxApplicationName - len(label) - len(" "); name != "" && room > 0 {
+		label = name[:min(len(name), room)] + " " + label
 	}
-	return s
-}
-
-// stampChar returns how many bytes of s its first character takes.
-func stampChar(s string) int {
-	if s[0] != '\\' || len(s) == 1 {
-		return 1
-	}
-	lead, ok := hexByte(s[1:])
-	if !ok {
-		return 2
-	}
-	n := 1
-	for _, least := range []byte{0xc0, 0xe0, 0xf0} { // how UTF-8 counts
-		if lead >= least {
-			n++
-		}
-	}
-	return min(3*n, len(s))
-}
-
-func hexByte(s string) (b byte, ok bool) {
-	if len(s) < 2 {
-		return 0, false
-	}
-	for i := range 2 {
-		digit := strings.IndexByte("0123456789ABCDEF", s[i])
-		if digit < 0 {
-			return 0, false
-		}
-		b = b<<4 | byte(digit)
-	}
-	return b, true
+	return label
 }

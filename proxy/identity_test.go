@@ -4,59 +4,101 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/pgseal/pgseal/internal/auth/hba"
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool"
 )
 
-func TestAStampIsPlainTextAndCutBetweenCharacters(t *testing.T) {
-	long := strings.Repeat("x", 61)
-	for _, test := range []struct{ identity, application, custom string }{
-		{"scram-sha-256:app", "scram-sha-256:app", "scram-sha-256:app"},
-		{"", "", ""},
-		{"cert:CN=o'neil \"x\"", "cert:CN=o'neil \"x\"", "cert:CN=o'neil \"x\""},
-		{"peer:a\nb\x00c\x7f", `peer:a\0Ab\00c\7F`, `peer:a\0Ab\00c\7F`},
-		{"trust:münz", `trust:m\C3\BCnz`, `trust:m\C3\BCnz`},
-		{"trust:\xff", `trust:\FF`, `trust:\FF`},
-		{long + "yz!", long + "yz", long + "yz!"},
-		{long + "ü", long, long + `\C3\BC`},                                  // escaped here
-		{long[:57] + `\C3\BC!`, long[:57] + `\C3\BC`, long[:57] + `\C3\BC!`}, // and in a subject
-		{long[:58] + `\C3\BC`, long[:58], long[:58] + `\C3\BC`},
-		{long[:52] + `\F0\9F\98\80`, long[:52], long[:52] + `\F0\9F\98\80`},
-		{long + `x\,`, long + "x", long + `x\,`},
-		{long + `\,`, long + `\,`, long + `\,`},
-		{long + `x\`, long + `x\`, long + `x\`},
-		{strings.Repeat("ü", 200), strings.Repeat(`\C3\BC`, 10), strings.Repeat(`\C3\BC`, 170)},
+func TestALabelIsPlainTextInWhichTheIdentitySurvives(t *testing.T) {
+	long := strings.Repeat("x", 80)
+	for _, test := range []struct{ name, identity, want string }{
+		{"psql", "cert:CN=alice", "psql [cert:CN=alice]"},
+		{"", "scram-sha-256:app", "[scram-sha-256:app]"},
+		{"my app [x]", "peer:root", "my app [x] [peer:root]"},
+		{"münz\n", "peer:a\nb", "m??nz? [peer:a?b]"},
+		{long, "cert:CN=alice", long[:47] + " [cert:CN=alice]"},
+		{"psql", long[:56], "psql [" + long[:56] + "]"},
+		{"psql", long[:57], "psq [" + long[:57] + "]"},
+		{"psql", long[:59], "p [" + long[:59] + "]"},
+		{"psql", long[:60], "[" + long[:60] + "]"},
+		{"psql", long[:61], "[" + long[:61] + "]"},
+		{"psql", long, "[" + long[:61] + "]"},
+		{"", "", "[]"},
 	} {
-		if got := stampFor(applicationName, test.identity); got != test.application {
-			t.Errorf("%q becomes the application_name\n%q, want\n%q", test.identity, got, test.application)
-		}
-		if got := stampFor("audit.who", test.identity); got != test.custom {
-			t.Errorf("%q becomes the setting\n%q, want\n%q", test.identity, got, test.custom)
+		if got := labelFor(test.name, test.identity); got != test.want {
+			t.Errorf("%q of %q becomes\n%q, want\n%q", test.name, test.identity, got, test.want)
 		}
 	}
 }
 
-func FuzzAStampIsPrintableAndFits(f *testing.F) {
-	f.Add("cert:CN=app,O=\\C3\\BC")
-	f.Add("\\")
-	f.Add(strings.Repeat("\\F0", 40))
-	f.Add("\x00\n'\"ü\xff")
-	f.Fuzz(func(t *testing.T, identity string) {
-		for setting, limit := range map[string]int{applicationName: maxApplicationName, "audit.who": maxStamp} {
-			got := stampFor(setting, identity)
-			if len(got) > limit {
-				t.Errorf("%q has %d bytes", got, len(got))
-			}
-			if strings.ContainsFunc(got, func(c rune) bool { return c < ' ' || c > '~' }) {
-				t.Errorf("%q is not printable", got)
-			}
-			if setting == applicationName && cleanApplicationName(got) != got {
-				t.Errorf("PostgreSQL would change %q", got)
-			}
+func FuzzALabelIsPrintableFitsAndTellsWho(f *testing.F) {
+	f.Add("psql", "cert:CN=app,O=\\C3\\BC")
+	f.Add("", "")
+	f.Add(strings.Repeat("ü", 40), strings.Repeat("x", 100))
+	f.Add("\x00]", "\x00\n'\"ü\xff")
+	f.Fuzz(func(t *testing.T, name, identity string) {
+		got := labelFor(name, identity)
+		if cleanApplicationName(got) != got {
+			t.Errorf("PostgreSQL would change %q", got)
+		}
+		if want := "[" + cleanApplicationName(identity[:min(len(identity), 61)]) + "]"; !strings.HasSuffix(got, want) {
+			t.Errorf("%q does not tell of %q", got, identity)
 		}
 	})
+}
+
+func TestTheLabelStandsInThePlaceOfWhatTheClientAskedFor(t *testing.T) {
+	h := open(t, servers(1))
+	h.stamp()
+	for asked, want := range map[string]string{
+		"": "[scram-sha-256:alice]", "application_name=mine": "mine [scram-sha-256:alice]", "Application_Name=mine": "mine [scram-sha-256:alice]",
+		"options=-c application_name=his": "his [scram-sha-256:alice]",
+	} {
+		var c *client
+		if name, value, given := strings.Cut(asked, "="); given {
+			c = h.login("app", name, value)
+		} else {
+			c = h.login("app")
+		}
+		if got := c.params["application_name"]; got != want {
+			t.Errorf("a client that asks for %q is told %q, want %q", asked, got, want)
+		}
+		c.leave()
+	}
+	c := h.login("sess", "application_name", "mine")
+	if got := c.params["application_name"]; got != "mine" {
+		t.Errorf("where nothing is stamped the client is told %q", got)
+	}
+}
+
+func TestAReplicationConnectionIsLabelledInItsStartupPacket(t *testing.T) {
+	h := open(t, servers(1))
+	h.stamp()
+	s := &session{identity: "cert:CN=alice"}
+	s.db, _ = h.manager.Database("app")
+	for _, test := range []struct{ asked, want []wire.Parameter }{
+		{nil, []wire.Parameter{{Name: "application_name", Value: "[cert:CN=alice]"}}},
+		{[]wire.Parameter{{Name: "replication", Value: "1"}, {Name: "Application_Name", Value: "x"}, {Name: "application_name", Value: "walreceiver"}},
+			[]wire.Parameter{{Name: "replication", Value: "1"}, {Name: "application_name", Value: "walreceiver [cert:CN=alice]"}}},
+		{[]wire.Parameter{{Name: "options", Value: "-c application_name=x"}},
+			[]wire.Parameter{{Name: "options", Value: "-c application_name=x"}, {Name: "application_name", Value: "x [cert:CN=alice]"}}},
+	} {
+		if got := s.label(test.asked); !slices.Equal(got, test.want) {
+			t.Errorf("%v becomes %v, want %v", test.asked, got, test.want)
+		}
+	}
+}
+
+// stamp has the clients of app labelled.
+func (h *house) stamp() {
+	h.t.Helper()
+	specs := h.specs(plan{pool: pool.DefaultConfig(), port: h.server.port()})
+	specs["app"].StampIdentity = true
+	h.manager.Apply(specs)
 }
 
 // subject makes a certificate with a subject of one common name and one

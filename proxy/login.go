@@ -67,9 +67,9 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 		return err
 	}
 	if ask.replication != nil {
-		err = s.replicate(s.stamp(ask.replication))
+		err = s.replicate(s.label(ask.replication))
 	} else {
-		ask.params = s.stamp(ask.params)
+		ask.params = s.label(ask.params)
 		err = s.prepare(ask.params)
 	}
 	if err != nil {

@@ -143,7 +143,7 @@ func adopt(reported, asked []wire.Parameter) (told, extra []wire.Parameter, chec
 		}
 		switch {
 		case i >= 0 && told[i].Value == p.Value:
-		case i >= 0 && told[i].Name == "application_name":
+		case i >= 0 && told[i].Name == applicationName:
 			told[i].Value = cleanApplicationName(p.Value)
 		case i >= 0:
 			told[i].Value = p.Value
@@ -173,9 +173,7 @@ func indexFold(list []wire.Parameter, name string) int {
 // printable ASCII become question marks, and it ends at NAMEDATALEN-1 bytes.
 func cleanApplicationName(v string) string {
 	b := []byte(v)
-	if len(b) > 63 {
-		b = b[:63]
-	}
+	b = b[:min(len(b), maxApplicationName)]
 	for i, c := range b {
 		if c < 32 || c > 126 {
 			b[i] = '?'

@@ -15,19 +15,13 @@ func TestAKeyThatIsGoneIsRefusedWithWhatToUseInstead(t *testing.T) {
 	}
 }
 
-func TestTheSettingForTheIdentityIsOneThatClientsMaySet(t *testing.T) {
-	for name, good := range map[string]bool{
-		`""`: true, "application_name": true, "audit.who": true, "a.b.c": true, "_x.y1": true,
-		"work_mem": false, "role": false, "Audit.who": false, "audit.": false, ".who": false, "1a.b": false, "a.1b": false,
-		"'a b.c'": false, `'a".b'`: false, strings.Repeat("a", 62) + ".b": false, "APPLICATION_NAME": false,
-	} {
-		_, err := parse(base + "    stamp_identity: " + name + "\n")
-		if good && err != nil {
-			t.Errorf("%s is refused: %v", name, err)
-		}
-		if !good {
-			wants(t, err, "10 databases.app.stamp_identity: neither application_name nor a custom setting")
-		}
+func TestTheNameOfASettingForTheIdentityIsAnsweredWithWhatIsNew(t *testing.T) {
+	for _, value := range []string{"true", "false"} {
+		accepted(t, base+"    stamp_identity: "+value+"\n")
+	}
+	for _, value := range []string{`""`, "application_name", "audit.who", "'true'", "1"} {
+		_, err := parse(base + "    stamp_identity: " + value + "\n")
+		wants(t, err, "10 databases.app.stamp_identity: has to be true or false: it names no setting any more, but has application_name tell")
 	}
 }
 

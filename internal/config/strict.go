@@ -226,6 +226,14 @@ var gone = map[string]string{
 		"or leave user out and have servers log in as the client's own role",
 }
 
+// now says of keys whose values once were of another kind what they mean now.
+var now = map[string]string{
+	"stamp_identity": "it names no setting any more, but has application_name tell who a client is, as in psql [cert:CN=orders]",
+}
+
+// lastKey returns the last key of a path.
+func lastKey(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
+
 // unknownKey says what a key may have been meant for: another of the same
 // struct, PgBouncer's of that name, or the one of that name in other sections.
 func unknownKey(key string, known map[string]reflect.Type) error {
@@ -318,6 +326,8 @@ func (w *walker) scalar(n *yaml.Node, t reflect.Type, path string) {
 		w.fault(n.Line, path, errors.New("has to be a duration with its unit, such as 15s, 10m or 1h"))
 	case t == sizeType:
 		w.fault(n.Line, path, errors.New("has to be a size with its unit, such as 8KiB"))
+	case t.Kind() == reflect.Bool && now[lastKey(path)] != "":
+		w.fault(n.Line, path, errors.New("has to be true or false: "+now[lastKey(path)]))
 	case t.Kind() == reflect.Bool:
 		w.fault(n.Line, path, errors.New("has to be true or false"))
 	case t.Kind() == reflect.Int:

@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"errors"
+	"io"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -439,4 +440,31 @@ func TestTheConsoleTellsOfPreparedStatementsAndPins(t *testing.T) {
 	if list := rowsOf(t, console, "SHOW PREPARED"); len(list) != 1 || list[0]["query"] != "SELECT 1 AS told_by_name" || text(list[0]["clients"]) != "1" {
 		t.Errorf("the prepared statements are %v", list)
 	}
+}
+
+// What a client sends that is none of the protocol, behind an error whose rest is
+// skipped, once kept its place for ever.
+func TestThePlacesOfTheConsoleAreNotUsedUpByClientsThatEndBadly(t *testing.T) {
+	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
+	const places = 32
+	for i := range 2 * places {
+		c, err := p.tryPgx(soon(t), "pgseal", simpleMode)
+		if err != nil {
+			t.Fatalf("client %d: %v", i, err)
+		}
+		raw := c.PgConn().Conn()
+		bad := []string{"Q\x00\x01\x00\x05", "Q\x00\x00\x00\x01", "!\x00\x00\x00\x04"}[i%3]
+		if _, err := raw.Write([]byte("B\x00\x00\x00\x10\x00none\x00\x00\x00\x00\x00\x00\x00" + bad)); err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			raw.Close()
+			continue
+		}
+		raw.SetDeadline(time.Now().Add(patience))
+		if answer, err := io.ReadAll(raw); err != nil || !strings.Contains(string(answer), "08P01") {
+			t.Fatalf("client %d is told %q, %v", i, answer, err)
+		}
+	}
+	eventually(t, patience, "all have ended", func() bool { return p.log.count("client disconnected") == 2*places })
 }

@@ -73,6 +73,7 @@ func (p *Server) openConsole(s *session, ask startup) error {
 		p.consoles.Add(-1)
 		return errTooManyConsoles
 	}
+	s.seated = true // exit gives the place back
 	s.told = p.console.Parameters()
 	for _, param := range ask.params {
 		if param.Name == "application_name" {
@@ -80,11 +81,13 @@ func (p *Server) openConsole(s *session, ask startup) error {
 		}
 	}
 	if err := s.greet(); err != nil {
-		p.consoles.Add(-1)
 		return err
 	}
 	s.mu.Lock()
 	s.seat = &seat{canceled: make(chan struct{}, 1)}
+	if s.cert.invalid { // since it was asked for
+		s.breakOff()
+	}
 	if !s.stopped {
 		s.raw.SetDeadline(time.Time{})
 	}
@@ -92,8 +95,18 @@ func (p *Server) openConsole(s *session, ask startup) error {
 	return nil
 }
 
-// attend runs a session of the console to its end.
+// attend runs a session of the console to its end. Whatever that is, exit runs.
 func (p *Server) attend(s *session) {
+	p.clients.Add(-1) // it takes nobody's place
+	defer func() {
+		if r := recover(); r != nil { // on taking leave
+			p.consolePanic(s, r)
+		}
+		s.raw.Close()
+		p.clients.Add(1) // exit takes it off
+		p.exit(s)
+		p.log.Info("client disconnected", append(s.fields(), zap.Duration("duration", time.Since(s.since)))...)
+	}()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -103,11 +116,10 @@ func (p *Server) attend(s *session) {
 		case <-ctx.Done():
 		}
 	}()
-	p.clients.Add(-1) // it takes nobody's place
 	defer func() {
 		last := s.lastOfConsole()
 		if r := recover(); r != nil {
-			p.log.Error("panic in the console", append(s.fields(), zap.Any("panic", r), zap.Stack("stack"))...)
+			p.consolePanic(s, r)
 			last = errConsoleNotServed
 		}
 		var out []byte
@@ -116,13 +128,14 @@ func (p *Server) attend(s *session) {
 		}
 		s.farewell(out)
 		s.linger()
-		p.clients.Add(1) // exit takes it off
-		p.consoles.Add(-1)
-		p.exit(s)
-		p.log.Info("client disconnected", append(s.fields(), zap.Duration("duration", time.Since(s.since)))...)
 	}()
 	p.console.Serve(ctx, ConsoleClient{Conn: s.conn, ID: s.id, User: s.user, Database: s.database, PID: s.key.PID, Canceled: s.seat.canceled,
 		Audit: func(command, object string, err error) { p.Audit().Command(s, command, object, err) }})
+}
+
+func (p *Server) consolePanic(s *session, r any) {
+	p.panics.Add(1)
+	p.log.Error("panic in the console", append(s.fields(), zap.Any("panic", r), zap.Stack("stack"))...)
 }
 
 // lastOfConsole returns what a client of the console is told at its end, nil
@@ -137,6 +150,8 @@ func (s *session) lastOfConsole() *wire.Error {
 		return s.killed
 	case s.draining:
 		return errShutdown
+	case s.cert.invalid:
+		return errCertificate
 	}
 	return nil
 }

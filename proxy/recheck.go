@@ -72,8 +72,12 @@ func (s *session) distrust(reason error) {
 	s.mu.Lock()
 	known := s.cert.invalid
 	s.cert.invalid = true
-	if s.client != nil {
+	switch {
+	case s.client != nil:
 		s.client.Post(s.onCheck)
+	case s.seat != nil:
+		s.breakOff()
+		s.raw.SetReadDeadline(time.Unix(1, 0))
 	}
 	s.mu.Unlock()
 	if !known {

@@ -275,6 +275,9 @@ func (p *Server) enter(s *session) bool {
 // exit forgets a session.
 func (p *Server) exit(s *session) {
 	p.clients.Add(-1)
+	if s.seated {
+		p.consoles.Add(-1)
+	}
 	p.mu.Lock()
 	delete(p.sessions, s)
 	p.mu.Unlock()

@@ -72,6 +72,7 @@ type session struct {
 	version      uint32 // of the protocol
 	key          wire.CancelKey
 	surplus      bool   // it came beyond max_client_conn
+	seated       bool   // it has a place among those of the console
 	unsent       []byte // end of its authentication, which goes out with what the login ends in
 	onParam      func(body []byte)
 	onGranted    func()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 
 	"github.com/jackc/pgproto3/v2"
 
@@ -35,12 +36,9 @@ func (s *session) extended(ctx context.Context, m message) error {
 		return s.describe(f)
 	case wire.Execute:
 		return s.execute(ctx, f)
-	case wire.CloseMessage:
+	default:
 		return s.close(f)
-	case 0:
-		return &violation{"invalid message length"}
 	}
-	return &violation{"invalid frontend message type"}
 }
 
 func (s *session) parse(f *fields) error {
@@ -186,7 +184,8 @@ func (s *session) close(f *fields) error {
 	return nil
 }
 
-var errFormat = &violation{"invalid message format"}
+// errFormat is what is wrong with a message that ends the session.
+var errFormat = errors.New("invalid message format")
 
 func noStatement(name string) *wire.Error {
 	return &wire.Error{Code: wire.CodeInvalidStatement, Message: `prepared statement "` + name + `" does not exist`}

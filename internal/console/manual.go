@@ -80,7 +80,8 @@ everybody, by the access rules and with the secrets of the configuration; a role
 Both query protocols work, with text and binary results, and several statements in one query. What drivers say by
 themselves (` + "`BEGIN`, `SET extra_float_digits`, `SELECT version()`" + `) is answered as PostgreSQL would; PostgreSQL's catalogs are
 there and empty. Anything else is a syntax error. A cancel request, such as Ctrl-C in psql, ends a command that waits: a PAUSE
-that is cancelled, or whose client leaves, is undone.
+that is cancelled, or whose client leaves, is undone. A session with more than 16 messages behind a command that waits for a
+minute ends, since nobody can see whether its client is still there.
 
 Exporters and dashboards that were made for PgBouncer work unchanged; give theirs a role of ` + "`admin.stats_users`" + `:
 

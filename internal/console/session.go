@@ -22,6 +22,9 @@ const (
 	// readAhead is how many messages are read while a command runs: what stands
 	// behind one in its batch, so that the end of the connection is seen.
 	readAhead = 16
+	// aheadTimeout is how long more than that may wait behind a command. Whether
+	// its client is still there can't be seen meanwhile.
+	aheadTimeout = time.Minute
 )
 
 // session is one client of the console. It belongs to the goroutine that
@@ -36,6 +39,10 @@ type session struct {
 	skipping bool // up to the next Sync, because of an error
 	prepared map[string]*plan
 	portals  map[string]*portal
+
+	// Set by the goroutine that reads, before it ends.
+	overrun  bool // the client sent too much behind a command that waits
+	panicked any  // what reading ended with, or nil
 }
 
 // message is one that the client sent.
@@ -47,7 +54,11 @@ type message struct {
 // errOver ends a session without a word.
 var errOver = errors.New("the session is over")
 
-// Serve implements proxy.Console.
+var errOverrun = wire.Fatal(wire.CodeProgramLimit, "too many messages were sent behind a command that waits")
+
+// Serve implements proxy.Console. However the client ends, it returns: who
+// reads closes in when it ends, and cancels ctx where nothing that the client
+// sent is to be done any more.
 func (c *Console) Serve(ctx context.Context, client proxy.ConsoleClient) {
 	ctx, cancel := context.WithCancel(ctx)
 	c.sessions.Add(1)
@@ -59,6 +70,12 @@ func (c *Console) Serve(ctx context.Context, client proxy.ConsoleClient) {
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
+		defer func() {
+			if s.panicked = recover(); s.panicked != nil {
+				cancel()
+			}
+			close(s.in)
+		}()
 		if s.read(ctx) {
 			cancel()
 		}
@@ -67,13 +84,20 @@ func (c *Console) Serve(ctx context.Context, client proxy.ConsoleClient) {
 		cancel()
 		client.SetReadDeadline(time.Unix(1, 0)) // whoever reads stops
 		<-read
+		if s.panicked != nil {
+			panic(s.panicked) // here it is dealt with
+		}
+		if s.overrun {
+			s.out = errOverrun.Append(s.out)
+			s.flush()
+		}
 	}()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case m := <-s.in:
-			if s.handle(ctx, m) != nil {
+		case m, more := <-s.in:
+			if !more || s.handle(ctx, m) != nil {
 				return
 			}
 		}
@@ -93,15 +117,32 @@ func (s *session) read(ctx context.Context) (vanished bool) {
 		case err != nil:
 			return true
 		}
-		select {
-		case s.in <- message{typ, body}:
-		case <-ctx.Done():
-			return false
+		if !s.pass(ctx, message{typ, body}) {
+			return true
 		}
 		if length != nil || typ == wire.Terminate {
 			return false
 		}
 	}
+}
+
+// pass hands a message on, and reports false where that can't be done.
+func (s *session) pass(ctx context.Context, m message) bool {
+	select {
+	case s.in <- m:
+		return true
+	default:
+	}
+	patience := time.NewTimer(aheadTimeout)
+	defer patience.Stop()
+	select {
+	case s.in <- m:
+		return true
+	case <-ctx.Done():
+	case <-patience.C:
+		s.overrun = true
+	}
+	return false
 }
 
 // handle answers a message.
@@ -125,18 +166,20 @@ func (s *session) handle(ctx context.Context, m message) error {
 	case wire.FunctionCall:
 		s.fail(&wire.Error{Severity: "ERROR", Code: wire.CodeFeatureNotSupported, Message: "the console has no functions to call"})
 		return s.ready()
+	case wire.Parse, wire.Bind, wire.Describe, wire.Execute, wire.CloseMessage:
+	case 0:
+		return s.violated("invalid message length")
+	default:
+		return s.violated("invalid frontend message type")
 	}
 	if s.skipping {
 		return nil
 	}
-	err := s.extended(ctx, m)
-	var violation *violation
-	switch {
-	case errors.As(err, &violation):
-		s.out = wire.Fatal(wire.CodeProtocolViolation, violation.reason).Append(s.out)
-		s.flush()
-		return errOver
-	case err != nil:
+	switch err := s.extended(ctx, m); err {
+	case nil:
+	case errFormat:
+		return s.violated(errFormat.Error())
+	default:
 		s.fail(err)
 		s.skipping = true
 	}
@@ -146,18 +189,19 @@ func (s *session) handle(ctx context.Context, m message) error {
 	return nil
 }
 
-// violation is a message that is none of the protocol.
-type violation struct{ reason string }
-
-func (v *violation) Error() string { return v.reason }
+// violated tells the client of a message that is none of the protocol's, which
+// ends the session.
+func (s *session) violated(reason string) error {
+	s.out = wire.Fatal(wire.CodeProtocolViolation, reason).Append(s.out)
+	s.flush()
+	return errOver
+}
 
 // query runs the statements of a simple query, up to the first that fails.
 func (s *session) query(ctx context.Context, body []byte) error {
 	sql, rest, ok := bytes.Cut(body, []byte{0})
 	if !ok || len(rest) > 0 {
-		s.out = wire.Fatal(wire.CodeProtocolViolation, "invalid message format").Append(s.out)
-		s.flush()
-		return errOver
+		return s.violated(errFormat.Error())
 	}
 	list, err := split(string(sql))
 	if err != nil {

@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,7 +26,7 @@ func (p *Pool) ask(s *Server) {
 		p.end(s, s.fate())
 		return
 	}
-	p.asked++
+	p.asked = append(p.asked, s)
 	spec := p.db.spec.Load()
 	sql, _ := spec.checkQuery()
 	s.conn.Post(func() {
@@ -79,15 +80,15 @@ func (c *check) ServerBytes(s *Server, b []byte) (used int) {
 
 func (c *check) passed(s *Server) {
 	s.conn.SetTimeout(0)
-	c.pool.answered()
+	c.pool.answered(s)
 	c.pool.Release(s)
 }
 
-// answered notes that one server less is being asked.
-func (p *Pool) answered() {
+// answered notes that a server is no longer being asked.
+func (p *Pool) answered(s *Server) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.asked--
+	p.asked = slices.DeleteFunc(p.asked, func(other *Server) bool { return other == s })
 }
 
 // ServerTimedOut implements Link.
@@ -96,7 +97,7 @@ func (c *check) ServerTimedOut(s *Server) { c.fails(s) }
 // ServerClosed implements Link.
 func (c *check) ServerClosed(s *Server, err error) {
 	c.pool.manager.log.Warn("server failed its check", zap.Uint64("server", s.ID), zap.String("database", c.pool.db.Name), zap.Error(err))
-	c.pool.answered()
+	c.pool.answered(s)
 	c.pool.Discard(s)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -75,9 +76,10 @@ func TestNothingIsLostWhateverAdministratorsDo(t *testing.T) {
 // clientOf takes servers and gives them back, gives up waiting, discards some,
 // and has some of its own.
 func clientOf(t *testing.T, p *Pool, random *rand.Rand, stop *atomic.Bool, served *atomic.Int64) {
+	var s *Server
 	for !stop.Load() {
 		pass(time.Duration(random.IntN(20)) * time.Millisecond)
-		var s *Server
+		last := s
 		if random.IntN(8) == 0 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(random.IntN(300))*time.Millisecond)
 			own, err := p.OpenOwn(ctx, replication)
@@ -87,7 +89,7 @@ func clientOf(t *testing.T, p *Pool, random *rand.Rand, stop *atomic.Bool, serve
 				continue
 			}
 			s = own
-		} else if s = lend(t, p, random); s == nil {
+		} else if s = lend(t, p, random, last); s == nil {
 			continue
 		}
 		served.Add(1)
@@ -107,9 +109,34 @@ func clientOf(t *testing.T, p *Pool, random *rand.Rand, stop *atomic.Bool, serve
 	}
 }
 
+// needAtRandom returns what a client may need: half of them any server.
+func needAtRandom(random *rand.Rand, last *Server) *Need {
+	n := &Need{Startup: settings([]string{"a=1", "a=1 b=2", "b=2", "c=3"}[random.IntN(4)]), Last: last}
+	switch random.IntN(8) {
+	case 0:
+		n.Exact = true
+	case 1:
+		n.Fresh = true
+	case 2:
+		n.Exact, n.Fresh = true, true
+	case 3:
+	default:
+		return nil
+	}
+	return n
+}
+
 // lend waits for a server, some time or as long as it takes.
-func lend(t *testing.T, p *Pool, random *rand.Rand) *Server {
-	a := ask(p)
+func lend(t *testing.T, p *Pool, random *rand.Rand, last *Server) *Server {
+	need := needAtRandom(random, last)
+	a := askFor(p, need)
+	if len(a.got) > 0 {
+		g := <-a.got
+		if s := g.server; s != nil && need.strict() && !slices.Equal(s.Startup, need.Startup) && need.Exact {
+			t.Errorf("a client that needs %v got a server with %v", need.Startup, s.Startup)
+		}
+		a.got <- g
+	}
 	var impatient <-chan time.Time
 	if random.IntN(3) == 0 {
 		impatient = time.After(time.Duration(random.IntN(100)) * time.Millisecond)
@@ -175,9 +202,9 @@ func recount(t *testing.T, m *Manager, seed uint64) {
 	t.Helper()
 	for _, p := range m.everyPool() {
 		p.mu.Lock()
-		if p.live != len(p.servers) || p.live != p.free || p.closing != 0 || p.asked != 0 || p.logins != 0 || p.opening || p.blocked != nil || p.queue.length+p.owners.length != 0 {
+		if p.live != len(p.servers) || p.live != p.free || p.closing != 0 || len(p.asked) != 0 || p.logins != 0 || p.opening != nil || p.specials != 0 || p.specialsClosing != 0 || p.blocked != nil || p.queue.length+p.owners.length != 0 {
 			t.Errorf("seed %d: %s has %d servers (%d in the map, %d free), %d closing, %d asked, %d logins, opening %v, %d and %d wait",
-				seed, p.db.Name, p.live, len(p.servers), p.free, p.closing, p.asked, p.logins, p.opening, p.queue.length, p.owners.length)
+				seed, p.db.Name, p.live, len(p.servers), p.free, p.closing, len(p.asked), p.logins, p.opening != nil, p.queue.length, p.owners.length)
 		}
 		if n := p.db.share.servers.Load(); n != int64(p.live) {
 			t.Errorf("seed %d: the share of %s has %d servers, the pool %d", seed, p.db.Name, n, p.live)

@@ -144,6 +144,7 @@ func (s *Spec) user(name string) UserConfig {
 type bounds struct {
 	spec               *Spec
 	size, reserve      int
+	special            int           // servers with startup values of a client's
 	ofDatabase, ofRole int           // max_db_connections, max_user_connections
 	checkAfter         time.Duration // idle for as long a server is asked whether it lives
 	checks             bool
@@ -159,6 +160,10 @@ func (p *Pool) bounds() *bounds {
 			spec: spec, size: spec.size(p.login.User), reserve: spec.reserve(p.login.User),
 			ofDatabase: spec.maxDBConnections(), ofRole: spec.maxUserConnections(p.login.User),
 			checkAfter: spec.Defaults.ServerCheckDelay, checks: checks,
+		}
+		p.allowed.special = max(1, p.allowed.size/2)
+		if spec.mode(p.login.User) == SessionMode {
+			p.allowed.special = maxPoolSize
 		}
 	}
 	return &p.allowed

@@ -3,6 +3,8 @@ package pool
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,8 +28,10 @@ func (p *Pool) openMore() {
 	if p.givePlaces(); p.blocked != nil && p.ownerIsNext() {
 		return
 	}
-	needed := p.queue.length > p.asked
-	if p.opening || p.closed != nil || time.Now().Before(p.retryAt) || !needed && !p.cold() || p.live >= p.most() {
+	now := time.Now()
+	p.makeWay(now)
+	w, _ := p.unserved()
+	if p.opening != nil || p.closed != nil || now.Before(p.retryAt) || w == nil && !p.cold() || p.live >= p.most() {
 		p.block(nil)
 		return
 	}
@@ -35,9 +39,8 @@ func (p *Pool) openMore() {
 	switch {
 	case full == nil:
 		p.block(nil)
-		p.opening = true
-		p.manager.children.Go(p.open)
-	case !needed:
+		p.startOpening(w)
+	case w == nil:
 		p.block(nil)
 	default:
 		p.wantRoom(full)
@@ -67,50 +70,82 @@ func (p *Pool) most() int {
 // mu is held.
 func (p *Pool) cold() bool {
 	spec := p.db.spec.Load()
-	return p.live < spec.least(p.login.User) && (p.clients.Load() > 0 || spec.User == p.login.User) &&
+	return p.plain() < spec.least(p.login.User) && (p.clients.Load() > 0 || spec.User == p.login.User) &&
 		p.db.share.blocked.Load() == 0 && p.role.blocked.Load() == 0
 }
 
-// open creates one server and hands it to the first waiter.
-func (p *Pool) open() {
-	err := p.store.CreateResource(context.WithValue(context.Background(), openKey{}, true))
+// plain returns how many servers there are, or are being opened or closed, that
+// are not special. mu is held.
+func (p *Pool) plain() int { return p.live - p.specials }
+
+// opening is a server that is being opened.
+type opening struct {
+	waiter  *Waiter          // that has no other; it may leave meanwhile. nil: nobody
+	startup []wire.Parameter // what its need has it opened with
+	server  *Server          // once it is open
+}
+
+// startOpening has a server opened for w, or for nobody in particular. It has
+// been claimed. mu is held.
+func (p *Pool) startOpening(w *Waiter) {
+	o := &opening{waiter: w}
+	if w != nil {
+		o.startup = w.Need.opens()
+	}
+	if len(o.startup) > 0 {
+		p.specials++
+	}
+	p.opening = o
+	p.manager.children.Go(func() { p.open(o) })
+}
+
+// open creates one server and hands it to whom it is for, or to the first
+// waiter that it fits.
+func (p *Pool) open(o *opening) {
+	err := p.store.CreateResource(context.WithValue(context.Background(), openKey{}, o))
 	p.mu.Lock()
-	p.opening = false
+	p.opening = nil
 	if err != nil {
-		p.openFailed(err)
+		p.openFailed(o, err)
 		return
 	}
 	p.usage.opened.Add(1)
 	p.lastErr, p.retryAt = nil, time.Time{}
 	p.free++
-	var w *Waiter
-	var s *Server
-	if p.queue.length > 0 {
-		now := time.Now()
-		if s = p.take(now); s != nil {
-			w = p.queue.pop()
-			p.lent(w, now)
-		}
-	}
+	grants := p.serve(o, time.Now())
 	p.openMore()
 	closed := p.closed != nil || p.held()
 	p.mu.Unlock()
-	switch {
-	case w != nil:
-		w.Ready(s, nil)
-	case closed: // meanwhile: nobody else would end the server
+	for _, g := range grants {
+		g.waiter.Ready(g.server, nil)
+	}
+	if closed && len(grants) == 0 { // meanwhile: nobody else would end the server
 		p.sweep()
 	}
+}
+
+// refuses reports whether a server that refused a login may have done so for a
+// startup value, and not for the role, the database or its own state (the
+// classes of SQLSTATE in PostgreSQL's appendix A).
+func refuses(e *wire.Error) bool {
+	return !slices.ContainsFunc([]string{"08", "28", "3D", "53", "57"}, func(class string) bool { return strings.HasPrefix(e.Code, class) })
 }
 
 // openFailed fails everybody who waits in vain, at once and together. Where
 // other servers live, the waiters stay: one of those will come back. mu is
 // held, and released.
-func (p *Pool) openFailed(err error) {
+func (p *Pool) openFailed(o *opening, err error) {
 	p.usage.failed.Add(1)
 	p.unclaim()
+	if len(o.startup) > 0 {
+		p.specials--
+	}
 	spec := p.db.spec.Load()
 	failure := wire.AsError(err)
+	if len(o.startup) > 0 && refuses(failure) {
+		p.startupRefused(o, failure)
+		return
+	}
 	p.lastErr = failure
 	p.retryAt = time.Now().Add(spec.Defaults.ServerLoginRetry)
 	var failed []*Waiter
@@ -128,6 +163,27 @@ func (p *Pool) openFailed(err error) {
 	p.roomMade()
 }
 
+// startupRefused fails the one whose startup values the server refused: that
+// concerns nobody else. mu is held, and released.
+func (p *Pool) startupRefused(o *opening, failure *wire.Error) {
+	w := o.waiter
+	failed := w.queued && slices.Equal(w.Need.opens(), o.startup) // and did not leave meanwhile
+	if failed {
+		p.queue.remove(w)
+		w.Waited = time.Since(w.since)
+		p.relax()
+	}
+	p.openMore()
+	p.mu.Unlock()
+	p.manager.log.Warn("server refused what a client's startup packet sets",
+		zap.String("database", p.db.Name), zap.String("user", p.login.User), zap.String("sqlstate", failure.Code))
+	if failed {
+		w.Ready(nil, failure)
+	}
+	p.manager.gone.ring()
+	p.roomMade()
+}
+
 // roomMade tells the other pools that this one has a server less.
 func (p *Pool) roomMade() {
 	p.manager.roomMade(&p.db.share)
@@ -136,7 +192,8 @@ func (p *Pool) roomMade() {
 
 // construct is puddle's constructor: it opens and logs in one server.
 func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
-	if ctx.Value(openKey{}) == nil {
+	o, _ := ctx.Value(openKey{}).(*opening)
+	if o == nil {
 		return nil, errors.New("a server was to be opened that nobody asked for")
 	}
 	defer func() {
@@ -147,13 +204,15 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 		}
 	}()
 	var conn *transport
-	s, conn, err = p.manager.dial(ctx, p.db, p.login, ourStartup)
+	s, conn, err = p.manager.dial(ctx, p.db, p.login, slices.Concat(ourStartup, o.startup))
 	if err != nil {
 		return nil, err
 	}
-	s.pool = p
+	s.pool, s.Startup, o.server = p, o.startup, s
 	p.mu.Lock()
-	p.params = s.params
+	if !s.special() {
+		p.params = s.params
+	}
 	s.idle, s.idleSince = true, s.Created
 	p.servers[s] = struct{}{}
 	p.countFresh(s)
@@ -179,6 +238,10 @@ func (p *Pool) destruct(s *Server) {
 	delete(p.servers, s)
 	p.unclaim()
 	p.closing--
+	if s.special() {
+		p.specials--
+		p.specialsClosing--
+	}
 	p.db.share.closing.Add(-1)
 	p.role.closing.Add(-1)
 	p.mu.Unlock()

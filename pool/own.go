@@ -124,18 +124,22 @@ func (p *Pool) givePlaces() {
 		p.lent(w, time.Now())
 		w.Ready(nil, nil)
 	}
-	if p.makesPlace() {
-		if s := p.take(time.Now()); s != nil {
-			p.end(s, ClosedLimit)
-		}
+	if p.makesPlace() && p.free > 0 {
+		p.endIdle(func(*Server) bool { return true })
 	}
 }
 
 // ownerIsNext reports whether the one who has waited longest waits for a
-// place. mu is held.
+// place, of those who need not wait for a special server first. mu is held.
 func (p *Pool) ownerIsNext() bool {
-	return p.owners.length > 0 && p.closed == nil &&
-		(p.queue.length == 0 || !p.queue.head.since.Before(p.owners.head.since))
+	if p.owners.length == 0 || p.closed != nil {
+		return false
+	}
+	first := p.queue.head
+	for first != nil && len(first.Need.opens()) > 0 && p.specials >= p.bounds().special {
+		first = first.next
+	}
+	return first == nil || !first.since.Before(p.owners.head.since)
 }
 
 // makesPlace reports whether a server that nobody holds has to end so that

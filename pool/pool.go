@@ -47,16 +47,20 @@ type Pool struct {
 	free    int                  // idle servers in store that are nobody's yet
 	live    int                  // servers that exist, or are being opened or closed
 	closing int                  // those of them that are being closed
-	asked   int                  // idle servers that are asked whether they live
-	opening bool
-	allowed bounds    // as bounds worked them out last
-	logins  int       // servers that clients open as their own
-	blocked *share    // what has no room for the server that somebody waits for
-	retryAt time.Time // no server is opened before
-	lastErr error     // why the last one could not be opened
+	asked   []*Server            // idle ones that are asked whether they live
+	opening *opening             // nil: none is under way
+	allowed bounds               // as bounds worked them out last
+	logins  int                  // servers that clients open as their own
+	blocked *share               // what has no room for the server that somebody waits for
+	retryAt time.Time            // no server is opened before
+	lastErr error                // why the last one could not be opened
 	params  []wire.Parameter
 	renewal renewal
 	closed  error
+
+	specials        int // of live, those with startup values of a client's
+	specialsClosing int // of closing likewise
+	passed          []*puddle.Resource[*Server]
 }
 
 // newPool returns a pool of db, whose mu is held.
@@ -74,32 +78,39 @@ func newPool(m *Manager, db *Database, login Login) *Pool {
 	return p
 }
 
-// TryAcquire returns a server where one is idle and nobody waits, or nil.
-func (p *Pool) TryAcquire() *Server {
+// TryAcquire returns a server that n can use, where one is idle that nobody
+// waits for, or nil.
+func (p *Pool) TryAcquire(n *Need) *Server {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.takeFirst()
+	return p.takeFirst(n)
 }
 
-// takeFirst returns an idle server that nobody waits for, or nil. mu is held.
-func (p *Pool) takeFirst() *Server {
-	if p.closed != nil || p.queue.length > 0 || p.free == 0 || p.held() {
+// takeFirst returns an idle server that n can use and nobody waits for, or nil.
+// mu is held.
+func (p *Pool) takeFirst(n *Need) *Server {
+	if p.closed != nil || p.free == 0 || p.held() {
 		return nil
 	}
-	s := p.take(time.Now())
+	does := n.fits
+	if p.queue.length > 0 {
+		does = func(s *Server) bool { return n.fits(s) && !p.wanted(s) }
+	}
+	s := p.take(n.last(), does, time.Now())
 	if s != nil {
+		s.used = true
 		p.usage.assignments.Add(1)
 	}
 	return s
 }
 
-// Acquire returns a server where one is idle and nobody waits. Otherwise it
-// returns nil, and w gets a server or an error later; or it returns an error,
-// where waiting is in vain.
+// Acquire returns a server that w can use, where one is idle that nobody waits
+// for. Otherwise it returns nil, and w gets a server or an error later; or it
+// returns an error, where waiting is in vain.
 func (p *Pool) Acquire(w *Waiter) (*Server, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.takeFirst(); s != nil {
+	if s := p.takeFirst(w.Need); s != nil {
 		return s, nil
 	}
 	if p.closed != nil {
@@ -140,18 +151,15 @@ func (p *Pool) relax() {
 // TransactionMode or StatementMode.
 func (p *Pool) Mode() string { return p.db.spec.Load().mode(p.login.User) }
 
-// take returns an idle server that is fit for use, or nil. One that was idle
-// for so long that it has to be asked first whether it lives comes back by
-// itself. mu is held.
-func (p *Pool) take(now time.Time) *Server {
+// take returns an idle server that does and is fit for use, or nil: last, where
+// that is one. One that was idle for so long that it has to be asked first
+// whether it lives comes back by itself. mu is held.
+func (p *Pool) take(last *Server, does func(*Server) bool, now time.Time) *Server {
 	for p.free > 0 {
-		res := p.idleResource()
-		if res == nil {
+		s := p.takeIdle(last, does)
+		if s == nil {
 			return nil
 		}
-		p.free--
-		s := res.Value()
-		s.res, s.idle = res, false
 		if why := p.unfit(s, now); why != "" {
 			p.end(s, why)
 			continue
@@ -165,31 +173,72 @@ func (p *Pool) take(now time.Time) *Server {
 	return nil
 }
 
-// idleResource takes the idle server that was used last from the store, or
-// with server_round_robin that which was used first. mu is held.
-func (p *Pool) idleResource() *puddle.Resource[*Server] {
-	if p.db.spec.Load().Defaults.ServerRoundRobin {
-		return p.takeOut(func(all []*puddle.Resource[*Server]) int { return len(all) - 1 })
+// takeIdle takes from the store the idle server that was used last of those that
+// do, or with server_round_robin that which was used first. Without it, last
+// comes before all. mu is held.
+func (p *Pool) takeIdle(last *Server, does func(*Server) bool) *Server {
+	var res *puddle.Resource[*Server]
+	switch {
+	case p.db.spec.Load().Defaults.ServerRoundRobin:
+		res = p.takeOut(func(all []*puddle.Resource[*Server]) int {
+			for i, res := range slices.Backward(all) {
+				if does(res.Value()) {
+					return i
+				}
+			}
+			return -1
+		})
+	case last != nil && last.pool == p && last.idle && does(last):
+		res = p.takeNewest(func(s *Server) bool { return s == last })
+	default:
+		res = p.takeNewest(does)
 	}
-	res, err := p.store.TryAcquire(context.Background())
-	if err != nil {
-		p.manager.log.Error("idle server is missing", zap.String("database", p.db.Name), zap.Error(err))
-		p.free--
+	if res == nil {
 		return nil
 	}
-	return res
+	p.free--
+	s := res.Value()
+	s.res, s.idle = res, false
+	return s
+}
+
+// takeNewest takes the idle server from the store that was used last of those
+// that do. mu is held.
+func (p *Pool) takeNewest(does func(*Server) bool) (found *puddle.Resource[*Server]) {
+	for range p.free {
+		res, err := p.store.TryAcquire(context.Background())
+		if err != nil {
+			p.manager.log.Error("idle server is missing", zap.String("database", p.db.Name), zap.Error(err))
+			p.free--
+			break
+		}
+		if does(res.Value()) {
+			found = res
+			break
+		}
+		p.passed = append(p.passed, res)
+	}
+	// Giving them back in reverse keeps their order.
+	for _, res := range slices.Backward(p.passed) {
+		res.ReleaseUnused()
+	}
+	clear(p.passed)
+	p.passed = p.passed[:0]
+	return found
 }
 
 // takeOut takes the idle server from the store that choose picks of a list
-// with the newest first. There has to be one. mu is held.
+// with the newest first, or none where that is negative. mu is held.
 func (p *Pool) takeOut(choose func([]*puddle.Resource[*Server]) int) *puddle.Resource[*Server] {
 	all := p.store.AcquireAllIdle()
 	chosen := choose(all)
-	// Giving them back in reverse keeps their order.
 	for i, res := range slices.Backward(all) {
 		if i != chosen {
 			res.ReleaseUnused()
 		}
+	}
+	if chosen < 0 {
+		return nil
 	}
 	return all[chosen]
 }
@@ -217,10 +266,10 @@ func (p *Pool) unfit(s *Server, now time.Time) (why string) {
 }
 
 // surplus reports whether there is a server too many, which happens when
-// a limit shrinks, or when nobody here waits for one and others do. mu is held.
+// a limit shrinks. mu is held.
 func (p *Pool) surplus() bool {
 	b := p.bounds()
-	return p.live-p.closing > b.size+b.reserve || p.overfull() || p.queue.length == 0 && p.wantedElsewhere()
+	return p.live-p.closing > b.size+b.reserve || p.overfull()
 }
 
 // end closes a server that is in nobody's hands. mu is held.
@@ -228,6 +277,9 @@ func (p *Pool) end(s *Server, why string) {
 	p.usage.closed.Inc(why)
 	s.ending, s.ended = true, why
 	p.closing++
+	if s.special() {
+		p.specialsClosing++
+	}
 	p.db.share.closing.Add(1)
 	p.role.closing.Add(1)
 	if s.res == nil {
@@ -267,14 +319,22 @@ func (p *Pool) release(s *Server) {
 		p.mu.Unlock()
 		return
 	}
-	w := p.queue.pop()
-	p.relax()
-	if w == nil {
+	w, makesRoom := p.next(s, now)
+	switch {
+	case w != nil:
+		s.used = true
+		p.queue.remove(w)
+		p.lent(w, now)
+	case makesRoom || p.wantedElsewhere():
+		p.end(s, ClosedLimit)
+	default:
 		s.idle, s.idleSince = true, now
 		s.res.Release()
 		p.free++
-	} else {
-		p.lent(w, now)
+	}
+	p.relax()
+	if w == nil && p.queue.length > 0 {
+		p.openMore()
 	}
 	p.mu.Unlock()
 	if w != nil {
@@ -385,9 +445,9 @@ func (p *Pool) sweep() {
 		why := p.unfit(s, now)
 		switch {
 		case why != "":
-		case idleFor > 0 && now.Sub(s.idleSince) >= idleFor && p.live-p.closing > least:
+		case idleFor > 0 && now.Sub(s.idleSince) >= idleFor && (s.special() || p.plain()-(p.closing-p.specialsClosing) > least):
 			why = ClosedIdle
-		case p.surplus():
+		case p.surplus() || p.wantedElsewhere() && !p.wanted(s):
 			why = ClosedLimit
 		}
 		if why != "" {

@@ -9,6 +9,9 @@ type Waiter struct {
 	// must not block.
 	Ready func(*Server, error)
 
+	// Need says which servers do; nil for any that is plain.
+	Need *Need
+
 	// Waited is for how long it was in the queue, and Ahead how many were in it
 	// before. They are set when Ready is called or Leave returned.
 	Waited time.Duration

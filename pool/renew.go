@@ -48,10 +48,12 @@ func (p *Pool) makesWay(s *Server) bool {
 	if age < time.Duration(p.renewal.done)*pause {
 		return false
 	}
-	if p.renewal.fresh == 0 && age < renewWithin && p.openAhead() {
-		return false
+	if !s.special() { // nobody knows whether another like that is needed
+		if p.renewal.fresh == 0 && age < renewWithin && p.openAhead() {
+			return false
+		}
+		p.renewal.fresh = max(p.renewal.fresh-1, 0)
 	}
-	p.renewal.fresh = max(p.renewal.fresh-1, 0)
 	p.renewal.done++
 	return true
 }
@@ -64,19 +66,18 @@ func (p *Pool) openAhead() bool {
 	switch {
 	case p.clients.Load() == 0 || p.closed != nil || p.held() || time.Now().Before(p.retryAt):
 		return false
-	case p.opening:
+	case p.opening != nil:
 		return true
 	case p.live >= p.bounds().size || p.claim() != nil:
 		return false
 	}
-	p.opening = true
-	p.manager.children.Go(p.open)
+	p.startOpening(nil)
 	return true
 }
 
 // countFresh notes that a server was opened. mu is held.
 func (p *Pool) countFresh(s *Server) {
-	if s.renewal == p.renewal.number {
+	if s.renewal == p.renewal.number && !s.special() {
 		p.renewal.fresh++
 	}
 }

@@ -83,7 +83,7 @@ func TestANewServerIsThereBeforeTheOldOneMakesWay(t *testing.T) {
 		h.pool.Database().Renew()
 		s := first
 		for s == first { // nobody waits for a login
-			if s = h.pool.TryAcquire(); s == nil {
+			if s = h.pool.TryAcquire(nil); s == nil {
 				t.Fatal("the only server made way before the new one had come")
 			}
 			pass(login)

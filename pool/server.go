@@ -50,6 +50,7 @@ type Server struct {
 	Verified   string // what was verified of the server, an sslmode
 	Bound      bool   // the login was bound to the TLS connection
 	Created    time.Time
+	Startup    []wire.Parameter // of a client's startup packet, as in Need; nil for a plain server
 	pool       *Pool
 	conn       engine.Conn
 	remote     net.Addr
@@ -70,6 +71,7 @@ type Server struct {
 	// Owned by the pool, guarded by its mutex.
 	res       *puddle.Resource[*Server] // nil for a server that is a client's own
 	idle      bool
+	used      bool   // it was lent to somebody
 	ending    bool   // it is being closed
 	ended     string // one of the Closed constants, once it is
 	idleSince time.Time

@@ -147,8 +147,8 @@ func (p *Pool) states(now time.Time) ServerCounts {
 
 // count is states; mu is held.
 func (p *Pool) count(now time.Time) ServerCounts {
-	s := ServerCounts{Idle: p.free, Tested: p.asked, Closing: p.closing, Login: p.logins, BeingCanceled: int(p.parked.Load())}
-	if p.opening {
+	s := ServerCounts{Idle: p.free, Tested: len(p.asked), Closing: p.closing, Login: p.logins, BeingCanceled: int(p.parked.Load())}
+	if p.opening != nil {
 		s.Login++
 	}
 	if p.free > 0 {

@@ -32,7 +32,7 @@ func (s *session) link() bool {
 		return false
 	}
 	for {
-		server := s.pool.TryAcquire()
+		server := s.pool.TryAcquire(nil)
 		if server == nil {
 			if server = s.await(); server == nil {
 				return false

@@ -19,7 +19,7 @@ var guises = []struct {
 }{
 	{"", map[string]string{
 		"client_encoding": "UTF8", "DateStyle": "ISO, MDY", "TimeZone": "UTC", "search_path": `"$user", public`,
-		"statement_timeout": "0", "application_name": "pgseal", "IntervalStyle": "postgres", "work_mem": "4MB",
+		"statement_timeout": "0", "application_name": "", "IntervalStyle": "postgres", "work_mem": "4MB",
 	}},
 	{"application_name=orders client_encoding=LATIN1 DateStyle='German, DMY' TimeZone=Asia/Tokyo options='-c search_path=orders,public -c statement_timeout=7s'", map[string]string{
 		"client_encoding": "LATIN1", "DateStyle": "German, DMY", "TimeZone": "Asia/Tokyo", "search_path": "orders,public",
@@ -31,7 +31,7 @@ var guises = []struct {
 	}},
 	{"client_encoding=WIN1252 statement_timeout=90s search_path='\"a b\"'", map[string]string{
 		"client_encoding": "WIN1252", "DateStyle": "ISO, MDY", "TimeZone": "UTC", "search_path": `"a b"`,
-		"statement_timeout": "90s", "application_name": "pgseal", "IntervalStyle": "postgres", "work_mem": "4MB",
+		"statement_timeout": "90s", "application_name": "", "IntervalStyle": "postgres", "work_mem": "4MB",
 	}},
 }
 

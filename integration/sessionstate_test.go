@@ -55,7 +55,7 @@ func TestWhatAClientSetsFollowsItAndReachesNobodyElse(t *testing.T) {
 			{"SET extra_float_digits = 0", "extra_float_digits", "0", "1"},
 			{"BEGIN; SET statement_timeout = '9s'; ROLLBACK", "statement_timeout", "0", "0"},
 			{"BEGIN; SET statement_timeout = '9s'; COMMIT", "statement_timeout", "9s", "0"},
-			{"SET application_name = 'orders'", "application_name", "orders", "pgseal"},
+			{"SET application_name = 'orders'", "application_name", "orders", ""},
 			{"SET NAMES 'UTF8'", "client_encoding", "UTF8", "UTF8"},
 			{"DO $$ BEGIN PERFORM set_config('app.done', 'yes', false); END $$", "app.done", "yes", ""},
 			{"SET statement_timeout = '7s'; RESET statement_timeout", "statement_timeout", "0", "0"},

@@ -62,6 +62,7 @@ func (c *check) ServerBytes(s *Server, b []byte) (used int) {
 		case wire.ParameterStatus:
 			if p, err := wire.ParseParameterStatus(body); err == nil {
 				s.SetParameter(p)
+				s.SetDefault(p)
 			}
 		case wire.ReadyForQuery:
 			if n != 1 || body[0] != wire.StatusIdle {

@@ -54,7 +54,7 @@ func FuzzIdleBytes(f *testing.F) {
 	f.Add([]byte("N"+word(asyncLimit)), 5)
 	f.Add([]byte(frame('E', "SFATAL")), 7)
 	f.Fuzz(func(t *testing.T, b []byte, cut int) {
-		whole := new(Server)
+		whole := &Server{pool: new(Pool)}
 		used, err := whole.deliver(b)
 		if used < 0 || used > len(b) {
 			t.Fatalf("%d of %d bytes were used", used, len(b))
@@ -63,7 +63,7 @@ func FuzzIdleBytes(f *testing.F) {
 			return
 		}
 		cut = (cut%len(b) + len(b)) % len(b)
-		parts := new(Server)
+		parts := &Server{pool: new(Pool)}
 		first, firstErr := parts.deliver(b[:cut])
 		second := 0
 		if firstErr == nil {

@@ -300,7 +300,9 @@ func (m *Manager) keep(d *Database) *Database {
 // Database returns the database that the pool's servers are connected to.
 func (p *Pool) Database() *Database { return p.db }
 
-// ourStartup is what servers that are lent from client to client log in with.
+// ourStartup is what connections for queries of pgseal's own log in with. Servers
+// that are lent bear nothing of ours: a client that asked for no
+// application_name has none.
 var ourStartup = []wire.Parameter{{Name: "application_name", Value: "pgseal"}}
 
 // dial opens a server: transport, TLS with verification, login with startup in
@@ -366,7 +368,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	at.addr = conn.RemoteAddr().String()
 	s := &Server{
 		ID: id, Addr: at.addr, Verified: trust.Verification(), Created: time.Now(),
-		Bound: greet.bound, remote: conn.RemoteAddr(), local: conn.LocalAddr(), direct: trust.Direct(), at: at, key: greet.key, trust: spec.Trust, params: greet.params, done: make(chan struct{}),
+		Bound: greet.bound, remote: conn.RemoteAddr(), local: conn.LocalAddr(), direct: trust.Direct(), at: at, key: greet.key, trust: spec.Trust, params: greet.params, defaults: greet.params, done: make(chan struct{}),
 	}
 	if conn.tls != nil {
 		state := conn.tls.ConnectionState()

@@ -204,15 +204,13 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 		}
 	}()
 	var conn *transport
-	s, conn, err = p.manager.dial(ctx, p.db, p.login, slices.Concat(ourStartup, o.startup))
+	s, conn, err = p.manager.dial(ctx, p.db, p.login, o.startup)
 	if err != nil {
 		return nil, err
 	}
 	s.pool, s.Startup, o.server = p, o.startup, s
 	p.mu.Lock()
-	if !s.special() {
-		p.params = s.params
-	}
+	p.compare(s, s.Created)
 	s.idle, s.idleSince = true, s.Created
 	p.servers[s] = struct{}{}
 	p.countFresh(s)

@@ -54,9 +54,11 @@ type Pool struct {
 	blocked *share               // what has no room for the server that somebody waits for
 	retryAt time.Time            // no server is opened before
 	lastErr error                // why the last one could not be opened
-	params  []wire.Parameter
 	renewal renewal
 	closed  error
+
+	params     []wire.Parameter // the defaults of new servers, as far as is known
+	outdatedAt time.Time        // when servers were last told to make way for such
 
 	specials        int // of live, those with startup values of a client's
 	specialsClosing int // of closing likewise
@@ -260,6 +262,9 @@ func (p *Pool) unfit(s *Server, now time.Time) (why string) {
 	case !s.expires.IsZero() && !now.Before(s.expires):
 		return ClosedOld
 	case p.makesWay(s):
+		if s.outdated {
+			return ClosedSettings
+		}
 		return ClosedRenewed
 	}
 	return ""
@@ -340,14 +345,6 @@ func (p *Pool) release(s *Server) {
 	if w != nil {
 		w.Ready(s, nil)
 	}
-}
-
-// Parameters returns what the newest server reported at its login, and false
-// where there was none yet. Others have the same list: it must not be changed.
-func (p *Pool) Parameters() ([]wire.Parameter, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.params, p.params != nil
 }
 
 // LastError returns why no server can be opened at present, or nil. It is

@@ -2,8 +2,9 @@ package pool
 
 import "time"
 
-// Servers that were verified by a trust which has changed since, or logged in
-// with a client certificate that was replaced, make way one by one as they come
+// Servers that were verified by a trust which has changed since, logged in with
+// a client certificate that was replaced, or have other defaults than new ones
+// (see defaults.go), make way one by one as they come
 // back: a pool that lost all its servers at once would have its clients wait
 // for logins, and PostgreSQL serve nothing else meanwhile. Where there is room
 // for one server more, the new one is opened first, so that no query waits for
@@ -37,7 +38,7 @@ func (d *Database) Renew() {
 // for a new one now, and counts it: the caller ends it. mu is held.
 func (p *Pool) makesWay(s *Server) bool {
 	number := p.db.renewals.Load()
-	if s.renewal == number {
+	if s.renewal == number && !s.outdated {
 		return false
 	}
 	if p.renewal.number != number {

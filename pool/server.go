@@ -72,6 +72,8 @@ type Server struct {
 	res       *puddle.Resource[*Server] // nil for a server that is a client's own
 	idle      bool
 	used      bool   // it was lent to somebody
+	differs   bool   // newer ones have other defaults
+	outdated  bool   // and it makes way for one
 	ending    bool   // it is being closed
 	ended     string // one of the Closed constants, once it is
 	idleSince time.Time
@@ -86,6 +88,7 @@ type Server struct {
 	mu       sync.Mutex
 	link     Link             // nil: idle, or on its way from or to the pool
 	params   []wire.Parameter // is replaced, never changed: others may share it
+	defaults []wire.Parameter // likewise
 	dead     error            // why the connection ended
 	broken   bool             // it was told to end
 	why      string           // one of the Closed constants, where it was told
@@ -289,6 +292,7 @@ func (s *Server) idleBytes(b []byte) (used int, err error) {
 			return 0, err
 		}
 		s.SetParameter(p)
+		s.SetDefault(p)
 	case wire.ErrorResponse:
 		e, err := wire.ParseError(body)
 		if err != nil {

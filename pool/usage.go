@@ -11,7 +11,7 @@ import (
 const (
 	ClosedIdle     = "idle"        // server_idle_timeout
 	ClosedOld      = "lifetime"    // server_lifetime
-	ClosedSettings = "settings"    // host, login or RECONNECT: what it was opened with has changed
+	ClosedSettings = "settings"    // host, login or RECONNECT: what it was opened with has changed, or its defaults
 	ClosedPaused   = "paused"      // PAUSE or KILL of the console
 	ClosedRenewed  = "trust"       // what it was verified by has changed
 	ClosedLimit    = "limit"       // a pool's size shrank, or another pool needed the room

@@ -60,7 +60,7 @@ func (p *Pool) view(s *Server) ServerView {
 		ID: s.ID, Database: p.db.Name, User: p.login.User, State: p.stateOf(s), Host: s.at.host, Addr: s.remote, Local: s.local,
 		Connected: s.Created, PID: s.key.PID, Own: s.own, Prepared: int(s.prepared.Load()),
 		TLS: s.facts, Direct: s.direct, Verified: s.Verified, Bound: s.Bound,
-		CloseNeeded: s.generation != p.db.generation.Load() || s.renewal != p.db.renewals.Load() || p.retired.Load() || p.closed != nil || s.ending,
+		CloseNeeded: s.generation != p.db.generation.Load() || s.renewal != p.db.renewals.Load() || s.outdated || p.retired.Load() || p.closed != nil || s.ending,
 	}
 	if at := s.lent.Load(); at != 0 {
 		v.Requested = time.Unix(at, 0)

@@ -267,9 +267,8 @@ func (s *session) prepare(asked []wire.Parameter) error {
 		return err
 	}
 	if !known {
-		// The pool knows by now. The server itself may have had another client
-		// meanwhile, whose values it would report.
-		reported, _ = s.pool.Parameters()
+		// What it reports may be the values of another client that had it.
+		reported = server.Defaults()
 		s.told, s.extra, _ = adopt(reported, asked)
 	}
 	return s.tryOut(server)

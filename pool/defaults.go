@@ -1,0 +1,109 @@
+package pool
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// outdateEvery is the least time between two renewals of a pool because new
+// servers start with other defaults. Behind an address that leads to servers of
+// different defaults each new one would otherwise have the others replaced.
+const outdateEvery = time.Minute
+
+// Defaults returns the run-time parameters that a session of the server has
+// which has set none: what it reported at its login, and what became of that
+// since. The list is shared and never changed.
+func (s *Server) Defaults() []wire.Parameter {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.defaults
+}
+
+// SetDefault records that a default of the server has another value now, because
+// PostgreSQL reloaded its configuration. Who holds the server calls it; while
+// nobody does the server itself does.
+func (s *Server) SetDefault(param wire.Parameter) {
+	if !s.setDefault(param) || s.own || slices.ContainsFunc(s.Startup, func(q wire.Parameter) bool { return strings.EqualFold(q.Name, param.Name) }) {
+		return
+	}
+	p := s.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.params != nil && !s.differs && !slices.Contains(p.params, param) {
+		p.params = setParameter(slices.Clone(p.params), param)
+	}
+}
+
+// setDefault reports whether it changed anything.
+func (s *Server) setDefault(param wire.Parameter) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Contains(s.defaults, param) {
+		return false
+	}
+	s.defaults = setParameter(slices.Clone(s.defaults), param)
+	return true
+}
+
+// Parameters returns the defaults of the newest plain server that lives, as far
+// as any server told of a change since, and false where none lives. Others have
+// the same list: it must not be changed.
+func (p *Pool) Parameters() ([]wire.Parameter, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var newest *Server
+	for s := range p.servers {
+		if !s.own && !s.special() && !s.ending && s.usable() && (newest == nil || s.ID > newest.ID) {
+			newest = s
+		}
+	}
+	switch {
+	case newest == nil:
+		return nil, false
+	case newest.differs:
+		return newest.Defaults(), true
+	}
+	return p.params, true
+}
+
+// compare takes notice of the defaults of a new server. Others that were opened
+// with other ones, as before an ALTER ROLE or ALTER DATABASE or by another host,
+// make way for new ones. mu is held, and nobody else has the server yet.
+func (p *Pool) compare(s *Server, now time.Time) {
+	if s.special() {
+		return
+	}
+	changed := false
+	if sameDefaults(p.params, s.params) {
+		s.params, s.defaults = p.params, p.params // what many have is kept once
+	} else {
+		changed, p.params = p.params != nil, s.params
+	}
+	if now.Sub(p.outdatedAt) < outdateEvery && !changed {
+		return
+	}
+	outdates := false
+	for other := range p.servers {
+		if other.own || other.ending {
+			continue
+		}
+		if changed {
+			other.differs = other.special() || !sameDefaults(other.Defaults(), s.params)
+		}
+		if other.differs && !other.outdated && now.Sub(p.outdatedAt) >= outdateEvery {
+			other.outdated, outdates = true, true
+		}
+	}
+	if outdates {
+		p.outdatedAt = now
+		p.renewal = renewal{number: p.db.renewals.Load(), since: now}
+	}
+}
+
+// sameDefaults reports whether two lists hold the same, in whatever order.
+func sameDefaults(a, b []wire.Parameter) bool {
+	return len(a) == len(b) && (slices.Equal(a, b) || !slices.ContainsFunc(a, func(p wire.Parameter) bool { return !slices.Contains(b, p) }))
+}

@@ -30,7 +30,8 @@ var mayImport = map[string][]string{
 	"cmd/pgseal":            {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster", "internal/httpd", "internal/metrics", "internal/console", "internal/status"},
 	"internal/doctor":       {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/ldap", "internal/wire", "internal/httpd", "internal/console"},
 	"internal/config":       {"proxy", "pool", "tlsconf", "internal/httpd"},
-	"proxy":                 {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/ldap", "internal/sqlscan", "internal/wire", "internal/auth/answers", "internal/tally"},
+	"proxy":                 {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/ldap", "internal/sqlscan", "internal/wire", "internal/auth/answers", "internal/tally", "proxy/relay"},
+	"proxy/relay":           {"internal/sqlscan", "internal/wire"},
 	"pool":                  {"tlsconf", "internal/auth", "internal/engine", "internal/wire", "internal/tally"},
 	"tlsconf":               {"internal/auth", "internal/pgconf"},
 	"internal/auth":         {},
@@ -46,6 +47,7 @@ var mayImport = map[string][]string{
 	"internal/metrics":      {"proxy", "pool", "tlsconf", "internal/engine", "internal/tally"},
 	"internal/httpd":        {"tlsconf"},
 	"internal/tally":        {},
+	"internal/pgmodel":      {"internal/wire"},
 	"internal/status":       {"proxy", "pool", "tlsconf", "internal/tally", "internal/wire"},
 	"internal/console":      {"proxy", "pool", "tlsconf", "internal/wire"},
 }

@@ -22,6 +22,7 @@ const (
 // Session states: what becomes of a client that leaves something in its
 // session which can't follow it to another server.
 const (
+	StrictState = "strict" // like pin, and after functions that may leave something PostgreSQL is asked
 	PinState    = "pin"    // it keeps its server until that is gone
 	RejectState = "reject" // the statement is refused
 	IgnoreState = "ignore" // nothing: other clients may find it
@@ -74,6 +75,7 @@ type Config struct {
 	ServerCheckDelay         time.Duration `yaml:"server_check_delay"`
 	ServerRoundRobin         bool          `yaml:"server_round_robin"`
 	ServerResetQuery         string        `yaml:"server_reset_query"`
+	ServerResetQueryAlways   bool          `yaml:"server_reset_query_always"`
 	MaxPrepared              int           `yaml:"max_prepared_statements"`
 	PreparedMemory           tlsconf.Size  `yaml:"prepared_statements_memory"`
 	SessionState             string        `yaml:"session_state"`
@@ -175,8 +177,8 @@ func (c Config) Validate() error {
 	if c.PreparedMemory < tlsconf.MiB {
 		f.bad("prepared_statements_memory", "is less than 1MiB")
 	}
-	if !slices.Contains([]string{PinState, RejectState, IgnoreState}, c.SessionState) {
-		f.bad("session_state", "%q is none of pin, reject and ignore", c.SessionState)
+	if !slices.Contains([]string{StrictState, PinState, RejectState, IgnoreState}, c.SessionState) {
+		f.bad("session_state", "%q is none of strict, pin, reject and ignore", c.SessionState)
 	}
 	f.between("max_handshakes", c.MaxHandshakes, 0, maxCount)
 	f.between("max_address_logins", c.MaxAddressLogins, -1, maxCount)

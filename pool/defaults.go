@@ -32,6 +32,9 @@ func (s *Server) SetDefault(param wire.Parameter) {
 	p := s.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if s.differs && !s.special() && sameDefaults(s.Defaults(), p.params) { // new servers only knew earlier
+		s.differs, s.outdated = false, false
+	}
 	if p.params != nil && !s.differs && !slices.Contains(p.params, param) {
 		p.params = setParameter(slices.Clone(p.params), param)
 	}
@@ -61,6 +64,8 @@ func (p *Pool) Parameters() ([]wire.Parameter, bool) {
 		}
 	}
 	switch {
+	case newest == nil && p.held() && p.params != nil:
+		return p.params, true // until there is a server, which tells what has changed
 	case newest == nil:
 		return nil, false
 	case newest.differs:

@@ -173,6 +173,20 @@ func TestServersOfOldDefaultsMakeWayOneByOne(t *testing.T) {
 	})
 }
 
+func TestAServerThatOnlyHeardOfAReloadLaterStays(t *testing.T) {
+	zone := inZone("UTC")
+	inHouse(t, zoned(zone), nil, func(t *testing.T, h *house) {
+		s := h.take()
+		zone.Store("GMT")
+		newer := h.take()
+		s.SetDefault(wire.Parameter{Name: "TimeZone", Value: "GMT"}) // at its next query
+		h.pool.Release(newer)
+		h.pool.Release(s)
+		pass(2 * sweepEvery)
+		h.wants(2, 0)
+	})
+}
+
 // Behind an address that leads to hosts of different defaults servers may not be
 // replaced for ever.
 func TestHostsOfDifferentDefaultsDoNotReplaceEachOthersServersForEver(t *testing.T) {

@@ -11,6 +11,11 @@
 // server, so taking one never blocks. One opener per pool creates servers, one
 // at a time, while somebody waits.
 //
+// Most servers are plain and lent to everybody. A client with a Need of its own
+// may have one opened with what its startup packet set; a bound keeps these from
+// crowding out the others. The pool knows the defaults of its servers, which is
+// what a client is greeted with.
+//
 // A pool counts its servers in two shares, that of its database and that of its
 // login's role: limits across pools hold there. A pool that is stopped by one
 // has an idle server of another pool ended, or the next that comes back.

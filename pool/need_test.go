@@ -349,23 +349,88 @@ func TestMinPoolSizeCountsPlainServersOnly(t *testing.T) {
 	})
 }
 
+// mute is the script of a server that answers no query.
+func mute(p *peer) {
+	p.startup()
+	p.welcome()
+	p.hold()
+}
+
 func TestNobodyWaitsInVainForAServerThatIsAskedAndDoesNotFit(t *testing.T) {
-	silent := func(p *peer) {
-		p.startup()
-		p.welcome()
-		p.hold()
+	for name, need := range map[string]*Need{"special": exactly("a=1"), "fresh": {Fresh: true}} {
+		t.Run(name, func(t *testing.T) {
+			inHouse(t, mute, nil, func(t *testing.T, h *house) {
+				h.pool.Release(h.take())
+				pass(DefaultConfig().ServerCheckDelay)
+				plain := ask(h.pool) // waits for the answer
+				strict := askFor(h.pool, need)
+				synctest.Wait()
+				if plain.answered() || !strict.answered() {
+					t.Error("no server was opened beside one that is being asked, for who needs it")
+				}
+				h.pool.Release(strict.server(t))
+				h.pool.Release(plain.server(t))
+			})
+		})
 	}
-	inHouse(t, silent, nil, func(t *testing.T, h *house) {
+}
+
+func TestANewServerGoesToWhoHasWaitedLongestWhereItFitsBoth(t *testing.T) {
+	inHouse(t, mute, nil, func(t *testing.T, h *house) {
 		h.pool.Release(h.take())
 		pass(DefaultConfig().ServerCheckDelay)
-		plain := ask(h.pool) // waits for the answer
-		special := askFor(h.pool, exactly("a=1"))
+		first, second := ask(h.pool), ask(h.pool)
 		synctest.Wait()
-		if plain.answered() || !special.answered() {
-			t.Error("a special server was not opened beside one that is being asked")
+		if !first.answered() || second.answered() {
+			t.Error("a new server went past the head of the queue")
 		}
-		h.pool.Release(special.server(t))
-		h.pool.Release(plain.server(t))
+		h.pool.Release(first.server(t))
+		h.pool.Release(second.server(t))
+	})
+}
+
+func TestANewcomerTakesNoIdleServerFromWhoWaits(t *testing.T) {
+	inHouse(t, mute, func(s *Spec) { s.Defaults.ServerRoundRobin = true }, func(t *testing.T, h *house) {
+		old, idle := h.take(), h.take()
+		h.pool.Release(old)
+		pass(DefaultConfig().ServerCheckDelay)
+		h.pool.Release(idle)
+		first := ask(h.pool) // waits for the answer of the one that was used first
+		if h.pool.TryAcquire(nil) != nil {
+			t.Error("a newcomer went past who waits")
+		}
+		h.pool.Release(first.server(t))
+	})
+}
+
+func TestTheServerHeldLastIsNotWaitedForWhereAnotherIsReady(t *testing.T) {
+	inHouse(t, mute, nil, func(t *testing.T, h *house) {
+		last, other := h.take(), h.take()
+		h.pool.Release(last)
+		pass(DefaultConfig().ServerCheckDelay)
+		h.pool.Release(other)
+		if h.pool.TryAcquire(&Need{Last: last}) != other {
+			t.Error("a server that has to be asked first was preferred")
+		}
+		h.pool.Release(other)
+	})
+}
+
+func TestNoSecondServerMakesWayWhileOneIsOpened(t *testing.T) {
+	inHouse(t, slowly(time.Second), size(3), func(t *testing.T, h *house) {
+		held := []*Server{h.take(), h.take(), h.take()}
+		first, second := askFor(h.pool, &Need{Fresh: true}), askFor(h.pool, &Need{Fresh: true})
+		behind := ask(h.pool)
+		h.pool.Release(held[0])
+		pass(time.Second / 2) // it has gone, and the first is served soon
+		h.pool.Release(held[1])
+		if !behind.answered() {
+			t.Error("two servers made way for two clients, while one was opened")
+		}
+		h.pool.Release(first.server(t))
+		h.pool.Release(second.server(t))
+		h.pool.Release(behind.server(t))
+		h.pool.Release(held[2])
 	})
 }
 

@@ -158,7 +158,7 @@ func (p *Pool) Mode() string { return p.db.spec.Load().mode(p.login.User) }
 // whether it lives comes back by itself. mu is held.
 func (p *Pool) take(last *Server, does func(*Server) bool, now time.Time) *Server {
 	for p.free > 0 {
-		s := p.takeIdle(last, does)
+		s := p.takeIdle(last, does, now)
 		if s == nil {
 			return nil
 		}
@@ -177,8 +177,8 @@ func (p *Pool) take(last *Server, does func(*Server) bool, now time.Time) *Serve
 
 // takeIdle takes from the store the idle server that was used last of those that
 // do, or with server_round_robin that which was used first. Without it, last
-// comes before all. mu is held.
-func (p *Pool) takeIdle(last *Server, does func(*Server) bool) *Server {
+// comes before all, unless it has to be asked first. mu is held.
+func (p *Pool) takeIdle(last *Server, does func(*Server) bool, now time.Time) *Server {
 	var res *puddle.Resource[*Server]
 	switch {
 	case p.db.spec.Load().Defaults.ServerRoundRobin:
@@ -190,7 +190,7 @@ func (p *Pool) takeIdle(last *Server, does func(*Server) bool) *Server {
 			}
 			return -1
 		})
-	case last != nil && last.pool == p && last.idle && does(last):
+	case last != nil && last.pool == p && last.idle && does(last) && !p.stale(last, now):
 		res = p.takeNewest(func(s *Server) bool { return s == last })
 	default:
 		res = p.takeNewest(does)
@@ -338,9 +338,6 @@ func (p *Pool) release(s *Server) {
 		p.free++
 	}
 	p.relax()
-	if w == nil && p.queue.length > 0 {
-		p.openMore()
-	}
 	p.mu.Unlock()
 	if w != nil {
 		w.Ready(s, nil)

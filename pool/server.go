@@ -3,7 +3,6 @@ package pool
 import (
 	"fmt"
 	"net"
-	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -141,34 +140,20 @@ func (s *Server) Parameters() []wire.Parameter {
 	return slices.Clone(s.params)
 }
 
-// ViewParameters calls f with the parameters that the server reported, without
-// copying them. f must not keep or change them.
-func (s *Server) ViewParameters(f func(params []wire.Parameter)) {
+// Reported returns the run-time parameters that the server reports now. The list
+// is shared and never changed.
+func (s *Server) Reported() []wire.Parameter {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f(s.params)
+	return s.params
 }
 
-// Reports reports whether the parameters that the server reported are those of
-// list. Lists that were found equal become one, which the caller takes in place
-// of his own: to compare them again costs a look at a pointer, as long as nobody
-// changes what he has in his list.
-func (s *Server) Reports(list []wire.Parameter) (shared []wire.Parameter, same bool) {
+// SetReported says what the server reports now. Who holds the server calls it;
+// the list must not be changed any more.
+func (s *Server) SetReported(list []wire.Parameter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case len(list) != len(s.params):
-		return list, false
-	case len(list) == 0 || &list[0] == &s.params[0]:
-		return list, true
-	case !slices.Equal(list, s.params):
-		return list, false
-	}
-	// Of many lists the one that lies first in memory is left in the end.
-	if reflect.ValueOf(list).Pointer() < reflect.ValueOf(s.params).Pointer() {
-		s.params = list
-	}
-	return s.params, true
+	s.params = list
 }
 
 // SetParameter records a ParameterStatus that came while a link held the

@@ -54,7 +54,10 @@ func (c *dryConn) Free(from engine.Conn) { c.Conn.Free(unwrap(from)) }
 // The whole way of a query is session, pool, server, relay and counters.
 func TestAQueryOnItsWayFromClientToServerAndBackAllocatesNothing(t *testing.T) {
 	for _, database := range []string{"app", "sess"} {
-		for name, q := range map[string]string{"simple": query("SELECT 1"), "extended": parse + bind + describe + execute + syncMsg} {
+		for name, q := range map[string][2]string{
+			"simple":   {query("SELECT 1"), answer},
+			"extended": {parse + bind + describe + execute + syncMsg, parsed + bound + described + answer},
+		} {
 			e := &dryEngine{}
 			h := open(t, func(p *plan) {
 				p.wrap = func(inner engine.Engine) engine.Engine { e.Engine = inner; return e }
@@ -64,7 +67,7 @@ func TestAQueryOnItsWayFromClientToServerAndBackAllocatesNothing(t *testing.T) {
 			eventually(t, "the server is back", func() bool { return database == "sess" || h.manager.Snapshots()[0].Servers.Idle == 1 })
 			s := h.proxy.list()[0]
 			before := s.pool.Snapshot().Totals
-			ask, reply := []byte(q), []byte(answer)
+			ask, reply := []byte(q[0]), []byte(q[1])
 			const runs = 500
 			allocations := make(chan float64, 1)
 			s.client.Post(func() { // at the client's home

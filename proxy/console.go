@@ -80,7 +80,7 @@ func (p *Server) openConsole(s *session, ask startup) error {
 			s.told = append(s.told, param)
 		}
 	}
-	if err := s.greet(); err != nil {
+	if err := s.greet(s.told); err != nil {
 		return err
 	}
 	s.mu.Lock()

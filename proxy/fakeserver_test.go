@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -66,9 +66,11 @@ type backend struct {
 	tls      bool
 	status   string
 	settings map[string]string
+	defaults map[string]string // what RESET means
 	canceled chan struct{}
 	parsed   string   // text of the statement that was parsed last
 	params   []string // that were bound last
+	extended extended
 }
 
 // reported holds the parameters that the fake server reports, as at login.
@@ -239,17 +241,27 @@ func (s *fakeServer) login(b *backend) (bool, error) {
 	if refusal != "" {
 		return false, b.send(refusal)
 	}
+	if _, bad := b.startup["bad"]; bad {
+		return false, b.send(fatal("22023"))
+	}
 	s.mu.Lock()
 	s.lastPID++
 	b.pid = s.lastPID
 	s.backends[b.pid] = b
 	s.mu.Unlock()
 	greeting := []string{msg('R', "\x00\x00\x00\x00")}
-	b.settings = map[string]string{}
+	b.extended = extended{statements: map[string]string{}, portals: map[string]bounded{}}
+	b.defaults = maps.Clone(b.startup)
+	delete(b.defaults, "user")
+	delete(b.defaults, "database")
 	for i := 0; i < len(reported); i += 2 {
-		b.settings[reported[i]] = reported[i+1]
-		greeting = append(greeting, parameter(reported[i], reported[i+1]))
+		name := reported[i]
+		if _, asked := b.startup[name]; !asked {
+			b.defaults[name] = reported[i+1]
+		}
+		greeting = append(greeting, parameter(name, b.defaults[name]))
 	}
+	b.settings = maps.Clone(b.defaults)
 	s.opened <- b
 	return true, b.send(append(greeting, msg('K', b.key()), ready("I"))...)
 }
@@ -323,107 +335,6 @@ func (b *backend) loop() error {
 			return err
 		}
 	}
-}
-
-func (b *backend) answer(typ byte, body string) error {
-	switch typ {
-	case 'Q':
-		return b.query(strings.TrimSuffix(body, "\x00"))
-	case 'P':
-		_, text, _ := strings.Cut(body, "\x00")
-		b.parsed, _, _ = strings.Cut(text, "\x00")
-		return b.send(parsed)
-	case 'B':
-		b.params = boundParams(body)
-		return b.send(bound)
-	case 'C':
-		return b.send(closed)
-	case 'E':
-		b.server.mu.Lock()
-		lookup := b.server.lookup
-		b.server.mu.Unlock()
-		if lookup != nil && len(b.params) > 0 {
-			return b.send(lookup(b.parsed, b.params))
-		}
-		return b.send(row("1"), complete("SELECT 1"))
-	case 'S':
-		return b.send(ready(b.status))
-	case 'D', 'H', 'd', 'c', 'f':
-		return nil
-	}
-	return fmt.Errorf("message type %q", typ)
-}
-
-// boundParams returns the parameters of a Bind without format codes.
-func boundParams(body string) (params []string) {
-	_, body, _ = strings.Cut(body, "\x00") // portal
-	_, body, _ = strings.Cut(body, "\x00") // statement
-	if len(body) < 4 || body[:2] != "\x00\x00" {
-		return nil
-	}
-	n := int(binary.BigEndian.Uint16([]byte(body[2:])))
-	for body = body[4:]; n > 0; n-- {
-		size := int(binary.BigEndian.Uint32([]byte(body)))
-		params, body = append(params, body[4:4+size]), body[4+size:]
-	}
-	return params
-}
-
-var setConfig = regexp.MustCompile(`set_config\('([^']*)', (?:'([^']*)'|NULL), false\)`)
-
-func (b *backend) query(sql string) error {
-	b.server.statements <- question{b.pid, sql}
-	b.server.mu.Lock()
-	handler := b.server.handlers[sql]
-	b.server.mu.Unlock()
-	if handler != nil {
-		handler(b)
-		return nil
-	}
-	show, isShow := strings.CutPrefix(sql, "SHOW ")
-	switch {
-	case sql == "BEGIN":
-		b.status = "T"
-	case sql == "COMMIT", sql == "ROLLBACK":
-		b.status = "I"
-	case sql == "DISCARD ALL":
-		return b.send(b.discard()...)
-	case strings.HasPrefix(sql, "SELECT pg_catalog.set_config("):
-		return b.send(b.configure(sql)...)
-	case sql == "SELECT pid":
-		return b.send(rowDescription, row(fmt.Sprint(b.pid)), complete("SELECT 1"), ready(b.status))
-	case isShow:
-		return b.send(rowDescription, row(b.settings[show]), complete("SHOW"), ready(b.status))
-	}
-	return b.send(complete(sql), ready(b.status))
-}
-
-// configure does what the statement says, and refuses the parameter "bad".
-func (b *backend) configure(sql string) []string {
-	var out []string
-	for _, m := range setConfig.FindAllStringSubmatch(sql, -1) {
-		name, value := m[1], m[2]
-		if name == "bad" {
-			return []string{serverError("22023"), ready(b.status)}
-		}
-		b.settings[name] = value
-		for i := 0; i < len(reported); i += 2 {
-			if reported[i] == name {
-				out = append(out, parameter(name, value))
-			}
-		}
-	}
-	return append(out, rowDescription, row("x"), complete("SELECT 1"), ready(b.status))
-}
-
-func (b *backend) discard() []string {
-	var out []string
-	clear(b.settings)
-	for i := 0; i < len(reported); i += 2 {
-		b.settings[reported[i]] = reported[i+1]
-		out = append(out, parameter(reported[i], reported[i+1]))
-	}
-	return append(out, complete("DISCARD ALL"), ready(b.status))
 }
 
 // hangs answers a statement only when it is cancelled, or released by the

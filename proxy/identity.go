@@ -39,7 +39,7 @@ func (s *session) label(asked []wire.Parameter) []wire.Parameter {
 		return asked
 	}
 	name := ""
-	if i := index(asked, "options"); i >= 0 { // of a replication connection, whose server reads them
+	if i := indexFold(asked, "options"); i >= 0 { // of a replication connection, whose server reads them
 		fromOptions, _ := parseOptions(asked[i].Value)
 		name = applicationNameIn(fromOptions, name)
 	}

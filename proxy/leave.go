@@ -67,7 +67,7 @@ func (s *session) prepareCancel() (request pool.Cancel, outcome string) {
 		s.mu.Lock()
 		return request, CancelWait
 	}
-	if s.server == nil || !s.relay.running() {
+	if s.server == nil || !s.relay.Running() {
 		return request, CancelIdle
 	}
 	s.cancelling = make(chan struct{})
@@ -127,9 +127,9 @@ func (s *session) mute(reason error) (p parting, tell *wire.Error) {
 	s.muted = true
 	p.server, p.waiting = s.server, s.waiting
 	if p.server != nil {
-		p.out, p.orderly = s.relay.leave(nil)
-		p.orderly = p.orderly && (!s.replication || s.relay.quiet())
-		if s.relay.running() {
+		running := s.relay.Running()
+		p.out, p.orderly = s.relay.Leave()
+		if running {
 			c := p.server.PrepareCancel()
 			p.request = &c
 		}
@@ -178,7 +178,7 @@ func lingerFor(reason error) time.Duration {
 // not hear it or would take it for part of something else. mu is held.
 func (s *session) lastWords(reason error) *wire.Error {
 	var e *wire.Error
-	if s.muted || !s.relay.betweenMessages() || !errors.As(reason, &e) {
+	if s.muted || s.relay != nil && !s.relay.BetweenMessages() || !errors.As(reason, &e) {
 		return nil
 	}
 	return e

@@ -14,9 +14,7 @@ var (
 	errQueryTime       = wire.Fatal(wire.CodeQueryCanceled, "canceling statement and terminating connection due to query_timeout")
 	errIdleTransaction = wire.Fatal(wire.CodeIdleInTransaction, "terminating connection due to idle_transaction_timeout")
 	errTransactionTime = wire.Fatal(wire.CodeTransactionTimeout, "terminating connection due to transaction_timeout")
-	errBlock           = wire.Fatal(wire.CodeFeatureNotSupported, "transaction blocks not allowed in statement pooling mode").
-				WithHint("The connection pooler has pool_mode statement for this database or role.")
-	waitNotice = &wire.Error{Severity: "NOTICE", Code: wire.CodeSuccess, Message: "no server connection is free, the query waits in line (query_wait_notify)"}
+	waitNotice         = &wire.Error{Severity: "NOTICE", Code: wire.CodeSuccess, Message: "no server connection is free, the query waits in line (query_wait_notify)"}
 )
 
 // phase is what a client spends its time with.
@@ -133,11 +131,11 @@ func (s *session) now() phase {
 	switch {
 	case s.waiting:
 		return waiting
-	case !s.relay.linked:
+	case s.relay == nil || !s.relay.Held():
 		return idle
-	case s.relay.running() || !s.relay.quiet() && !s.relay.doubt:
+	case s.relay.Running() || !s.relay.Quiet():
 		return running
-	case s.relay.status != wire.StatusIdle:
+	case s.relay.Status() != wire.StatusIdle:
 		return idleInTransaction
 	}
 	return idle
@@ -152,7 +150,7 @@ func (s *session) waits() {
 }
 
 // observe notes what the client does. mu is held.
-func (s *session) observe() { s.watch.note(s.now(), s.relay.answered) }
+func (s *session) observe() { s.watch.note(s.now(), s.relay.Answered()) }
 
 // arm sets the timer where that is needed. It runs at the client's home.
 func (s *session) arm() {
@@ -173,7 +171,7 @@ func (s *session) heed() {
 	if s.watch.limits != limits {
 		// What was not watched until now counts from now.
 		s.watch.since, s.watch.limits, s.watch.due = time.Now(), limits, time.Time{}
-		s.watch.phase, s.watch.answered = s.now(), s.relay.answered
+		s.watch.phase, s.watch.answered = s.now(), s.relay.Answered()
 		if s.watch.phase >= running && s.watch.begun.IsZero() {
 			s.watch.begun = s.watch.since
 		}
@@ -204,7 +202,7 @@ func (s *session) tell(message []byte) {
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
 	s.mu.Lock()
-	hears := !s.muted && s.end == nil && s.relay.betweenMessages()
+	hears := !s.muted && s.end == nil && s.relay.BetweenMessages()
 	s.mu.Unlock()
 	if hears {
 		s.client.Write(message, nil)

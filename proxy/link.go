@@ -3,12 +3,13 @@ package proxy
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/relay"
 )
 
 // toServer writes to the server. Where that fails, ServerClosed will say so.
@@ -31,8 +32,9 @@ func (s *session) link() bool {
 		s.client.Write(nil, s.client)
 		return false
 	}
+	s.look()
 	for {
-		server := s.pool.TryAcquire(nil)
+		server := s.pool.TryAcquire(&s.need)
 		if server == nil {
 			if server = s.await(); server == nil {
 				return false
@@ -42,6 +44,32 @@ func (s *session) link() bool {
 			return true
 		}
 	}
+}
+
+// look notes which servers the client can use.
+func (s *session) look() {
+	s.mu.Lock()
+	s.need.Exact, s.need.Fresh = s.relay.Need()
+	s.mu.Unlock()
+}
+
+// startupOf returns the parameters of a startup packet by which servers that
+// were opened with them are known: sorted by name, and without
+// application_name, which every session is given.
+func startupOf(asked []wire.Parameter) (list []wire.Parameter) {
+	for _, p := range asked {
+		p.Name = strings.ToLower(p.Name)
+		if p.Name == applicationName {
+			continue
+		}
+		if i := slices.IndexFunc(list, func(q wire.Parameter) bool { return q.Name == p.Name }); i >= 0 {
+			list[i] = p
+		} else {
+			list = append(list, p)
+		}
+	}
+	slices.SortFunc(list, func(a, b wire.Parameter) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }
 
 // await joins the pool's queue, unless a server has become free or waiting is in
@@ -103,7 +131,7 @@ func (s *session) takeGrant() {
 			s.pool.Release(g.server)
 		}
 	case g.err == errCanceled:
-		s.skips = true
+		s.skipWaiting()
 		s.noteError(errCanceled, nil)
 		s.tell(errCanceled.Append(nil))
 		s.client.Resume()
@@ -114,12 +142,23 @@ func (s *session) takeGrant() {
 	}
 }
 
+// skipWaiting has what the client sent that no server was found for go nowhere.
+func (s *session) skipWaiting() {
+	s.skips = true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if typ, gathered := s.relay.DropGathered(); gathered {
+		s.skip.begin(typ)
+		s.skip.body = 1 // its last byte comes again
+	}
+}
+
 // skipCanceled drops what the client sent that no server was found for before
 // it was cancelled. The next exchange finds the session as it was. mu is held.
-func (s *session) skipCanceled(b []byte) step {
-	st := s.skip.skip(b)
-	if st.verdict == proceed {
-		s.skips, st.verdict = false, skipped
+func (s *session) skipCanceled(b []byte) relay.Step {
+	st, over := s.skip.skip(b)
+	if over {
+		s.skips = false
 	}
 	return st
 }
@@ -132,73 +171,71 @@ func (s *session) stopWaiting(err error) {
 	}
 }
 
-// attach makes server the session's, and prepares the message that gives it
-// the session's parameters if it lacks any. It reports false where the server
-// died on the way; it is discarded then.
+// attach makes server the session's, and prepares what gives it the session's
+// parameters if it lacks any. It reports false where the server died on the
+// way; it is discarded then.
 func (s *session) attach(server *pool.Server) bool {
-	s.setup = s.take(server)
-	if server.SetLink(s) {
-		return true
+	var tell []byte
+	s.setup, tell = s.take(server)
+	if !server.SetLink(s) {
+		s.drop(server)
+		s.pool.Discard(server)
+		return false
 	}
-	s.mu.Lock()
-	s.server = nil
-	s.relay.unlink()
-	s.mu.Unlock()
-	s.pool.Discard(server)
-	return false
+	if len(tell) > 0 {
+		s.tell(tell)
+	}
+	return true
 }
 
-// take notes that server is the session's, and returns the queries that set
-// what differs.
-func (s *session) take(server *pool.Server) (setup []byte) {
+// take notes that server is the session's.
+func (s *session) take(server *pool.Server) (setup, tell []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	state := stateOf(server)
-	was := roleIn(state.settings)
-	var set []wire.Parameter
-	var reset []string
-	unknown := state.unlisted && state.lastHolder != s.id // nobody knows what others have set
-	told, same := server.Reports(s.told)
-	if s.told = told; unknown || !same || !slices.Equal(state.settings, s.extra) {
-		set, reset = s.lacks(server, state, unknown)
-	}
-	ours := 0
-	if unknown {
-		setup = wire.AppendQuery(nil, "RESET ALL")
-		ours++
-	}
-	if len(set)+len(reset) > 0 {
-		setup = wire.AppendQuery(setup, setQuery(set, reset))
-		state.settings = append(state.settings[:0], s.extra...)
-		ours++
-	}
-	s.server, s.reset, s.rolledBack, s.requested = server, false, false, s.pool.Clock()
-	s.relay.link(state, s.id, ours)
+	setup, tell = s.relay.Attach(stateOf(server))
+	s.server, s.need.Last, s.requested = server, server, s.pool.Clock()
 	s.countLink()
-	// A role may be refused, and what the client sends must not run as another.
-	// One that stays the same does so also where the query fails.
-	s.relay.setting = was != roleIn(s.extra)
-	s.relay.barrier = s.relay.setting
-	s.relay.single = s.mode == pool.StatementMode
-	return setup
+	return setup, tell
 }
 
-// lacks returns what has to be set and reset on a server so that its session
-// becomes the client's. unknown says that RESET ALL goes before. mu is held.
-func (s *session) lacks(server *pool.Server, state *serverState, unknown bool) (set []wire.Parameter, reset []string) {
-	if unknown {
-		set, reset = difference(nil, state.afresh(), s.told, s.extra)
-	} else {
-		server.ViewParameters(func(now []wire.Parameter) {
-			set, reset = difference(now, state.settings, s.told, s.extra)
-		})
+// stateOf returns the relay's state of a server that is held.
+func stateOf(server *pool.Server) *relay.Server {
+	state, ok := server.Notes.(*relay.Server)
+	if !ok {
+		state = relay.NewServer(server.Startup)
+		server.Notes = state
 	}
-	if i := index(set, "DateStyle"); i >= 0 && s.client == nil {
-		// "German" alone completes itself from the value in force, which must
-		// not be that of another client.
-		reset = append(reset, set[i].Name)
+	state.SetReported(server.Reported())
+	return state
+}
+
+// drop notes that a server is not the session's any more.
+func (s *session) drop(server *pool.Server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.server == server {
+		s.relay.Detach()
+		s.server = nil
 	}
-	return set, reset
+}
+
+// giveBack gives back a server that the client has not used yet, for one that
+// was opened with its own startup values.
+func (s *session) giveBack(server *pool.Server) {
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	s.mu.Lock()
+	held := s.server == server && server != nil && s.relay.AtRest()
+	if held {
+		s.relay.Detach()
+		s.server = nil
+	}
+	s.mu.Unlock()
+	if held {
+		s.setup = nil
+		server.FreeFrom(s.client)
+		s.pool.Release(server)
+	}
 }
 
 // ServerBytes implements pool.Link.
@@ -218,17 +255,17 @@ func (s *session) passToClient(server *pool.Server, b []byte) (used int, failure
 	defer s.wmu.Unlock()
 	for {
 		st, mute := s.stepServer(server, b[used:])
-		used += st.used
-		if len(st.pass) > 0 && !mute {
-			server.PassTo(s.client, st.pass)
+		used += st.Used
+		if len(st.Pass) > 0 && !mute {
+			server.PassTo(s.client, st.Pass)
 		}
-		if len(st.insert) > 0 && !mute {
-			server.PassTo(s.client, st.insert)
+		if len(st.Insert) > 0 && !mute {
+			server.PassTo(s.client, st.Insert)
 		}
 		switch {
-		case st.verdict == failed:
-			return used, st.err
-		case st.verdict == needMore, used == len(b):
+		case st.Verdict == relay.Failed:
+			return used, st.Err
+		case st.Verdict == relay.NeedMore, used == len(b):
 			return used, nil
 		}
 	}
@@ -236,73 +273,66 @@ func (s *session) passToClient(server *pool.Server, b []byte) (used int, failure
 
 // stepServer has the relay look at what the server sent, unless that was given
 // away meanwhile: what it says then is not ours.
-func (s *session) stepServer(server *pool.Server, b []byte) (st step, mute bool) {
+func (s *session) stepServer(server *pool.Server, b []byte) (st relay.Step, mute bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.server != server {
-		return step{verdict: needMore}, true
+		return relay.Step{Verdict: relay.NeedMore}, true
 	}
-	st = s.relay.fromServer(b, s.onParam)
+	st = s.relay.FromServer(b)
+	if list, changed := s.relay.Reported(); changed {
+		server.SetReported(list)
+	}
 	s.observe()
-	sent := len(st.pass) + len(st.insert)
+	sent := len(st.Pass) + len(st.Insert)
 	if mute = s.muted || s.client == nil || s.end != nil; mute {
 		sent = 0
+	} else if st.Denied != nil || st.Told != nil {
+		s.noteError(st.Denied, st.Told)
 	}
 	s.countServer(sent)
 	return st, mute
-}
-
-// parameter notes a ParameterStatus. mu is held.
-func (s *session) parameter(body []byte) {
-	p, err := wire.ParseParameterStatus(body)
-	if err != nil {
-		return
-	}
-	s.server.SetParameter(p)
-	if s.relay.left {
-		return
-	}
-	if i := index(s.told, p.Name); i >= 0 {
-		if s.told[i] != p {
-			s.told = slices.Clone(s.told) // servers may share the list
-			s.told[i] = p
-		}
-		if p.Name == "search_path" {
-			s.seeSearchPath()
-		}
-	} else if len(s.told) < pool.MaxParameters {
-		s.told = append(slices.Clip(s.told), p)
-	}
 }
 
 // settle gives the server back where the session needs it no longer, or sends
 // the next query that has to run before it may.
 func (s *session) settle(server *pool.Server) {
 	d := s.decide(server)
-	if d.query != "" {
-		server.Write(wire.AppendQuery(nil, d.query), nil)
+	if len(d.Query) > 0 {
+		server.Write(d.Query, nil)
 	}
-	if d.release {
+	switch d.Do {
+	case relay.Keep:
+	case relay.Break:
+		server.Break()
+	default:
 		if s.client != nil {
 			server.FreeFrom(s.client)
 		}
 		if d.left {
 			server.SetTimeout(0)
 		}
-		s.pool.Release(server)
-		if d.settled != nil {
-			d.settled <- nil
+		if d.Do == relay.Retry {
+			s.pool.Discard(server)
+		} else {
+			s.pool.Release(server)
 		}
 	}
-	if d.ask {
+	if d.settled != nil {
+		d.settled <- d.refused
+	}
+	if d.Wake && s.client != nil {
 		s.client.Post(s.onAsk)
 	}
-	if d.resume {
+	if d.Resume && s.client != nil {
 		s.client.Resume()
 	}
-	if d.pinned != 0 {
-		s.proxy.pinCounts.add(d.pinned)
-		s.proxy.log.Info("client keeps its server", append(s.fields(), zap.Strings("reasons", pinReasons(d.pinned)))...)
+	for _, p := range d.Defaults {
+		server.SetDefault(p)
+	}
+	if d.Pinned != 0 {
+		s.proxy.pinCounts.add(d.Pinned)
+		s.proxy.log.Info("client pinned to server", append(s.fields(), zap.Strings("reasons", relay.Reasons(d.Pinned)))...)
 	}
 	if d.wake {
 		s.poke()
@@ -311,14 +341,11 @@ func (s *session) settle(server *pool.Server) {
 
 // decision is what settle does after it has let go of mu.
 type decision struct {
-	query   string          // is to be sent
-	release bool            // the server goes back to the pool
-	left    bool            // the client has gone
-	settled chan error      // the login that waits for this
-	wake    bool            // the session may have to end
-	ask     bool            // PostgreSQL has to be asked what the session left
-	resume  bool            // the client waited for the server to come to rest
-	pinned  sqlscan.Effects // why it keeps its server from now on
+	relay.Action
+	left    bool       // the client has gone
+	settled chan error // the login that waits for this
+	refused error      // what it gets
+	wake    bool       // the session may have to end
 }
 
 // decide takes the server from the session if that needs it no longer.
@@ -328,100 +355,39 @@ func (s *session) decide(server *pool.Server) (d decision) {
 	if s.server != server || server == nil {
 		return d
 	}
-	if v := s.relay.survey; v != nil && v.over {
-		s.learnSurvey()
+	d.left = s.relay.Left()
+	d.Action = s.relay.Next()
+	gone := d.Do == relay.Release || d.Do == relay.Retry
+	if d.End != nil && s.end == nil && s.settled == nil {
+		s.end = d.End
 	}
-	d.query, d.release, d.ask = s.next()
-	if why := s.relay.holdsFor() &^ s.pinsTold; why != 0 && !s.relay.left {
-		d.pinned = why
-	}
-	s.pinsTold = s.relay.holdsFor()
-	if d.query != "" {
-		s.relay.pending.push(pendingOurs)
-	}
-	if s.relay.held && (d.release || s.relay.quiet()) {
-		s.relay.held, d.resume = false, s.client != nil
-	}
-	d.left, d.settled = s.relay.left, s.settled
-	d.wake = s.ending() != nil && s.client != nil && (d.release || s.mayEnd())
-	if d.release {
-		if s.settled != nil {
-			server.ViewParameters(s.learn)
+	d.wake = (s.ending() != nil || s.end != nil) && s.client != nil && (gone || s.mayEnd() || d.End != nil)
+	if gone {
+		if d.settled = s.settled; d.settled != nil && d.End != nil {
+			d.refused = d.End
 		}
-		server.NotePrepared(len(s.relay.server.copies))
-		s.relay.unlink()
+		s.relay.Detach()
 		s.server, s.settled = nil, nil
 	}
 	s.observe()
 	return d
 }
 
-// next says what is to become of a server that is held. mu is held.
-func (s *session) next() (query string, release, ask bool) {
-	switch {
-	case s.relay.flushed() && s.mode != pool.SessionMode:
-		ask = !s.asking && s.client != nil
-		s.asking = s.asking || ask
-		return "", false, ask
-	case !s.relay.quiet():
-		return "", false, false
-	case s.replication:
-		return "", s.relay.left, false
-	case !s.relay.left:
-		return s.nextOfClient()
+// ask sends what the relay has to ask, if that is still so. It runs at the
+// client's home, which alone writes to the server.
+func (s *session) ask() {
+	s.mu.Lock()
+	server := s.server
+	var q []byte
+	if server != nil && s.end == nil {
+		q = s.relay.Ours()
 	}
-	query = s.relay.clean(s.resetQuery())
-	switch {
-	case query == "":
-		return "", true, false
-	case s.relay.status != wire.StatusIdle && s.rolledBack:
-		s.server.Break() // it would not let go of its transaction
-		return "", false, false
-	case s.relay.status != wire.StatusIdle:
-		s.rolledBack = true
-	default:
-		s.reset = true
-		s.relay.server.wiped()
+	s.mu.Unlock()
+	if len(q) > 0 {
+		s.toServer(server, q)
+	} else if server != nil {
+		s.goOn(server) // who waited for that goes on
 	}
-	return query, false, false
-}
-
-// nextOfClient says what is to become of a server that owes nothing, while the
-// client is there. mu is held.
-func (s *session) nextOfClient() (query string, release, ask bool) {
-	switch {
-	case !s.relay.atRest():
-		return "", false, false
-	case s.client == nil: // its parameters were tried out
-		return "", true, false
-	case s.mode == pool.SessionMode:
-		return "", false, false
-	case s.relay.asks():
-		ask = !s.asking
-		s.asking = true
-		return "", false, ask
-	}
-	// What was set for the client has to be there when it comes to send.
-	return "", s.relay.holdsFor() == 0 && !s.relay.setting, false
-}
-
-// resetQuery returns what has to be sent to a server that its client left,
-// outside of a transaction, or nothing. mu is held.
-func (s *session) resetQuery() string {
-	if s.reset {
-		return ""
-	}
-	if s.mode == pool.SessionMode {
-		return s.db.ResetQuery()
-	}
-	something, indelibly := s.relay.leavesBehind()
-	switch {
-	case indelibly:
-		s.server.Break()
-	case something:
-		return discardAll
-	}
-	return ""
 }
 
 // ServerTimedOut implements pool.Link: a server that a client left behind did
@@ -430,7 +396,7 @@ func (s *session) resetQuery() string {
 // only when it has something to send.
 func (s *session) ServerTimedOut(server *pool.Server) {
 	s.mu.Lock()
-	if !s.relay.left || s.server != server {
+	if !s.relay.Left() || s.server != server {
 		s.mu.Unlock()
 		return
 	}
@@ -453,11 +419,14 @@ func (s *session) ServerClosed(server *pool.Server, err error) {
 	}
 	if s.end == nil {
 		s.end = errServerLost.WithCause(err)
-		if s.relay.fatalSeen() {
+		switch {
+		case s.relay.FatalSeen():
 			s.end = errServerSaid
+		case s.relay.Leaving():
+			s.end = errTerminated
 		}
 	}
-	// What the client got of a message stays torn: betweenMessages looks at
+	// What the client got of a message stays torn: BetweenMessages looks at
 	// the relay, which is left as it is.
 	s.server = nil
 	settled, end := s.settled, s.end
@@ -476,7 +445,7 @@ func (s *session) fail(server *pool.Server, err *wire.Error) {
 	if s.end == nil {
 		s.end = err
 	}
-	s.relay.doubt = true
+	s.relay.Doubt()
 	s.mu.Unlock()
 	server.Break()
 	s.poke()
@@ -487,7 +456,7 @@ func (s *session) breakServer(server *pool.Server) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.server == server {
-		s.relay.doubt = true
+		s.relay.Doubt()
 		server.Break()
 	}
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/relay"
 )
 
 // saslLimit is the largest message a client may send before it is
@@ -76,8 +78,7 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 		p.refusedAtServer(s, err)
 		return err
 	}
-	s.remember(ask.params)
-	return s.greet()
+	return s.greet(s.relay.Told())
 }
 
 // confine has the client reach no other database than the one that the server
@@ -232,76 +233,65 @@ func (s *session) join(db *pool.Database, credential auth.Credential) error {
 	if s.pool, s.leavePool, err = s.proxy.manager.Admit(db, s.user, login); err != nil {
 		return err
 	}
-	s.db = s.pool.Database()
-	s.follow()
+	s.db, s.mode = s.pool.Database(), s.pool.Mode()
 	return nil
 }
 
-// follow settles how the session is followed from server to server.
-func (s *session) follow() {
+// newRelay settles how the session is followed from server to server. asked is
+// what its startup packet asked for.
+func (s *session) newRelay(asked []wire.Parameter) {
 	defaults := s.proxy.settings.Load().Pool
-	s.mode = s.pool.Mode()
-	s.relay.tracks = s.mode != pool.SessionMode
-	s.relay.extended.statements, s.relay.extended.limit = s.proxy.statements, defaults.MaxPrepared
-	s.relay.extended.manner = s.manner
-	s.relay.effects.policy = defaults.SessionState
+	if i := indexFold(asked, applicationName); i >= 0 {
+		asked = slices.Clone(asked)
+		asked[i].Value = cleanApplicationName(asked[i].Value)
+	}
+	s.need.Startup = startupOf(asked)
+	s.relay = relay.New(relay.Config{
+		ID: s.id, User: s.pool.User(), Shared: s.mode != pool.SessionMode && !s.replication, Single: s.mode == pool.StatementMode,
+		Stream: s.replication, Policy: defaults.SessionState, Reset: s.db.ResetQuery(), MaxCopies: defaults.MaxPrepared,
+		Always: defaults.ServerResetQueryAlways, Statements: s.proxy.statements,
+	}, asked)
 }
 
-// prepare works out what the session's parameters are. The pool remembers
-// what its servers report, so a server is needed only for the pool's first
-// client, and for values that only a server can check.
+// prepare works out what the session's parameters are. A server is needed for
+// what only a server can check, and where none lives that could be asked.
 func (s *session) prepare(asked []wire.Parameter) error {
 	if err := s.pool.LastError(); err != nil {
 		return err
 	}
-	reported, known := s.pool.Parameters()
-	check := false
-	if known {
-		s.told, s.extra, check = adopt(reported, asked)
-	}
-	if known && !check {
+	s.newRelay(asked)
+	if !s.relay.Asks() {
+		if reported, known := s.pool.Parameters(); known {
+			s.relay.Greet(reported)
+			return nil
+		}
+		server, err := s.acquireNow()
+		if err != nil {
+			return err
+		}
+		s.relay.Greet(server.Defaults())
+		s.pool.Release(server)
 		return nil
 	}
-	server, err := s.acquireNow()
-	if err != nil {
-		return err
+	for {
+		s.look()
+		server, err := s.acquireNow()
+		if err != nil {
+			return err
+		}
+		again, err := s.tryOut(server)
+		if !again {
+			return err
+		}
 	}
-	if !known {
-		// What it reports may be the values of another client that had it.
-		reported = server.Defaults()
-		s.told, s.extra, _ = adopt(reported, asked)
-	}
-	return s.tryOut(server)
 }
 
-// remember prepares for a RESET of what the client asked for, which PostgreSQL
-// would bring back if the client had a connection of its own.
-func (s *session) remember(params []wire.Parameter) {
-	if !s.relay.tracks || len(params) == 0 {
-		return
-	}
-	var base []wire.Parameter
-	for _, p := range params {
-		if i := indexFold(s.told, p.Name); i >= 0 {
-			p = s.told[i]
-		}
-		if i := indexFold(base, p.Name); i >= 0 {
-			base[i] = p
-		} else {
-			base = append(base, p)
-		}
-		s.relay.effects.custom.add(p.Name)
-	}
-	s.relay.fix = wire.AppendQuery(nil, bringBack(base))
-	s.seeSearchPath()
-}
-
-// greet lets the client in.
-func (s *session) greet() error {
+// greet lets the client in, and tells it of its session's parameters.
+func (s *session) greet(told []wire.Parameter) error {
 	s.proxy.keys.issue(s)
 	out := wire.AppendAuthenticationOK(s.unsent)
 	s.unsent = nil
-	for _, param := range s.told {
+	for _, param := range told {
 		out = wire.AppendParameterStatus(out, param)
 	}
 	out = wire.AppendBackendKeyData(out, s.key)

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"encoding/hex"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -89,8 +87,8 @@ func TestWhatStandsInThePacketWinsOverItsOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told, _, _ := adopt(params("TimeZone=GMT DateStyle=German"), got.params)
-	wantParams(t, "what holds", told, params("TimeZone=UTC DateStyle=ISO"))
+	wantParams(t, "what is asked for", got.params, params("TimeZone=CET DateStyle=ISO TimeZone=UTC"))
+	wantParams(t, "what holds", startupOf(got.params), params("datestyle=ISO timezone=UTC"))
 }
 
 func TestADatabaseThatIsNotNamedIsTheRolesOwn(t *testing.T) {
@@ -119,149 +117,6 @@ func TestProtocolOptionsAreNoParametersOfTheSession(t *testing.T) {
 		t.Errorf("protocol options %q", got.unknown)
 	}
 	wantParams(t, "parameters", got.params, params("TimeZone=UTC _pq_=3"))
-}
-
-func TestAdoptingNothingChangesNothing(t *testing.T) {
-	told, extra, check := adopt(params("TimeZone=GMT"), nil)
-	wantParams(t, "told", told, params("TimeZone=GMT"))
-	if len(extra) != 0 || check {
-		t.Errorf("extra %q, check %v", extra, check)
-	}
-}
-
-func TestAValueThatHoldsAlreadyNeedsNoServer(t *testing.T) {
-	told, extra, check := adopt(params("TimeZone=GMT client_encoding=UTF8"), params("timezone=GMT CLIENT_ENCODING=UTF8"))
-	wantParams(t, "told", told, params("TimeZone=GMT client_encoding=UTF8"))
-	if len(extra) != 0 || check {
-		t.Errorf("extra %q, check %v", extra, check)
-	}
-}
-
-func TestAReportedParameterIsAdoptedUnderTheNameTheServerGivesIt(t *testing.T) {
-	told, extra, check := adopt(params("TimeZone=GMT"), params("TIMEZONE=UTC"))
-	wantParams(t, "told", told, params("TimeZone=UTC"))
-	if len(extra) != 0 || !check {
-		t.Errorf("extra %q, check %v", extra, check)
-	}
-}
-
-func TestAnApplicationNameNeedsNoServerToCheckIt(t *testing.T) {
-	told, _, check := adopt(params("application_name=pgseal"), []wire.Parameter{{Name: "application_name", Value: "my\tapp"}})
-	wantParams(t, "told", told, params("application_name=my?app"))
-	if check {
-		t.Error("a server is asked to check it")
-	}
-}
-
-func TestWhatAClientAsksForChangesNothingOfWhatOthersAreTold(t *testing.T) {
-	reported := params("TimeZone=GMT application_name=pgseal")
-	adopt(reported, params("TimeZone=UTC application_name=mine"))
-	if !slices.Equal(reported, params("TimeZone=GMT application_name=pgseal")) {
-		t.Errorf("others are told %v", reported)
-	}
-}
-
-func TestAnUnreportedParameterIsExtraOnceWithItsLastValue(t *testing.T) {
-	told, extra, check := adopt(params("TimeZone=GMT"), params("search_path=a geqo=on SEARCH_PATH=b"))
-	wantParams(t, "told", told, params("TimeZone=GMT"))
-	wantParams(t, "extra", extra, params("search_path=b geqo=on"))
-	if !check {
-		t.Error("no server is asked to check it")
-	}
-}
-
-func TestAParameterThatNobodyCanSetIsTheServersToRefuse(t *testing.T) {
-	// Were it adopted as told, the client would be told what is not so.
-	now := params("server_version=15 is_superuser=off")
-	told, extra, check := adopt(slices.Clone(now), params("server_version=99 is_superuser=off IS_SUPERUSER=on"))
-	wantParams(t, "told", told, now)
-	wantParams(t, "extra", extra, params("server_version=99 IS_SUPERUSER=on"))
-	if !check {
-		t.Error("no server is asked")
-	}
-	set, _ := difference(now, nil, told, extra)
-	wantParams(t, "set", set, params("server_version=99 IS_SUPERUSER=on"))
-}
-
-func TestTheDifferenceIsWhatMakesAServerTheClients(t *testing.T) {
-	for name, c := range map[string]struct {
-		now, applied, told, extra string
-		set                       string
-		reset                     []string
-	}{
-		"nothing":                {now: "a=1", told: "a=1"},
-		"a reported value":       {now: "a=1 b=2", told: "a=1 b=3", set: "b=3"},
-		"an unreported value":    {extra: "x=1", set: "x=1"},
-		"one it has already":     {applied: "x=1", extra: "x=1"},
-		"another value of one":   {applied: "x=1", extra: "x=2", set: "x=2"},
-		"one too many":           {applied: "x=1 y=2", extra: "y=2", reset: []string{"x"}},
-		"both":                   {now: "a=1", applied: "x=1", told: "a=2", extra: "y=1", set: "a=2 y=1", reset: []string{"x"}},
-		"one no server reports":  {now: "a=1", told: "a=1 new=1"},
-		"what can't be set":      {now: "server_version=15 in_hot_standby=off", told: "server_version=14 in_hot_standby=on"},
-		"one more is reported":   {now: "a=1 new=1", told: "a=1"},
-		"a role after SET ROLE":  {now: "session_authorization=a", told: "session_authorization=b"},
-		"an empty value is kept": {now: "a=1", told: "a=", set: "a="},
-	} {
-		set, reset := difference(params(c.now), params(c.applied), params(c.told), params(c.extra))
-		wantParams(t, name, set, params(c.set))
-		if !slices.Equal(reset, c.reset) {
-			t.Errorf("%s: reset %q, want %q", name, reset, c.reset)
-		}
-	}
-}
-
-func TestOneStatementSetsAndResetsParameters(t *testing.T) {
-	got := setQuery(params("TimeZone=UTC search_path=a,b"), []string{"geqo"})
-	want := "SELECT pg_catalog.set_config('geqo', NULL, false)" +
-		", pg_catalog.set_config('TimeZone', 'UTC', false)" +
-		", pg_catalog.set_config('search_path', 'a,b', false)"
-	if got != want {
-		t.Errorf("got %s", got)
-	}
-}
-
-func TestALiteralOfPlainASCIIReadsAsItIs(t *testing.T) {
-	for _, s := range []string{"", "UTC", `"$user", public`, "a;b--c/*", "100%", "~!@#$"} {
-		if got := literal(s); got != "'"+s+"'" {
-			t.Errorf("%q became %s", s, got)
-		}
-	}
-}
-
-func TestALiteralOfAnythingElseTravelsAsDigits(t *testing.T) {
-	for _, s := range []string{
-		"'", "''", `\`, `\'`, "'; DROP TABLE users; --", "', false); SELECT pg_sleep(9) --", `\x27`, "ä", "\xbf'", "\xe5\x5c'",
-		"tab\t", "line\nbreak", "\x7f", "\x01", "日本語",
-	} {
-		want := "pg_catalog.convert_from(pg_catalog.decode('" + hex.EncodeToString([]byte(s)) +
-			"', 'hex'), pg_catalog.getdatabaseencoding())"
-		if got := literal(s); got != want {
-			t.Errorf("%q became %s", s, got)
-		}
-	}
-}
-
-// harmless matches statements whose literals hold nothing that any setting of
-// a server could take for the end of a literal.
-var harmless = func() *regexp.Regexp {
-	plain := `'[ -&(-\[\]-~]*'`
-	digits := `pg_catalog\.convert_from\(pg_catalog\.decode\('[0-9a-f]*', 'hex'\), pg_catalog\.getdatabaseencoding\(\)\)`
-	lit := `(` + plain + `|` + digits + `)`
-	item := `pg_catalog\.set_config\(` + lit + `, (NULL|` + lit + `), false\)`
-	return regexp.MustCompile(`^SELECT ` + item + `(, ` + item + `)*$`)
-}()
-
-func FuzzSetQuery(f *testing.F) {
-	f.Add("TimeZone", "UTC", "geqo")
-	f.Add("a'b", `\'; DROP TABLE x; --`, "', NULL, false); SELECT 1 --")
-	f.Add("", "\x00", "\xff\xfe")
-	f.Add("E'", "U&'", "$$")
-	f.Fuzz(func(t *testing.T, name, value, reset string) {
-		q := setQuery([]wire.Parameter{{Name: name, Value: value}, {Name: value, Value: name}}, []string{reset})
-		if !harmless.MatchString(q) {
-			t.Fatalf("%q, %q and %q make %s", name, value, reset, q)
-		}
-	})
 }
 
 func TestAnApplicationNameIsCleanedAsPostgreSQLCleansIt(t *testing.T) {

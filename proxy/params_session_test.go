@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -44,7 +45,7 @@ func TestTheStatementThatSetsParametersIsSentOnlyWhereTheyDiffer(t *testing.T) {
 	h.ran("SELECT pid", "SELECT pid", "SELECT pid")
 	b := h.login("app")
 	b.ask("SELECT pid")
-	h.ran("SELECT pg_catalog.set_config('TimeZone', 'GMT', false)", "SELECT pid")
+	h.ran("SELECT pg_catalog.set_config('TimeZone', NULL, false)", "SELECT pid")
 	a.ask("SELECT pid")
 	h.ran("SELECT pg_catalog.set_config('TimeZone', 'UTC', false)", "SELECT pid")
 }
@@ -58,9 +59,7 @@ func TestAParameterThatChangesInASessionFollowsTheClient(t *testing.T) {
 	a, b := h.login("app"), h.login("app")
 	a.write(query("SET TimeZone = 'CET'"))
 	a.wants(complete("SET"), parameter("TimeZone", "CET"), ready("I"))
-	b.write(query("SHOW TimeZone"))
-	b.wants(parameter("TimeZone", "GMT")) // told again what it was told before
-	if got := b.answer(); got != "GMT" {
+	if got := b.ask("SHOW TimeZone"); got != "GMT" { // and it is told nothing, which it knows
 		t.Errorf("the other client has %q", got)
 	}
 	if got := a.ask("SHOW TimeZone"); got != "CET" {
@@ -81,6 +80,16 @@ func TestAParameterThatTheServerRefusesEndsTheLogin(t *testing.T) {
 		t.Error("another client got no answer")
 	}
 }
+
+// harmless matches statements whose literals hold nothing that any setting of
+// a server could take for the end of a literal.
+var harmless = func() *regexp.Regexp {
+	plain := `'[ -&(-\[\]-~]*'`
+	digits := `pg_catalog\.convert_from\(pg_catalog\.decode\('[0-9a-f]*', 'hex'\), pg_catalog\.getdatabaseencoding\(\)\)`
+	lit := `(` + plain + `|` + digits + `)`
+	item := `pg_catalog\.set_config\(` + lit + `, (NULL|` + lit + `), false\)`
+	return regexp.MustCompile(`^SELECT ` + item + `(, ` + item + `)*$`)
+}()
 
 func TestAParameterCanNotBreakOutOfItsLiteral(t *testing.T) {
 	h := open(t)

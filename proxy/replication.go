@@ -71,8 +71,8 @@ func (s *session) replicate(startup []wire.Parameter) error {
 		return err
 	}
 	s.mu.Lock()
-	s.replication, s.told = true, server.Parameters()
-	s.relay.tracks = false // its server is never another's
+	s.replication = true
+	s.newRelay(nil)
 	s.mu.Unlock()
 	if !s.attach(server) {
 		return errServerLost
@@ -90,7 +90,7 @@ func (s *session) dropOwn() {
 		return
 	}
 	s.server = nil
-	s.relay.unlink()
+	s.relay.Detach()
 	s.mu.Unlock()
 	s.pool.Release(server)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/pgseal/pgseal/internal/tally"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/relay"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -66,7 +67,7 @@ type Server struct {
 	settings   atomic.Pointer[Settings]
 	secrets    *secrets
 	keys       cancelKeys
-	statements *statements
+	statements *relay.Statements
 	pinCounts  pinCounts
 	console    Console // nil: there is none
 	consoles   atomic.Int64
@@ -98,7 +99,7 @@ type Server struct {
 // are driven by engine.
 func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings Settings) *Server {
 	p := &Server{
-		log: log, engine: engine, manager: manager, mocker: auth.NewMocker(nil), statements: newStatements(0),
+		log: log, engine: engine, manager: manager, mocker: auth.NewMocker(nil), statements: relay.NewStatements(0),
 		sessions: map[*session]struct{}{}, admission: newAdmission(), guesses: newGuesses(), arrivals: newArrivals(),
 	}
 	p.secrets = newSecrets(p)
@@ -115,7 +116,7 @@ func (p *Server) Configure(settings Settings) {
 	p.settings.Store(&settings)
 	p.admission.setLimit(settings.Pool.MaxHandshakes)
 	p.arrivals.setLimit(maxAddressLogins(settings.Pool))
-	p.statements.setLimit(int64(settings.Pool.PreparedMemory))
+	p.statements.SetLimit(int64(settings.Pool.PreparedMemory))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for s := range p.sessions {

@@ -12,9 +12,9 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/engine"
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/relay"
 )
 
 // leaveTimeout is how long the server that a client left behind in mid-query
@@ -74,7 +74,6 @@ type session struct {
 	surplus      bool   // it came beyond max_client_conn
 	seated       bool   // it has a place among those of the console
 	unsent       []byte // end of its authentication, which goes out with what the login ends in
-	onParam      func(body []byte)
 	onGranted    func()
 	onCheck      func()
 	onAsk        func()
@@ -83,6 +82,7 @@ type session struct {
 
 	// Owned by the client's home.
 	waiter pool.Waiter
+	need   pool.Need
 	setup  []byte // goes to the server in front of the client's next bytes
 	left   bool   // leave was called
 	timed  bool   // what it does is timed also where it does not wait
@@ -92,14 +92,11 @@ type session struct {
 	wmu sync.Mutex // held while bytes are written to the client; taken before mu
 
 	mu          sync.Mutex
-	client      engine.Conn // nil during login
-	relay       relay
+	client      engine.Conn      // nil during login
+	relay       *relay.Relay     // nil until it is known what the client may do
 	server      *pool.Server     // nil while none is held
 	replication bool             // the server is its own
-	told        []wire.Parameter // what the client knows of its session's parameters; is replaced, never changed
-	extra       []wire.Parameter // parameters of its session that no server reports
-	asking      bool             // a survey is about to be sent
-	pinsTold    sqlscan.Effects  // why it keeps its server, as far as the log knows
+	told        []wire.Parameter // at the console: what it tells of its parameters
 	stopped     bool             // stop is closed
 	requested   int64            // when it took a server last, in seconds since 1970
 	waiting     bool             // in the pool's queue, or granted a server that was not taken yet
@@ -112,11 +109,10 @@ type session struct {
 	muted       bool          // nothing is to be written to the client any more
 	cancelling  chan struct{} // closed when the cancel request under way is through
 	cancelQueue bool          // somebody waits for that to cancel again
-	reset       bool          // the reset query was sent to the server left behind
-	rolledBack  bool
-	end         error      // why the session is to end
-	settled     chan error // during login: told when our own query was answered
+	end         error         // why the session is to end
+	settled     chan error    // during login: told when our own query was answered
 	work        work
+	counted     pool.Work // that its pool was not told of
 	totals      totals
 }
 
@@ -130,9 +126,8 @@ func newSession(p *Server, conn net.Conn) *session {
 	raw := engine.NewTransport(conn)
 	s := &session{proxy: p, id: p.lastID.Add(1), since: time.Now(), raw: raw, conn: raw, addr: peerName(conn), local: conn.LocalAddr()}
 	s.deadline = s.since.Add(p.settings.Load().Pool.ClientLoginTimeout)
-	s.onParam, s.onGranted, s.onCheck, s.onAsk = s.parameter, s.takeGrant, s.check, s.ask
-	s.waiter.Ready = s.grant
-	s.relay.onError = s.noteError
+	s.onGranted, s.onCheck, s.onAsk = s.takeGrant, s.check, s.ask
+	s.waiter.Ready, s.waiter.Need = s.grant, &s.need
 	s.stop = make(chan struct{})
 	return s
 }
@@ -168,12 +163,13 @@ func (s *session) Data(b []byte) (used int) {
 		defer s.arm()
 	}
 	out := outgoing{from: b}
+	defer out.free()
 	for {
 		st, server, rests := s.stepClient(b[used:])
-		out.pass(used, len(st.pass))
-		out.insert(st.insert)
-		used += st.used
-		if st.verdict == proceed && !rests {
+		out.pass(used, len(st.Pass))
+		out.insert(st.Insert)
+		used += st.Used
+		if st.Verdict == relay.Proceed && !rests {
 			continue // as much as can be goes in one write
 		}
 		if b := out.take(); len(b) > 0 {
@@ -185,61 +181,74 @@ func (s *session) Data(b []byte) (used int) {
 			s.settle(server)
 			s.wmu.Unlock()
 		}
-		switch st.verdict {
-		case proceed:
-		case needMore:
-			out.free()
+		switch st.Verdict {
+		case relay.Proceed:
+		case relay.NeedMore:
 			return used
-		case needRest:
+		case relay.NeedRest:
 			s.toServer(server, nil) // what sets its parameters
 			s.client.Pause()
-			out.free()
+			s.goOn(server)
 			return used
-		case skipped:
-			s.tell(wire.AppendReadyForQuery(nil, wire.StatusIdle))
-		case needServer:
+		case relay.NeedServer, relay.NeedExact:
+			if st.Verdict == relay.NeedExact {
+				s.giveBack(server)
+			}
 			if !s.link() {
-				out.free()
 				return used
 			}
-		case terminate:
-			out.free()
+		case relay.Terminated:
 			s.leave(errTerminated)
 			return len(b)
-		case failed:
-			out.free()
-			s.leave(st.err)
+		case relay.Failed:
+			s.leave(st.Err)
 			return len(b)
+		case skipped:
+			s.tell(wire.AppendReadyForQuery(nil, wire.StatusIdle))
 		case over:
-			out.free()
 			s.check()
 			return len(b)
 		}
 	}
 }
 
+// Verdicts of the session's own.
+const (
+	skipped relay.Verdict = -1 - iota // a cancelled exchange is over: say so, then step again
+	over                              // the session has ended already
+)
+
+// goOn looks whether the server has answered already what a client that was
+// paused waits for.
+func (s *session) goOn(server *pool.Server) {
+	if s.wmu.TryLock() {
+		s.settle(server)
+		s.wmu.Unlock()
+	}
+}
+
 // stepClient has the relay look at what the client sent, unless the session is
 // to end.
-func (s *session) stepClient(b []byte) (st step, server *pool.Server, rests bool) {
+func (s *session) stepClient(b []byte) (st relay.Step, server *pool.Server, rests bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock() // also when the relay panics: leave needs it
 	if s.end != nil {
-		return step{verdict: over}, nil, false
+		return relay.Step{Verdict: over}, nil, false
 	}
 	if s.skips {
 		return s.skipCanceled(b), nil, false
 	}
-	st = s.relay.fromClient(b)
-	s.countClient(st.used)
+	st = s.relay.FromClient(b)
+	s.countClient(st.Used)
 	s.observe()
-	return st, s.server, s.relay.atRest()
+	return st, s.server, s.relay.AtRest()
 }
 
 // HungUp implements engine.Handler: a client that leaves while it is not read,
 // because it waits for a server, or its server for something, has left.
 func (s *session) HungUp() {
 	s.mu.Lock()
-	idle := !s.waiting && s.server == nil
+	idle := !s.waiting && s.server == nil || s.relay.Leaving()
 	s.mu.Unlock()
 	if !idle {
 		s.leave(errClientGone)
@@ -265,6 +274,7 @@ func (s *session) Closed(err error) {
 		s.tellWait(&s.waiter, waitLeft, reason)
 	}
 	totals := s.countRest()
+	s.closeRelay()
 	s.proxy.exit(s)
 	s.proxy.log.Info("client disconnected", append(append(s.fields(), totals.fields()...),
 		zap.Duration("duration", time.Since(s.since)), zap.NamedError("reason", reason))...)
@@ -294,7 +304,7 @@ func (s *session) check() {
 // client's is under way, or what never comes to an end by itself, and the
 // client can be told. mu is held.
 func (s *session) mayEnd() bool {
-	return s.server == nil || s.relay.atRest() || s.replication && s.relay.betweenMessages()
+	return s.server == nil || s.relay.AtRest() || s.replication && s.relay.BetweenMessages()
 }
 
 // poke has check run, or breaks off a login.
@@ -333,7 +343,9 @@ func (s *session) abort() {
 	if s.end == nil {
 		s.end = errShutdown
 	}
-	s.relay.doubt = true
+	if s.relay != nil {
+		s.relay.Doubt()
+	}
 	s.breakOff()
 	if s.client != nil {
 		s.client.Close()
@@ -342,5 +354,14 @@ func (s *session) abort() {
 	}
 	if s.server != nil {
 		s.server.Break()
+	}
+}
+
+// closeRelay lets go of what the session has of memory that is shared.
+func (s *session) closeRelay() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.relay != nil {
+		s.relay.Close()
 	}
 }

@@ -3,8 +3,11 @@ package proxy
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pgseal/pgseal/internal/engine"
 )
 
 // servers limits a pool to n servers.
@@ -68,18 +71,19 @@ func TestAClientThatWaitsTooLongForAServerIsToldSo(t *testing.T) {
 
 func TestMessagesOfAnySizePassThroughBothLegs(t *testing.T) {
 	h := open(t)
-	h.server.on("DOUBLE", func(b *backend) {
+	h.server.on("COPY t FROM STDIN", func(b *backend) {
+		b.send(copyIn)
 		typ, body, err := readMsg(b)
-		if err == nil {
-			b.send(msg(typ, body), msg('D', body), complete("DOUBLE"), ready("I"))
+		if end, _, err2 := readMsg(b); err == nil && err2 == nil && end == 'c' {
+			b.send(msg(typ, body), msg('D', body), complete("COPY 1"), ready("I"))
 		}
 	})
 	c := h.login("app")
 	const buffer = 32 << 10 // as an event loop reads
 	for _, n := range []int{0, 1, buffer - 6, buffer - 5, buffer - 1, buffer, buffer + 1, 4 * buffer, 1 << 20} {
 		body := strings.Repeat("x", n)
-		c.write(query("DOUBLE"), msg('d', body))
-		c.wants(msg('d', body), msg('D', body), complete("DOUBLE"), ready("I"))
+		c.write(query("COPY t FROM STDIN"), msg('d', body), copyDone)
+		c.wants(copyIn, msg('d', body), msg('D', body), complete("COPY 1"), ready("I"))
 	}
 }
 
@@ -293,10 +297,23 @@ func TestAClientThatDoesNotReadStallsOnlyItself(t *testing.T) {
 	}
 }
 
+// touchyConn panics when the server's home writes to it first.
+type touchyConn struct {
+	engine.Conn
+	touched atomic.Bool
+}
+
+func (c *touchyConn) Write(b []byte, from engine.Conn) {
+	if !c.touched.Swap(true) {
+		panic("injected")
+	}
+	c.Conn.Write(b, from)
+}
+
 func TestAPanicEndsOneSessionAndFreesItsServer(t *testing.T) {
 	for name, arm := range map[string]func(s *session){
 		"at the client's home": func(s *session) { s.client.Post(func() { panic("injected") }) },
-		"at the server's home": func(s *session) { s.onParam = func([]byte) { panic("injected") } },
+		"at the server's home": func(s *session) { s.client = &touchyConn{Conn: s.client} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, servers(2), func(p *plan) { p.panics = true })

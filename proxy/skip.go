@@ -1,6 +1,9 @@
 package proxy
 
-import "github.com/pgseal/pgseal/internal/wire"
+import (
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay"
+)
 
 // skipper consumes what a client sent that shall not be run, because its
 // statement was cancelled before a server had it. It is to such messages what
@@ -20,7 +23,7 @@ type skipper struct {
 // by ReadyForQuery; terminate where the client says goodbye instead, in a
 // message that is left; failed where the client breaks the protocol; and else
 // needMore. After proceed the skipper is at the beginning of an exchange.
-func (k *skipper) skip(b []byte) step {
+func (k *skipper) skip(b []byte) (st relay.Step, over bool) {
 	for n := 0; ; {
 		take := min(k.body, len(b)-n)
 		k.body -= take
@@ -28,16 +31,16 @@ func (k *skipper) skip(b []byte) step {
 		switch {
 		case k.last && k.body == 0:
 			*k = skipper{}
-			return step{used: n, verdict: proceed}
+			return relay.Step{Used: n, Verdict: skipped}, true
 		case len(b)-n < wire.HeaderSize: // also where the body goes on
-			return step{used: n, verdict: needMore}
+			return relay.Step{Used: n, Verdict: relay.NeedMore}, false
 		}
 		typ, size := wire.ParseHeader(b[n:])
-		if err := checkClientMessage(typ, size); err != nil {
-			return step{used: n, verdict: failed, err: err}
+		if err := relay.CheckClientMessage(typ, size); err != nil {
+			return relay.Step{Used: n, Verdict: relay.Failed, Err: err}, false
 		}
 		if typ == wire.Terminate {
-			return step{used: n, verdict: terminate}
+			return relay.Step{Used: n, Verdict: relay.Terminated}, false
 		}
 		k.begin(typ)
 		k.body = size

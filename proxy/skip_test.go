@@ -5,19 +5,20 @@ import (
 	"testing"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay"
 )
 
 // skipAll feeds a client's bytes in pieces of this size and returns how many
 // were dropped until the skipper had its verdict.
-func skipAll(k *skipper, sent string, piece int) (used int, last step) {
+func skipAll(k *skipper, sent string, piece int) (used int, last relay.Step) {
 	var held string
 	for len(sent) > 0 {
 		n := min(piece, len(sent))
 		held, sent = held+sent[:n], sent[n:]
-		last = k.skip([]byte(held))
-		used += last.used
-		held = held[last.used:]
-		if last.verdict != needMore {
+		last, _ = k.skip([]byte(held))
+		used += last.Used
+		held = held[last.Used:]
+		if last.Verdict != relay.NeedMore {
 			return used, last
 		}
 	}
@@ -51,14 +52,14 @@ func TestACancelledExchangeIsSkippedUpToItsEndAndNotBeyond(t *testing.T) {
 			for _, piece := range []int{1, 2, 3, 4, 5, 6, 7, 64, len(c.skipped), len(whole)} {
 				var k skipper
 				used, last := skipAll(&k, whole, piece)
-				if used != len(c.skipped) || last.verdict != proceed || len(last.pass) > 0 {
-					t.Errorf("in pieces of %d: %d bytes dropped with verdict %d, want %d", piece, used, last.verdict, len(c.skipped))
+				if used != len(c.skipped) || last.Verdict != skipped || len(last.Pass) > 0 {
+					t.Errorf("in pieces of %d: %d bytes dropped with verdict %d, want %d", piece, used, last.Verdict, len(c.skipped))
 				}
 				if k != (skipper{}) {
 					t.Errorf("in pieces of %d it is left as %+v", piece, k)
 				}
 				for cut := range len(c.skipped) {
-					if used, last := skipAll(new(skipper), whole[:cut], piece); used > cut || last.verdict == proceed && cut > 0 {
+					if used, last := skipAll(new(skipper), whole[:cut], piece); used > cut || last.Verdict == skipped && cut > 0 {
 						t.Fatalf("after %d of %d bytes it is over", cut, len(c.skipped))
 					}
 					if cut > 200 {
@@ -73,8 +74,8 @@ func TestACancelledExchangeIsSkippedUpToItsEndAndNotBeyond(t *testing.T) {
 func TestAClientThatSaysGoodbyeInACancelledBatchIsHeard(t *testing.T) {
 	for _, before := range []string{"", skippedParse, skippedParse + skippedBind + msg('d', "x")} {
 		used, last := skipAll(new(skipper), before+msg('X'), 3)
-		if used != len(before) || last.verdict != terminate {
-			t.Errorf("%d bytes dropped with verdict %d, want %d and terminate", used, last.verdict, len(before))
+		if used != len(before) || last.Verdict != relay.Terminated {
+			t.Errorf("%d bytes dropped with verdict %d, want %d and terminate", used, last.Verdict, len(before))
 		}
 	}
 }
@@ -83,7 +84,7 @@ func TestASkippedMessageIsStillCheckedBeforeItsBodyIsAwaited(t *testing.T) {
 	for _, wrong := range []string{"?\x00\x00\x00\x04", "Q\x00\x00\x00\x03", "Q\x40\x00\x00\x03", "S\x00\x00\x27\x15", "p\x00\x00\x00\x04"} {
 		for _, before := range []string{"", skippedParse} {
 			used, last := skipAll(new(skipper), before+wrong, 5)
-			if used != len(before) || last.verdict != failed || last.err == nil || last.err.Code != wire.CodeProtocolViolation {
+			if used != len(before) || last.Verdict != relay.Failed || last.Err == nil || last.Err.Code != wire.CodeProtocolViolation {
 				t.Errorf("%q behind %d bytes: %d dropped, %+v", wrong, len(before), used, last)
 			}
 		}
@@ -103,8 +104,8 @@ func FuzzSkipper(f *testing.F) {
 		var whole, parts skipper
 		used, last := skipAll(&whole, string(sent), len(sent))
 		cutUsed, cutLast := skipAll(&parts, string(sent), piece)
-		if used != cutUsed || last.verdict != cutLast.verdict || whole != parts {
-			t.Fatalf("in pieces of %d: %d bytes and verdict %d, at once %d and %d", piece, cutUsed, cutLast.verdict, used, last.verdict)
+		if used != cutUsed || last.Verdict != cutLast.Verdict || whole != parts {
+			t.Fatalf("in pieces of %d: %d bytes and verdict %d, at once %d and %d", piece, cutUsed, cutLast.Verdict, used, last.Verdict)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/sqlscan"
+	"github.com/pgseal/pgseal/proxy/relay"
 )
 
 // Pin is a client that keeps its server, in transaction or statement mode,
@@ -40,13 +41,13 @@ func (s *session) pin() (Pin, bool) {
 	if s.client == nil || s.server == nil { // a login is its goroutine's alone
 		return Pin{}, false
 	}
-	why := s.relay.holdsFor()
+	why := s.relay.HoldsFor()
 	if why == 0 {
 		return Pin{}, false
 	}
 	return Pin{
 		Client: s.id, User: s.user, Database: s.database, Server: s.server.ID,
-		Reasons: pinReasons(why), Since: s.relay.effects.since,
+		Reasons: relay.Reasons(why), Since: s.relay.PinnedSince(),
 	}, true
 }
 
@@ -63,7 +64,7 @@ func (c *pinCounts) add(why sqlscan.Effects) {
 	if c.counts == nil {
 		c.counts = map[string]uint64{}
 	}
-	for _, reason := range pinReasons(why) {
+	for _, reason := range relay.Reasons(why) {
 		c.counts[reason]++
 	}
 }
@@ -81,4 +82,4 @@ func (p *Server) PinCounts() map[string]uint64 {
 
 // Statements returns how many different prepared statements clients and
 // servers have, and how many bytes of memory they take.
-func (p *Server) Statements() (count int, bytes int64) { return p.statements.use() }
+func (p *Server) Statements() (count int, bytes int64) { return p.statements.Use() }

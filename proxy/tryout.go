@@ -1,30 +1,15 @@
 package proxy
 
 import (
-	"slices"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 )
-
-// learn takes the values that a server reports of what the client is told. It
-// has just tried out the client's: these are the same in their canonical form,
-// also where it had them before and so reported no change. mu is held.
-func (s *session) learn(now []wire.Parameter) {
-	told := slices.Clone(s.told)
-	for i := range told {
-		if j := index(now, told[i].Name); j >= 0 {
-			told[i].Value = now[j].Value
-		}
-	}
-	s.told = told
-}
 
 // acquireNow waits for a server during login, on the goroutine of the login.
 func (s *session) acquireNow() (*pool.Server, error) {
 	grants := make(chan grant, 1)
-	w := pool.Waiter{Ready: func(server *pool.Server, err error) { grants <- grant{server, err} }}
+	w := pool.Waiter{Need: &s.need, Ready: func(server *pool.Server, err error) { grants <- grant{server, err} }}
 	server, err := s.pool.Acquire(&w)
 	if server != nil || err != nil {
 		return server, err
@@ -56,23 +41,28 @@ func (s *session) awaitNow(w *pool.Waiter, grants <-chan grant) grant {
 	return <-grants
 }
 
-// tryOut has a server check the parameters of a client that logs in, and
-// learns their canonical values from it. The server's refusal is returned.
-func (s *session) tryOut(server *pool.Server) error {
+// tryOut has a server check the parameters of a client that logs in, and tells
+// the relay their canonical values. The server's refusal is returned; again says
+// that it is to be tried on one that nobody was lent.
+func (s *session) tryOut(server *pool.Server) (again bool, err error) {
 	settled := make(chan error, 1)
 	s.mu.Lock()
 	s.settled = settled
+	s.relay.Try()
 	s.mu.Unlock()
 	if !s.attach(server) {
-		return errServerLost
+		return false, errServerLost
 	}
 	if len(s.setup) == 0 {
 		s.settle(server)
-		return nil
+	} else {
+		timer := time.AfterFunc(time.Until(s.deadline), func() { s.breakServer(server) })
+		defer timer.Stop()
+		server.Write(s.setup, nil)
+		s.setup = nil
 	}
-	timer := time.AfterFunc(time.Until(s.deadline), func() { s.breakServer(server) })
-	defer timer.Stop()
-	server.Write(s.setup, nil)
-	s.setup = nil
-	return <-settled
+	err = <-settled
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return err == nil && s.relay.Tries(), err
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgseal/pgseal/proxy/relay"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -76,14 +77,18 @@ func (s *session) view() (v ClientView, ok bool) {
 	if s.tls != nil {
 		v.TLS = tlsconf.FactsOf(s.tls.ConnectionState())
 	}
-	if i := index(s.told, "application_name"); i >= 0 {
-		v.Application = s.told[i].Value
+	told := s.told
+	if s.relay != nil {
+		told = s.relay.Told()
+	}
+	if i := indexFold(told, applicationName); i >= 0 {
+		v.Application = told[i].Value
 	}
 	if s.seat != nil {
 		v.Console, v.State = true, StateActive
 		return v, true
 	}
-	v.PoolUser, v.Prepared = s.pool.User(), len(s.relay.extended.names)
+	v.PoolUser, v.Prepared = s.pool.User(), s.relay.Names()
 	if s.requested != 0 {
 		v.Requested = time.Unix(s.requested, 0)
 	}
@@ -92,10 +97,8 @@ func (s *session) view() (v ClientView, ok bool) {
 		v.State, v.Wait = StateWaiting, s.pool.Waiting(&s.waiter)
 	case s.server != nil:
 		v.State, v.Server = StateActive, s.server.ID
-		v.Pins = pinReasons(s.relay.holdsFor())
-		if s.relay.server != nil {
-			v.ServerPrepared = len(s.relay.server.copies)
-		}
+		v.Pins = relay.Reasons(s.relay.HoldsFor())
+		v.ServerPrepared = s.relay.ServerPrepared()
 	}
 	return v, true
 }
@@ -107,42 +110,14 @@ func (p *Server) Busy() (clients, limit int) {
 }
 
 // StatementView is a prepared statement that clients or servers have.
-type StatementView struct {
-	Name    string // on servers
-	Bytes   int
-	Clients int
-	Query   string
-}
+type StatementView = relay.StatementView
 
 // StatementList returns the prepared statements that there are, the most used
 // first.
-func (p *Server) StatementList() (list []StatementView) {
-	used := map[*statement]int{}
-	for _, s := range p.list() {
-		s.mu.Lock()
-		for _, n := range s.relay.extended.names {
-			used[n.statement]++
-		}
-		s.mu.Unlock()
-	}
-	for _, st := range p.statements.all() {
-		query, _, _ := strings.Cut(st.body, "\x00")
-		list = append(list, StatementView{Name: st.name, Bytes: len(st.body) + overhead, Clients: used[st], Query: query})
-	}
+func (p *Server) StatementList() []StatementView {
+	list := p.statements.List()
 	slices.SortFunc(list, func(a, b StatementView) int {
 		return cmp.Or(cmp.Compare(b.Clients, a.Clients), strings.Compare(a.Name, b.Name))
 	})
-	return list
-}
-
-// all returns the statements that somebody has.
-func (r *statements) all() (list []*statement) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, p := range r.known {
-		if st := p.Value(); st != nil {
-			list = append(list, st)
-		}
-	}
 	return list
 }

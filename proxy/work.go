@@ -1,6 +1,10 @@
 package proxy
 
-import "time"
+import (
+	"time"
+
+	"github.com/pgseal/pgseal/internal/wire"
+)
 
 // work follows what a client has had done, for the counters of its pool.
 type work struct {
@@ -14,6 +18,8 @@ const tellAfter = 1 << 20
 
 // clock costs half of what time.Now does.
 func clock() time.Duration { return time.Since(begin) }
+
+var begin = time.Now()
 
 // countLink notes that the client got a server for what it is about to send. mu
 // is held.
@@ -29,8 +35,8 @@ func (s *session) countClient(used int) {
 	if used == 0 {
 		return
 	}
-	s.relay.work.Received += uint64(used)
-	if s.work.queryBegan != 0 || !s.relay.linked {
+	s.counted.Received += uint64(used)
+	if s.work.queryBegan != 0 || !s.relay.Held() {
 		return
 	}
 	s.work.queryBegan = clock()
@@ -42,36 +48,45 @@ func (s *session) countClient(used int) {
 // countServer notes how many bytes went to the client, and what came to its end
 // with them. mu is held.
 func (s *session) countServer(sent int) {
-	r := &s.relay
-	r.work.Sent += uint64(sent)
-	if r.done == (done{}) {
-		if r.work.Sent+r.work.Received >= tellAfter {
+	s.counted.Sent += uint64(sent)
+	queries, transactions := s.relay.Finished()
+	if queries == 0 {
+		if s.counted.Sent+s.counted.Received >= tellAfter {
 			s.tellPool()
 		}
 		return
 	}
 	now := clock()
 	if s.work.queryBegan != 0 {
-		s.pool.QueriesTook(now-s.work.queryBegan, r.done.queries)
+		s.pool.QueriesTook(now-s.work.queryBegan, queries)
 	}
-	more := r.batch || r.clientBody > 0 || r.pending.owesClient() // the client has sent the next
+	more := s.relay.Sends() // the client has sent the next
 	s.work.queryBegan = 0
 	if more {
 		s.work.queryBegan = now
 	}
-	r.work.Queries += r.done.queries
-	if r.done.transactions > 0 {
-		r.work.Transactions += r.done.transactions
+	s.takeCounts()
+	if transactions > 0 {
 		if s.work.transactionBegan != 0 {
-			r.work.TransactionTime += now - s.work.transactionBegan
+			s.counted.TransactionTime += now - s.work.transactionBegan
 		}
 		s.work.transactionBegan = 0
-		if more || !r.inNone() {
+		if more || s.relay.Status() != wire.StatusIdle {
 			s.work.transactionBegan = now
 		}
 		s.tellPool()
 	}
-	r.done = done{}
+}
+
+// takeCounts takes what the relay has counted. mu is held.
+func (s *session) takeCounts() {
+	c := s.relay.TakeCounts()
+	w := &s.counted
+	w.Queries += c.Queries
+	w.Transactions += c.Transactions
+	w.ClientParses += c.ClientParses
+	w.ServerParses += c.ServerParses
+	w.Binds += c.Binds
 }
 
 // countRest tells the pool what it was not told yet, and returns the totals.
@@ -84,8 +99,7 @@ func (s *session) countRest() totals {
 
 // tellPool adds to the pool's counters what they lack. mu is held.
 func (s *session) tellPool() {
-	s.relay.work.ServerParses += s.relay.extended.parses
-	s.relay.extended.parses = 0
-	s.totals.add(&s.relay.work)
-	s.pool.Count(&s.relay.work)
+	s.takeCounts()
+	s.totals.add(&s.counted)
+	s.pool.Count(&s.counted)
 }

@@ -239,6 +239,7 @@ func TestTheValuesThatTheExampleListsAreThoseThatAreTaken(t *testing.T) {
 		"    channel_binding":          {"disable", "prefer", "require"},
 		"    pool_mode":                {"session", "transaction", "statement", `""`},
 		"  pool_mode":                  {"session", "transaction", "statement"},
+		"  session_state":              {"strict", "pin", "reject", "ignore"},
 		"  level":                      {"debug", "info", "warn", "error"},
 		"  format":                     {"json", "console"},
 	} {

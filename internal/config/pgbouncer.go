@@ -43,7 +43,6 @@ var pgbouncer = map[string]string{
 
 	"ignore_startup_parameters": "not needed: every parameter that PostgreSQL takes follows the client",
 	"track_extra_parameters":    "not needed: every parameter that PostgreSQL takes follows the client",
-	"server_reset_query_always": "not needed: outside of session mode a server keeps nothing of its last client",
 	"server_fast_close":         "not needed: RECONNECT at the console does it",
 	"client_tls13_ciphers":      "not needed: all suites of TLS 1.3 are good",
 	"server_tls13_ciphers":      "not needed: all suites of TLS 1.3 are good",

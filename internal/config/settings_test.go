@@ -119,6 +119,7 @@ func TestSetChangesWhatMayChange(t *testing.T) {
 	for key, value := range map[string]string{
 		"query_timeout": "2.5", "server_lifetime": "90s", "default_pool_size": "7", "pool_mode": "session",
 		"server_round_robin": "true", "prepared_statements_memory": "2MiB", "server_reset_query": "",
+		"server_reset_query_always": "true", "session_state": "strict",
 	} {
 		if err := f.Set(key, value); err != nil {
 			t.Errorf("%s = %s: %v", key, value, err)
@@ -126,7 +127,7 @@ func TestSetChangesWhatMayChange(t *testing.T) {
 	}
 	p := f.Pool
 	if p.QueryTimeout != 2500*time.Millisecond || p.ServerLifetime != 90*time.Second || p.DefaultPoolSize != 7 || p.PoolMode != "session" ||
-		!p.ServerRoundRobin || p.PreparedMemory != 2<<20 || p.ServerResetQuery != "" {
+		!p.ServerRoundRobin || p.PreparedMemory != 2<<20 || p.ServerResetQuery != "" || !p.ServerResetQueryAlways || p.SessionState != "strict" {
 		t.Errorf("the settings are %+v", p)
 	}
 }

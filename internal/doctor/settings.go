@@ -121,8 +121,9 @@ func clientCertKept(e *exam) {
 }
 
 func sessionStateIgnored(e *exam) {
-	if e.file.Pool.SessionState == pool.IgnoreState {
-		e.found(subjectPools, "pool.session_state", "what a client sets in its session stays for others (session_state ignore)", "session_state: pin, or reject")
+	p := e.file.Pool
+	if p.SessionState == pool.IgnoreState && !(p.ServerResetQueryAlways && p.ServerResetQuery != "") {
+		e.found(subjectPools, "pool.session_state", "what a client leaves in its session stays for others (session_state ignore)", "session_state: pin, strict or reject")
 	}
 }
 

@@ -85,7 +85,7 @@ func defineClients() (c clientMetrics) {
 	c.pinned = define(gauge, "pinned_clients", "Clients that keep their server now because of what they left in its session.")
 	c.pins = define(counter, "client_pins_total", "How often a client was pinned to its server, by reason.", "reason")
 	c.statements = define(gauge, "prepared_statements", "Different prepared statements that clients and servers have.")
-	c.statementBytes = define(gauge, "prepared_statements_bytes", "Memory that those take (prepared_statements_memory bounds it).")
+	c.statementBytes = define(gauge, "prepared_statements_bytes", "Memory that their texts take which are kept (prepared_statements_memory bounds it).")
 	return c
 }
 

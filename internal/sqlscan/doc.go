@@ -18,6 +18,12 @@
 // columns, strings and comments raise no alarm; where a text is [Unsure] or
 // [Hidden], only [CopyIn] is reported on suspicion.
 //
+// [Calls] comes of any function that is not on a list of PostgreSQL's own, where
+// a name and a parenthesis are a call rather than a table with columns, an alias
+// or a type. Functions behind operators, casts, views, triggers and defaults are
+// not seen, nor one that a schema of the user's has under the name of a built-in
+// one with arguments that fit better.
+//
 // It relies on PostgreSQL parsing a whole query string before it runs any of
 // it: a text with a syntax error has no effect, so it does not matter what the
 // scan makes of one.

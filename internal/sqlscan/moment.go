@@ -56,7 +56,11 @@ func (s *Scanner) lookAt(b []byte) {
 
 // lookAtEnd sees to the word that the literal ends with. It may yet go on.
 func (s *Scanner) lookAtEnd() {
-	if m := s.moments; bareWords[m.bare]['\''] == momentFound || escapedWords[m.escaped]['\''] == momentFound {
+	m := s.moments
+	if m.length == 0 || s.statement.effects&Moment != 0 {
+		return
+	}
+	if bareWords[m.bare]['\''] == momentFound || escapedWords[m.escaped]['\''] == momentFound {
 		s.statement.effects |= Moment
 	}
 }

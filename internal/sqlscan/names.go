@@ -117,7 +117,7 @@ func (p *parser) toAs() bool {
 // skip skips a token, or all that is in parentheses, and returns the kind of the
 // last token skipped.
 func (p *parser) skip() tokenKind {
-	last := p.token.kind
+	var last tokenKind
 	depth := 0
 	for {
 		switch last = p.token.kind; last {

@@ -21,6 +21,8 @@ var tricky = []string{
 	"PREPARE transaction (int) AS SELECT $1; PREPARE TRANSACTION E'x'; EXPLAIN (analyze, costs off) EXECUTE \"P\"\"q\"(1); DEALLOCATE PREPARE u&\"\\0061\"",
 	"CREATE UNLOGGED TABLE t (a, b) AS EXECUTE p; DEALLOCATE prepare; ROLLBACK WORK TO s; ROLLBACK PREPARED 'x'; COMMIT",
 	"SELECT 'n' 'ow', 'no'\n'w''s', E'to\\day tod\\141y', 'to\\morrow', $now$ no$now$, $a$ to$aday to$a$, 'tOMORROW', 'yesterdaywas'",
+	"WITH RECURSIVE x (a) AS (SELECT lower(b)), y (c) AS NOT MATERIALIZED (VALUES (1)) SELECT pg_catalog . \"f\" /**/ (1), a.b\n(2), U&\"f\"(3)",
+	"CREATE UNIQUE INDEX i ON s.t USING btree (lower(a), 12.34); INSERT INTO s.t (a) VALUES (12345) ON CONFLICT (a) DO NOTHING; SELECT count(*) FILTER (WHERE g(1))",
 	"SELECT 'knows', 'yesterday\\'",
 	"SELECT '" + strings.Repeat("x", maxLiteral/2) + "''" + strings.Repeat("x", maxLiteral/2) + "'",
 }

@@ -82,7 +82,7 @@ var inWords = func() (t [256]bool) {
 func Scan(text []byte) Effects {
 	var s Scanner
 	s.Feed(text)
-	return s.Effects()
+	return s.finish(&s.statement)
 }
 
 // Reset makes the scanner ready for another text.
@@ -91,16 +91,12 @@ func (s *Scanner) Reset() { *s = Scanner{} }
 // Effects returns what the text may do as far as it was fed; final after the
 // last Feed.
 func (s *Scanner) Effects() Effects {
-	end := s.finished()
-	if end.effects&Unsure != 0 {
-		end.effects |= CopyIn
-	}
-	return end.effects
+	end := s.statement
+	return s.finish(&end)
 }
 
-// finished returns what holds if nothing more is fed.
-func (s *Scanner) finished() statement {
-	end := s.statement
+// finish has the statement end as it does if nothing more is fed.
+func (s *Scanner) finish(end *statement) Effects {
 	switch s.state {
 	case inWord:
 		end.word(s.buf[:s.n])
@@ -110,7 +106,10 @@ func (s *Scanner) finished() statement {
 		end.began = true
 	}
 	end.settle()
-	return end
+	if end.effects&Unsure != 0 {
+		end.effects |= CopyIn
+	}
+	return end.effects
 }
 
 // Statements returns how many statements are in a text, empty ones not counted.
@@ -119,8 +118,8 @@ func (s *Scanner) finished() statement {
 func Statements(text []byte) int {
 	var s Scanner
 	s.Feed(text)
-	end := s.finished()
-	return int(end.done)
+	s.finish(&s.statement)
+	return int(s.statement.done)
 }
 
 // Feed takes the next piece of the text.
@@ -170,9 +169,13 @@ func (s *Scanner) code(b []byte) []byte {
 			s.after = base
 			s.statement.word(b[i:j])
 			i = j
-		case symbol, digit:
+		case symbol:
 			s.symbol(c)
 			i++
+		case digit: // one says what all say
+			s.symbol(c)
+			for i++; i < len(b) && classes[b[i]] == digit; i++ {
+			}
 		case special:
 			s.open(c)
 			return b[i+1:]
@@ -315,6 +318,9 @@ func (s *Scanner) inString(b []byte) []byte {
 	}
 	s.lookAtEnd()
 	s.after, s.state = s.state, afterQuote
+	if len(rest) > 0 && rest[0] != '\'' {
+		s.state = base
+	}
 	if s.statement.literalWanted() {
 		s.statement.literal(s.buf[:s.n])
 	}

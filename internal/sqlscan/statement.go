@@ -4,16 +4,28 @@ package sqlscan
 // they do.
 type statement struct {
 	effects Effects
-	first   kind     // the statement's first word
-	prev    kind     // the word just before, none after a symbol
-	count   uint8    // words so far, no further than a few
-	wants   want     // what the next word is
-	update  bool     // UPDATE was among the words
-	ends    bool     // it ends a transaction, unless more words tell otherwise
-	began   bool     // it has anything
-	done    uint32   // statements before it
-	arg     argument // how far we are in the call of set_config
-	named   Effects  // what its first argument says, once arg is argRead
+	named   Effects // what the first argument of set_config says, once arg is argRead
+	done    uint32  // statements before it
+	current
+}
+
+// current is what is known of the statement that the text is in.
+type current struct {
+	depth  int32    // of parentheses
+	first  kind     // the statement's first word
+	prev   kind     // the word just before, none after a symbol
+	count  uint8    // words so far, no further than a few
+	wants  want     // what the next word is
+	place  place    // of the word just before
+	next   place    // of the next word
+	called bool     // a parenthesis makes the word just before a call
+	ctes   bool     // no statement yet after WITH
+	index  bool     // it is CREATE INDEX
+	loose  bool     // an expression may begin behind a closing parenthesis
+	update bool     // UPDATE was among the words
+	ends   bool     // it ends a transaction, unless more words tell otherwise
+	began  bool     // it has anything
+	arg    argument // how far we are in the call of set_config
 }
 
 // want says what the next word of a statement is.
@@ -31,7 +43,7 @@ const (
 // end is the end of a statement.
 func (s *statement) end() {
 	s.settle()
-	s.first, s.prev, s.count, s.wants, s.update, s.began = none, none, 0, wantsFirst, false, false
+	s.current = current{}
 }
 
 // settle draws what follows from the end of the statement, as far as it goes.
@@ -64,6 +76,7 @@ func (s *statement) symbol(c byte) {
 	if s.arg != argNone {
 		s.argumentSymbol(c)
 	}
+	s.calleeSymbol(c)
 	s.prev = none
 }
 
@@ -93,7 +106,9 @@ func (s *statement) quoted(w []byte) {
 	} else if s.first == kDeallocate {
 		s.effects |= Deallocate | Names
 	}
-	if e.text == string(w) {
+	exact := e.text == string(w)
+	s.quotedCallee(e, exact)
+	if exact {
 		s.anywhere(e)
 	}
 	s.temporary(w)
@@ -105,6 +120,10 @@ func (s *statement) word(w []byte) {
 	e := lookup(w)
 	if s.arg != argNone {
 		s.argumentWord(e.kind)
+	}
+	s.callee(e)
+	if s.ctes && s.depth == 0 && e.effects&Analyzed != 0 && e.kind != kWith && e != &unknown {
+		s.ctes = false
 	}
 	if e.kind == other {
 		if e == &unknown {
@@ -165,6 +184,8 @@ func (s *statement) begin(e *entry) {
 	}
 	s.wants = wantsNothing
 	switch e.kind {
+	case kWith:
+		s.ctes = true
 	case kSet:
 		s.wants = wantsParameter
 	case kReset:
@@ -205,6 +226,7 @@ func (s *statement) further(e *entry) {
 	if k == kTemp && s.makesTemp() {
 		s.effects |= TempObjects
 	}
+	s.furtherCallee(k)
 	switch s.first {
 	case kSet:
 		s.furtherOfSet(e)
@@ -267,6 +289,9 @@ func (s *statement) makesTemp() bool {
 // hidden takes the beginning of a quoted identifier in Unicode escapes.
 func (s *statement) hidden() {
 	s.effects |= Unsure | Hidden
+	if s.next != afterName {
+		s.effects |= Calls
+	}
 	switch s.wants {
 	case wantsParameter, wantsLocal, wantsReset:
 		s.effects |= Analysis | SearchPath

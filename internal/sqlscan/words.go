@@ -40,20 +40,29 @@ const (
 	kAll
 	kAs
 	kAuthorization
+	kConflict
 	kDefault
+	kDistinct
 	kExtension
 	kGlobal
 	kHold
+	kIndex
 	kInto
+	kOn
+	kOperator
 	kPgSettings
 	kPrepared
 	kReplace
+	kReturning
 	kSession
 	kSetConfig
 	kStdin
+	kStdout
 	kTemp
 	kTo
 	kTrue
+	kUnique
+	kUsing
 	kWith
 	kZone
 
@@ -71,6 +80,9 @@ type entry struct {
 	// a statement.
 	effects Effects
 	sets    Effects // what setting the parameter of this name does beyond Settings
+	called  uint8   // the places where it may be a function that does anything
+	then    place   // of the next word
+	builtin bool    // a function that leaves the session as it is
 	next    *entry  // of the same hash
 }
 
@@ -107,7 +119,11 @@ var words = [...]entry{
 	{text: "unlisten", kind: kUnlisten, effects: Releases},
 	{text: "update", kind: kUpdate, effects: Analyzed},
 	{text: "copy", kind: kCopy, effects: Analyzed},
+	{text: "delete", kind: other, effects: Analyzed},
+	{text: "import", kind: other, effects: Analyzed},
 	{text: "select", kind: other, effects: Analyzed},
+	{text: "table", kind: other, effects: Analyzed},
+	{text: "values", kind: other, effects: Analyzed},
 	{text: "commit", kind: kEnds},
 	{text: "end", kind: kEnds},
 	{text: "rollback", kind: kEnds},
@@ -116,15 +132,21 @@ var words = [...]entry{
 	{text: "all", kind: kAll, sets: Analysis | SearchPath},
 	{text: "as", kind: kAs},
 	{text: "authorization", kind: kAuthorization, sets: Role | SessionAuth | Analysis},
+	{text: "conflict", kind: kConflict},
 	{text: "default", kind: kDefault},
+	{text: "distinct", kind: kDistinct},
 	{text: "constraints", kind: kConstraints},
 	{text: "extension", kind: kExtension},
 	{text: "global", kind: kGlobal},
 	{text: "hold", kind: kHold},
+	{text: "index", kind: kIndex},
 	{text: "into", kind: kInto},
 	{text: "local", kind: kLocal},
+	{text: "on", kind: kOn},
+	{text: "operator", kind: kOperator},
 	{text: "pg_settings", kind: kPgSettings},
 	{text: "replace", kind: kReplace},
+	{text: "returning", kind: kReturning},
 	{text: "role", kind: other, sets: Role | Analysis},
 	{text: "prepared", kind: kPrepared},
 	{text: "seed", kind: other, sets: Seed},
@@ -132,11 +154,14 @@ var words = [...]entry{
 	{text: "session_authorization", kind: other, sets: SessionAuth | Role | Analysis},
 	{text: "set_config", kind: kSetConfig},
 	{text: "stdin", kind: kStdin},
+	{text: "stdout", kind: kStdout},
 	{text: "temp", kind: kTemp},
 	{text: "temporary", kind: kTemp},
 	{text: "to", kind: kTo},
 	{text: "transaction", kind: kTransaction},
 	{text: "true", kind: kTrue},
+	{text: "unique", kind: kUnique},
+	{text: "using", kind: kUsing},
 	{text: "with", kind: kWith, effects: Analyzed},
 	{text: "zone", kind: kZone},
 
@@ -218,31 +243,43 @@ const maxWord = 40
 const pure = `analyse analyze checkpoint cluster comment fetch grant lock move notify reassign refresh
 	reindex release revoke savepoint security show truncate vacuum`
 
-const tableSize = 1024
+const tableSize = 4096
 
 // chains holds the first entry of each hash.
 var chains = func() (heads [tableSize]*entry) {
 	add := func(e *entry) {
 		h := hash([]byte(e.text))
+		e.called = calledAnywhere
 		e.next, heads[h] = heads[h], e
 	}
 	for i := range words {
 		add(&words[i])
 	}
-	for _, word := range strings.Fields(pure) {
-		add(&entry{text: word, kind: other})
+	find := func(word string) *entry {
+		for e := heads[hash([]byte(word))]; e != nil; e = e.next {
+			if e.text == word {
+				return e
+			}
+		}
+		e := &entry{text: word, kind: other}
+		add(e)
+		return e
 	}
+	for _, word := range strings.Fields(pure) {
+		find(word)
+	}
+	addCallees(find)
 	return heads
 }()
 
 // hash is the same for all cases of a word, which must not be empty.
 func hash(w []byte) uint {
 	first, middle, last := uint(w[0]|0x20), uint(w[len(w)/2]|0x20), uint(w[len(w)-1]|0x20)
-	return (first*29 + middle*113 + last*5 + uint(len(w))*37) % tableSize
+	return (first*929 + middle*113 + last*37 + uint(len(w))*5) % tableSize
 }
 
 // unknown stands for all other words.
-var unknown = entry{kind: other, effects: Analyzed}
+var unknown = entry{kind: other, effects: Analyzed, called: calledAnywhere}
 
 // lookup finds a word in any case.
 func lookup(w []byte) *entry {

@@ -1,0 +1,451 @@
+package relay
+
+import (
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+const (
+	// smallMessage is up to which size a message of the server that has to be
+	// read waits in the driver's buffer. A larger ParameterStatus passes unread.
+	smallMessage = 4 << 10
+	// hiddenMessage is up to which size one that the client does not get is
+	// gathered here.
+	hiddenMessage = 1 << 20
+)
+
+// FromServer takes bytes that the server sent.
+func (r *Relay) FromServer(b []byte) Step {
+	n := 0
+	for {
+		if r.from.left > 0 {
+			take := min(r.from.left, len(b)-n)
+			r.from.left -= take
+			n += take
+			if r.from.gather != nil {
+				r.from.gather = append(r.from.gather, b[n-take:n]...)
+				if r.from.left > 0 {
+					return Step{Used: n, Verdict: NeedMore}
+				}
+				m := r.from.gather
+				r.from.gather = nil
+				return r.observed(m[0], m, len(m)-wire.HeaderSize, Step{Used: n, Verdict: goOn(n, b)})
+			}
+			if r.from.hide {
+				return Step{Used: n, Verdict: goOn(n, b)}
+			}
+		}
+		if len(b)-n < wire.HeaderSize {
+			return Step{Used: n, Pass: b[:n], Verdict: NeedMore}
+		}
+		typ, size := wire.ParseHeader(b[n:])
+		if limit := wire.ServerLimit(typ); limit < 0 || size < 0 || size > limit {
+			return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: violation("the server sent an invalid message")}
+		}
+		e := r.ledger.first()
+		if hide := r.hides(typ, e); hide != r.from.hide {
+			r.from.hide = hide
+			if n > 0 {
+				return Step{Used: n, Pass: b[:n]} // two destinations can't be one piece
+			}
+		}
+		end := n + wire.HeaderSize + size
+		if r.reads(typ, size, e) && len(b) < end {
+			if size <= smallMessage || !r.from.hide {
+				return Step{Used: n, Pass: b[:n], Verdict: NeedMore}
+			}
+			if n > 0 {
+				return Step{Used: n, Pass: b[:n]}
+			}
+			r.from.gather = append(make([]byte, 0, wire.HeaderSize+size), b[:wire.HeaderSize]...)
+			r.from.left = size
+			n = wire.HeaderSize
+			continue
+		}
+		m := b[n:min(end, len(b))]
+		if r.plain(typ, e) {
+			r.from.last = typ
+		} else {
+			st := r.observed(typ, m, size, Step{Used: end, Pass: b[:n], Verdict: goOn(end, b)})
+			switch {
+			case st.Verdict == Failed:
+				st.Used = n
+				return st
+			case st.Insert != nil || st.Told != nil:
+				return st
+			}
+		}
+		r.from.left = size
+		n += wire.HeaderSize
+		if r.from.hide {
+			take := min(size, len(b)-n)
+			r.from.left -= take
+			n += take
+			return Step{Used: n, Verdict: goOn(n, b)}
+		}
+	}
+}
+
+// plain reports whether a message changes nothing, as a row.
+func (r *Relay) plain(typ byte, e *entry) bool {
+	switch typ {
+	case wire.DataRow, wire.CopyData:
+		return e == nil || e.is(begun) && (e.note == nil || e.note.values == nil) && !e.is(asks)
+	}
+	return false
+}
+
+// hides reports whether a message is kept from the client: all that answers our
+// own queries and messages, but for what concerns the client's session anyway,
+// and everything once the client has gone.
+func (r *Relay) hides(typ byte, e *entry) bool {
+	switch {
+	case r.life.left:
+		return true
+	case e == nil || typ == wire.NotificationResponse:
+		return false
+	case e.kind == copySync:
+		return r.copy.marked || typ == wire.ReadyForQuery && r.copy.state == resolving
+	case e.is(ours):
+		if e.note != nil && e.note.failed && e.note.lead == wire.Query {
+			return typ != wire.ReadyForQuery
+		}
+		if e.is(fix) {
+			return typ != wire.ReadyForQuery
+		}
+		// What is ours within the client's batch fails in its stead.
+		return typ != wire.ErrorResponse || !r.within(e)
+	case e.is(followed):
+		return typ == wire.ReadyForQuery || typ == wire.ParameterStatus
+	}
+	return false
+}
+
+// within reports whether an entry of ours stands in a batch of the client's.
+func (r *Relay) within(e *entry) bool {
+	return e.kind.extended() && (e.kind == parse || !e.is(probe))
+}
+
+// reads reports whether the body of such a message is looked at.
+func (r *Relay) reads(typ byte, size int, e *entry) bool {
+	if size > smallMessage {
+		switch {
+		case e == nil || !r.from.hide || size > hiddenMessage:
+			return typ == wire.ErrorResponse && size <= wholeMessage
+		case typ == wire.DataRow:
+			return e.is(asks) && size <= surveyRow || e.note != nil && e.note.values != nil
+		}
+		return typ == wire.RowDescription || typ == wire.ParameterDescription || typ == wire.ErrorResponse
+	}
+	switch typ {
+	case wire.ReadyForQuery, wire.ParameterStatus, wire.ErrorResponse, wire.ParameterDescription, wire.RowDescription:
+		return true
+	case wire.DataRow:
+		return e != nil && (e.is(asks) || e.note != nil && e.note.values != nil)
+	case wire.CommandComplete:
+		return size == len(tagDiscardAll) || size == len(tagDeallocateAll)
+	}
+	return false
+}
+
+// Command tags after which a session has no prepared statements.
+const (
+	tagDiscardAll    = "DISCARD ALL\x00"
+	tagDeallocateAll = "DEALLOCATE ALL\x00"
+)
+
+// observed follows the server's side of the conversation. m starts with the
+// message's header, and is whole where reads asked so. st is the step where the
+// message is replaced or hidden.
+func (r *Relay) observed(typ byte, m []byte, size int, st Step) Step {
+	if r.from.last = typ; r.from.hide {
+		r.from.last = 0 // what the client does not hear is nobody's last word
+	}
+	body := m[wire.HeaderSize:]
+	e := r.ledger.first()
+	if e != nil && !e.is(begun) && typ != wire.ParameterStatus && typ != wire.NoticeResponse && typ != wire.NotificationResponse {
+		r.begin(e)
+	}
+	switch typ {
+	case wire.ReadyForQuery:
+		return r.ready(m, size, st)
+	case wire.ParameterStatus:
+		if size > smallMessage {
+			r.effects.pin(unknownState) // it could not be carried
+		} else if !r.report(body[:size], r.from.hide) && !r.from.hide {
+			st.Insert = []byte{}
+		}
+		return st
+	case wire.ErrorResponse:
+		return r.failed(m, size, e, st)
+	case wire.CopyInResponse, wire.CopyBothResponse:
+		r.copyBegins(typ, e)
+		return st
+	case wire.DataRow:
+		r.row(e, body, size)
+		return st
+	}
+	if e == nil {
+		return st
+	}
+	if typ == wire.CloseComplete && r.copy.marked {
+		st.Insert = append(r.resolved(), r.told(nil)...)
+		return st
+	}
+	switch typ {
+	case wire.ParseComplete, wire.BindComplete, wire.CloseComplete, wire.NoData, wire.RowDescription, wire.ParameterDescription,
+		wire.PortalSuspended:
+		r.answered(typ, e, body, size)
+	case wire.EmptyQueryResponse, wire.CommandComplete:
+		st.Insert = r.completed(typ, e, body, size)
+	}
+	if st.Insert == nil && r.from.hide {
+		st.Insert = r.told(nil)
+	}
+	return st
+}
+
+// told returns what the client has to be told of what our own queries have
+// brought about, once none of them is under way.
+func (r *Relay) told(dst []byte) []byte {
+	if !r.params.held || r.life.left || r.life.trial || r.life.refused != nil {
+		return dst
+	}
+	if e := r.ledger.first(); e != nil && (e.is(ours) || e.is(followed)) {
+		return dst
+	}
+	return r.catchUp(dst)
+}
+
+// begin notes that the server has taken a message up.
+func (r *Relay) begin(e *entry) {
+	e.flags |= begun
+	if e.kind != query {
+		return
+	}
+	r.server.unnamed, r.ex.stranger = 0, false
+	if e.is(dropsPlan) {
+		r.names.dropping--
+		r.names.spareOf(&r.names.unnamed)
+		r.names.unnamed = plan{}
+	}
+}
+
+// row takes a DataRow.
+func (r *Relay) row(e *entry, body []byte, size int) {
+	switch {
+	case e == nil:
+	case e.is(asks) && r.survey != nil:
+		r.survey.row(body[:min(size, len(body))], size)
+	case e.note != nil && e.note.values != nil:
+		*e.note.values, _ = columns(body)
+	}
+}
+
+// answered takes what completes a message of the extended-query protocol, but
+// for Execute.
+func (r *Relay) answered(typ byte, e *entry, body []byte, size int) {
+	want := kind(0)
+	switch typ {
+	case wire.ParseComplete:
+		want = parse
+	case wire.BindComplete:
+		want = bind
+	case wire.CloseComplete:
+		want = closing
+	case wire.PortalSuspended:
+		want = execute
+	case wire.ParameterDescription:
+		if e.kind == describe && e.is(ours) {
+			r.described(e.note, typ, body)
+		}
+		return
+	default:
+		if want = describe; e.kind != describe {
+			return // of the rows of a Query
+		}
+	}
+	if e.kind != want {
+		r.ex.doubt = true
+		return
+	}
+	switch {
+	case want != describe:
+	case e.is(ours):
+		r.described(e.note, typ, body)
+	case e.is(unnamed):
+		r.noteRows(typ, body, size)
+	}
+	r.over(r.ledger.pop())
+}
+
+// noteRows remembers what the client was told of the rows of the unnamed
+// statement.
+func (r *Relay) noteRows(typ byte, body []byte, size int) {
+	u := &r.names.unnamed
+	u.none = typ == wire.NoData
+	if u.rows = u.rows[:0]; typ == wire.RowDescription && len(body) == size {
+		u.rows = append(u.rows, body...)
+	}
+}
+
+// over takes a message of the extended-query protocol that has had its effect.
+func (r *Relay) over(e entry) {
+	switch e.kind {
+	case parse:
+		switch {
+		case e.is(unnamed):
+			p := r.names.takePlan()
+			r.names.spareOf(&r.names.unnamed)
+			p.rows = r.names.unnamed.rows[:0]
+			r.names.unnamed = p
+			r.server.unnamed = p.number
+		case e.note == nil:
+		case e.note.draft != nil:
+			e.note.draft.parsed = true
+			if !e.is(final) {
+				r.settle(e.name)
+			}
+		case e.note.copy != nil:
+			c := e.note.copy
+			c.confirmed = true
+			if c.name == "" {
+				r.server.unnamed, r.names.carrying = c.number, 0
+			} else if r.server.find(c.statement) != c && r.server.find(c.statement) != nil {
+				r.server.doomed = append(r.server.doomed, c.name)
+			}
+		}
+	case closing:
+		switch {
+		case e.is(unnamed):
+			r.names.dropping--
+			r.names.unnamed.number, r.server.unnamed = 0, 0
+		case e.name != nil:
+			r.clear(e.name)
+			r.settle(e.name)
+		}
+	}
+	if e.is(final) {
+		r.parsed(e.note.draft)
+	}
+}
+
+// completed takes a CommandComplete or EmptyQueryResponse. It returns what the
+// client gets in its place.
+func (r *Relay) completed(typ byte, e *entry, body []byte, size int) (instead []byte) {
+	if typ == wire.CommandComplete {
+		r.copyDone()
+		if !e.is(ours) && len(body) == size && (string(body) == tagDiscardAll || string(body) == tagDeallocateAll) {
+			r.server.forgetCopies()
+			r.forgetNames(r.ledger.pushed)
+		}
+	}
+	if e.note != nil && len(e.note.ops) > 0 {
+		r.complete(e.note)
+	}
+	switch e.kind {
+	case execute:
+		r.over(r.ledger.pop())
+	case query:
+	default:
+		r.ex.doubt = true
+	}
+	return nil
+}
+
+// ready takes a ReadyForQuery.
+func (r *Relay) ready(m []byte, size int, st Step) Step {
+	e := r.ledger.first()
+	if size != 1 || e == nil || e.kind.extended() {
+		return Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server became ready without having been asked")}
+	}
+	switch r.ex.status = m[wire.HeaderSize]; r.ex.status {
+	case wire.StatusIdle, wire.StatusInTransaction, wire.StatusFailed:
+	default:
+		return Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server reported an unknown transaction status")}
+	}
+	if e.kind == copySync && (r.copy.state == resolving || r.copy.marked) {
+		r.copy.ready++ // what it answers is seen later
+		return st
+	}
+	popped := r.ledger.pop()
+	e = &popped
+	switch {
+	case e.is(followed):
+		return st
+	case e.note != nil && e.note.failed && e.note.lead == wire.Query:
+		r.in.drop = true
+	case e.note != nil && e.note.failed && e.note.lead != 0:
+		r.ex.skipping, r.ex.batch = true, true // for the client, up to its own Sync
+		return st
+	case e.is(ours) && !e.is(fix):
+		r.ourReady(e)
+		if !e.is(cleans) { // what it resets is set again for the client's next message
+			st.Insert = r.told(nil)
+		}
+		return st
+	}
+	if e.kind != copySync && r.copy.state != resolving {
+		r.copy.state = noCopy
+	}
+	if e.kind == copySync {
+		r.copy.syncs--
+	}
+	r.ex.answered++
+	r.counts.Queries++
+	if r.ex.status == wire.StatusIdle {
+		r.counts.Transactions++
+		r.rested()
+	}
+	if r.cfg.Single && r.ex.status != wire.StatusIdle && !r.ex.mixed {
+		return Step{Pass: st.Pass, Verdict: Failed, Err: errBlock}
+	}
+	if r.params.held {
+		if st.Insert = r.told(nil); len(st.Insert) > 0 {
+			st.Insert = append(st.Insert, m...)
+		}
+	}
+	return st
+}
+
+var errBlock = wire.Fatal(wire.CodeFeatureNotSupported, "transaction blocks not allowed in statement pooling mode").
+	WithHint("The connection pooler has pool_mode statement for this database or role.")
+
+// rested notes that no transaction is open, if nothing more was sent.
+func (r *Relay) rested() {
+	if !r.ledger.empty() || r.ex.batch {
+		return
+	}
+	r.ex.portal, r.ex.portals = 0, 0
+	if len(r.names.portals) > 0 {
+		r.names.portals = nil
+	}
+	if r.effects.suspect != 0 && r.toAsk() == 0 {
+		r.effects.suspect = 0 // what held for the transaction has ended with it
+	}
+}
+
+// ourReady takes the end of a query of our own.
+func (r *Relay) ourReady(e *entry) {
+	switch {
+	case e.is(wishes) && r.life.refused == nil:
+		r.server.set = r.params.wishes
+	case e.is(asks) && r.survey != nil:
+		r.survey.over = true
+	case e.is(cleans):
+		r.cleaned()
+	case e.is(probe):
+		r.server.unverified = false
+	}
+}
+
+// cleaned takes the answer to the query that brings a server to rest after its
+// client.
+func (r *Relay) cleaned() {
+	switch {
+	case !r.life.cleaned || r.ex.doubt: // a ROLLBACK
+	case r.life.wipes:
+		r.server.wiped()
+	case !r.cfg.Shared:
+		r.server.unlisted = true // what the client set was not followed
+	}
+}

@@ -1,0 +1,227 @@
+package relay
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"slices"
+
+	"github.com/pgseal/pgseal/internal/sqlscan"
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// preparation is what was asked before a statement is made under values that are
+// not those of the session.
+type preparation struct {
+	statement *Statement
+	number    uint64   // of the unnamed statement that it is
+	values    []string // of read, as they are
+}
+
+// remake returns what makes a copy of a statement on the server that is held.
+// Where the session's values are not those under which the client prepared it,
+// they are asked for first, then changed and changed back around it. Where it
+// returns rows their description is compared with what the client prepared. Both
+// has to be answered before anything runs, which wait says; made says that the
+// copy itself is on its way.
+func (r *Relay) remake(c *copied) (lead []byte, made, wait bool) {
+	st := c.statement
+	context, certain := r.now()
+	equal := st.effects&sqlscan.Analyzed == 0 || !st.certain || certain && context == st.context
+	p := r.names.prep
+	if !equal && (p == nil || p.statement != st) {
+		p = &preparation{statement: st, number: c.number}
+		r.names.prep = p
+		lead = r.appendHidden(lead, readQuery, &note{values: &p.values})
+		return lead, false, true
+	}
+	r.names.prep = nil
+	lead = r.appendDoomed(lead)
+	if c.name != "" {
+		lead = r.appendProbe(lead)
+	}
+	if !equal {
+		lead = r.appendHidden(lead, contextQuery(st.context), nil)
+	}
+	r.push(entry{kind: parse, flags: ours, note: &note{copy: c}})
+	r.counts.ServerParses++
+	lead = appendParse(lead, c.name, st.text+"\x00"+st.types)
+	if st.described && st.rows {
+		r.push(entry{kind: describe, flags: ours, note: &note{copy: c}})
+		lead = appendName(lead, wire.Describe, 'S', c.name)
+		wait = true
+	}
+	if !equal {
+		lead = r.appendHidden(lead, contextQuery(contextOf(p.values)), nil)
+		wait = true
+	}
+	return lead, true, wait
+}
+
+// parseUnnamed takes a Parse of the unnamed statement.
+func (r *Relay) parseUnnamed(m, text, types []byte, seen sqlscan.Effects) edit {
+	n := &r.names
+	p := plan{number: nextPrivate.Add(1), effects: seen, parse: n.spare[:0], sure: r.sure(), batch: r.ex.number}
+	n.spare = nil
+	p.context, p.certain = r.now()
+	if pending := len(n.candidates); pending < keptPlans || pending*len(m) < maxPlans {
+		p.parse = append(p.parse, m...)
+	}
+	e := entry{kind: parse, flags: unnamed}
+	var out []byte
+	if seen&sqlscan.Names != 0 {
+		t := r.translate(text)
+		if t.wait {
+			return edit{out: t.lead, wait: true}
+		}
+		e.note = &note{ops: t.ops, shifts: t.shifts}
+		p.ops = t.ops
+		p.effects |= t.effects
+		out = appendParse(t.lead, "", string(t.text)+"\x00"+string(types))
+	}
+	n.candidates = append(n.candidates, p)
+	r.push(e)
+	r.counts.ServerParses++
+	if out == nil {
+		return edit{}
+	}
+	return whole(m, out)
+}
+
+// sure reports whether the server can't skip the client's next message: it begins
+// a batch, and nothing of the one before is unanswered.
+func (r *Relay) sure() bool {
+	last := r.ledger.last()
+	return !r.ex.batch && (last == nil || last.kind == syncing)
+}
+
+// Bounds of what is kept of unnamed statements whose Parse is not answered.
+const (
+	keptPlans = 4
+	maxPlans  = 256 << 10
+	// keepPlan is how large a buffer a session may keep for its next.
+	keepPlan = 1 << 10
+)
+
+// takePlan takes the first candidate for the unnamed statement out.
+func (n *names) takePlan() plan {
+	p := n.candidates[0]
+	last := len(n.candidates) - 1
+	copy(n.candidates, n.candidates[1:])
+	n.candidates[last] = plan{}
+	n.candidates = n.candidates[:last]
+	return p
+}
+
+// spareOf keeps the buffer of a plan that is over for the next.
+func (n *names) spareOf(p *plan) {
+	if n.spare == nil && cap(p.parse) <= keepPlan {
+		n.spare = p.parse[:0]
+	}
+}
+
+// unnamedOps returns what the unnamed statement does to names when it runs.
+func (n *names) unnamedOps() []nameOp {
+	if last := len(n.candidates) - 1; last >= 0 {
+		return n.candidates[last].ops
+	}
+	if n.unnamed.number != 0 {
+		return n.unnamed.ops
+	}
+	return nil
+}
+
+// stuck reports whether there is an unnamed statement that was too large to
+// keep.
+func (n *names) stuck() bool { return n.unnamed.number != 0 && len(n.unnamed.parse) == 0 }
+
+// comes reports whether the server is sure to have an unnamed statement of the
+// client's by the time it takes up another message of this batch, or skips it.
+func (n *names) comes(batch uint32) bool {
+	last := len(n.candidates) - 1
+	return last >= 0 && (n.candidates[last].batch == batch || slices.ContainsFunc(n.candidates, func(p plan) bool { return p.sure }))
+}
+
+// carryUnnamed sees to it that the server's unnamed statement is the client's
+// when the client's next message is there.
+func (r *Relay) carryUnnamed() (lead []byte, wait bool) {
+	n, s := &r.names, r.server
+	switch {
+	case n.unnamed.number != 0 && s.unnamed == n.unnamed.number, n.comes(r.ex.number):
+		return r.out[:0], false
+	case n.dropping > 0, len(n.candidates) > 0:
+		return nil, true
+	case n.unnamed.number == 0 || n.stuck():
+		return r.out[:0], false
+	case n.carrying == n.unnamed.number && n.carryBatch == r.ex.number:
+		return r.out[:0], false
+	case n.carrying == n.unnamed.number && !r.ledger.empty():
+		return nil, true
+	}
+	u := &n.unnamed
+	rest := u.parse[wire.HeaderSize+1:] // behind the empty name
+	text, types, _ := bytes.Cut(rest, []byte{0})
+	st := &Statement{
+		effects: u.effects, text: string(text), types: string(types), context: u.context, certain: u.certain,
+		described: len(u.rows) > 0, rows: len(u.rows) > 0, columns: columnsOf(u.rows),
+	}
+	if n.prep != nil && n.prep.number == u.number {
+		n.prep.statement = st // it was asked for already
+	}
+	if u.effects&sqlscan.Names != 0 {
+		t := r.translate(text)
+		if t.wait {
+			return t.lead, true
+		}
+		lead, st.text, u.ops = t.lead, string(t.text), t.ops
+	}
+	c := &copied{statement: st, number: u.number}
+	more, made, wait := r.remake(c)
+	if made {
+		n.carrying, n.carryBatch = u.number, r.ex.number
+	}
+	return append(lead, more...), wait
+}
+
+// columnsOf digests the body of a RowDescription: the names, types and modifiers
+// of its columns. From which tables they come does not count, nor in which form
+// they are sent.
+func columnsOf(body []byte) key {
+	h := sha256.New()
+	if len(body) >= 2 {
+		for body = body[2:]; len(body) > 0; {
+			end := bytes.IndexByte(body, 0)
+			const table, typ, size, modifier, form = 6, 4, 2, 4, 2
+			if end < 0 || len(body) < end+1+table+typ+size+modifier+form {
+				break
+			}
+			h.Write(body[:end+1])
+			body = body[end+1+table:]
+			h.Write(body[:typ+size+modifier])
+			body = body[typ+size+modifier+form:]
+		}
+	}
+	return key(h.Sum(nil))
+}
+
+// described takes the description of a statement that we have asked for.
+// typ is that of the message.
+func (r *Relay) described(n *note, typ byte, body []byte) {
+	switch {
+	case n == nil:
+	case n.draft != nil && typ == wire.ParameterDescription:
+		n.draft.types = string(body)
+	case n.draft != nil:
+		n.draft.described, n.draft.rows = true, typ == wire.RowDescription
+		if n.draft.rows {
+			n.draft.columns = columnsOf(body)
+		}
+	case n.copy != nil && typ != wire.ParameterDescription:
+		st := n.copy.statement
+		if st.rows != (typ == wire.RowDescription) || st.rows && columnsOf(body) != st.columns {
+			r.names.changed = n.copy
+			if n.copy.name != "" {
+				r.server.drop(n.copy)
+			}
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package relay
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// changedResult returns the error that PostgreSQL has for a prepared statement
+// whose columns are not what they were, with the severity of the one that it had
+// for a statement that does not exist. Drivers prepare anew when they see its
+// routine.
+func changedResult(body []byte) []byte {
+	out := []byte{wire.ErrorResponse, 0, 0, 0, 0}
+	for len(body) > 0 && body[0] != 0 {
+		end := bytes.IndexByte(body[1:], 0)
+		if end < 0 {
+			break
+		}
+		if f := body[0]; f == 'S' || f == 'V' {
+			out = append(out, body[:end+2]...)
+		}
+		body = body[end+2:]
+	}
+	for _, f := range []string{"C0A000", "Mcached plan must not change result type", "Fplancache.c", "RRevalidateCachedQuery"} {
+		out = append(append(out, f...), 0)
+	}
+	out = append(out, 0)
+	putLength(out)
+	return out
+}
+
+// unshift returns a position in a text as the client sent it. It counts
+// characters, which the names that were put in have as many of as bytes.
+func unshift(field string, shifts []shift) string {
+	at, err := strconv.Atoi(field)
+	if err != nil {
+		return field
+	}
+	back := 0
+	for _, s := range shifts {
+		if at > s.at {
+			back += s.by
+		}
+	}
+	return strconv.Itoa(at - back)
+}
+
+// failed takes an ErrorResponse. What it is about decides who is told what.
+func (r *Relay) failed(m []byte, size int, e *entry, st Step) Step {
+	body := m[wire.HeaderSize:]
+	r.copyFailed()
+	if r.copy.torn && !bytes.Contains(body, outOfPlace) {
+		// The COPY had failed before, and the server waits for the rest of a
+		// message that it does not get.
+		r.life.end = violation("unexpected message during COPY from stdin")
+	}
+	if e == nil {
+		return r.tell(m, body, size, nil, st)
+	}
+	entry := *e
+	switch {
+	case e.is(setsUp):
+		r.life.refused = refusal(body, size)
+	case e.is(cleans):
+		r.ex.doubt = true // it is as its client left it
+	case e.is(asks) && r.survey != nil:
+		r.survey.failed = true
+		r.survey.canceled = bytes.Contains(body, canceled)
+	case e.kind == describe && e.is(probe):
+		r.server.forgetCopies()
+	}
+	if e.kind.extended() {
+		r.ledger.pop()
+		r.aborted(&entry)
+		r.skipRest()
+	}
+	if entry.is(ours) && (!entry.kind.extended() || !r.within(&entry)) || r.life.left {
+		return st
+	}
+	return r.tell(m, body, size, &entry, st)
+}
+
+// tell returns the step by which the client is told of an error.
+func (r *Relay) tell(m, body []byte, size int, e *entry, st Step) Step {
+	st.Told = body[:min(size, len(body))]
+	st.Insert = m
+	if len(body) < size {
+		return Step{} // it passes as it comes
+	}
+	switch {
+	case e == nil:
+	case e.note != nil && e.note.deny != nil:
+		st.Denied = e.note.deny
+		st.Insert = e.note.deny.Append(nil)
+	case e.note != nil && e.note.changed && bytes.Contains(body, noStatement):
+		st.Insert = changedResult(body)
+		if e.kind == describe && e.name != nil && e.name.st != nil {
+			// PostgreSQL has told of the parameters by the time it notices.
+			t := append([]byte{wire.ParameterDescription, 0, 0, 0, 0}, e.name.st.types...)
+			putLength(t)
+			st.Insert = append(t, st.Insert...)
+		}
+	default:
+		if bytes.Contains(body, noStatement) && r.namesCopy(body) {
+			r.server.forgetCopies() // something that can't be seen has dropped them
+		}
+		st.Insert = r.reword(m, e)
+	}
+	return st
+}
+
+// namesCopy reports whether an error names a statement that the server is thought
+// to have.
+func (r *Relay) namesCopy(body []byte) bool {
+	at := bytes.Index(body, []byte(prefix))
+	if at < 0 {
+		return false
+	}
+	for e := r.server.byUse.Front(); e != nil; e = e.Next() {
+		if c := e.Value.(*copied); c.name != "" && bytes.HasPrefix(body[at:], []byte(c.name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// aborted takes a message of the extended-query protocol that has failed.
+func (r *Relay) aborted(e *entry) {
+	switch {
+	case e.kind == parse && e.is(unnamed): // which ends the one before, too
+		r.names.takePlan()
+		r.names.unnamed.number, r.server.unnamed = 0, 0
+	case e.kind == parse && e.note != nil && e.note.copy != nil && e.note.copy.name == "":
+		r.server.unnamed, r.names.carrying = 0, 0
+	default:
+		r.skip(e)
+	}
+}
+
+// skipRest drops what the server skips after an error in a batch.
+func (r *Relay) skipRest() {
+	for !r.ledger.empty() {
+		switch next := r.ledger.first(); next.kind {
+		case syncing:
+			if next.note != nil {
+				next.note.failed = true
+			}
+			return
+		case copySync:
+			r.ex.skipping = true
+			return
+		}
+		e := r.ledger.pop()
+		r.skip(&e)
+	}
+	r.ex.skipping = true
+}
+
+// skip undoes what was noted for a message that has no effect.
+func (r *Relay) skip(e *entry) {
+	switch {
+	case e.kind == query && e.is(dropsPlan) && !e.is(begun):
+		r.names.dropping--
+	case e.kind == parse && e.is(unnamed):
+		p := r.names.takePlan()
+		r.names.spareOf(&p)
+	case e.kind == parse && e.is(probe) && r.server != nil:
+		r.server.probe = ""
+	case e.kind == closing && e.is(unnamed):
+		r.names.dropping--
+	case e.kind == closing && e.name != nil:
+		e.name.leaving = false
+		r.settle(e.name)
+	case e.kind == closing && e.is(ours) && e.note != nil && e.note.own != "" && r.server != nil:
+		r.server.doomed = append(r.server.doomed, e.note.own)
+	}
+	if e.note == nil {
+		return
+	}
+	if e.note.draft != nil {
+		if e.kind == parse && !e.is(final) {
+			r.settle(e.name)
+		}
+		if e.is(final) {
+			r.parsed(e.note.draft)
+		}
+	}
+	if c := e.note.copy; c != nil && r.server != nil {
+		if c.name == "" {
+			r.names.carrying = 0
+		} else if c.confirmed {
+			r.server.drop(c)
+		} else {
+			r.server.lose(c)
+		}
+	}
+}
+
+// outOfPlace is the field of an ErrorResponse that says that the protocol was
+// violated.
+var outOfPlace = []byte("\x00C" + wire.CodeProtocolViolation + "\x00")
+
+// noStatement is the field of an ErrorResponse that says that a prepared
+// statement does not exist.
+var noStatement = []byte("\x00C" + wire.CodeInvalidStatement + "\x00")
+
+// canceled is the field of an ErrorResponse that says that a statement was
+// canceled, by a request that came late or by a short statement_timeout.
+var canceled = []byte("\x00C" + wire.CodeQueryCanceled + "\x00")
+
+// refusal turns the server's error about a query of ours, which sets the
+// parameters of a session or cleans up after one, into the end of the session.
+func refusal(body []byte, size int) *wire.Error {
+	if len(body) >= size {
+		if e, err := wire.ParseError(body[:size]); err == nil {
+			e.Severity = "FATAL"
+			return e
+		}
+	}
+	return wire.Fatal(wire.CodeInvalidParameter, "the server refused the parameters of this session")
+}

@@ -1,0 +1,106 @@
+package relay
+
+import (
+	"fmt"
+
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// What tests outside of the package see of it.
+
+// Literal is literal.
+func Literal(s string) string { return literal(s) }
+
+// SetQuery is setQuery.
+func SetQuery(set []wire.Parameter, reset []string) string { return setQuery(set, reset, false) }
+
+// Owed returns how many messages are not answered.
+func (r *Relay) Owed() int { return r.ledger.len() }
+
+// LedgerRoom returns for how many messages the ledger has room.
+func (r *Relay) LedgerRoom() int { return cap(r.ledger.entries) }
+
+// Limits of what is kept of messages.
+const (
+	SmallMessage = smallMessage
+	WholeMessage = wholeMessage
+	Gathered     = gathered
+	MostOwed     = limit
+	MaxCustom    = maxCustom
+	Overhead     = overhead
+)
+
+// Custom returns which names of custom parameters are found in texts, and
+// whether there were more.
+func Custom(texts ...string) (names []string, overflow bool) {
+	var c custom
+	for _, text := range texts {
+		c.note([]byte(text))
+	}
+	return c.names, c.overflow
+}
+
+// Wrong says what contradicts itself in the relay's state, or nothing.
+func (r *Relay) Wrong() string {
+	l := &r.ledger
+	count := ledger{}
+	open := map[*name]int{}
+	var held int64
+	unnamedParses, dropping := 0, 0
+	for i := range l.len() {
+		e := l.at(i)
+		count.count(e, 1)
+		d := (*draft)(nil)
+		if e.note != nil {
+			d = e.note.draft
+		}
+		if e.kind == parse && d != nil && !e.is(final) || e.kind == closing && e.name != nil {
+			open[e.name]++
+		}
+		if e.is(final) {
+			open[d.name]++
+			if d.kept {
+				held += sizeOf(d.text)
+			}
+		}
+		if e.kind == parse && e.is(unnamed) {
+			unnamedParses++
+		}
+		if e.kind == query && e.is(dropsPlan) && !e.is(begun) || e.kind == closing && e.is(unnamed) {
+			dropping++
+		}
+	}
+	bound := 0
+	for own, nm := range r.names.byName {
+		switch {
+		case nm.own != own:
+			return fmt.Sprintf("name %q is known as %q", nm.own, own)
+		case nm.open != open[nm]:
+			return fmt.Sprintf("name %q is open %d times, want %d", own, nm.open, open[nm])
+		case nm.open == 0 && nm.st == nil && !nm.sql:
+			return fmt.Sprintf("name %q stands for nothing", own)
+		}
+		delete(open, nm)
+		if nm.bound {
+			bound++
+		}
+		if nm.kept {
+			held += sizeOf(nm.st.text)
+		}
+	}
+	switch {
+	case len(open) > 0:
+		return fmt.Sprintf("%d names are owed an answer and unknown", len(open))
+	case count.readies != l.readies || count.theirs != l.theirs:
+		return fmt.Sprintf("%d readies and %d theirs, want %d and %d", l.readies, l.theirs, count.readies, count.theirs)
+	case r.names.bound != bound:
+		return fmt.Sprintf("%d names are bound, want %d", r.names.bound, bound)
+	case r.names.held != held:
+		return fmt.Sprintf("%d bytes of text are counted, want %d", r.names.held, held)
+	case len(r.names.candidates) != unnamedParses:
+		return fmt.Sprintf("%d candidates for the unnamed statement, want %d", len(r.names.candidates), unnamedParses)
+	case r.names.dropping != dropping:
+		return fmt.Sprintf("%d queries end the unnamed statement, want %d", r.names.dropping, dropping)
+	}
+	return ""
+}

@@ -1,0 +1,103 @@
+package relay
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// onLargeParse takes a Parse whose text is too large to be gathered: it passes
+// as it comes, and its statement can be had on this server only.
+func (r *Relay) onLargeParse(m []byte, size int) (e edit, more bool) {
+	end := bytes.IndexByte(m[wire.HeaderSize:], 0)
+	switch {
+	case end < 0 && len(m) < wholeMessage:
+		return edit{}, true
+	case end < 0:
+		return edit{err: violation("invalid message format")}, false
+	}
+	own := m[wire.HeaderSize : wire.HeaderSize+end]
+	head := wire.HeaderSize + end + 1
+	r.in.large = nil
+	if !r.cfg.Shared {
+		r.scanLarge(wire.Parse)
+		r.push(entry{kind: parse})
+		return edit{out: append(r.out[:0], m[:head]...), cut: head}, false
+	}
+	server := ""
+	if len(own) == 0 {
+		r.names.candidates = append(r.names.candidates, plan{number: nextPrivate.Add(1), effects: opaque})
+		r.push(entry{kind: parse, flags: unnamed})
+	} else {
+		nm := r.names.lookUp(own)
+		if nm != nil && nm.leaving || nm.stands() {
+			if !r.ledger.empty() || nm.leaving {
+				return edit{wait: true}, false
+			}
+			return edit{err: errLargeTwice}, false
+		}
+		nm = r.names.enter(string(own))
+		nm.server, nm.may = newName(), opaque
+		nm.open++
+		d := &draft{name: nm, server: nm.server, private: nextPrivate.Add(1), certain: true, effects: opaque}
+		r.in.large = d
+		server = nm.server
+		r.push(entry{kind: parse, flags: final, name: nm, note: &note{draft: d}})
+	}
+	r.counts.ServerParses++
+	r.scanLarge(wire.Parse)
+	r.scanner.Feed(nil)
+	out := append(append(append(r.out[:0], m[:wire.HeaderSize]...), server...), 0)
+	binary.BigEndian.PutUint32(out[1:], uint32(4+size+len(server)-len(own)))
+	return edit{out: out, cut: head}, false
+}
+
+var errLargeTwice = wire.Fatal(wire.CodeDuplicateStatement, "prepared statement already exists, and its text is too large to be looked at")
+
+// scanLarge begins to look at a text that passes in pieces.
+func (r *Relay) scanLarge(typ byte) {
+	r.in.do, r.in.typ = scanIt, typ
+	r.scanner.Reset()
+}
+
+// scanMore looks at a piece of text. At the end of the text what was seen takes
+// effect.
+func (r *Relay) scanMore(b []byte, n int, piece []byte) (st Step, ended bool) {
+	text := cString(piece)
+	r.scanner.Feed(text)
+	if len(text) == len(piece) && r.in.left > 0 {
+		return st, false
+	}
+	r.in.do = passOn
+	seen := r.strictly(widen(r.scanner.Effects()))
+	if e := r.refuses(seen); e != nil {
+		r.in.left++ // its last byte is withheld, so PostgreSQL will never run it
+		r.ex.doubt = true
+		last := *e
+		last.Severity = "FATAL"
+		return Step{Used: n, Pass: b[:n-1], Verdict: Failed, Err: &last}, true
+	}
+	if r.in.typ == wire.Query {
+		if seen&(carried|opaque) != 0 && r.cfg.Shared { // whose names were not read
+			r.server.unlisted = true
+			r.effects.pin(unknownState)
+		}
+		r.heed(seen)
+		return st, false
+	}
+	if seen&(carried|opaque) != 0 && r.cfg.Shared {
+		r.server.unlisted = true
+		r.effects.pin(unknownState)
+	}
+	switch d := r.in.large; {
+	case !r.cfg.Shared:
+		r.names.unnamed.effects |= seen
+	case d != nil:
+		d.effects, d.name.may = seen, seen
+	case len(r.names.candidates) > 0:
+		r.names.candidates[len(r.names.candidates)-1].effects = seen
+	}
+	r.in.large = nil
+	return st, false
+}

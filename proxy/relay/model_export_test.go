@@ -1,0 +1,32 @@
+package relay
+
+import "github.com/pgseal/pgseal/internal/wire"
+
+// What the tests on the model see of the package.
+
+// Read are the parameters whose values readQuery asks for, in its order.
+var Read = read[:]
+
+// ReadQuery is readQuery.
+var ReadQuery = readQuery
+
+// Denied is what PostgreSQL is sent in place of a statement that is denied.
+const Denied = deniedText
+
+// Leaves reports whether a text shows that it leaves something in its session
+// that keeps a client on its server, as session_state = reject sees it.
+func Leaves(text string) bool {
+	r := &Relay{cfg: Config{Shared: true, Policy: Reject}}
+	return r.refuses(scan([]byte(text))) != nil
+}
+
+// Stays reports whether a text may leave something in its session that keeps a
+// client on its server.
+func Stays(text string) bool { return scan([]byte(text))&pinning != 0 }
+
+// IsSet returns what the relay takes to be set in the server's session, and
+// whether it knows that there may be more.
+func (s *Server) IsSet() (list []wire.Parameter, more bool) { return s.set.list, s.unlisted }
+
+// Skipping reports whether the server waits for a Sync.
+func (r *Relay) Skipping() bool { return r.ex.skipping }

@@ -1,0 +1,335 @@
+package relay
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/pgseal/pgseal/internal/sqlscan"
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// names are the prepared statements of a session, of the protocol and of SQL's
+// PREPARE alike, under the names that its client gives them. No such name
+// reaches a server.
+type names struct {
+	byName     map[string]*name
+	unnamed    plan                // the unnamed statement, as far as it is confirmed
+	candidates []plan              // unnamed statements whose Parse is not answered
+	spare      []byte              // a buffer for the next of those
+	dropping   int                 // Query messages that end the unnamed statement, once the server takes them up
+	carrying   uint64              // the unnamed statement that is on its way to the server
+	carryBatch uint32              // and in which batch
+	portals    map[string][]nameOp // portals whose execution does something to names
+	held       int64               // what the texts count for
+	bound      int                 // names whose statement can't be had on another server
+	depth      int                 // of statements that execute each other
+	prep       *preparation
+	changed    *copied // whose columns are not what the client prepared
+}
+
+// name is one of a client's names.
+type name struct {
+	own     string          // at most maxName bytes
+	st      *Statement      // what it stands for, once confirmed
+	server  string          // the statement on the server that is held, while open is not zero, or where sql is set
+	open    int             // entries of the ledger that may change what it stands for
+	may     sqlscan.Effects // of all that it may stand for while open is not zero
+	leaving bool            // a Close of it is not answered
+	sql     bool            // made by PREPARE: it lives on the server that is held
+	making  string          // its name on the server while it is being made there, since it names others
+	made    int             // what the ledger had had when it was prepared
+	kept    bool            // it counts among the users of the statement's text
+	bound   bool            // it can't be had on another server
+	ops     []nameOp        // what it does to names when it runs
+}
+
+// plan is an unnamed statement.
+type plan struct {
+	number  uint64 // which no other session's has; 0: there is none
+	parse   []byte // its Parse message, empty where it was too large to keep
+	effects sqlscan.Effects
+	rows    []byte // the body of the RowDescription that the client was sent; empty: none
+	none    bool   // it was told that there are no rows
+	context string
+	certain bool     // context is known
+	sure    bool     // its Parse begins a batch, so that the server can't skip it
+	batch   uint32   // that its Parse is in
+	ops     []nameOp // what it does to names when it runs
+}
+
+// maxName is how many bytes of a statement's name PostgreSQL looks at:
+// NAMEDATALEN less one.
+const maxName = 63
+
+// shorten returns what counts of a name.
+func shorten(name []byte) []byte { return name[:min(len(name), maxName)] }
+
+// lookUp returns a client's name, or nil.
+func (n *names) lookUp(own []byte) *name { return n.byName[string(shorten(own))] }
+
+// stands reports whether a name stands for something, or may.
+func (n *name) stands() bool { return n != nil && (n.st != nil || n.sql || n.open > 0) }
+
+// effects are those of whatever the name may stand for.
+func (n *name) effects() sqlscan.Effects {
+	if n == nil {
+		return 0
+	}
+	seen := n.may
+	if n.st != nil {
+		seen |= n.st.effects
+	}
+	return seen
+}
+
+// enter returns a client's name, known from now on.
+func (n *names) enter(own string) *name {
+	own = string(shorten([]byte(own)))
+	if known := n.byName[own]; known != nil {
+		return known
+	}
+	if n.byName == nil {
+		n.byName = map[string]*name{}
+	}
+	known := &name{own: own}
+	n.byName[own] = known
+	return known
+}
+
+// settle forgets what a name was open for, and the name itself where it stands
+// for nothing.
+func (r *Relay) settle(nm *name) {
+	if nm.open--; nm.open > 0 {
+		return
+	}
+	nm.may, nm.leaving = 0, false
+	if nm.st == nil && !nm.sql {
+		delete(r.names.byName, nm.own)
+	}
+}
+
+// clear makes a name stand for nothing.
+func (r *Relay) clear(nm *name) {
+	if nm.st != nil {
+		if nm.kept {
+			r.names.held -= sizeOf(nm.st.text)
+			r.cfg.Statements.leave(nm.st)
+		}
+		nm.st, nm.kept = nil, false
+	}
+	if nm.bound {
+		nm.bound = false
+		r.names.bound--
+	}
+	nm.sql = false
+	if nm.open == 0 {
+		delete(r.names.byName, nm.own)
+	}
+}
+
+// forgetNames notes that the session has no prepared statements any more but
+// those that were made behind the message before which the ledger had had so
+// many.
+func (r *Relay) forgetNames(before int) {
+	for _, nm := range r.names.byName {
+		if nm.made <= before {
+			r.clear(nm)
+		}
+	}
+}
+
+// maxNamed bounds how many names a session may have.
+const maxNamed = 100_000
+
+// nameOp is what a statement of a text does to a name once it is complete.
+type nameOp struct {
+	statement int // its place in the text
+	own       string
+	verb      sqlscan.Effects // Prepare, Deallocate or Execute
+	server    string          // what the name is on the server
+}
+
+// shift is a place in a text that was rewritten.
+type shift struct{ at, by int }
+
+// translation is a text with the names of servers in it.
+type translation struct {
+	effects sqlscan.Effects // of the statements of the protocol that it executes
+	text    []byte
+	lead    []byte // goes in front of it
+	wait    bool   // lead has to be answered before
+	changed bool   // it names a statement whose columns have changed
+	ops     []nameOp
+	shifts  []shift
+}
+
+// translate puts the names that statements have on the server in the place of a
+// client's. seen are the effects of the text.
+func (r *Relay) translate(text []byte) (t translation) {
+	local := map[string]string{} // what earlier statements of the text made of names
+	done := 0
+	for _, ref := range sqlscan.NameRefs(text, nil) {
+		own := ref.Name
+		server, known := local[own]
+		if !known {
+			server, t.wait = r.serverName(&t, ref.Verb, own)
+			if t.wait {
+				return t
+			}
+		}
+		switch ref.Verb {
+		case sqlscan.Prepare:
+			if server == "" {
+				server = newName()
+			}
+			local[own] = server
+		case sqlscan.Deallocate:
+			if server != "" {
+				local[own] = ""
+			}
+		}
+		if server == "" {
+			server = r.cfg.nobody
+		}
+		t.ops = append(t.ops, nameOp{ref.Statement, own, ref.Verb, server})
+		t.text = append(append(append(t.text, text[done:ref.Start]...), ' '), server...)
+		t.shifts = append(t.shifts, shift{len(t.text), len(server) + 1 - (ref.End - ref.Start)})
+		done = ref.End
+	}
+	t.text = append(t.text, text[done:]...)
+	return t
+}
+
+// serverName returns what a name of the client's is on the server, empty for
+// nothing, for a statement of SQL that does this to it. It may take something in
+// front, and even that this is answered first.
+func (r *Relay) serverName(t *translation, verb sqlscan.Effects, own string) (server string, wait bool) {
+	nm := r.names.byName[own]
+	switch {
+	case nm != nil && nm.making != "":
+		return nm.making, false
+	case !nm.stands():
+		return "", false
+	case nm.leaving:
+		return "", true
+	case nm.sql || nm.open > 0:
+		if verb == sqlscan.Execute {
+			t.effects |= nm.effects()
+		}
+		return nm.server, false
+	case verb == sqlscan.Execute:
+		lead, server, n, wait := r.resolve([]byte(own), nm, bind)
+		t.lead = append(t.lead, lead...)
+		t.changed = t.changed || n != nil && n.changed
+		t.effects |= nm.effects()
+		// It may fail, and what names the statement shall not be tried then.
+		wait = wait || len(lead) > 0 && nm.st.effects&sqlscan.Names == 0 && r.ex.status != wire.StatusFailed
+		return server, wait
+	}
+	// DEALLOCATE and PREPARE get one that is there for them alone: the server's
+	// copy may be others' too.
+	server = newName()
+	t.lead = appendParse(t.lead, server, "\x00\x00\x00")
+	r.push(entry{kind: parse, flags: ours})
+	if verb == sqlscan.Prepare {
+		r.server.doomed = append(r.server.doomed, server)
+	}
+	return server, false
+}
+
+// complete takes the completion of a statement of a text that names others.
+func (r *Relay) complete(n *note) {
+	for _, op := range n.ops {
+		if op.statement != n.over {
+			continue
+		}
+		switch op.verb {
+		case sqlscan.Prepare:
+			nm := r.names.enter(op.own)
+			nm.sql, nm.server, nm.made = true, op.server, r.ledger.pushed
+		case sqlscan.Deallocate:
+			r.server.loseName(op.server) // it may have become the copy of others, too
+			if nm := r.names.byName[op.own]; nm != nil {
+				r.clear(nm)
+			}
+		}
+	}
+	n.over++
+}
+
+// ownName returns what the client calls the statement that the server knows by a
+// name. e is what it was sent for last.
+func (r *Relay) ownName(server string, e *entry) (own string, ok bool) {
+	if e != nil {
+		switch {
+		case e.note != nil && e.note.own != "":
+			return e.note.own, true
+		case e.name != nil:
+			return e.name.own, true
+		}
+		if e.note != nil {
+			for _, op := range e.note.ops {
+				if op.server == server {
+					return op.own, true
+				}
+			}
+		}
+	}
+	for _, nm := range r.names.byName {
+		if nm.server == server && (nm.sql || nm.open > 0) {
+			return nm.own, true
+		}
+		if nm.st != nil && r.server != nil {
+			if c := r.server.find(nm.st); c != nil && c.name == server {
+				return nm.own, true
+			}
+		}
+	}
+	return "", false
+}
+
+// reword returns an ErrorResponse in the client's own terms: with its names of
+// statements, and positions in the text as it sent it. It returns m where there
+// is nothing to change.
+func (r *Relay) reword(m []byte, e *entry) []byte {
+	var shifts []shift
+	if e != nil && e.note != nil {
+		shifts = e.note.shifts
+	}
+	if !bytes.Contains(m, []byte(prefix)) && len(shifts) == 0 {
+		return m
+	}
+	out := append([]byte(nil), m[:wire.HeaderSize]...)
+	for body := m[wire.HeaderSize:]; len(body) > 0 && body[0] != 0; {
+		end := bytes.IndexByte(body[1:], 0)
+		if end < 0 {
+			break
+		}
+		field := r.ownWords(string(body[1:1+end]), e)
+		if body[0] == 'P' {
+			field = unshift(field, shifts)
+		}
+		out = append(append(append(out, body[0]), field...), 0)
+		body = body[2+end:]
+	}
+	out = append(out, 0)
+	putLength(out)
+	return out
+}
+
+// ownWords returns a text with the client's names in the place of servers'.
+func (r *Relay) ownWords(text string, e *entry) string {
+	at := strings.Index(text, prefix)
+	if at < 0 {
+		return text
+	}
+	end := at + len(prefix)
+	for end < len(text) && (text[end] >= 'a' && text[end] <= 'z' || text[end] >= '0' && text[end] <= '9') {
+		end++
+	}
+	own, ok := r.ownName(text[at:end], e)
+	if !ok {
+		return text[:end] + r.ownWords(text[end:], e)
+	}
+	return text[:at] + own + r.ownWords(text[end:], e)
+}

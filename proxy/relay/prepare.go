@@ -1,0 +1,567 @@
+package relay
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/pgseal/pgseal/internal/sqlscan"
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// edit is what becomes of a client's message: out goes in place of its first cut
+// bytes.
+type edit struct {
+	out   []byte
+	cut   int
+	wait  bool // the message is not taken yet: out goes, and it waits until the server owes nothing
+	exact bool // it has to run on a server that was opened with the client's startup values
+	err   *wire.Error
+}
+
+// whole returns an edit of all of m.
+func whole(m, out []byte) edit { return edit{out: out, cut: len(m)} }
+
+// onParse takes a Parse, which is whole.
+func (r *Relay) onParse(m []byte) edit {
+	own, rest, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0})
+	text, types, ok2 := bytes.Cut(rest, []byte{0})
+	if !ok || !ok2 || !r.cfg.Shared { // PostgreSQL has an error for that
+		r.push(entry{kind: parse})
+		if ok2 {
+			r.parsedUnshared(own, r.scan(text))
+		}
+		return edit{}
+	}
+	seen := r.scan(text)
+	if e := r.refuses(seen); e != nil {
+		return r.denyParse(e, m)
+	}
+	if e := r.prepareFor(seen &^ sqlscan.Sequence); e.exact || e.wait {
+		return e
+	}
+	r.look(seen, text)
+	if len(own) == 0 {
+		return r.parseUnnamed(m, text, types, seen)
+	}
+	nm := r.names.lookUp(own)
+	switch {
+	case nm != nil && nm.leaving:
+		return edit{wait: true}
+	case nm == nil && len(r.names.byName) >= maxNamed:
+		return edit{err: errNames}
+	case nm.stands() && nm.open == 0:
+		return r.parseTaken(m, own, rest)
+	}
+	return r.parseNamed(m, own, text, types, seen)
+}
+
+var errNames = wire.Fatal(wire.CodeProgramLimit, "too many prepared statements in one session")
+
+// parsedUnshared notes a Parse of a session that keeps its server: only what the
+// statement may do counts.
+func (r *Relay) parsedUnshared(own []byte, seen sqlscan.Effects) {
+	if seen&noted == 0 {
+		return
+	}
+	r.names.unnamed.effects |= seen // of all statements of the session together
+}
+
+// parseTaken takes a Parse of a name that stands for a statement. PostgreSQL
+// reads it, and then says what it thinks of using a name twice.
+func (r *Relay) parseTaken(m, own, rest []byte) edit {
+	taken := newName()
+	r.push(entry{kind: parse, flags: ours})
+	r.push(entry{kind: parse, note: &note{own: string(shorten(own))}})
+	r.server.doomed = append(r.server.doomed, taken)
+	return whole(m, appendParse(appendParse(r.out[:0], taken, "\x00\x00\x00"), taken, rest))
+}
+
+// parseNamed takes a Parse of a name that is free, as far as is known.
+func (r *Relay) parseNamed(m, own, text, types []byte, seen sqlscan.Effects) edit {
+	context, certain := r.now()
+	capture := !certain && seen&sqlscan.Analyzed != 0
+	if capture && !r.ex.batch && (!r.ledger.empty() || r.ex.status == wire.StatusIdle && r.toAsk() != 0 && !r.names.stuck()) {
+		return edit{wait: true} // it is known when PostgreSQL has answered what it is asked
+	}
+	out := r.appendProbe(r.appendDoomed(r.out[:0]))
+	d := &draft{text: string(text), types: string(types), effects: seen}
+	sent, n := text, &note{draft: d}
+	nm := r.names.enter(string(own))
+	if nm.open == 0 {
+		nm.server = newName()
+	}
+	if seen&sqlscan.Names != 0 {
+		nm.making = nm.server // what it says of its own name is about itself
+		t := r.translate(text)
+		nm.making = ""
+		out = append(out, t.lead...)
+		if t.wait {
+			if !nm.stands() {
+				delete(r.names.byName, nm.own)
+			}
+			return edit{out: out, wait: true}
+		}
+		sent, n.shifts, n.ops = t.text, t.shifts, t.ops
+		d.ops = t.ops
+		seen |= t.effects
+		d.effects = seen
+	}
+	nm.ops = d.ops
+	nm.may |= seen
+	d.name, d.server, d.made = nm, nm.server, r.ledger.pushed
+	if d.kept = r.cfg.Statements.reserve(r.cfg.User, r.names.held, sizeOf(d.text)); d.kept {
+		r.names.held += sizeOf(d.text)
+	}
+	if d.context, d.certain = context, certain || !capture; capture || seen&(sqlscan.Moment|sqlscan.Names) != 0 {
+		d.private = nextPrivate.Add(1)
+	}
+	if seen&sqlscan.Analyzed == 0 {
+		d.context = "" // nothing reads it
+	}
+	nm.open += 2
+	r.push(entry{kind: parse, name: nm, note: n})
+	r.counts.ServerParses++
+	out = appendParse(out, nm.server, string(sent)+"\x00"+string(types))
+	out = appendName(out, wire.Describe, 'S', nm.server)
+	if !capture {
+		r.push(entry{kind: describe, flags: ours | final, note: &note{draft: d}})
+		return whole(m, out)
+	}
+	r.push(entry{kind: describe, flags: ours, note: &note{draft: d}})
+	out = r.appendHidden(out, readQuery, &note{values: &d.values})
+	last := r.ledger.last()
+	last.flags |= final
+	last.note = &note{draft: d}
+	return whole(m, out)
+}
+
+// appendDoomed appends what closes statements that nobody uses any more.
+func (r *Relay) appendDoomed(dst []byte) []byte {
+	for _, name := range r.server.doomed {
+		dst = appendName(dst, wire.CloseMessage, 'S', name)
+		r.push(entry{kind: closing, flags: ours, note: &note{own: name}})
+	}
+	r.server.doomed = r.server.doomed[:0]
+	return dst
+}
+
+// appendProbe appends what makes the statement by which it is seen later whether
+// something has ended all statements.
+func (r *Relay) appendProbe(dst []byte) []byte {
+	s := r.server
+	if s.probe != "" {
+		return dst
+	}
+	s.probe = newName()
+	r.push(entry{kind: parse, flags: ours | probe})
+	return appendParse(dst, s.probe, "\x00\x00\x00")
+}
+
+// appendHidden appends the messages that run one statement which returns a row,
+// in the midst of what the client sends, and leave nothing behind.
+func (r *Relay) appendHidden(dst []byte, sql string, n *note) []byte {
+	name := newName()
+	dst = appendParse(dst, name, sql+"\x00\x00\x00")
+	at := len(dst)
+	dst = append(dst, wire.Bind, 0, 0, 0, 0)
+	dst = append(append(append(append(dst, name...), 0), name...), 0, 0, 0, 0, 0, 0, 0)
+	putLength(dst[at:])
+	at = len(dst)
+	dst = append(dst, wire.Execute, 0, 0, 0, 0)
+	dst = append(append(dst, name...), 0, 0, 0, 0, 0)
+	putLength(dst[at:])
+	dst = appendName(appendName(dst, wire.CloseMessage, 'P', name), wire.CloseMessage, 'S', name)
+	for _, k := range []kind{parse, bind, execute, closing, closing} {
+		e := entry{kind: k, flags: ours}
+		if k == execute {
+			e.note = n
+		}
+		r.push(e)
+	}
+	return dst
+}
+
+// parsed takes the answer to the last message that was sent for a draft: from
+// now on its name stands for a statement.
+func (r *Relay) parsed(d *draft) {
+	nm := d.name
+	if !d.parsed || r.life.left {
+		r.undo(d)
+		return
+	}
+	if d.values != nil {
+		d.context, d.certain = contextOf(d.values), true
+	}
+	st := r.cfg.Statements.intern(r.cfg.User, d)
+	nm.st, nm.kept, nm.sql, nm.ops, nm.made = st, d.kept, false, d.ops, d.made
+	if !d.kept {
+		nm.bound = true
+		r.names.bound++
+	}
+	r.server.add(&copied{statement: st, name: d.server, confirmed: true}, r.cfg.MaxCopies)
+	r.settle(nm)
+}
+
+// undo takes back what was done for a draft that came to nothing.
+func (r *Relay) undo(d *draft) {
+	if d.kept {
+		d.kept = false
+		r.names.held -= sizeOf(d.text)
+		r.cfg.Statements.free(r.cfg.User, sizeOf(d.text))
+	}
+	r.settle(d.name)
+}
+
+// denyParse has PostgreSQL refuse a Parse.
+func (r *Relay) denyParse(why *wire.Error, m []byte) edit {
+	e := entry{kind: parse, flags: denied, note: &note{deny: why}}
+	name := r.cfg.nobody
+	if m[wire.HeaderSize] == 0 { // the Parse ends the unnamed statement
+		e.flags |= unnamed
+		name = ""
+		r.names.candidates = append(r.names.candidates, plan{})
+	}
+	r.push(e)
+	return whole(m, appendParse(r.out[:0], name, deniedText+"\x00\x00\x00"))
+}
+
+// onBind takes a Bind, whose names at least are there.
+func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
+	names := m[wire.HeaderSize:]
+	if !r.cfg.Shared {
+		r.heedBind(len(names) > 0 && names[0] == 0, r.names.unnamed.effects)
+		r.push(entry{kind: bind})
+		return edit{}, false
+	}
+	portal := bytes.IndexByte(names, 0)
+	length := -1
+	if portal >= 0 {
+		length = bytes.IndexByte(names[portal+1:], 0)
+	}
+	if length < 0 {
+		if !complete && len(m) < wholeMessage {
+			return edit{}, true
+		}
+		if !complete {
+			return edit{err: violation("invalid message format")}, false
+		}
+		r.push(entry{kind: bind}) // PostgreSQL has an error for that
+		return edit{}, false
+	}
+	own := names[portal+1 : portal+1+length]
+	head := wire.HeaderSize + portal + 1 + length + 1
+	var nm *name
+	if len(own) > 0 {
+		nm = r.names.lookUp(own)
+	}
+	seen := r.effectsOf(own, nm)
+	if e := r.prepareFor(seen); e.wait || e.exact {
+		return e, false
+	}
+	lead, server, nt, wait := r.resolve(own, nm, bind)
+	if wait {
+		return edit{out: lead, wait: true}, false
+	}
+	if nt == nil && len(own) > maxName {
+		nt = &note{own: string(own)}
+	}
+	if nt != nil && nt.changed && nm != nil && complete {
+		return r.refuseChanged(m, nm, nt, names[:portal], names[portal+1+length+1:]), false
+	}
+	r.heedBind(portal == 0, seen)
+	if seen&sqlscan.SearchPath != 0 && complete {
+		r.effects.custom.note(m[head:]) // the name may be one of the values
+	}
+	r.push(entry{kind: bind, name: nm, note: nt})
+	if portal == 0 {
+		r.ex.plain = len(own) == 0
+	}
+	r.bindPortal(names[:portal], own, nm)
+	if len(lead) == 0 && len(own) == 0 && server == "" {
+		return edit{}, false
+	}
+	at := len(lead)
+	out := append(lead, m[:head-len(own)-1]...)
+	out = append(append(out, server...), 0)
+	binary.BigEndian.PutUint32(out[at+1:], binary.BigEndian.Uint32(m[1:])+uint32(len(server)-len(own)))
+	return edit{out: out, cut: head}, false
+}
+
+// refuseChanged has a Bind fail whose statement returns other columns than the
+// client prepared. PostgreSQL looks at the values before, so they are bound to a
+// statement with the same parameters first.
+func (r *Relay) refuseChanged(m []byte, nm *name, nt *note, portal, values []byte) edit {
+	server := newName()
+	r.push(entry{kind: parse, flags: ours})
+	r.push(entry{kind: bind, flags: ours, note: &note{own: nt.own}})
+	r.push(entry{kind: bind, name: nm, note: nt})
+	r.server.doomed = append(r.server.doomed, server)
+	out := appendParse(r.out[:0], server, "\x00"+nm.st.types)
+	at := len(out)
+	out = append(out, wire.Bind, 0, 0, 0, 0)
+	out = append(append(append(append(append(out, portal...), 0), server...), 0), values...)
+	putLength(out[at:])
+	return whole(m, appendBind(out, r.cfg.nobody))
+}
+
+// bindPortal remembers portals whose execution does something to names.
+func (r *Relay) bindPortal(portal, own []byte, nm *name) {
+	var ops []nameOp
+	switch {
+	case nm != nil:
+		ops = nm.ops
+	case len(own) == 0:
+		ops = r.names.unnamedOps()
+	}
+	p := r.names.portals
+	if len(ops) == 0 {
+		if len(p) > 0 {
+			delete(p, string(portal))
+		}
+		return
+	}
+	if p == nil {
+		p = map[string][]nameOp{}
+		r.names.portals = p
+	}
+	p[string(portal)] = ops
+}
+
+// heedBind notes what a statement may do that is about to run.
+func (r *Relay) heedBind(noPortal bool, seen sqlscan.Effects) {
+	r.ex.ends = r.ex.ends || seen&sqlscan.Ends != 0
+	if noPortal {
+		r.ex.portal = seen & noted
+	} else {
+		r.ex.portals |= seen & noted
+	}
+	if seen&noted == 0 {
+		return
+	}
+	r.heed(seen)
+	if seen&opaque != 0 && r.cfg.Shared {
+		r.server.unlisted = true // of this server too, not only of that where it was prepared
+	}
+}
+
+// effectsOf returns the effects of whatever a client's name may stand for.
+func (r *Relay) effectsOf(own []byte, nm *name) sqlscan.Effects {
+	if len(own) > 0 {
+		return nm.effects()
+	}
+	var seen sqlscan.Effects
+	if r.names.unnamed.number != 0 {
+		seen = r.names.unnamed.effects
+	}
+	for i := range r.names.candidates {
+		seen |= r.names.candidates[i].effects
+	}
+	return seen
+}
+
+// resolve returns the name on the server of what a client's name stands for, and
+// what has to go in front of the message that uses it, a Bind or Describe, or be
+// answered before.
+func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server string, n *note, wait bool) {
+	switch {
+	case len(own) == 0:
+		if n := r.takeChanged(own, nil); n != nil {
+			return r.out[:0], r.cfg.nobody, n, false
+		}
+		lead, wait = r.carryUnnamed()
+		return lead, "", nil, wait
+	case !nm.stands():
+		return r.out[:0], r.cfg.nobody, &note{own: string(own)}, false
+	case nm.leaving:
+		return nil, "", nil, true
+	case nm.open > 0 || nm.sql:
+		return r.out[:0], nm.server, nil, false
+	}
+	if n := r.takeChanged(own, nm.st); n != nil {
+		return r.out[:0], r.cfg.nobody, n, false
+	}
+	if nm.st.effects&sqlscan.Names != 0 && nm.kept {
+		return r.rename(nm)
+	}
+	if c := r.server.find(nm.st); c != nil && (c.confirmed || c.batch == r.ex.number) {
+		r.server.use(c)
+		return r.out[:0], c.name, nil, false
+	}
+	if !nm.kept { // and the server that had it is gone
+		return r.out[:0], r.cfg.nobody, &note{own: string(own)}, false
+	}
+	if r.ledger.readies > 0 {
+		return nil, "", nil, true // whether a transaction has failed is not known before
+	}
+	if r.ex.status == wire.StatusFailed && !r.ex.ends && nm.st.effects&sqlscan.Analyzed != 0 && (by == bind || !nm.st.rows) {
+		// Nothing can be analysed now, and nothing of it would run: what there is
+		// to say of the message depends on its parameters only.
+		server = newName()
+		r.push(entry{kind: parse, flags: ours})
+		r.server.doomed = append(r.server.doomed, server)
+		return appendParse(nil, server, "\x00"+nm.st.types), server, nil, false
+	}
+	c := &copied{statement: nm.st, name: newName(), batch: r.ex.number}
+	lead, made, wait := r.remake(c)
+	if made {
+		r.server.add(c, r.cfg.MaxCopies)
+	}
+	return lead, c.name, nil, wait
+}
+
+// rename makes a statement that names others once more: what they are on the
+// server may have changed since.
+func (r *Relay) rename(nm *name) (lead []byte, server string, n *note, wait bool) {
+	if nm.making != "" { // it executes itself
+		return nil, nm.making, nil, false
+	}
+	if r.names.depth++; r.names.depth > maxDepth {
+		r.names.depth--
+		return nil, r.cfg.nobody, &note{own: nm.own}, false
+	}
+	server = newName()
+	nm.making = server
+	t := r.translate([]byte(nm.st.text))
+	nm.making = ""
+	r.names.depth--
+	if t.wait {
+		return t.lead, "", nil, true
+	}
+	nm.ops = t.ops
+	r.heedBind(false, t.effects)
+	r.push(entry{kind: parse, name: nm, flags: ours, note: &note{shifts: t.shifts}})
+	r.server.doomed = append(r.server.doomed, server)
+	return appendParse(t.lead, server, string(t.text)+"\x00"+nm.st.types), server, nil, false
+}
+
+// maxDepth is how many statements may execute each other.
+const maxDepth = 100
+
+// takeChanged returns the note of a message that has to fail since the columns
+// of its statement have changed, or nil.
+func (r *Relay) takeChanged(own []byte, st *Statement) *note {
+	c := r.names.changed
+	if c == nil || st != nil && c.statement != st || st == nil && c.name != "" {
+		return nil
+	}
+	r.names.changed = nil
+	return &note{own: string(own), changed: true}
+}
+
+// onDescribe takes a Describe, which is whole.
+func (r *Relay) onDescribe(m []byte) edit {
+	if !r.cfg.Shared || len(m) < wire.HeaderSize+2 || m[wire.HeaderSize] != 'S' || m[len(m)-1] != 0 {
+		e := entry{kind: describe}
+		if r.ex.plain && len(m) == wire.HeaderSize+2 && m[wire.HeaderSize] == 'P' {
+			e.flags |= unnamed
+		}
+		r.push(e)
+		return edit{}
+	}
+	own := m[wire.HeaderSize+1 : len(m)-1]
+	var nm *name
+	if len(own) > 0 {
+		nm = r.names.lookUp(own)
+	}
+	lead, server, n, wait := r.resolve(own, nm, describe)
+	if wait {
+		return edit{out: lead, wait: true}
+	}
+	if n == nil && len(own) > maxName {
+		n = &note{own: string(own)}
+	}
+	e := entry{kind: describe, note: n, name: nm}
+	if len(own) == 0 {
+		e.flags |= unnamed
+	}
+	r.push(e)
+	return whole(m, appendName(lead, wire.Describe, 'S', server))
+}
+
+// onClose takes a Close, which is whole. Other clients may use what the name
+// stands for on the server, so it stays there: PostgreSQL is content to close
+// what does not exist.
+func (r *Relay) onClose(m []byte) edit {
+	if !r.cfg.Shared || len(m) < wire.HeaderSize+2 || m[wire.HeaderSize] != 'S' || m[len(m)-1] != 0 {
+		r.push(entry{kind: closing})
+		return edit{}
+	}
+	own := m[wire.HeaderSize+1 : len(m)-1]
+	if len(own) == 0 {
+		r.names.dropping++
+		r.push(entry{kind: closing, flags: unnamed})
+		return edit{}
+	}
+	nm := r.names.lookUp(own)
+	if nm != nil && (nm.leaving || nm.open > 0) {
+		return edit{wait: true}
+	}
+	server := r.cfg.nobody
+	if nm != nil {
+		nm.open++
+		nm.leaving, nm.may = true, nm.effects()
+		if nm.sql {
+			server = nm.server
+		} else if c := r.server.find(nm.st); c != nil && nm.bound {
+			server = c.name
+			r.server.lose(c)
+		}
+	}
+	r.push(entry{kind: closing, name: nm})
+	return whole(m, appendName(r.out[:0], wire.CloseMessage, 'S', server))
+}
+
+// onExecute takes an Execute, which is whole.
+func (r *Relay) onExecute(m []byte) edit {
+	e := entry{kind: execute}
+	seen := r.ex.portals
+	if len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0 {
+		seen = r.ex.portal
+	}
+	if seen&(gates|sqlscan.Resets|sqlscan.Opaque) == 0 {
+		r.push(e)
+		return edit{}
+	}
+	if len(r.names.portals) > 0 {
+		if portal, _, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0}); ok {
+			if ops := r.names.portals[string(portal)]; ops != nil {
+				e.note = &note{ops: ops}
+			}
+		}
+	}
+	r.push(e)
+	out := append(r.out[:0], m...)
+	if back := r.toBringBack(seen); len(back) > 0 && seen&sqlscan.CopyIn == 0 {
+		out = r.appendHidden(out, bringBack(back, seen&(settings|opaque) == 0), nil)
+	}
+	if seen&gates != 0 {
+		out = appendFlush(out)
+		r.ex.flushed = r.ledger.pushed
+		r.hold()
+	}
+	return whole(m, out)
+}
+
+// Messages of the extended-query protocol.
+
+func appendParse[T string | []byte](dst []byte, name string, rest T) []byte {
+	at := len(dst)
+	dst = append(dst, wire.Parse, 0, 0, 0, 0)
+	dst = append(append(append(dst, name...), 0), rest...)
+	putLength(dst[at:])
+	return dst
+}
+
+// appendName appends a Describe or Close of a statement ('S') or portal ('P').
+func appendName(dst []byte, typ, what byte, name string) []byte {
+	at := len(dst)
+	dst = append(dst, typ, 0, 0, 0, 0, what)
+	dst = append(append(dst, name...), 0)
+	putLength(dst[at:])
+	return dst
+}
+
+func appendFlush(dst []byte) []byte { return append(dst, wire.Flush, 0, 0, 0, 4) }
+
+// putLength puts in the length of the message that m is.
+func putLength(m []byte) { binary.BigEndian.PutUint32(m[1:], uint32(len(m)-1)) }

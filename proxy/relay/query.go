@@ -1,0 +1,164 @@
+package relay
+
+import (
+	"encoding/binary"
+
+	"github.com/pgseal/pgseal/internal/sqlscan"
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// onQuery takes a Query.
+func (r *Relay) onQuery(m []byte, complete bool) edit {
+	if !complete {
+		r.scanLarge(wire.Query)
+		r.pushQuery(entry{kind: query})
+		r.hold()
+		return edit{}
+	}
+	text := cString(m[wire.HeaderSize:])
+	seen := r.scan(text)
+	if seen&noted == 0 {
+		r.pushQuery(entry{kind: query})
+		return edit{}
+	}
+	if e := r.refuses(seen); e != nil {
+		r.pushQuery(entry{kind: query, flags: denied, note: &note{deny: e}})
+		return whole(m, wire.AppendQuery(r.out[:0], deniedText))
+	}
+	if e := r.prepareFor(seen); e.wait || e.exact {
+		return e
+	}
+	r.look(seen, text)
+	e := entry{kind: query}
+	var ed edit
+	if seen&sqlscan.Names != 0 && r.cfg.Shared {
+		alone := !r.ex.batch && r.ledger.empty() && !r.ex.mixed
+		t := r.translate(text)
+		if t.wait {
+			return edit{out: t.lead, wait: true}
+		}
+		if alone && len(t.lead) > 0 {
+			t.lead = wire.AppendSync(t.lead)
+			r.push(entry{kind: syncing, flags: ours | aside})
+		}
+		e.note = &note{ops: t.ops, shifts: t.shifts, changed: t.changed}
+		seen |= t.effects
+		ed = whole(m, wire.AppendQuery(t.lead, string(t.text)))
+	}
+	r.heed(seen)
+	if back := r.toBringBack(seen); seen&sqlscan.CopyIn == 0 && len(back) > 0 {
+		e.flags |= followed
+		r.pushQuery(e)
+		r.push(entry{kind: query, flags: ours | fix})
+		if ed.cut == 0 {
+			ed = whole(m, append(r.out[:0], m...))
+		}
+		ed.out = wire.AppendQuery(ed.out, bringBack(back, seen&(settings|opaque) == 0))
+		r.hold()
+		return ed
+	}
+	r.pushQuery(e)
+	if seen&gates != 0 {
+		r.hold()
+	}
+	return ed
+}
+
+// pushQuery notes a Query, which ends the unnamed statement once the server
+// takes it up.
+func (r *Relay) pushQuery(e entry) {
+	r.ex.mixed = r.ex.mixed || r.ex.runs
+	if r.names.unnamed.number != 0 || len(r.names.candidates) > 0 {
+		e.flags |= dropsPlan
+		r.names.dropping++
+	}
+	r.push(e)
+}
+
+// toBringBack returns the startup values that have to be brought back behind a
+// statement with these effects, if it resets parameters: those that the server
+// was not opened with.
+func (r *Relay) toBringBack(seen sqlscan.Effects) []wire.Parameter {
+	startup := r.params.startup
+	if seen&(sqlscan.Resets|sqlscan.Opaque) == 0 {
+		return nil
+	}
+	if len(startup) == 0 || !r.server.covers(startup) {
+		return startup
+	}
+	if i := findFold(startup, applicationName); i >= 0 {
+		return startup[i : i+1]
+	}
+	return nil
+}
+
+// prepareFor sees to what a statement with these effects needs of the server
+// before it is sent.
+func (r *Relay) prepareFor(seen sqlscan.Effects) edit {
+	if !r.cfg.Shared {
+		return edit{}
+	}
+	atStart := r.atStart()
+	if seen&sqlscan.Resets != 0 && seen&(sqlscan.Several|sqlscan.Analyzed|opaque) != 0 && r.Asks() {
+		r.params.exact = true // from now on
+		if atStart && !r.server.covers(r.params.startup) && r.holdsFor() == 0 {
+			// What the client has left on this server has to be known before
+			// that is given back.
+			return edit{exact: r.toAsk() == 0, wait: r.toAsk() != 0}
+		}
+	}
+	if seen&sqlscan.Sequence != 0 && r.effects.foreign && atStart {
+		// currval and lastval shall say that they were not called yet in this
+		// session, rather than what another client was told.
+		r.effects.foreign = false
+		r.server.unnamed, r.ex.stranger = 0, false
+		r.push(entry{kind: query, flags: ours | aside})
+		return edit{out: wire.AppendQuery(nil, "DISCARD SEQUENCES"), wait: true}
+	}
+	return edit{}
+}
+
+// harmlessCalls are the functions for large objects, which is what clients call
+// by FunctionCall, and nextval.
+var harmlessCalls = map[uint32]bool{
+	715: true, 764: true, 765: true, 767: true, 952: true, 953: true, 954: true, 955: true, 956: true, 957: true, 958: true,
+	964: true, 1004: true, 1574: true, 3170: true, 3171: true, 3172: true, 3457: true, 3458: true, 3459: true, 3460: true,
+}
+
+// onCall takes a FunctionCall, which names its function by number. Any but a few
+// may do what can't be seen, as DO may.
+func (r *Relay) onCall(m []byte) edit {
+	seen := sqlscan.Opaque
+	if len(m) >= wire.HeaderSize+4 {
+		switch function := binary.BigEndian.Uint32(m[wire.HeaderSize:]); {
+		case harmlessCalls[function]:
+			seen = 0
+		case function == 1575 || function == 2559: // currval and lastval
+			seen = sqlscan.Sequence
+		case function == 1599: // setseed
+			seen = sqlscan.Seed
+		}
+	}
+	if r.cfg.Shared && seen != 0 {
+		if e := r.prepareFor(seen); e.wait || e.exact {
+			return e
+		}
+		r.look(seen, m[wire.HeaderSize:])
+	}
+	r.heed(seen)
+	r.ex.mixed = r.ex.mixed || r.ex.runs
+	r.push(entry{kind: call})
+	return edit{}
+}
+
+// onSync takes a Sync.
+func (r *Relay) onSync() edit {
+	if r.copy.state == copying {
+		r.ledger.push(entry{kind: copySync})
+		r.copy.syncs++
+		return edit{}
+	}
+	r.ex.skipping = false
+	r.push(entry{kind: syncing})
+	return edit{}
+}

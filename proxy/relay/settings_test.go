@@ -1,0 +1,276 @@
+package relay_test
+
+import (
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay"
+)
+
+// found is a row in answer to the question what is set in a session.
+func found(kind, name, value string) string {
+	return row(kind, hex.EncodeToString([]byte(name)), hex.EncodeToString([]byte(value)))
+}
+
+// does runs a statement after which PostgreSQL is asked what it has left.
+func (c *talk) does(sql string, left ...string) {
+	c.t.Helper()
+	c.client(query(sql))
+	c.server(complete("DONE"), ready("I"))
+	c.fresh()
+	c.server(append(left, complete("SELECT 0"), ready("I"))...)
+	c.heardIs("")
+}
+
+func TestWhatIsSetInASessionFollowsItAndIsNobodyElses(t *testing.T) {
+	everyWay(t, func(c *talk) {
+		c.client(query("SET geqo = off"))
+		c.fresh()
+		c.server(complete("SET"), ready("I"))
+		if q := c.sent.String(); !strings.Contains(q, "pg_catalog.pg_settings") {
+			c.t.Fatalf("PostgreSQL is asked %q", q)
+		}
+		c.holds()
+		c.server(found("s", "geqo", "off"), complete("SELECT 1"), ready("I"))
+		c.free(1)
+		c.fresh()
+		b := c.another()
+		b.client(query("SELECT 1"))
+		b.sentIs(query("SELECT pg_catalog.set_config('geqo', NULL, false)"))
+		b.server(complete("SELECT 1"), ready("I"))
+		b.server(answer)
+		b.heardIs(answer)
+		c.client(query("SELECT 1"))
+		c.sentIs(query("SELECT pg_catalog.set_config('geqo', 'off', false)"))
+		c.lives2()
+	})
+}
+
+// lives2 is lives for a client that waits.
+func (c *talk) lives2() {
+	c.t.Helper()
+	if c.err != nil || c.broken || !c.paused {
+		c.t.Fatalf("the session is over (%v), or goes on at once", c.err)
+	}
+}
+
+func TestWhatASurveyFindsKeepsTheClientWhileItIsThere(t *testing.T) {
+	for kind, c1 := range map[string][3]string{
+		"t": {"CREATE TEMP TABLE t (a int)", "DROP TABLE t", "temporary object"},
+		"a": {"SELECT pg_advisory_lock(1)", "SELECT pg_advisory_unlock(1)", "advisory lock"},
+		"l": {"LISTEN a", "UNLISTEN a", "LISTEN"},
+		"c": {"DECLARE c CURSOR WITH HOLD FOR SELECT 1", "CLOSE c", "cursor WITH HOLD"},
+	} {
+		everyWay(t, func(c *talk) {
+			c.does(c1[0], row(kind, "", ""))
+			c.holds()
+			c.pinnedBy(c1[2])
+			c.does(c1[1])
+			c.free(1)
+			c.lives()
+		})
+	}
+}
+
+func TestAClientThatLeavesWhatHoldsItHasItDiscarded(t *testing.T) {
+	everyWay(t, func(c *talk) {
+		c.does("CREATE TEMP TABLE t (a int)", row("t", "", ""))
+		c.leaves(true, query("DISCARD ALL"))
+		c.settles(complete("DISCARD ALL"), ready("I"))
+	})
+}
+
+func TestAFailingDiscardEndsTheServerOfAClientThatLeft(t *testing.T) {
+	everyWay(t, func(c *talk) {
+		c.does("CREATE TEMP TABLE t (a int)", row("t", "", ""))
+		c.leaves(true, query("DISCARD ALL"))
+		c.server(serverError("57014"), ready("I"))
+		if !c.broken {
+			c.t.Error("the next client gets the temporary table")
+		}
+	})
+}
+
+func TestASurveyThatIsCanceledIsAskedAgainAndThenKeepsTheClient(t *testing.T) {
+	everyWay(t, func(c *talk) {
+		c.client(query("LISTEN a"))
+		c.server(complete("LISTEN"), ready("I"))
+		c.fresh()
+		for range 3 {
+			c.server(serverError("57014"), ready("I"))
+			c.holds()
+			if c.sent.Len() == 0 {
+				c.t.Fatal("it is not asked again")
+			}
+			c.sent.Reset()
+		}
+		c.server(serverError("57014"), ready("I"))
+		c.holds()
+		c.pinnedBy("unknown state")
+		c.sentIs("")
+		c.heardIs("")
+	})
+}
+
+func TestWhatIsRejectedIsRefusedByPostgreSQLInOurWords(t *testing.T) {
+	for _, way := range []string{query("LISTEN a"), parseAs("s", "LISTEN a") + syncMsg, parseAs("", "LISTEN a") + syncMsg} {
+		everyWay(t, func(c *talk) {
+			c.configured(func(cfg *relay.Config) { cfg.Policy = relay.Reject })
+			c.client(way)
+			if strings.Contains(c.sent.String(), "LISTEN") {
+				c.t.Errorf("the server got %q", c.sent.String())
+			}
+			c.server(serverError("42601"), ready("I"))
+			if heard := c.heard.String(); !strings.Contains(heard, "C0A000\x00MLISTEN not supported in transaction pooling (session_state = reject)\x00") {
+				c.t.Errorf("the client is told %q", heard)
+			}
+			c.free(1)
+			c.lives()
+		})
+	}
+}
+
+func TestAFunctionCallMayDoAnything(t *testing.T) {
+	for function, asks := range map[uint32]bool{2078: true, 2880: true, 16384: true, 952: false, 955: false} {
+		everyWay(t, func(c *talk) {
+			c.client(call(function))
+			c.fresh()
+			c.server(msg('V', "\xff\xff\xff\xff"), ready("I"))
+			if asked := c.attached && strings.Contains(c.sent.String(), "pg_settings"); asked != asks {
+				c.t.Errorf("after a call of function %d PostgreSQL is asked: %v", function, asked)
+			}
+			c.lives()
+		})
+	}
+	c := newTalk(t, whole)
+	c.client(msg('F', "\x00")) // malformed
+	c.lives()
+}
+
+func TestABindThatReadsSequencesNeverReadsThoseOfAnother(t *testing.T) {
+	discard := query("DISCARD SEQUENCES")
+	for _, name := range []string{"q", ""} {
+		everyWay(t, func(c *talk) {
+			c.client(parseAs(name, "SELECT lastval()"), syncMsg)
+			if name != "" {
+				c.server(parsed, parsed, noParameters, rowDescription, ready("I"))
+			} else {
+				c.server(parsed, ready("I"))
+			}
+			b := c.another()
+			b.client(query("SELECT nextval('s')"))
+			b.server(answer)
+			if b.attached { // pinned
+				b.leaves(true, query("DISCARD ALL"))
+				b.server(complete("DISCARD ALL"), ready("I"))
+			}
+			c.fresh()
+			c.client(bindTo(name), execute, syncMsg)
+			c.sentIs(discard)
+			c.server(complete("DISCARD SEQUENCES"), ready("I"))
+			if c.sent.Len() == 0 {
+				c.t.Fatal("the client waits")
+			}
+			c.heardIs("")
+		})
+	}
+}
+
+func TestWhatTheClientResetsIsBroughtBackBehindIt(t *testing.T) {
+	everyWay(t, func(c *talk) {
+		c.start("geqo=off")
+		c.client(query("BEGIN"))
+		c.server(complete("SELECT 1"), ready("I"))
+		c.server(complete("BEGIN"), ready("T"))
+		c.fresh()
+		c.client(query("RESET geqo"), query("SELECT 1"))
+		sent := c.sent.String()
+		if !strings.HasPrefix(sent, query("RESET geqo")+"Q") || !strings.Contains(sent, "('geqo'::pg_catalog.text, 'off'::pg_catalog.text)") {
+			c.t.Fatalf("the server got %q", sent)
+		}
+		c.fresh()
+		c.server(complete("RESET"), ready("T"), rowDescription, complete("SELECT 1"), ready("T"))
+		c.heardIs(complete("RESET"), ready("T"))
+		c.sentIs(query("SELECT 1"))
+		c.lives()
+	})
+}
+
+func TestNamesOfCustomParametersAreFoundInStatements(t *testing.T) {
+	names, overflow := relay.Custom(`SET App.Tenant = 'x'; SELECT set_config('a.b.c', $1, false), 1.5, t1."Col" FROM "s"."t" WHERE x = 'no dots'`)
+	if want := []string{"app.tenant", "a.b.c", "t1.col", "s.t"}; !slices.Equal(names, want) || overflow {
+		t.Errorf("found %q, %v, want %q", names, overflow, want)
+	}
+}
+
+func TestWhatNamesOfCustomParametersMayCostIsBounded(t *testing.T) {
+	var many []string
+	for i := range 2 * relay.MaxCustom {
+		many = append(many, fmt.Sprintf("SET a.n%d = 1", i))
+	}
+	if names, overflow := relay.Custom(many...); len(names) != relay.MaxCustom || !overflow {
+		t.Errorf("%d names are kept, overflow %v", len(names), overflow)
+	}
+	if names, overflow := relay.Custom("SET a." + strings.Repeat("x", 10_000) + " = 1"); len(names) != 0 || !overflow {
+		t.Errorf("a long name is kept, overflow %v", overflow)
+	}
+}
+
+func TestOneStatementSetsAndResetsParameters(t *testing.T) {
+	got := relay.SetQuery(params("TimeZone=UTC search_path=a,b"), []string{"geqo"})
+	want := "SELECT pg_catalog.set_config('geqo', NULL, false)" +
+		", pg_catalog.set_config('TimeZone', 'UTC', false)" +
+		", pg_catalog.set_config('search_path', 'a,b', false)"
+	if got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestALiteralOfPlainASCIIReadsAsItIs(t *testing.T) {
+	for _, s := range []string{"", "UTC", `"$user", public`, "a;b--c/*", "100%", "~!@#$"} {
+		if got := relay.Literal(s); got != "'"+s+"'" {
+			t.Errorf("%q became %s", s, got)
+		}
+	}
+}
+
+func TestALiteralOfAnythingElseTravelsAsDigits(t *testing.T) {
+	for _, s := range []string{
+		"'", "''", `\`, `\'`, "'; DROP TABLE users; --", "', false); SELECT pg_sleep(9) --", `\x27`, "ä", "\xbf'", "\xe5\x5c'",
+		"tab\t", "line\nbreak", "\x7f", "\x01", "日本語",
+	} {
+		want := "pg_catalog.convert_from(pg_catalog.decode('" + hex.EncodeToString([]byte(s)) +
+			"', 'hex'), pg_catalog.getdatabaseencoding())"
+		if got := relay.Literal(s); got != want {
+			t.Errorf("%q became %s", s, got)
+		}
+	}
+}
+
+// harmless matches statements whose literals hold nothing that any setting of
+// a server could take for the end of a literal.
+var harmless = func() *regexp.Regexp {
+	plain := `'[ -&(-\[\]-~]*'`
+	digits := `pg_catalog\.convert_from\(pg_catalog\.decode\('[0-9a-f]*', 'hex'\), pg_catalog\.getdatabaseencoding\(\)\)`
+	lit := `(` + plain + `|` + digits + `)`
+	item := `pg_catalog\.set_config\(` + lit + `, (NULL|` + lit + `), false\)`
+	return regexp.MustCompile(`^SELECT ` + item + `(, ` + item + `)*$`)
+}()
+
+func FuzzSetQuery(f *testing.F) {
+	f.Add("TimeZone", "UTC", "geqo")
+	f.Add("a'b", `\'; DROP TABLE x; --`, "', NULL, false); SELECT 1 --")
+	f.Add("", "\x00", "\xff\xfe")
+	f.Add("E'", "U&'", "$$")
+	f.Fuzz(func(t *testing.T, name, value, reset string) {
+		q := relay.SetQuery([]wire.Parameter{{Name: name, Value: value}, {Name: value, Value: name}}, []string{reset})
+		if !harmless.MatchString(q) {
+			t.Fatalf("%q, %q and %q make %s", name, value, reset, q)
+		}
+	})
+}

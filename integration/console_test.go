@@ -338,7 +338,10 @@ func TestShutdownAtTheConsole(t *testing.T) {
 			}
 			if waits {
 				eventually(t, patience, "nobody is let in", func() bool {
-					_, err := p.tryPgx(soon(t), "app", "")
+					late, err := p.tryPgx(soon(t), "app", "")
+					if err == nil {
+						late.Close(context.Background()) // or it would be waited for
+					}
 					return err != nil
 				})
 				execute(t, console, "SHOW VERSION")

@@ -9,7 +9,7 @@ ALL_POSTGRES := 14 15 16 17 18
 NO_ENGINE := ^(TestNoTimeOfALoginTells|TestAThousandReloadsOfAccessRules)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 
-.PHONY: build fips demo test test-matrix compatibility lint fmt fuzz bench bench-quick clean
+.PHONY: build fips demo test soak test-matrix compatibility lint fmt fuzz bench bench-quick clean
 
 build: ## the static binary, bin/pgseal
 	$(BUILD) -o bin/pgseal ./cmd/pgseal
@@ -35,6 +35,12 @@ test-matrix: ## the integration tests on PostgreSQL 14 to 18
 compatibility: ## drivers on PostgreSQL 14 to 18, their table in docs/compatibility.md
 	scripts/install-test-tools.sh $(ALL_POSTGRES)
 	cd integration && PGSEAL_TEST_UPDATE=1 PGSEAL_TEST_POSTGRES="$(ALL_POSTGRES)" $(GO) test -timeout 60m -run TestDrivers .
+
+SOAK ?= 30m
+soak: ## the random sessions of make test for SOAK with each version: relay on the model, model and pgseal on PostgreSQL
+	scripts/install-test-tools.sh
+	PGSEAL_SOAK=$(SOAK) $(GO) test -count=1 -timeout 0 -run TestClientsCannotTell ./proxy/relay
+	cd integration && PGSEAL_SOAK=$(SOAK) $(GO) test -count=1 -timeout 0 -v -run 'TestWhatManyClientsRead|TestTheModel' .
 
 lint: bin/staticcheck ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run make fmt"; exit 1; }

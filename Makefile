@@ -24,7 +24,7 @@ demo: build ## show it with a throwaway PostgreSQL; ARGS=--once leaves after the
 
 test: ## every test of all modules, with the race detector
 	scripts/install-test-tools.sh
-	@set -e; for m in $(MODULES); do echo "== go test $$m"; (cd $$m && $(GO) test -race -timeout 20m ./...); done
+	@set -e; for m in $(MODULES); do echo "== go test $$m"; (cd $$m && $(GO) test -race -timeout 45m ./...); done
 	$(GO) test -run Allocates ./internal/engine # the race detector allocates itself
 	@set -e; for e in portable 1 8; do echo "== sessions on engine $$e"; PGSEAL_TEST_ENGINE=$$e $(GO) test -race -skip '$(NO_ENGINE)' ./proxy; done
 

@@ -322,8 +322,9 @@ func (j *judge) compare(ctx context.Context, s dialogue, answers [][]string) *di
 	}
 	for i, st := range s {
 		if parts[st.client] == nil {
-			parts[st.client] = make(chan int, len(s))
-			playing.Go(func() { part(parts[st.client]) })
+			steps := make(chan int, len(s))
+			parts[st.client] = steps
+			playing.Go(func() { part(steps) })
 		}
 		done[i] = make(chan struct{})
 		parts[st.client] <- i

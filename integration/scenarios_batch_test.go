@@ -147,7 +147,7 @@ var batchScenarios = []scenario{
 		a  query rollback to s ;; run insert into t values (2) ;; query commit
 		b  query select count(*) from t
 	`},
-	{name: "row 14: what a query ends is committed or rolled back with it", text: `
+	{name: "row 14: what a query ends is committed or rolled back with it", pools: []int{2}, text: `
 		a  query create table t (n int)
 		a  run insert into t values (1) ;; query insert into t values (1/0)
 		b  query select count(*) from t

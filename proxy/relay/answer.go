@@ -130,11 +130,11 @@ func (r *Relay) reads(typ byte, size int, e *entry) bool {
 	if size > smallMessage {
 		switch {
 		case e == nil || !r.from.hide || size > hiddenMessage:
-			return typ == wire.ErrorResponse && size <= wholeMessage
+			return (typ == wire.ErrorResponse || typ == wire.ParameterStatus) && size <= wholeMessage
 		case typ == wire.DataRow:
 			return e.is(asks) && size <= surveyRow || e.note != nil && e.note.values != nil
 		}
-		return typ == wire.RowDescription || typ == wire.ParameterDescription || typ == wire.ErrorResponse
+		return typ == wire.RowDescription || typ == wire.ParameterDescription || typ == wire.ErrorResponse || typ == wire.ParameterStatus
 	}
 	switch typ {
 	case wire.ReadyForQuery, wire.ParameterStatus, wire.ErrorResponse, wire.ParameterDescription, wire.RowDescription:
@@ -169,7 +169,7 @@ func (r *Relay) observed(typ byte, m []byte, size int, st Step) Step {
 	case wire.ReadyForQuery:
 		return r.ready(m, size, st)
 	case wire.ParameterStatus:
-		if size > smallMessage {
+		if size > wholeMessage {
 			r.effects.pin(unknownState) // it could not be carried
 		} else if !r.report(body[:size], r.from.hide) && !r.from.hide {
 			st.Insert = []byte{}

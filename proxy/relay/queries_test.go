@@ -233,7 +233,7 @@ func TestWhatAServerSaysByItselfPassesAtAnyTime(t *testing.T) {
 
 func TestAParameterTooLongToKeepPassesUnreadAndKeepsTheServer(t *testing.T) {
 	everyWay(t, func(c *talk) {
-		long := parameter("search_path", strings.Repeat("a", relay.SmallMessage))
+		long := parameter("search_path", strings.Repeat("a", relay.WholeMessage))
 		c.client(query("SELECT 1"))
 		c.server(long, complete("SELECT 1"), ready("I"))
 		c.heardIs(long, complete("SELECT 1"), ready("I"))
@@ -247,11 +247,11 @@ func TestAParameterTooLongToKeepPassesUnreadAndKeepsTheServer(t *testing.T) {
 
 func TestALargestParameterIsRead(t *testing.T) {
 	everyWay(t, func(c *talk) {
-		long := parameter("a", strings.Repeat("b", relay.SmallMessage-3))
+		long := parameter("a", strings.Repeat("b", relay.WholeMessage-3))
 		c.client(query("BEGIN"))
 		c.server(long, ready("T"))
 		c.heardIs(long, ready("T"))
-		if told := c.Told(); len(told) != 3 || len(told[2].Value) != relay.SmallMessage-3 {
+		if told := c.Told(); len(told) != 3 || len(told[2].Value) != relay.WholeMessage-3 {
 			c.t.Errorf("%d parameters were read", len(told))
 		}
 	})

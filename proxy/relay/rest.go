@@ -103,7 +103,7 @@ func (r *Relay) Next() (a Action) {
 		r.learn()
 		r.defaults = true
 	}
-	if r.defaults {
+	if r.defaults && !(r.cfg.Shared && (r.effects.suspect&(settings|opaque) != 0 || r.survey != nil || !r.ledger.empty())) {
 		r.defaults, a.Defaults = false, r.unset()
 	}
 	switch {

@@ -272,7 +272,7 @@ func (r *Relay) answered(typ byte, e *entry, body []byte, size int) {
 	case want != describe:
 	case e.is(ours):
 		r.described(e.note, typ, body)
-	case e.is(unnamed):
+	case e.plan != 0 && e.plan == r.names.unnamed.number:
 		r.noteRows(typ, body, size)
 	}
 	r.over(r.ledger.pop())

@@ -41,7 +41,7 @@ func (r *Relay) FromClient(b []byte) Step {
 		}
 		part := b[n:min(len(b), n+wire.HeaderSize+size)]
 		complete := len(part) == wire.HeaderSize+size
-		if !complete && r.cfg.Shared && r.waitsWhole(typ, size) {
+		if !complete && r.cfg.Shared && r.waitsWhole(typ, size) && (size <= wholeMessage || r.mayGather(size)) {
 			if size <= wholeMessage {
 				// PostgreSQL can do nothing with a part of it, so no server waits
 				// for a slow client.
@@ -50,7 +50,7 @@ func (r *Relay) FromClient(b []byte) Step {
 			if n > 0 {
 				return Step{Used: n, Pass: b[:n]} // two destinations can't be one piece
 			}
-			r.in.gather = append(make([]byte, 0, wire.HeaderSize+size), b[:wire.HeaderSize]...)
+			r.in.gather = append([]byte(nil), b[:wire.HeaderSize]...) // it grows as bytes come
 			r.in.left, r.in.do = size, gatherIt
 			n = wire.HeaderSize
 			continue
@@ -170,9 +170,10 @@ func (r *Relay) gathered(n int) Step {
 		return Step{Used: n, Verdict: v}
 	}
 	if drop {
-		r.in.gather, r.in.whole = nil, false
+		r.dropGather()
 		return Step{Used: n + 1}
 	}
+	r.uncount() // what is kept of it counts by itself
 	e, _ := r.take(typ, m, size, true)
 	switch {
 	case e.err != nil:
@@ -182,12 +183,37 @@ func (r *Relay) gathered(n int) Step {
 	case e.wait:
 		return r.waitAt(n, e.out)
 	}
-	r.in.gather, r.in.whole = nil, false
+	r.dropGather()
 	out := m
 	if e.cut > 0 {
 		out = append(e.out, m[e.cut:]...)
 	}
 	return Step{Used: n + 1, Insert: out}
+}
+
+// mayGather reports whether there is room for a message of this size among the
+// texts that are kept, and counts it. Where there is none it passes as it comes.
+func (r *Relay) mayGather(size int) bool {
+	if r.in.counts == 0 && r.cfg.Statements.reserve(r.cfg.User, r.names.held, int64(size)) {
+		r.in.counts = int64(size)
+		r.names.held += r.in.counts
+	}
+	return r.in.counts > 0
+}
+
+// dropGather lets go of a message that was gathered.
+func (r *Relay) dropGather() {
+	r.uncount()
+	r.in.gather, r.in.whole = nil, false
+}
+
+// uncount undoes mayGather.
+func (r *Relay) uncount() {
+	if r.in.counts > 0 {
+		r.cfg.Statements.free(r.cfg.User, r.in.counts)
+		r.names.held -= r.in.counts
+		r.in.counts = 0
+	}
 }
 
 // waitAt is wait where nothing passes.
@@ -274,14 +300,13 @@ func (r *Relay) answers() bool {
 // take looks at a message, of which at least the header is there. more says that
 // more of it has to be.
 func (r *Relay) take(typ byte, m []byte, size int, complete bool) (e edit, more bool) {
-	r.ex.touched = true
 	if r.copy.state == copying && !inCopy(typ) {
 		return r.outOfPlace(typ), false
 	}
 	atStart := r.atStart()
 	defer func() {
-		if !e.wait {
-			r.in.waited = 0
+		if !e.wait && !e.exact && !more {
+			r.in.waited, r.ex.touched = 0, true
 		}
 		if e.wait && atStart && r.ex.batch {
 			// By itself it fails by itself, and makes no part of the client's batch.

@@ -28,7 +28,7 @@ func (r *Relay) remake(c *copied) (lead []byte, made, wait bool) {
 	context, certain := r.now()
 	equal := st.effects&sqlscan.Analyzed == 0 || !st.certain || certain && context == st.context
 	p := r.names.prep
-	if !equal && (p == nil || p.statement != st) {
+	if !equal && (p == nil || p.statement != st || p.values == nil) { // not asked, or in vain
 		p = &preparation{statement: st, number: c.number}
 		r.names.prep = p
 		lead = r.appendHidden(lead, readQuery, &note{values: &p.values})
@@ -117,6 +117,14 @@ func (n *names) spareOf(p *plan) {
 	if n.spare == nil && cap(p.parse) <= keepPlan {
 		n.spare = p.parse[:0]
 	}
+}
+
+// latest returns the number of the unnamed statement that was sent last.
+func (n *names) latest() uint64 {
+	if last := len(n.candidates) - 1; last >= 0 {
+		return n.candidates[last].number
+	}
+	return n.unnamed.number
 }
 
 // unnamedOps returns what the unnamed statement does to names when it runs.

@@ -45,7 +45,7 @@ func (r *Relay) Wrong() string {
 	l := &r.ledger
 	count := ledger{}
 	open := map[*name]int{}
-	var held int64
+	held := r.in.counts
 	unnamedParses, dropping := 0, 0
 	for i := range l.len() {
 		e := l.at(i)

@@ -46,8 +46,9 @@ const (
 type entry struct {
 	kind  kind
 	flags flags
-	name  *name // of the client's that it is about
-	note  *note // what more there is to it; nil for almost all
+	name  *name  // of the client's that it is about
+	note  *note  // what more there is to it; nil for almost all
+	plan  uint64 // the unnamed statement that a Describe is about; 0: none
 }
 
 func (e *entry) is(f flags) bool { return e.flags&f != 0 }

@@ -21,6 +21,7 @@ type names struct {
 	carryBatch uint32              // and in which batch
 	portals    map[string][]nameOp // portals whose execution does something to names
 	held       int64               // what the texts count for
+	sqls       int                 // names made by PREPARE
 	bound      int                 // names whose statement can't be had on another server
 	depth      int                 // of statements that execute each other
 	prep       *preparation
@@ -121,10 +122,21 @@ func (r *Relay) clear(nm *name) {
 		nm.bound = false
 		r.names.bound--
 	}
-	nm.sql = false
+	r.madeBySQL(nm, false)
 	if nm.open == 0 {
 		delete(r.names.byName, nm.own)
 	}
+}
+
+// madeBySQL notes whether a name was made by PREPARE.
+func (r *Relay) madeBySQL(nm *name, is bool) {
+	switch {
+	case is && !nm.sql:
+		r.names.sqls++
+	case !is && nm.sql:
+		r.names.sqls--
+	}
+	nm.sql = is
 }
 
 // forgetNames notes that the session has no prepared statements any more but
@@ -246,7 +258,8 @@ func (r *Relay) complete(n *note) {
 		switch op.verb {
 		case sqlscan.Prepare:
 			nm := r.names.enter(op.own)
-			nm.sql, nm.server, nm.made = true, op.server, r.ledger.pushed
+			r.madeBySQL(nm, true)
+			nm.server, nm.made = op.server, r.ledger.pushed
 		case sqlscan.Deallocate:
 			r.server.loseName(op.server) // it may have become the copy of others, too
 			if nm := r.names.byName[op.own]; nm != nil {

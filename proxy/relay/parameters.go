@@ -169,7 +169,7 @@ func (r *Relay) report(body []byte, hidden bool) (tell bool) {
 		return !hidden
 	}
 	r.server.reported, r.reports = list, true
-	r.defaults = r.defaults || r.cfg.Shared // unless the session has set it, which is seen when nothing is suspected
+	r.defaults = r.defaults || r.cfg.Shared && p.Name != applicationName // unless the session has set it, which is seen when nothing is suspected
 	if hidden || r.life.left {
 		r.params.held = true
 		return false

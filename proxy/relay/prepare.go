@@ -193,7 +193,8 @@ func (r *Relay) parsed(d *draft) {
 		d.context, d.certain = contextOf(d.values), true
 	}
 	st := r.cfg.Statements.intern(r.cfg.User, d)
-	nm.st, nm.kept, nm.sql, nm.ops, nm.made = st, d.kept, false, d.ops, d.made
+	r.madeBySQL(nm, false)
+	nm.st, nm.kept, nm.ops, nm.made = st, d.kept, d.ops, d.made
 	if !d.kept {
 		nm.bound = true
 		r.names.bound++
@@ -274,7 +275,10 @@ func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
 	}
 	r.push(entry{kind: bind, name: nm, note: nt})
 	if portal == 0 {
-		r.ex.plain = len(own) == 0
+		r.ex.plan = 0
+		if len(own) == 0 {
+			r.ex.plan = r.names.latest()
+		}
 	}
 	r.bindPortal(names[:portal], own, nm)
 	if len(lead) == 0 && len(own) == 0 && server == "" {
@@ -452,8 +456,8 @@ func (r *Relay) takeChanged(own []byte, st *Statement) *note {
 func (r *Relay) onDescribe(m []byte) edit {
 	if !r.cfg.Shared || len(m) < wire.HeaderSize+2 || m[wire.HeaderSize] != 'S' || m[len(m)-1] != 0 {
 		e := entry{kind: describe}
-		if r.ex.plain && len(m) == wire.HeaderSize+2 && m[wire.HeaderSize] == 'P' {
-			e.flags |= unnamed
+		if len(m) == wire.HeaderSize+2 && m[wire.HeaderSize] == 'P' {
+			e.plan = r.ex.plan
 		}
 		r.push(e)
 		return edit{}
@@ -472,7 +476,7 @@ func (r *Relay) onDescribe(m []byte) edit {
 	}
 	e := entry{kind: describe, note: n, name: nm}
 	if len(own) == 0 {
-		e.flags |= unnamed
+		e.plan = r.names.latest()
 	}
 	r.push(e)
 	return whole(m, appendName(lead, wire.Describe, 'S', server))

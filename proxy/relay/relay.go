@@ -54,6 +54,7 @@ type incoming struct {
 	typ    byte   // of that message, where its text is scanned
 	gather []byte // a message that does not come in one piece
 	whole  bool   // gather is whole, and not taken yet
+	counts int64  // what gather counts for in the budget of texts
 	large  *draft // of a Parse whose text passes in pieces
 	drop   bool   // the Query that waits was answered by the failure of what it needed
 	waited int    // how often the current message has waited
@@ -91,7 +92,7 @@ type exchange struct {
 	held     bool            // nothing more may be sent before the server owes nothing
 	doubt    bool            // it can't be known what the server owes: never lend it again
 	portal   sqlscan.Effects // of the statement of the unnamed portal
-	plain    bool            // which is the unnamed one
+	plan     uint64          // which is the unnamed one of that number; 0: another
 	portals  sqlscan.Effects // of those of all others
 	answered uint            // ReadyForQuery messages that the client got
 	touched  bool            // something of the client's was sent
@@ -235,7 +236,7 @@ func (r *Relay) Detach() {
 		e := r.ledger.pop()
 		r.skip(&e)
 	}
-	if r.cfg.Shared {
+	if r.cfg.Shared && r.names.sqls > 0 {
 		for _, nm := range r.names.byName {
 			if nm.sql { // it was there and nowhere else
 				r.clear(nm)
@@ -253,6 +254,7 @@ func (r *Relay) Held() bool { return r.server != nil }
 // that its client left may still come to rest.
 func (r *Relay) Close() {
 	r.life.left = true
+	r.dropGather()
 	r.forgetNames(r.ledger.pushed)
 }
 
@@ -318,7 +320,7 @@ func (r *Relay) DropGathered() (typ byte, gathered bool) {
 		return 0, false
 	}
 	typ = r.in.gather[0]
-	r.in.gather, r.in.whole = nil, false
+	r.dropGather()
 	return typ, true
 }
 

@@ -82,13 +82,8 @@ func (r *Relay) holdsFor() sqlscan.Effects {
 	if r.names.stuck() || r.names.bound > 0 {
 		why |= largeStatement
 	}
-	for _, nm := range r.names.byName {
-		if nm.sql {
-			return why | sqlscan.Prepare
-		}
-		if r.effects.within == 0 {
-			break // no PREPARE was ever run
-		}
+	if r.names.sqls > 0 {
+		why |= sqlscan.Prepare
 	}
 	return why
 }
@@ -100,8 +95,7 @@ func (r *Relay) Next() (a Action) {
 		return a
 	}
 	if r.survey != nil && r.survey.over {
-		r.learn()
-		r.defaults = true
+		r.defaults = r.learn()
 	}
 	if r.defaults && !(r.cfg.Shared && (r.effects.suspect&(settings|opaque) != 0 || r.survey != nil || !r.ledger.empty())) {
 		r.defaults, a.Defaults = false, r.unset()
@@ -119,7 +113,7 @@ func (r *Relay) Next() (a Action) {
 			a.Pinned, r.life.pinned = why&^r.life.pinned, why
 		}
 	}
-	if r.in.waits && !r.life.asked && (a.Do == Release || a.Do == Retry || r.open() && r.survey == nil || r.life.leaving && !r.answers() && !r.copy.torn) {
+	if r.in.waits && (a.Do == Release || a.Do == Retry || !r.life.asked && r.open() && r.survey == nil || r.life.leaving && !r.answers() && !r.copy.torn) {
 		r.in.waits, a.Resume = false, true
 	}
 	return a
@@ -330,10 +324,8 @@ func (r *Relay) leavesBehind() (reset string, indelibly bool) {
 		return r.cfg.Reset, e.pins&indelible != 0
 	}
 	traces := e.pins | r.toAsk()
-	for _, nm := range r.names.byName {
-		if nm.sql {
-			traces |= sqlscan.Prepare
-		}
+	if r.names.sqls > 0 {
+		traces |= sqlscan.Prepare
 	}
 	if r.cfg.Policy == Ignore {
 		traces &= carried | unknownState

@@ -153,18 +153,19 @@ func columns(body []byte) (fields []string, ok bool) {
 	return fields, true
 }
 
-// learn takes what a survey has found for the truth about the session.
-func (r *Relay) learn() {
+// learn takes what a survey has found for the truth about the session. It reports
+// false where nothing was found out.
+func (r *Relay) learn() bool {
 	v, e := r.survey, &r.effects
 	r.survey = nil
 	switch {
 	case v.canceled && e.canceled < maxCanceled:
 		e.canceled++
 		e.suspect |= v.asked // ask again
-		return
+		return false
 	case v.failed:
 		e.pin(unknownState)
-		return
+		return false
 	}
 	if v.found&sqlscan.DeallocateAll != 0 {
 		r.server.forgetCopies()
@@ -187,6 +188,7 @@ func (r *Relay) learn() {
 	if r.cfg.Policy != Ignore {
 		e.pin(v.found & surveyed)
 	}
+	return true
 }
 
 // carry takes what is set in the server's session for the client's wishes, and

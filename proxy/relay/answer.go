@@ -255,8 +255,11 @@ func (r *Relay) answered(typ byte, e *entry, body []byte, size int) {
 	case wire.PortalSuspended:
 		want = execute
 	case wire.ParameterDescription:
-		if e.kind == describe && e.is(ours) {
+		switch {
+		case e.kind == describe && e.is(ours):
 			r.described(e.note, typ, body)
+		case e.plan != 0 && e.plan == r.names.unnamed.number && len(body) == size:
+			r.names.unnamed.types = append(r.names.unnamed.types[:0], body...)
 		}
 		return
 	default:
@@ -296,7 +299,7 @@ func (r *Relay) over(e entry) {
 		case e.is(unnamed):
 			p := r.names.takePlan()
 			r.names.spareOf(&r.names.unnamed)
-			p.rows = r.names.unnamed.rows[:0]
+			p.rows, p.types = r.names.unnamed.rows[:0], r.names.unnamed.types[:0]
 			r.names.unnamed = p
 			r.server.unnamed = p.number
 		case e.note == nil:

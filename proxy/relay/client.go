@@ -41,7 +41,7 @@ func (r *Relay) FromClient(b []byte) Step {
 		}
 		part := b[n:min(len(b), n+wire.HeaderSize+size)]
 		complete := len(part) == wire.HeaderSize+size
-		if !complete && r.cfg.Shared && r.waitsWhole(typ, size) && (size <= wholeMessage || r.mayGather(size)) {
+		if !complete && r.waitsWhole(typ, size) && (size <= wholeMessage || r.mayGather(size)) {
 			if size <= wholeMessage {
 				// PostgreSQL can do nothing with a part of it, so no server waits
 				// for a slow client.
@@ -149,6 +149,9 @@ var errNoProgress = wire.Fatal(wire.CodeInternal, "the connection pooler can't p
 // waitsWhole reports whether a message of this type and size has to be whole
 // before a server is of use.
 func (r *Relay) waitsWhole(typ byte, size int) bool {
+	if !r.cfg.Shared { // but to bring startup values back behind it
+		return typ == wire.Query && size <= gathered && len(r.params.startup) > 0
+	}
 	switch typ {
 	case wire.Query, wire.Parse:
 		return size <= gathered
@@ -306,8 +309,9 @@ func (r *Relay) take(typ byte, m []byte, size int, complete bool) (e edit, more 
 	atStart := r.atStart()
 	defer func() {
 		if !e.wait && !e.exact && !more {
-			r.in.waited, r.ex.touched = 0, true
+			r.in.waited, r.ex.touched, r.life.cleaned = 0, true, false
 		}
+		r.in.led = e.wait && typ == wire.Query && !atStart && r.ex.batch
 		if e.wait && atStart && r.ex.batch {
 			// By itself it fails by itself, and makes no part of the client's batch.
 			e.out = wire.AppendSync(e.out)
@@ -344,6 +348,9 @@ func inCopy(typ byte) bool {
 // one sends its first message of the extended-query protocol, unless that
 // itself does so. Nothing can have the server skip it: no batch is under way.
 func (r *Relay) oust(typ byte, m []byte) []byte {
+	if typ == wire.Query && r.ex.back != "" && !r.ex.skipping {
+		return r.appendHidden(nil, r.ex.back, nil) // as the Sync would have, which it stands for
+	}
 	if !r.ex.stranger {
 		return nil
 	}
@@ -404,7 +411,7 @@ func (r *Relay) takeSmall(typ byte, m []byte) edit {
 	case wire.Execute:
 		return r.onExecute(m)
 	case wire.Sync:
-		return r.onSync()
+		return r.onSync(m)
 	}
 	return r.onCopyEnd(m) // CopyDone, CopyFail
 }

@@ -69,7 +69,7 @@ func (r *Relay) parseUnnamed(m, text, types []byte, seen sqlscan.Effects) edit {
 	e := entry{kind: parse, flags: unnamed}
 	var out []byte
 	if seen&sqlscan.Names != 0 {
-		t := r.translate(text)
+		t := r.translate(text, false)
 		if t.wait {
 			return edit{out: t.lead, wait: true}
 		}
@@ -153,6 +153,9 @@ func (n *names) comes(batch uint32) bool {
 // when the client's next message is there.
 func (r *Relay) carryUnnamed() (lead []byte, wait bool) {
 	n, s := &r.names, r.server
+	if n.unnamed.effects&sqlscan.Names != 0 && r.ledger.empty() && len(n.candidates) == 0 && !n.stuck() {
+		s.unnamed, n.carrying = 0, 0 // what it names may be something else by now
+	}
 	switch {
 	case n.unnamed.number != 0 && s.unnamed == n.unnamed.number, n.comes(r.ex.number):
 		return r.out[:0], false
@@ -168,6 +171,9 @@ func (r *Relay) carryUnnamed() (lead []byte, wait bool) {
 	u := &n.unnamed
 	rest := u.parse[wire.HeaderSize+1:] // behind the empty name
 	text, types, _ := bytes.Cut(rest, []byte{0})
+	if len(u.types) > 0 {
+		types = u.types
+	}
 	st := &Statement{
 		effects: u.effects, text: string(text), types: string(types), context: u.context, certain: u.certain,
 		described: len(u.rows) > 0, rows: len(u.rows) > 0, columns: columnsOf(u.rows),
@@ -176,7 +182,7 @@ func (r *Relay) carryUnnamed() (lead []byte, wait bool) {
 		n.prep.statement = st // it was asked for already
 	}
 	if u.effects&sqlscan.Names != 0 {
-		t := r.translate(text)
+		t := r.translate(text, false)
 		if t.wait {
 			return t.lead, true
 		}

@@ -129,6 +129,9 @@ func (r *Relay) resolved() (out []byte) {
 		n--
 	}
 	r.dropSyncs()
+	if n > 0 && r.params.held && !r.life.left {
+		out = r.catchUp(out) // what was reported in front of the first of them
+	}
 	for range n {
 		out = wire.AppendReadyForQuery(out, r.ex.status)
 		r.ex.answered++

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 
 	"github.com/pgseal/pgseal/internal/wire"
@@ -74,7 +75,7 @@ func (r *Relay) failed(m []byte, size int, e *entry, st Step) Step {
 	if e.kind.extended() {
 		r.ledger.pop()
 		r.aborted(&entry)
-		r.skipRest()
+		r.skipRest(entry.is(ours))
 	}
 	if entry.is(ours) && (!entry.kind.extended() || !r.within(&entry)) || r.life.left {
 		return st
@@ -94,7 +95,7 @@ func (r *Relay) tell(m, body []byte, size int, e *entry, st Step) Step {
 	case e.note != nil && e.note.deny != nil:
 		st.Denied = e.note.deny
 		st.Insert = e.note.deny.Append(nil)
-	case e.note != nil && e.note.changed && bytes.Contains(body, noStatement):
+	case e.note != nil && e.note.changed && bytes.Contains(body, noStatement) && e.note.blames(body):
 		st.Insert = changedResult(body)
 		if e.kind == describe && e.name != nil && e.name.st != nil {
 			// PostgreSQL has told of the parameters by the time it notices.
@@ -109,6 +110,12 @@ func (r *Relay) tell(m, body []byte, size int, e *entry, st Step) Step {
 		st.Insert = r.reword(m, e)
 	}
 	return st
+}
+
+// blames reports whether an error is about the statement whose columns have
+// changed, where a text may name several.
+func (n *note) blames(body []byte) bool {
+	return len(n.ops) == 0 || slices.ContainsFunc(n.ops, func(op nameOp) bool { return op.changed && bytes.Contains(body, []byte(op.server)) })
 }
 
 // namesCopy reports whether an error names a statement that the server is thought
@@ -139,21 +146,35 @@ func (r *Relay) aborted(e *entry) {
 	}
 }
 
-// skipRest drops what the server skips after an error in a batch.
-func (r *Relay) skipRest() {
+// skipRest drops what the server skips after an error in a batch. own says that
+// the message which failed was ours: if it was sent for a Query, the client shall
+// read what it reads where the Query fails itself.
+func (r *Relay) skipRest(own bool) {
 	for !r.ledger.empty() {
-		switch next := r.ledger.first(); next.kind {
-		case syncing:
+		next := r.ledger.first()
+		switch {
+		case next.kind == syncing:
 			if next.note != nil {
 				next.note.failed = true
 			}
 			return
-		case copySync:
+		case next.kind == copySync:
 			r.ex.skipping = true
+			return
+		case next.is(led) && own:
+			r.skip(next)
+			next.kind, next.note, next.flags = syncing, nil, 0
+			r.ex.unready = true
 			return
 		}
 		e := r.ledger.pop()
+		own = own && e.is(ours)
 		r.skip(&e)
+	}
+	if own && r.in.led && r.in.waits {
+		r.push(entry{kind: syncing})
+		r.ex.unready, r.in.led, r.in.drop = true, false, true
+		return
 	}
 	r.ex.skipping = true
 }

@@ -39,6 +39,7 @@ const (
 	unnamed                     // a Parse of the unnamed statement
 	final                       // the last that is to be answered for a draft
 	begun                       // the server has begun to answer it
+	led                         // a Query: entries of ours in front of it are its own, in a batch of the client's
 	dropsPlan                   // the client had an unnamed statement when this Query was sent
 )
 

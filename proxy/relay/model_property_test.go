@@ -69,16 +69,14 @@ var firstSeed = uint64(100_000)
 func randomPlan(seed uint64) *plan {
 	r := rand.New(rand.NewPCG(seed, 0))
 	p := &plan{
-		version: 15 + 3*r.IntN(2), servers: 1 + r.IntN(3), shared: r.IntN(10) > 0 || knownAlias, single: r.IntN(10) == 0,
-		policy: relay.Pin, always: r.IntN(8) == 0 && !knownAlways, copies: 1 + r.IntN(6),
+		version: 15 + 3*r.IntN(2), servers: 1 + r.IntN(3), shared: r.IntN(10) > 0, single: r.IntN(10) == 0,
+		policy: relay.Pin, always: r.IntN(8) == 0, copies: 1 + r.IntN(6),
 	}
 	switch r.IntN(8) {
 	case 0:
 		p.policy = relay.Strict
 	case 1:
-		if !knownUnknown || p.version < 18 {
-			p.policy = relay.Ignore
-		}
+		p.policy = relay.Ignore
 	case 2:
 		p.policy = relay.Reject
 	}

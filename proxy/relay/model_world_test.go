@@ -97,34 +97,21 @@ func (w *world) log(format string, args ...any) {
 // ownQuery is a long text of the relay's.
 var ownQuery = regexp.MustCompile(`(SELECT [^"]*pg_catalog.{60})[^"]*`)
 
-// Faults that are known (/tmp/relay-faults.md) and not looked for, but for those
-// that PGSEAL_LOOK names. What is mended is to be taken out here.
+// What differs, with the reason in docs/pooling.md, and is not looked for, but for
+// what PGSEAL_LOOK names.
 var (
-	knownLeft      = known("Left")      // what a client has left does not come to rest: in a COPY, or behind an error
-	knownPipeline  = known("Pipeline")  // hidden Executes make a batch a pipeline
-	knownHang      = known("Hang")      // an EXECUTE of what can't be prepared again is not answered
-	knownFailed    = known("Failed")    // nothing can be prepared again in a transaction that has failed
-	knownEmpty     = known("Empty")     // a prepared empty text
-	knownExecute   = known("Execute")   // EXECUTE of a statement of the protocol
-	knownExact     = known("Exact")     // a server is given back unasked for one with the startup values
-	knownAlias     = known("Alias")     // session mode: the client's buffer is written to
-	knownCopyReset = known("CopyReset") // a Query that copies and resets
-	knownUnknown   = known("Unknown")   // session_state = ignore does not heed that a survey has failed
-	knownUnnamed   = known("Unnamed")   // the unnamed statement behind DEALLOCATE ALL is another client's
-	knownSync      = known("Sync")      // PostgreSQL 18: a Sync of ours ends what a Query in the midst of a batch has begun
-	knownSure      = known("Sure")      // a Parse behind a Query in a batch that fails is not skipped
-	knownPlans     = known("Plans")     // DISCARD PLANS is felt by other clients
-	knownLate      = known("Late")      // an unnamed EXECUTE of a name that is made between its Parse and its Bind
-	knownForgetful = known("Forgetful") // a client that goes on without an end of its COPY
-	knownLong      = known("Long")      // the error of a long name that is taken
-	knownAlways    = known("Always")    // server_reset_query_always tells the client of defaults
-	knownForgotten = known("Forgotten") // names made after DO are forgotten with those before it
-	knownInCopy    = known("InCopy")    // startup values are brought back within a COPY
-	knownDiscard   = known("Discard")   // and not where a batch fails behind DISCARD ALL
-	knownCount     = known("Count")     // the ledger's count of the client's messages after those
+	knownPipeline  = known("Pipeline")  // something of the relay's is executed within a batch, which makes it a pipeline
+	knownCopyReset = known("CopyReset") // a Query that copies and resets application_name
+	knownResets    = known("Resets")    // RESET among several statements where the client keeps its server
+	knownAborted   = known("Aborted")   // a Query that ends a failed transaction and executes
+	knownTypes     = known("Types")     // the types of an unnamed statement that are asked for in a later batch
+	knownLocal     = known("Local")     // an unnamed statement that was analysed under values of its transaction
+	knownLate      = known("Late")      // EXECUTE or DEALLOCATE, parsed before the statement that it names
+	knownDiscard   = known("Discard")   // DISCARD ALL in a batch that fails behind it
+	knownForgotten = known("Forgotten") // what DO deallocates
 )
 
-// known reports whether a fault is left alone.
+// known reports whether a difference is left alone.
 func known(name string) bool { return !strings.Contains(os.Getenv("PGSEAL_LOOK"), name) }
 
 // fail notes what is wrong. The first counts.
@@ -184,10 +171,10 @@ func (w *world) stuck() bool {
 	for _, p := range w.players {
 		switch {
 		case p.relay == nil || p.forgiven && !p.left:
-		case p.left && p.server != nil && (p.unsent || knownLeft):
+		case p.left && p.server != nil && p.unsent:
 			p.breakServer(w) // its time is over
 			return false
-		case knownHang && p.relay.Skipping() && p.waitsReady(), (p.mixed || knownPipeline && p.hidden) && !p.left:
+		case (p.mixed || knownPipeline && p.hidden) && !p.left:
 			p.forgive(w)
 			return false
 		}

@@ -50,6 +50,7 @@ type plan struct {
 	parse   []byte // its Parse message, empty where it was too large to keep
 	effects sqlscan.Effects
 	rows    []byte // the body of the RowDescription that the client was sent; empty: none
+	types   []byte // the body of the ParameterDescription that it was sent; empty: none
 	none    bool   // it was told that there are no rows
 	context string
 	certain bool     // context is known
@@ -159,6 +160,7 @@ type nameOp struct {
 	own       string
 	verb      sqlscan.Effects // Prepare, Deallocate or Execute
 	server    string          // what the name is on the server
+	changed   bool            // that is one that no server has, since the statement's columns have changed
 }
 
 // shift is a place in a text that was rewritten.
@@ -170,14 +172,16 @@ type translation struct {
 	text    []byte
 	lead    []byte // goes in front of it
 	wait    bool   // lead has to be answered before
-	changed bool   // it names a statement whose columns have changed
+	changed string // what stands for a statement whose columns have changed
+	ends    bool   // it may end a transaction
 	ops     []nameOp
 	shifts  []shift
 }
 
 // translate puts the names that statements have on the server in the place of a
-// client's. seen are the effects of the text.
-func (r *Relay) translate(text []byte) (t translation) {
+// client's. ends says that the text may end a transaction.
+func (r *Relay) translate(text []byte, ends bool) (t translation) {
+	t.ends = ends
 	local := map[string]string{} // what earlier statements of the text made of names
 	done := 0
 	for _, ref := range sqlscan.NameRefs(text, nil) {
@@ -203,7 +207,7 @@ func (r *Relay) translate(text []byte) (t translation) {
 		if server == "" {
 			server = r.cfg.nobody
 		}
-		t.ops = append(t.ops, nameOp{ref.Statement, own, ref.Verb, server})
+		t.ops = append(t.ops, nameOp{ref.Statement, own, ref.Verb, server, server == t.changed})
 		t.text = append(append(append(t.text, text[done:ref.Start]...), ' '), server...)
 		t.shifts = append(t.shifts, shift{len(t.text), len(server) + 1 - (ref.End - ref.Start)})
 		done = ref.End
@@ -229,10 +233,15 @@ func (r *Relay) serverName(t *translation, verb sqlscan.Effects, own string) (se
 			t.effects |= nm.effects()
 		}
 		return nm.server, false
+	case verb == sqlscan.Execute && t.ends && r.ex.status == wire.StatusFailed && r.server.find(nm.st) == nil:
+		return "", false // it can't be made before the transaction has ended, nor behind that
 	case verb == sqlscan.Execute:
 		lead, server, n, wait := r.resolve([]byte(own), nm, bind)
 		t.lead = append(t.lead, lead...)
-		t.changed = t.changed || n != nil && n.changed
+		if n != nil && n.changed {
+			server = newName()
+			t.changed = server
+		}
 		t.effects |= nm.effects()
 		// It may fail, and what names the statement shall not be tried then.
 		wait = wait || len(lead) > 0 && nm.st.effects&sqlscan.Names == 0 && r.ex.status != wire.StatusFailed

@@ -92,7 +92,7 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen sqlscan.Effects) edi
 	}
 	if seen&sqlscan.Names != 0 {
 		nm.making = nm.server // what it says of its own name is about itself
-		t := r.translate(text)
+		t := r.translate(text, false)
 		nm.making = ""
 		out = append(out, t.lead...)
 		if t.wait {
@@ -135,8 +135,12 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen sqlscan.Effects) edi
 	return whole(m, out)
 }
 
-// appendDoomed appends what closes statements that nobody uses any more.
+// appendDoomed appends what closes statements that nobody uses any more. What
+// the client has sent in this batch may.
 func (r *Relay) appendDoomed(dst []byte) []byte {
+	if r.ex.batch {
+		return dst
+	}
 	for _, name := range r.server.doomed {
 		dst = appendName(dst, wire.CloseMessage, 'S', name)
 		r.push(entry{kind: closing, flags: ours, note: &note{own: name}})
@@ -230,6 +234,9 @@ func (r *Relay) denyParse(why *wire.Error, m []byte) edit {
 func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
 	names := m[wire.HeaderSize:]
 	if !r.cfg.Shared {
+		if len(names) == 0 && !complete {
+			return edit{}, true // which portal it is for
+		}
 		r.heedBind(len(names) > 0 && names[0] == 0, r.names.unnamed.effects)
 		r.push(entry{kind: bind})
 		return edit{}, false
@@ -378,26 +385,26 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 		return r.out[:0], r.cfg.nobody, &note{own: string(own)}, false
 	case nm.leaving:
 		return nil, "", nil, true
+	case nm.open > 0 && nm.may&sqlscan.Names != 0:
+		return nil, "", nil, true // what it names is looked up when it runs
 	case nm.open > 0 || nm.sql:
 		return r.out[:0], nm.server, nil, false
 	}
 	if n := r.takeChanged(own, nm.st); n != nil {
 		return r.out[:0], r.cfg.nobody, n, false
 	}
-	if nm.st.effects&sqlscan.Names != 0 && nm.kept {
-		return r.rename(nm)
-	}
-	if c := r.server.find(nm.st); c != nil && (c.confirmed || c.batch == r.ex.number) {
+	renamed := nm.st.effects&sqlscan.Names != 0 && nm.kept
+	if c := r.server.find(nm.st); !renamed && c != nil && (c.confirmed || c.batch == r.ex.number) {
 		r.server.use(c)
 		return r.out[:0], c.name, nil, false
 	}
-	if !nm.kept { // and the server that had it is gone
+	if !renamed && !nm.kept { // and the server that had it is gone
 		return r.out[:0], r.cfg.nobody, &note{own: string(own)}, false
 	}
 	if r.ledger.readies > 0 {
 		return nil, "", nil, true // whether a transaction has failed is not known before
 	}
-	if r.ex.status == wire.StatusFailed && !r.ex.ends && nm.st.effects&sqlscan.Analyzed != 0 && (by == bind || !nm.st.rows) {
+	if r.ex.status == wire.StatusFailed && !r.ex.ends && (by == bind && nm.st.effects&sqlscan.Analyzed != 0 || by == describe && !nm.st.rows) {
 		// Nothing can be analysed now, and nothing of it would run: what there is
 		// to say of the message depends on its parameters only.
 		server = newName()
@@ -405,10 +412,15 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 		r.server.doomed = append(r.server.doomed, server)
 		return appendParse(nil, server, "\x00"+nm.st.types), server, nil, false
 	}
+	if renamed {
+		return r.rename(nm)
+	}
 	c := &copied{statement: nm.st, name: newName(), batch: r.ex.number}
 	lead, made, wait := r.remake(c)
 	if made {
-		r.server.add(c, r.cfg.MaxCopies)
+		// A text that executes several needs them all at once, and is tried again
+		// for each: the limit makes room for one more each time.
+		r.server.add(c, r.cfg.MaxCopies+r.in.waited)
 	}
 	return lead, c.name, nil, wait
 }
@@ -425,7 +437,7 @@ func (r *Relay) rename(nm *name) (lead []byte, server string, n *note, wait bool
 	}
 	server = newName()
 	nm.making = server
-	t := r.translate([]byte(nm.st.text))
+	t := r.translate([]byte(nm.st.text), false)
 	nm.making = ""
 	r.names.depth--
 	if t.wait {
@@ -535,8 +547,13 @@ func (r *Relay) onExecute(m []byte) edit {
 	}
 	r.push(e)
 	out := append(r.out[:0], m...)
-	if back := r.toBringBack(seen); len(back) > 0 && seen&sqlscan.CopyIn == 0 {
-		out = r.appendHidden(out, bringBack(back, seen&(settings|opaque) == 0), nil)
+	if back := r.toBringBack(seen); len(back) > 0 {
+		sql := bringBack(back, seen&(settings|opaque) == 0)
+		if seen&sqlscan.CopyIn == 0 {
+			out = r.appendHidden(out, sql, nil)
+		} else { // it is one of several statements, and that has to be known first
+			r.ex.back = sql
+		}
 	}
 	if seen&gates != 0 {
 		out = appendFlush(out)

@@ -2,6 +2,8 @@ package relay
 
 import (
 	"encoding/binary"
+	"slices"
+	"strings"
 
 	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
@@ -33,7 +35,7 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 	var ed edit
 	if seen&sqlscan.Names != 0 && r.cfg.Shared {
 		alone := !r.ex.batch && r.ledger.empty() && !r.ex.mixed
-		t := r.translate(text)
+		t := r.translate(text, seen&sqlscan.Ends != 0)
 		if t.wait {
 			return edit{out: t.lead, wait: true}
 		}
@@ -41,7 +43,11 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 			t.lead = wire.AppendSync(t.lead)
 			r.push(entry{kind: syncing, flags: ours | aside})
 		}
-		e.note = &note{ops: t.ops, shifts: t.shifts, changed: t.changed}
+		if !alone && len(t.lead) > 0 {
+			e.flags |= led
+			r.hold()
+		}
+		e.note = &note{ops: t.ops, shifts: t.shifts, changed: t.changed != ""}
 		seen |= t.effects
 		ed = whole(m, wire.AppendQuery(t.lead, string(t.text)))
 	}
@@ -67,7 +73,7 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 // pushQuery notes a Query, which ends the unnamed statement once the server
 // takes it up.
 func (r *Relay) pushQuery(e entry) {
-	r.ex.mixed = r.ex.mixed || r.ex.runs
+	r.ex.mixed = r.ex.mixed || r.ex.runs || r.ex.helps
 	if r.names.unnamed.number != 0 || len(r.names.candidates) > 0 {
 		e.flags |= dropsPlan
 		r.names.dropping++
@@ -84,6 +90,9 @@ func (r *Relay) toBringBack(seen sqlscan.Effects) []wire.Parameter {
 		return nil
 	}
 	if len(startup) == 0 || !r.server.covers(startup) {
+		if seen&sqlscan.Resets == 0 { // who sets a custom parameter to '' means that
+			startup = slices.DeleteFunc(slices.Clone(startup), func(p wire.Parameter) bool { return strings.Contains(p.Name, ".") })
+		}
 		return startup
 	}
 	if i := findFold(startup, applicationName); i >= 0 {
@@ -101,6 +110,9 @@ func (r *Relay) prepareFor(seen sqlscan.Effects) edit {
 	atStart := r.atStart()
 	if seen&sqlscan.Resets != 0 && seen&(sqlscan.Several|sqlscan.Analyzed|opaque) != 0 && r.Asks() {
 		r.params.exact = true // from now on
+		if r.ledger.readies > 0 && !r.ex.batch && !r.server.covers(r.params.startup) {
+			return edit{wait: true} // whether a transaction is open is not known before
+		}
 		if atStart && !r.server.covers(r.params.startup) && r.holdsFor() == 0 {
 			// What the client has left on this server has to be known before
 			// that is given back.
@@ -146,17 +158,23 @@ func (r *Relay) onCall(m []byte) edit {
 		r.look(seen, m[wire.HeaderSize:])
 	}
 	r.heed(seen)
-	r.ex.mixed = r.ex.mixed || r.ex.runs
+	r.ex.mixed = r.ex.mixed || r.ex.runs || r.ex.helps
 	r.push(entry{kind: call})
 	return edit{}
 }
 
 // onSync takes a Sync.
-func (r *Relay) onSync() edit {
+func (r *Relay) onSync(m []byte) edit {
 	if r.copy.state == copying {
 		r.ledger.push(entry{kind: copySync})
 		r.copy.syncs++
+		r.ex.back = "" // a COPY resets nothing
 		return edit{}
+	}
+	if r.ex.back != "" && !r.ex.skipping {
+		out := r.appendHidden(r.out[:0], r.ex.back, nil)
+		r.push(entry{kind: syncing})
+		return whole(m, append(out, m...))
 	}
 	r.ex.skipping = false
 	r.push(entry{kind: syncing})

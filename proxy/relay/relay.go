@@ -56,6 +56,7 @@ type incoming struct {
 	whole  bool   // gather is whole, and not taken yet
 	counts int64  // what gather counts for in the budget of texts
 	large  *draft // of a Parse whose text passes in pieces
+	led    bool   // the Query that waits is in a batch, and something of ours was sent for it
 	drop   bool   // the Query that waits was answered by the failure of what it needed
 	waited int    // how often the current message has waited
 	waits  bool   // the client has more to send, and waits for the server to answer
@@ -86,9 +87,12 @@ type exchange struct {
 	mixed    bool            // a Query was sent behind what was executed without a Sync: see Ours
 	ends     bool            // some of those may end a transaction
 	runs     bool            // some of those bind or execute
+	helps    bool            // and some of ours between them do
+	back     string          // what brings startup values back before the Sync
 	skipping bool            // the server skips everything up to the next Sync, which was not sent
 	stranger bool            // the server may have another client's unnamed statement
 	flushed  int             // how many entries the ledger had had when a Flush of ours was sent
+	unready  bool            // a Query failed by what is ours in front of it: a Sync of ours gets its ReadyForQuery
 	held     bool            // nothing more may be sent before the server owes nothing
 	doubt    bool            // it can't be known what the server owes: never lend it again
 	portal   sqlscan.Effects // of the statement of the unnamed portal
@@ -170,11 +174,12 @@ const gates = sqlscan.CopyIn | forgets | sqlscan.Names
 func (r *Relay) push(e entry) {
 	if e.kind.extended() {
 		r.ex.batch = true
-		if !e.is(ours) && (e.kind == bind || e.kind == execute) {
-			r.ex.runs = true
+		if e.kind == bind || e.kind == execute {
+			r.ex.runs = r.ex.runs || !e.is(ours)
+			r.ex.helps = r.ex.helps || e.is(ours)
 		}
 	} else if e.kind != copySync {
-		r.ex.batch, r.ex.runs, r.ex.ends = false, false, false
+		r.ex.batch, r.ex.runs, r.ex.helps, r.ex.ends, r.ex.back = false, false, false, false, ""
 		r.ex.number++
 	}
 	r.ledger.push(e)

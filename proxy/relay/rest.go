@@ -153,7 +153,7 @@ func (r *Relay) unset() (list []wire.Parameter) {
 // nextHeld says what is to become of a server while its client is there.
 func (r *Relay) nextHeld(a *Action) {
 	switch {
-	case r.flushable(), r.copy.state == resolving && r.unresolved():
+	case r.flushable(), r.ex.unready, r.copy.state == resolving && r.unresolved():
 		a.Wake = r.wake()
 	case r.ex.mixed && r.cfg.Shared && r.AtRest():
 		a.Wake = r.wake()
@@ -195,6 +195,9 @@ func (r *Relay) Ours() []byte {
 	r.life.asked = false
 	switch {
 	case r.server == nil || r.life.left:
+	case r.ex.unready:
+		r.ex.unready = false
+		return wire.AppendSync(nil)
 	case r.flushable():
 		r.push(entry{kind: syncing, flags: ours | aside})
 		return wire.AppendSync(nil)
@@ -209,7 +212,7 @@ func (r *Relay) Ours() []byte {
 	case !r.AtRest() || !r.cfg.Shared || r.in.waits && r.ex.held && !r.open():
 	case r.toAsk() != 0 && !r.names.stuck():
 		return r.beginSurvey()
-	case r.cfg.Always && r.cfg.Reset != "" && !r.life.cleaned && r.holdsFor() == 0:
+	case r.cfg.Always && r.cfg.Reset != "" && r.ex.touched && !r.life.cleaned && r.holdsFor() == 0:
 		r.life.cleaned = true
 		r.hold()
 		return r.clean(r.cfg.Reset)
@@ -239,6 +242,10 @@ func (r *Relay) Leave() (out []byte, orderly bool) {
 	if r.copy.state == copying {
 		out = wire.AppendCopyFail(out, "the client has gone")
 		r.copy.state = ended
+	}
+	if r.ex.unready {
+		r.ex.unready = false
+		out = wire.AppendSync(out)
 	}
 	if !r.ex.batch && !r.ex.skipping {
 		return out, true
@@ -277,6 +284,10 @@ func (r *Relay) nextLeft(a *Action) {
 		if a.Query, orderly = r.Leave(); !orderly {
 			a.Do = Break
 		}
+		return
+	case r.ex.unready:
+		r.ex.unready = false
+		a.Query = wire.AppendSync(nil)
 		return
 	case r.ex.skipping && r.ledger.empty() && r.from.left == 0: // up to a Sync that will not come
 		r.ex.skipping = false

@@ -31,9 +31,9 @@ func TestClientsCannotTell(t *testing.T) {
 		judge(t, seed)
 		return
 	}
-	messages := int64(300_000)
+	messages := int64(1_000_000)
 	if racing {
-		messages /= 50
+		messages /= 150
 	}
 	soak, err := time.ParseDuration(cmp.Or(os.Getenv("PGSEAL_SOAK"), "0s"))
 	if err != nil {

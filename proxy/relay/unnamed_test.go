@@ -48,6 +48,20 @@ func TestTheColumnsOfAnUnnamedStatementThatFollowsAreCompared(t *testing.T) {
 	})
 }
 
+func TestAnUnnamedStatementKeepsTheParameterTypesThatItsClientWasTold(t *testing.T) {
+	everyWay(t, func(c *talk) {
+		const types = "\x00\x01\x00\x00\x00\x17"
+		c.client(parse, describe, syncMsg)
+		c.server(parsed, msg('t', types), noData, ready("I"))
+		c.otherServer()
+		c.fresh()
+		c.client(bind, execute, syncMsg)
+		c.sentIs(msg('P', "\x00SELECT $1\x00", types), bind, execute, syncMsg)
+		c.server(parsed, bound, complete("SELECT 0"), ready("I"))
+		c.lives()
+	})
+}
+
 func TestNobodyRunsTheUnnamedStatementOfAnother(t *testing.T) {
 	everyWay(t, func(c *talk) {
 		c.client(parse, syncMsg)

@@ -105,12 +105,14 @@ func (j *judge) shrink(ctx context.Context, s dialogue, d *difference, answers [
 	hasty := *j
 	hasty.patience = 2 * time.Second
 	until := time.Now().Add(shrinkLimit)
+	waits := func(d *difference) bool { return strings.Contains(inWords(d.got), nothingMore) }
+	kind := waits(d) // a shorter dialogue may have its clients wait for each other
 	fails := func(shorter dialogue) bool {
 		if time.Now().After(until) || len(shorter) == 0 {
 			return false
 		}
 		found, heard, err := hasty.try(ctx, shorter)
-		if err != nil || found == nil {
+		if err != nil || found == nil || waits(found) != kind {
 			return false
 		}
 		s, d, answers = shorter.ended(), found, heard

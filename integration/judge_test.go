@@ -298,6 +298,9 @@ func inWords(list []string) string {
 	return b.String()
 }
 
+// nothingMore stands for an answer that did not come.
+const nothingMore = "nothing more in time"
+
 // compare plays a dialogue through pgseal and looks whether each client reads
 // what it read on a connection of its own. Steps begin in the order of the
 // dialogue; one that has to wait for a server is overtaken after a while.
@@ -384,7 +387,7 @@ func (p *player) check(ctx context.Context, st turn, want []string) *difference 
 				return wrong()
 			}
 		case <-limit:
-			got = append(got, "nothing more in time")
+			got = append(got, nothingMore)
 			return wrong()
 		case <-ctx.Done():
 			return nil

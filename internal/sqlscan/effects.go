@@ -106,6 +106,9 @@ const (
 	// Ends: COMMIT, END, ROLLBACK but not to a savepoint, ABORT, PREPARE
 	// TRANSACTION.
 	Ends
+	// Exits: what may run in a transaction that has failed: Ends, and ROLLBACK TO
+	// a savepoint.
+	Exits
 )
 
 // Leaves holds the effects after which the session may differ from what it was
@@ -119,7 +122,7 @@ var effectNames = [...]string{
 	"settings", "role", "session authorization", "temporary objects", "advisory lock", "listen",
 	"cursor with hold", "prepare", "execute", "load", "seed", "sequence", "other", "opaque", "unsure",
 	"releases", "deallocate", "deallocate all", "discard all", "begins", "local", "local role", "hidden",
-	32: "copy in", "analysis", "search path", "moment", "calls", "names", "resets", "several", "analyzed", "ends",
+	32: "copy in", "analysis", "search path", "moment", "calls", "names", "resets", "several", "analyzed", "ends", "exits",
 }
 
 // String lists the effects in plain words, as in "settings, role".

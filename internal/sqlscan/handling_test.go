@@ -248,6 +248,13 @@ func TestPlainCommandsAreNotAnalyzed(t *testing.T) {
 	}
 }
 
+func TestWhatRunsInAFailedTransactionIsTold(t *testing.T) {
+	checkOf(t, Exits, []example{
+		{"COMMIT", Exits}, {"ROLLBACK TO SAVEPOINT s", Exits}, {"rollback work to s", Exits}, {"PREPARE TRANSACTION 'x'", Exits},
+		{"SELECT 1", 0}, {"ROLLBACK PREPARED 'x'", 0}, {"RELEASE s", 0}, {"SAVEPOINT s", 0}, {"SET x TO 1", 0},
+	})
+}
+
 func TestTransactionEndsAreTold(t *testing.T) {
 	checkOf(t, Ends, []example{
 		{"COMMIT", Ends}, {"END", Ends}, {"ROLLBACK", Ends}, {"ABORT", Ends}, {"commit work", Ends}, {"ROLLBACK AND CHAIN", Ends},

@@ -385,7 +385,7 @@ func TestEffectsAreNamedInPlainWords(t *testing.T) {
 	if got := (Settings | Role | Begins).String(); got != "settings, role, begins" {
 		t.Errorf("got %q", got)
 	}
-	if n := len(effectNames); Effects(1)<<(n-1) != Ends || effectNames[22] != Hidden.String() {
+	if n := len(effectNames); Effects(1)<<(n-1) != Exits || effectNames[22] != Hidden.String() {
 		t.Errorf("%d names do not fit the effects", n)
 	}
 }

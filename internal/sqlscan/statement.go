@@ -52,7 +52,7 @@ func (s *statement) settle() {
 		s.stray()
 	}
 	if s.ends {
-		s.effects |= Ends
+		s.effects |= Ends | Exits
 		s.ends = false
 	}
 	if s.began {
@@ -271,6 +271,9 @@ func (s *statement) further(e *entry) {
 	case kEnds:
 		if k == kTo || k == kPrepared { // ROLLBACK TO a savepoint, COMMIT PREPARED
 			s.ends = false
+		}
+		if k == kTo {
+			s.effects |= Exits
 		}
 	}
 }

@@ -369,6 +369,9 @@ func (r *Relay) oust(typ byte, m []byte) []byte {
 }
 
 func (r *Relay) inspect(typ byte, m []byte, size int, complete bool) (e edit, more bool) {
+	if r.effects.suspect != 0 && !r.ex.batch && r.beginsUnsure(typ) {
+		return edit{wait: true}, false
+	}
 	switch typ {
 	case wire.CopyData, wire.Flush:
 		return edit{}, false
@@ -399,6 +402,27 @@ func (r *Relay) inspect(typ byte, m []byte, size int, complete bool) (e edit, mo
 		return edit{}, true
 	}
 	return r.takeSmall(typ, m), false
+}
+
+// beginsUnsure reports whether a message begins a batch while it is not known
+// under which values its statements would be analysed, but will be when
+// PostgreSQL has answered: to ask in the midst of the batch would be felt.
+func (r *Relay) beginsUnsure(typ byte) bool {
+	switch typ {
+	case wire.Bind, wire.Describe, wire.Execute, wire.CloseMessage: // Parse sees to it itself
+		return r.unsure()
+	}
+	return false
+}
+
+// unsure reports whether the values that analysis reads are not known, but will
+// be before long.
+func (r *Relay) unsure() bool {
+	if !r.cfg.Shared || r.ledger.empty() && (r.ex.status != wire.StatusIdle || r.toAsk() == 0 || r.names.stuck()) {
+		return false
+	}
+	_, certain := r.now()
+	return !certain
 }
 
 // takeSmall is take for messages that are whole.

@@ -192,6 +192,9 @@ func (r *Relay) translate(text []byte, ends bool) (t translation) {
 			if t.wait {
 				return t
 			}
+			if server != "" && server == t.changed {
+				local[own] = server
+			}
 		}
 		switch ref.Verb {
 		case sqlscan.Prepare:

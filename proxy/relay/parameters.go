@@ -25,6 +25,7 @@ type parameters struct {
 	wishes  settled          // those, and what was set since; holds between transactions
 	told    []wire.Parameter // by ParameterStatus; is replaced, never changed
 	held    bool             // reports were kept back that the client may have to be told of
+	custom  bool             // some of those are custom: whether one is '' or was reset can't be seen
 	exact   bool             // its texts reset parameters so that nobody could bring the startup values back in time
 	context string           // see context.go
 	fresh   bool             // context is up to date

@@ -80,7 +80,7 @@ func (r *Relay) parseTaken(m, own, rest []byte) edit {
 func (r *Relay) parseNamed(m, own, text, types []byte, seen sqlscan.Effects) edit {
 	context, certain := r.now()
 	capture := !certain && seen&sqlscan.Analyzed != 0
-	if capture && !r.ex.batch && (!r.ledger.empty() || r.ex.status == wire.StatusIdle && r.toAsk() != 0 && !r.names.stuck()) {
+	if capture && !r.ex.batch && r.unsure() {
 		return edit{wait: true} // it is known when PostgreSQL has answered what it is asked
 	}
 	out := r.appendProbe(r.appendDoomed(r.out[:0]))
@@ -404,7 +404,7 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 	if r.ledger.readies > 0 {
 		return nil, "", nil, true // whether a transaction has failed is not known before
 	}
-	if r.ex.status == wire.StatusFailed && !r.ex.ends && (by == bind && nm.st.effects&sqlscan.Analyzed != 0 || by == describe && !nm.st.rows) {
+	if r.ex.status == wire.StatusFailed && !r.ex.ends && (by == bind && nm.st.effects&sqlscan.Exits == 0 || by == describe && !nm.st.rows) {
 		// Nothing can be analysed now, and nothing of it would run: what there is
 		// to say of the message depends on its parameters only.
 		server = newName()

@@ -108,7 +108,7 @@ func (r *Relay) prepareFor(seen sqlscan.Effects) edit {
 		return edit{}
 	}
 	atStart := r.atStart()
-	if seen&sqlscan.Resets != 0 && seen&(sqlscan.Several|sqlscan.Analyzed|opaque) != 0 && r.Asks() {
+	if seen&sqlscan.Resets != 0 && (seen&(sqlscan.Several|sqlscan.Analyzed|opaque) != 0 && r.Asks() || r.params.custom) {
 		r.params.exact = true // from now on
 		if r.ledger.readies > 0 && !r.ex.batch && !r.server.covers(r.params.startup) {
 			return edit{wait: true} // whether a transaction is open is not known before

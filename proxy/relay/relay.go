@@ -131,6 +131,7 @@ func New(cfg Config, startup []wire.Parameter) *Relay {
 	for _, p := range startup {
 		r.params.startup = merge(r.params.startup, p)
 		r.effects.custom.add(p.Name)
+		r.params.custom = r.params.custom || strings.Contains(p.Name, ".")
 	}
 	r.params.wish(r.params.startup)
 	return r

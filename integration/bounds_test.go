@@ -201,10 +201,12 @@ func TestTextsThatAreNotCompleteTakeLittleMemory(t *testing.T) {
 	p := start(t, pg, options{binary: plainBinary, pool: settings{"prepared_statements_memory": "64MiB"}})
 	const size = 60 << 20
 	chunk := bytes.Repeat([]byte{'x'}, 1<<20)
-	var taken atomic.Int64
+	var taken, writing atomic.Int64
 	for range 4 {
 		c := p.called(t, "app", "")
+		writing.Add(1)
 		go func() { // as far as it is taken
+			defer writing.Add(-1)
 			c.hijacked.Conn.Write(heads('P', size))
 			c.hijacked.Conn.Write([]byte("unfinished\x00select length('"))
 			for range size/len(chunk) - 1 {
@@ -214,11 +216,10 @@ func TestTextsThatAreNotCompleteTakeLittleMemory(t *testing.T) {
 		}()
 	}
 	other := p.called(t, "app", "")
-	for last := int64(-1); last != taken.Load(); {
-		last = taken.Load()
+	eventually(t, patience, "all is written", func() bool {
 		other.says(t, "run select 'alive' ;; sync")
-		time.Sleep(500 * time.Millisecond)
-	}
+		return writing.Load() == 0
+	})
 	t.Logf("%d MiB were taken, by up to %d MiB of memory", taken.Load()>>20, p.peakMemory()>>20)
 	if peak := p.peakMemory(); peak > 128<<20 {
 		t.Errorf("four texts of 60 MiB that are not complete took %d MiB", peak>>20)
@@ -342,8 +343,8 @@ func TestAConsoleThatEndsBadlyGivesItsPlaceBack(t *testing.T) {
 				c := p.called(t, "pgseal", "")
 				c.hijacked.Conn.Write(newTurn("c", "parse : selekt ;; bind =nothing ;; execute").wire)
 				c.hijacked.Conn.Write(append(ending, bytes.Repeat([]byte{'x'}, 70<<10)...))
-				if i%2 == 0 {
-					time.Sleep(5 * time.Millisecond)
+				if i%2 == 0 { // it has been read, else it may not have been
+					receive(t, c.heard, "pgseal's answer")
 				}
 				c.vanish(i%3 == 0)
 			}

@@ -257,7 +257,7 @@ func (b *babbler) single() string {
 			return pick(b.Rand, "select 1/0", "selekt", "select nothing", "", "select 'fine'", "select 1 as a, 2 as b", "do $$ begin raise notice 'noted'; end $$")
 		},
 		func() string {
-			return pick(b.Rand, "reset all", "discard all", "discard plans", "select 1", "explain (costs off) select 1", "notify "+b.name+", 'unheard'")
+			return pick(b.Rand, "reset all", "discard all", "select 1", "explain (costs off) select 1", "notify "+b.name+", 'unheard'")
 		},
 	}
 	if b.pins {

@@ -83,7 +83,7 @@ func (s *script) avoids(m []byte, policy string) bool {
 	case policy == relay.Ignore && relay.Stays(text),
 		knownForgotten && strings.Contains(text, "deallocate all"),
 		knownCopyReset && len(s.startup) > 0 && strings.Contains(text, "FROM STDIN;"),
-		knownAborted && strings.Contains(text, "EXECUTE s") && sqlscan.Scan([]byte(text))&sqlscan.Ends != 0,
+		knownAborted && strings.Contains(text, "EXECUTE s") && sqlscan.Scan([]byte(text))&sqlscan.Exits != 0,
 		knownDiscard && parse && len(s.startup) > 0 && text == "DISCARD ALL",
 		knownLate && parse && (strings.HasPrefix(text, "EXECUTE") || strings.HasPrefix(text, "PREPARE") || strings.HasPrefix(text, "DEALLOCATE s")):
 		return true

@@ -173,13 +173,13 @@ type translation struct {
 	lead    []byte // goes in front of it
 	wait    bool   // lead has to be answered before
 	changed string // what stands for a statement whose columns have changed
-	ends    bool   // it may end a transaction
+	ends    bool   // it may end a transaction, or its failure
 	ops     []nameOp
 	shifts  []shift
 }
 
 // translate puts the names that statements have on the server in the place of a
-// client's. ends says that the text may end a transaction.
+// client's. ends says that the text may end a transaction, or its failure.
 func (r *Relay) translate(text []byte, ends bool) (t translation) {
 	t.ends = ends
 	local := map[string]string{} // what earlier statements of the text made of names

@@ -340,7 +340,6 @@ func (r *Relay) bindPortal(portal, own []byte, nm *name) {
 
 // heedBind notes what a statement may do that is about to run.
 func (r *Relay) heedBind(noPortal bool, seen sqlscan.Effects) {
-	r.ex.ends = r.ex.ends || seen&sqlscan.Ends != 0
 	if noPortal {
 		r.ex.portal = seen & noted
 	} else {
@@ -404,7 +403,7 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 	if r.ledger.readies > 0 {
 		return nil, "", nil, true // whether a transaction has failed is not known before
 	}
-	if r.ex.status == wire.StatusFailed && !r.ex.ends && (by == bind && nm.st.effects&sqlscan.Exits == 0 || by == describe && !nm.st.rows) {
+	if r.ex.status == wire.StatusFailed && !r.ex.runs && (by == bind && nm.st.effects&sqlscan.Exits == 0 || by == describe && !nm.st.rows) {
 		// Nothing can be analysed now, and nothing of it would run: what there is
 		// to say of the message depends on its parameters only.
 		server = newName()

@@ -35,7 +35,7 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 	var ed edit
 	if seen&sqlscan.Names != 0 && r.cfg.Shared {
 		alone := !r.ex.batch && r.ledger.empty() && !r.ex.mixed
-		t := r.translate(text, seen&sqlscan.Ends != 0)
+		t := r.translate(text, seen&sqlscan.Exits != 0)
 		if t.wait {
 			return edit{out: t.lead, wait: true}
 		}

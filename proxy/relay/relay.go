@@ -85,7 +85,6 @@ type exchange struct {
 	number   uint32          // of the batch that is sent: a Sync ends one
 	batch    bool            // extended-query messages were sent since the last Sync
 	mixed    bool            // a Query was sent behind what was executed without a Sync: see Ours
-	ends     bool            // some of those may end a transaction
 	runs     bool            // some of those bind or execute
 	helps    bool            // and some of ours between them do
 	back     string          // what brings startup values back before the Sync
@@ -180,7 +179,7 @@ func (r *Relay) push(e entry) {
 			r.ex.helps = r.ex.helps || e.is(ours)
 		}
 	} else if e.kind != copySync {
-		r.ex.batch, r.ex.runs, r.ex.helps, r.ex.ends, r.ex.back = false, false, false, false, ""
+		r.ex.batch, r.ex.runs, r.ex.helps, r.ex.back = false, false, false, ""
 		r.ex.number++
 	}
 	r.ledger.push(e)

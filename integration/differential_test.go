@@ -37,6 +37,7 @@ func TestWhatManyClientsReadIsWhatEachReadsAlone(t *testing.T) {
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		j := newJudge(t, pg, "differential")
 		j.patience, j.lenient = 30*time.Second, true
+		j.late = pg.version == "18" // it reports late behind a Query in a batch, and pgseal spares others that
 		databases := map[string]settings{}
 		for i := range uint64(9) {
 			mode, servers := stand(i)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ type judge struct {
 	pending  time.Duration // how long a step through pgseal may hold up others
 	patience time.Duration // how long an answer through pgseal may take, waiting for a server included
 	lenient  bool          // which of two errors comes first does not count
+	late     bool          // nor does when a parameter is reported
 }
 
 // stage is a database that dialogues are played on.
@@ -109,6 +111,7 @@ type player struct {
 	stage
 	patience time.Duration // for an answer that is compared; none where a client is alone
 	lenient  bool
+	late     bool
 	mu       sync.Mutex
 	callers  map[string]*caller
 }
@@ -310,7 +313,7 @@ func (j *judge) compare(ctx context.Context, s dialogue, answers [][]string) *di
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p := newPlayer(j.pooled)
-	p.patience, p.lenient = j.patience, j.lenient
+	p.patience, p.lenient, p.late = j.patience, j.lenient, j.late
 	found := make(chan *difference, len(s))
 	parts := map[string]chan int{}
 	done := make([]chan struct{}, len(s))
@@ -371,13 +374,22 @@ func (p *player) check(ctx context.Context, st turn, want []string) *difference 
 		}
 		return &difference{client: st.client, got: got, want: want}
 	}
+	if p.late {
+		want = slices.DeleteFunc(slices.Clone(want), isReport)
+	}
 	next := 0 // of want
-	for _, m := range got {
+	matches := func(m string) bool {
+		if p.late && isReport(m) {
+			return true
+		}
 		n := p.matches(m, want[next:])
-		if n == 0 {
+		next += n
+		return n > 0
+	}
+	for _, m := range got {
+		if !matches(m) {
 			return wrong()
 		}
-		next += n
 	}
 	c := p.caller(st.client)
 	limit := time.After(p.patience)
@@ -390,12 +402,9 @@ func (p *player) check(ctx context.Context, st turn, want []string) *difference 
 			if !ok {
 				m = "nothing more"
 			}
-			got = append(got, m)
-			n := p.matches(m, want[next:])
-			if n == 0 {
+			if got = append(got, m); !matches(m) {
 				return wrong()
 			}
-			next += n
 		case <-limit:
 			got = append(got, nothingMore)
 			return wrong()
@@ -405,6 +414,8 @@ func (p *player) check(ctx context.Context, st turn, want []string) *difference 
 	}
 	return nil
 }
+
+func isReport(m string) bool { return strings.HasPrefix(m, "report ") }
 
 // firstErrors are what is found of a statement that is parsed anew, before what is
 // wrong with the values for it: a table that is gone, columns that have changed, a

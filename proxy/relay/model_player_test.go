@@ -272,6 +272,16 @@ func (p *player) forgive(w *world) {
 	p.script.leaves, p.eof = p.sent, true
 }
 
+// describesFailed reports whether the client waits for the error about a portal
+// whose statement has failed.
+func (p *player) describesFailed() bool {
+	if p.sent == 0 || p.heard >= len(p.twin.heard) {
+		return false
+	}
+	last := p.script.steps[p.sent-1].bytes
+	return last[0] == wire.Describe && last[wire.HeaderSize] == 'P' && strings.Contains(p.twin.heard[p.heard].message, "\x00C25P02\x00")
+}
+
 // finish looks at what a session has left when it is over.
 func (w *world) finish(p *player, _ *backend) {
 	w.log("client %d is done: %v", p.id, p.end)

@@ -174,6 +174,9 @@ func (w *world) stuck() bool {
 		case p.left && p.server != nil && p.unsent:
 			p.breakServer(w) // its time is over
 			return false
+		case p.describesFailed(): // what failed in its place had no columns
+			p.forgive(w)
+			return false
 		case (p.mixed || knownPipeline && p.hidden) && !p.left:
 			p.forgive(w)
 			return false

@@ -94,7 +94,7 @@ func (c *caller) unread() bool {
 		table, _ := os.ReadFile(file)
 		for line := range strings.SplitSeq(string(table), "\n") {
 			fields := strings.Fields(line)
-			if len(fields) < 5 || strings.HasSuffix(fields[4], ":00000000") {
+			if len(fields) < 5 || fields[4] == "00000000:00000000" { // what was sent and not received, what was received and not read
 				continue
 			}
 			from, to := strings.ToLower(fields[1][strings.LastIndex(fields[1], ":")+1:]), strings.ToLower(fields[2][strings.LastIndex(fields[2], ":")+1:])

@@ -231,7 +231,7 @@ func (p *player) settle(ctx context.Context, st turn) (said []string) {
 				silent = 0
 				continue
 			}
-			if silent++; silent > 1 && !st.ends || silent > 50 {
+			if silent++; silent > 2 && !st.ends || silent > 50 {
 				if c.owed = 0; c.last == "CopyInResponse" {
 					c.owed = 1
 				}

@@ -28,6 +28,13 @@ var statementScenarios = []scenario{
 		a  query select (select count(*) from a.t), (select count(*) from b.t)
 		   => "0" "3"
 	`},
+	{name: "row 24: an error bears the name that an executed statement names", text: `
+		a  parse p2: execute p1 ;; sync ;; query execute p2
+		   => p1\" does not exist
+		a  parse p3: execute p2 ;; sync ;; query execute p3
+		   => p1\" does not exist
+		a  bind =p3 ;; execute ;; sync
+	`},
 	{name: "row 8: both clients are told that a result has changed", text: `
 		a  query create table t (a int4); insert into t values (1)
 		a  parse s: select a from t ;; sync

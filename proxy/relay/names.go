@@ -293,10 +293,8 @@ func (r *Relay) ownName(server string, e *entry) (own string, ok bool) {
 			return e.name.own, true
 		}
 		if e.note != nil {
-			for _, op := range e.note.ops {
-				if op.server == server {
-					return op.own, true
-				}
+			if own, ok := r.names.namedBy(e.note.ops, server, 0); ok {
+				return own, true
 			}
 		}
 	}
@@ -307,6 +305,24 @@ func (r *Relay) ownName(server string, e *entry) (own string, ok bool) {
 		if nm.st != nil && r.server != nil {
 			if c := r.server.find(nm.st); c != nil && c.name == server {
 				return nm.own, true
+			}
+		}
+	}
+	return "", false
+}
+
+// namedBy returns the client's name that stands for one of a server's in
+// statements, or in those that they execute.
+func (n *names) namedBy(ops []nameOp, server string, depth int) (own string, ok bool) {
+	for _, op := range ops {
+		if op.server == server {
+			return op.own, true
+		}
+	}
+	for _, op := range ops {
+		if nm := n.byName[op.own]; nm != nil && depth < maxDepth && op.verb == sqlscan.Execute {
+			if own, ok := n.namedBy(nm.ops, server, depth+1); ok {
+				return own, true
 			}
 		}
 	}

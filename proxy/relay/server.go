@@ -33,6 +33,23 @@ func NewServer(startup []wire.Parameter) *Server { return &Server{startup: start
 // changed any more.
 func (s *Server) SetReported(list []wire.Parameter) { s.reported = list }
 
+// grants reports whether the server may grant parameters to roles: PostgreSQL 15
+// or later.
+func (s *Server) grants() bool {
+	i := find(s.reported, "server_version")
+	if i < 0 {
+		return false
+	}
+	major := 0
+	for _, c := range s.reported[i].Value {
+		if c < '0' || c > '9' {
+			break
+		}
+		major = 10*major + int(c-'0')
+	}
+	return major >= 15
+}
+
 // Prepared returns how many prepared statements the server has. It may be called
 // from any goroutine.
 func (s *Server) Prepared() int { return int(s.prepared.Load()) }

@@ -39,6 +39,10 @@ func hexOf(expression string) string {
 	return "pg_catalog.encode(pg_catalog.convert_to(" + expression + ", pg_catalog.getdatabaseencoding()), 'hex')"
 }
 
+// mayGranted holds for a parameter that the role which logged in was granted, as
+// it can be since PostgreSQL 15.
+const mayGranted = "OR pg_catalog.has_parameter_privilege(SESSION_USER, name, 'SET') "
+
 // questions are the parts of the query. Each returns rows of a letter, a name
 // and a value. Operators and functions are named with their schema: the client
 // may have set search_path.
@@ -47,7 +51,7 @@ var questions = []struct {
 	sql  string
 }{
 	{carried, "SELECT CASE WHEN context OPERATOR(pg_catalog.=) ANY ('{user,backend}') OR pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' " +
-		"THEN 's' ELSE 'x' END, " + hexOf("name") + ", " + hexOf("setting") +
+		mayGranted + "THEN 's' ELSE 'x' END, " + hexOf("name") + ", " + hexOf("setting") +
 		" FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session'"},
 	{sqlscan.Role, "SELECT 's', " + hexOf("'role'") + ", " + hexOf("pg_catalog.current_setting('role')") +
 		" WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'"},
@@ -71,12 +75,17 @@ var found = map[byte]sqlscan.Effects{
 
 // surveyQuery returns the query that asks. probe is a statement that is there
 // unless something has ended them all; it may be empty.
-func surveyQuery(asked sqlscan.Effects, custom []string, probe string) string {
+// grants says whether the server knows of parameters that are granted.
+func surveyQuery(asked sqlscan.Effects, custom []string, probe string, grants bool) string {
 	var parts []string
 	for _, q := range questions {
-		if asked&q.asks != 0 {
-			parts = append(parts, q.sql)
+		if asked&q.asks == 0 {
+			continue
 		}
+		if !grants {
+			q.sql = strings.Replace(q.sql, mayGranted, "", 1)
+		}
+		parts = append(parts, q.sql)
 	}
 	if asked&carried != 0 {
 		for _, name := range custom {
@@ -97,7 +106,7 @@ func (r *Relay) beginSurvey() []byte {
 	r.effects.suspect = 0
 	r.push(entry{kind: query, flags: ours | asks})
 	r.server.unnamed = 0 // a simple query ends it; the client's is carried there again
-	return wire.AppendQuery(nil, surveyQuery(asked, r.effects.custom.names, r.server.probe))
+	return wire.AppendQuery(nil, surveyQuery(asked, r.effects.custom.names, r.server.probe, r.server.grants()))
 }
 
 // row takes a DataRow, which is whole unless it is too large.

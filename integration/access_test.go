@@ -9,6 +9,7 @@ import (
 )
 
 func TestAccessRulesAreFollowedAndABadFileKeepsTheOldOnes(t *testing.T) {
+	t.Parallel()
 	const refused = "reload refused, keeping the old version"
 	dir := shortDir(t)
 	rules, more := filepath.Join(dir, "pg_hba.conf"), filepath.Join(dir, "more.conf")
@@ -40,6 +41,7 @@ func TestAccessRulesAreFollowedAndABadFileKeepsTheOldOnes(t *testing.T) {
 }
 
 func TestPeerTrustAndPasswordRulesServePsql(t *testing.T) {
+	t.Parallel()
 	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)

@@ -55,6 +55,7 @@ func findEvent(t *testing.T, path string, want map[string]string) (found map[str
 }
 
 func TestTheAuditFileTellsOfLoginsRefusalsAndReloadsAndIsRotated(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	path := filepath.Join(dir, "audit.log")
 	hba := filepath.Join(dir, "pg_hba.conf")
@@ -121,6 +122,7 @@ func TestTheAuditFileTellsOfLoginsRefusalsAndReloadsAndIsRotated(t *testing.T) {
 }
 
 func TestWithoutAnAuditFileTheStreamIsInTheLogAtAnyLevel(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, "18"), options{})
 	p.psql(t, "app", nil, "-c", "SELECT 1")
 	eventually(t, patience, "the login is in the log", func() bool {
@@ -129,6 +131,7 @@ func TestWithoutAnAuditFileTheStreamIsInTheLogAtAnyLevel(t *testing.T) {
 }
 
 func TestAnApplicationIsNotLockedOutByGuessesFromItsHost(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, "18"), options{auth: settings{
 		"auth_delay": "1ms", "max_failed_logins_per_source": "3", "max_failed_logins_per_role": "3",
 	}, users: map[string]string{"never_seen": "long ago"}})
@@ -154,6 +157,7 @@ func TestAnApplicationIsNotLockedOutByGuessesFromItsHost(t *testing.T) {
 }
 
 func TestTheSaltOfARoleIsTheSameInEveryReplicaThatHasTheKey(t *testing.T) {
+	t.Parallel()
 	key := filepath.Join(shortDir(t), "mock.key")
 	replace(t, key, []byte("0123456789abcdef0123456789abcdef\n"), 0o600)
 	pg := sharedPostgres(t, "18")

@@ -86,6 +86,7 @@ func (p *pgseal) asks(t *testing.T, role, password string) (answer, told string)
 }
 
 func TestRolesLogInByAuthQueryAsPostgreSQLWouldHaveIt(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		l := newLookup(t, pg)
 		secret := rand.Text()
@@ -123,6 +124,7 @@ func TestRolesLogInByAuthQueryAsPostgreSQLWouldHaveIt(t *testing.T) {
 }
 
 func TestAPasswordThatChangedOrExpiredWorksOrFailsSoon(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		l := newLookup(t, pg)
 		first, second := rand.Text(), rand.Text()
@@ -159,6 +161,7 @@ func TestAPasswordThatChangedOrExpiredWorksOrFailsSoon(t *testing.T) {
 // A search_path of a client's must not reach lookups (CVE-2025-12819), nor may
 // one client's session share a server with them.
 func TestNoSettingOfAClientReachesALookup(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		l := newLookup(t, pg)
 		secret := rand.Text()
@@ -199,6 +202,7 @@ func TestNoSettingOfAClientReachesALookup(t *testing.T) {
 }
 
 func TestRulesForGroupsDecideAsPostgreSQLWould(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		l := newLookup(t, pg)
 		secret := rand.Text()
@@ -233,6 +237,7 @@ func TestRulesForGroupsDecideAsPostgreSQLWould(t *testing.T) {
 }
 
 func TestAServerThatIsGoneIsNoWrongPassword(t *testing.T) {
+	t.Parallel()
 	pg := ownPostgres(t, versions[len(versions)-1])
 	l := newLookup(t, pg)
 	secret := rand.Text()
@@ -270,6 +275,7 @@ func TestAServerThatIsGoneIsNoWrongPassword(t *testing.T) {
 // attempt to log in: more of them would look like an attack, and may lock the
 // role out.
 func TestQueuedClientsFailTogetherAfterOneAttemptWhenThePasswordChanged(t *testing.T) {
+	t.Parallel()
 	const many = 20
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		l := newLookup(t, pg)
@@ -318,6 +324,7 @@ func TestQueuedClientsFailTogetherAfterOneAttemptWhenThePasswordChanged(t *testi
 }
 
 func TestCheckTriesAuthQuery(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		l := newLookup(t, pg)
 		secret, err := os.ReadFile(l.password)

@@ -8,6 +8,7 @@ import (
 )
 
 func TestAPairThatCannotBeUsedLeavesTheOldOneInForceAndIsLoggedOnce(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		spoil func(t *testing.T, l *listener, ca *devca.CA)

@@ -39,6 +39,7 @@ func (pg *postgres) loginsSeen() int {
 }
 
 func TestARealServerThatCannotBeTrustedIsSentNoLoginUntilItIsMended(t *testing.T) {
+	t.Parallel()
 	onOwnPostgres(t, func(t *testing.T, pg *postgres) {
 		issued := func(ca *devca.CA, edit func(*devca.Request)) devca.Pair {
 			request := serverRequest()
@@ -108,6 +109,7 @@ func TestARealServerThatCannotBeTrustedIsSentNoLoginUntilItIsMended(t *testing.T
 }
 
 func TestServersAreKeptAndNoneIsOpenedWhenTheCRLOfADatabaseExpires(t *testing.T) {
+	t.Parallel()
 	onOwnPostgres(t, func(t *testing.T, pg *postgres) {
 		list := filepath.Join(shortDir(t), "servers.crl")
 		end := time.Now().Add(shortLife).Truncate(time.Second)
@@ -139,6 +141,7 @@ func TestServersAreKeptAndNoneIsOpenedWhenTheCRLOfADatabaseExpires(t *testing.T)
 // it does not take the certificate of pgseal: pgseal hears of it only after its
 // own part of the handshake is done.
 func TestTheLogSaysWhyPostgreSQLDoesNotTakeTheClientCertificate(t *testing.T) {
+	t.Parallel()
 	onOwnPostgres(t, func(t *testing.T, pg *postgres) {
 		pg.asksForCertificates(t)
 		dir := shortDir(t)

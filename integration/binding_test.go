@@ -11,6 +11,7 @@ import (
 )
 
 func TestBothLegsAreBoundToTheirCertificates(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: map[string]settings{"app": {"channel_binding": "require"}}})
 		r := p.psql(t, "app", []string{"PGCHANNELBINDING=require"}, "-c", "SELECT 1")
@@ -30,6 +31,7 @@ func TestBothLegsAreBoundToTheirCertificates(t *testing.T) {
 }
 
 func TestPgxBeginsWithTLS(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{})
 		conn := p.pgx(t, "app", "sslnegotiation=direct "+execMode)
@@ -40,6 +42,7 @@ func TestPgxBeginsWithTLS(t *testing.T) {
 }
 
 func TestPgsealBeginsWithTLSTowardsPostgreSQLFrom17On(t *testing.T) {
+	t.Parallel()
 	direct := options{databases: map[string]settings{"app": {"sslnegotiation": "direct"}}, errors: []string{notOpened}}
 	p := start(t, sharedPostgres(t, "18"), direct)
 	if got := p.ask(t, "app", "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"); got != "t" {
@@ -72,6 +75,7 @@ func upstreamFiles(t *testing.T, pg *postgres, revoked ...*x509.Certificate) set
 }
 
 func TestPostgreSQLIsShownAClientCertificateAndItsOwnMayBeRevoked(t *testing.T) {
+	t.Parallel()
 	for _, version := range versions {
 		t.Run("PostgreSQL "+version, func(t *testing.T) {
 			pg := ownPostgres(t, version)

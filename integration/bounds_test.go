@@ -56,6 +56,7 @@ func heads(kind byte, length int) []byte {
 // Row 3: whatever names pgseal's statements have on a server, they lead nobody
 // to another's, and nobody past what is watched.
 func TestNamesOnTheServerLeadToNothing(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		victim, thief := p.called(t, "app", ""), p.called(t, "app", "")
 		for _, text := range []string{"select 'victim'", "set role pg_monitor", "listen trap", "create temp table trap (n int)"} {
@@ -108,6 +109,7 @@ func TestNamesOnTheServerLeadToNothing(t *testing.T) {
 
 // Row 11: pgseal's own timeouts end a client without committing for it.
 func TestATimeoutCommitsNothing(t *testing.T) {
+	t.Parallel()
 	for _, timeout := range []string{"query_timeout", "transaction_timeout"} {
 		for _, mode := range allModes {
 			t.Run(timeout+" "+mode, func(t *testing.T) {
@@ -140,6 +142,7 @@ func TestATimeoutCommitsNothing(t *testing.T) {
 
 // Row 12: defaults that change while servers run are everybody's at once.
 func TestEverySessionFollowsADefaultThatChanges(t *testing.T) {
+	t.Parallel()
 	pg := ownPostgres(t, versions[0])
 	for _, mode := range allModes {
 		t.Run(mode, func(t *testing.T) {
@@ -174,6 +177,7 @@ func TestEverySessionFollowsADefaultThatChanges(t *testing.T) {
 
 // Row 20: one client's statements are nobody else's burden.
 func TestStatementsOfOneClientLeaveRoomForOthers(t *testing.T) {
+	t.Parallel()
 	pg := sharedPostgres(t, versions[0])
 	p := start(t, pg, options{pool: settings{"prepared_statements_memory": "8MiB"}, databases: map[string]settings{"app": {"pool_size": "2"}, "other": {"pool_size": "2"}}})
 	greedy, other := p.called(t, "app", ""), p.called(t, "other", "")
@@ -283,6 +287,7 @@ func TestManyLongNamesTakeLittleMemory(t *testing.T) {
 // Row 23: what a view or a function does is not seen in a text, and asked for
 // where session_state is strict.
 func TestStrictSessionStateSeesWhatFunctionsDo(t *testing.T) {
+	t.Parallel()
 	for option, pool := range map[string]settings{
 		"strict": {"session_state": "strict"}, "always": {"server_reset_query_always": "true"},
 	} {
@@ -327,6 +332,7 @@ func TestStrictSessionStateSeesWhatFunctionsDo(t *testing.T) {
 
 // Row 26: who ends a console by an error gives its place back.
 func TestAConsoleThatEndsBadlyGivesItsPlaceBack(t *testing.T) {
+	t.Parallel()
 	endings := map[string][]byte{
 		"a message that is too long":            heads('P', 1<<20),
 		"a message of a length that can't be":   {'P', 0, 0, 0, 1},

@@ -9,11 +9,12 @@ import (
 	"hash/crc32"
 	"io"
 	"net"
-	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // caller is a client of a dialogue on a connection of which each byte is the
@@ -33,6 +34,21 @@ func call(ctx context.Context, dsn string) (*caller, error) {
 	if err != nil {
 		return nil, err
 	}
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &attentive{TCPConn: conn.(*net.TCPConn)}, nil
+	}
+	// A write that took long has left pgconn reading in the background. What that
+	// reads is to be had from the reader of pgconn alone: SyncConn would ask the
+	// server something.
+	var in io.Reader
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		in = r
+		return pgproto3.NewFrontend(r, w)
+	}
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -47,15 +63,15 @@ func call(ctx context.Context, dsn string) (*caller, error) {
 	}
 	slices.Sort(list)
 	c := &caller{hijacked: hijacked, greeting: "greeting " + strings.Join(list, ", "), port: int(config.Port), heard: make(chan string, 1<<17)}
-	go c.listen()
+	go c.listen(in)
 	return c, nil
 }
 
 // listen tells what comes in until the connection ends. Reports of parameters
 // that come in a row are sorted: PostgreSQL's order tells nothing.
-func (c *caller) listen() {
+func (c *caller) listen(from io.Reader) {
 	defer close(c.heard)
-	in := bufio.NewReaderSize(c.hijacked.Conn, 64<<10)
+	in := bufio.NewReaderSize(from, 64<<10)
 	var reports []string
 	for {
 		var head [5]byte
@@ -86,34 +102,49 @@ func (c *caller) say(reports []string) {
 	}
 }
 
-// unread reports whether bytes lie in the socket of either side, as Linux tells
-// it.
-func (c *caller) unread() bool {
-	ours, port := c.hijacked.Conn.LocalAddr().(*net.TCPAddr).Port, c.port
-	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		table, _ := os.ReadFile(file)
-		for line := range strings.SplitSeq(string(table), "\n") {
-			fields := strings.Fields(line)
-			if len(fields) < 5 || fields[4] == "00000000:00000000" { // what was sent and not received, what was received and not read
-				continue
-			}
-			from, to := strings.ToLower(fields[1][strings.LastIndex(fields[1], ":")+1:]), strings.ToLower(fields[2][strings.LastIndex(fields[2], ":")+1:])
-			if a, b := fmt.Sprintf("%04x", ours), fmt.Sprintf("%04x", port); from == a && to == b || from == b && to == a {
-				return true
-			}
-		}
-	}
-	return false
+// attentive is a connection that tells whether somebody waits for it.
+type attentive struct {
+	*net.TCPConn
+	reading atomic.Bool
 }
 
-// vanish closes the connection without a word, or breaks it.
-func (c *caller) vanish(breaks bool) {
+// Read implements net.Conn.
+func (c *attentive) Read(b []byte) (int, error) {
+	c.reading.Store(true)
+	defer c.reading.Store(false)
+	return c.TCPConn.Read(b)
+}
+
+// raw is the connection below TLS.
+func (c *caller) raw() *attentive {
 	conn := c.hijacked.Conn
 	if secured, ok := conn.(*tls.Conn); ok {
 		conn = secured.NetConn()
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok && breaks {
-		tcp.SetLinger(0)
+	return conn.(*attentive)
+}
+
+// unread reports whether bytes are on their way: they lie in the socket of
+// either side, or what has come was not heard yet.
+func (c *caller) unread() bool {
+	conn := c.raw()
+	ours, theirs := conn.LocalAddr().(*net.TCPAddr).AddrPort(), conn.RemoteAddr().(*net.TCPAddr).AddrPort()
+	here, err := queued(ours, theirs)
+	if err != nil {
+		panic(err)
+	}
+	there, err := queued(theirs, ours)
+	if err != nil {
+		panic(err)
+	}
+	return here > 0 || there > 0 || !conn.reading.Load()
+}
+
+// vanish closes the connection without a word, or breaks it.
+func (c *caller) vanish(breaks bool) {
+	conn := c.raw()
+	if breaks {
+		conn.SetLinger(0)
 	}
 	conn.Close()
 }

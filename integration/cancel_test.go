@@ -51,6 +51,7 @@ func (p *pgseal) cancelInPlaintext(conn *pgx.Conn) error {
 }
 
 func TestACancelRequestEndsThatQueryAndNoOther(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: map[string]settings{"app": {"pool_size": "2"}}})
 		observer := pg.direct(t, "app")
@@ -81,6 +82,7 @@ func TestACancelRequestEndsThatQueryAndNoOther(t *testing.T) {
 }
 
 func TestACancelRequestWithoutAQueryOrWithAnotherKeyDoesNothing(t *testing.T) {
+	t.Parallel()
 	pg := sharedPostgres(t, "18")
 	p := start(t, pg, options{databases: map[string]settings{"app": {"pool_size": "1"}}})
 	observer := pg.direct(t, "app")
@@ -110,6 +112,7 @@ func TestACancelRequestWithoutAQueryOrWithAnotherKeyDoesNothing(t *testing.T) {
 }
 
 func TestAClientThatWaitsForAServerCanCancelItsWait(t *testing.T) {
+	t.Parallel()
 	pg := sharedPostgres(t, "18")
 	p := start(t, pg, options{databases: map[string]settings{"app": {"pool_size": "1"}}})
 	observer := pg.direct(t, "app")
@@ -137,6 +140,7 @@ func TestAClientThatWaitsForAServerCanCancelItsWait(t *testing.T) {
 }
 
 func TestPsqlCancelsItsQueryWhenItIsInterrupted(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{})
 		observer := pg.direct(t, "app")
@@ -155,6 +159,7 @@ func TestPsqlCancelsItsQueryWhenItIsInterrupted(t *testing.T) {
 }
 
 func TestHundredsOfCancelRequestsHitNobodyElseOnTheSameServers(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		for _, poolSize := range []string{"1", "3"} {
 			t.Run("pool_size "+poolSize, func(t *testing.T) {

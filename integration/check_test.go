@@ -88,6 +88,7 @@ func checked(t *testing.T, pg *pgcluster.Cluster, host, sslmode string, root []b
 }
 
 func TestCheckFindsMistakesOfServers(t *testing.T) {
+	t.Parallel()
 	const own = "hostssl all all 127.0.0.1/32 scram-sha-256"
 	ca, err := devca.New("authority of PostgreSQL", 1000*time.Hour)
 	if err != nil {
@@ -208,6 +209,7 @@ func spoiled(t *testing.T, version string) *postgres {
 }
 
 func TestCheckSeesRolesAndSessionsAndSaysWhatItMayNotSee(t *testing.T) {
+	t.Parallel()
 	for _, version := range versions {
 		t.Run("PostgreSQL "+version, func(t *testing.T) {
 			pg := spoiled(t, version)

@@ -90,6 +90,7 @@ func (a *clientAuthority) client(t *testing.T, ca *devca.CA, edit func(*devca.Re
 }
 
 func TestClientCertificatesAreJudgedAndBothSidesLearnWhy(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, judgesClientCertificates)
 }
 
@@ -141,6 +142,7 @@ func judgesClientCertificates(t *testing.T, pg *postgres) {
 }
 
 func TestASessionEndsInWordsWhenItsClientCertificateIsRevoked(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, endsRevoked)
 }
 

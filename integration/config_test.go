@@ -3,11 +3,14 @@ package integration
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pgseal/pgseal/internal/devca"
@@ -183,13 +186,25 @@ func (p *pgseal) writeFile(path, content string) {
 	replace(p.t, path, []byte(content), 0o600)
 }
 
+// Ports that systems do not give to who asks for any: between freePort and the
+// program that listens there, no connection and no other test may take it.
+const firstPort, portCount = 12000, 20000
+
+// ports counts those that were given. It begins anywhere, for another run of the
+// tests on this machine.
+var ports = rand.Uint32()
+
 // freePort returns a port that nobody listens on at the moment.
 func freePort(t *testing.T) int {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range portCount {
+		port := firstPort + int(atomic.AddUint32(&ports, 1)%portCount)
+		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			ln.Close()
+			return port
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
+	t.Fatal("there is no free port")
+	return 0
 }

@@ -26,6 +26,7 @@ func consoleOptions() options {
 func asRole(role, password string) string { return " user=" + role + " password=" + password }
 
 func TestPsqlUsesTheConsole(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	for _, database := range []string{"pgseal", "pgbouncer"} {
 		if got := p.ask(t, database, "SHOW VERSION"); !strings.HasPrefix(got, "pgseal ") {
@@ -50,6 +51,7 @@ func TestPsqlUsesTheConsole(t *testing.T) {
 }
 
 func TestOnlyWhoIsListedUsesTheConsole(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	_, err := p.tryPgx(soon(t), "pgseal", asRole("stranger", "strange"))
 	if sqlState(err) != "42501" {
@@ -69,6 +71,7 @@ func TestOnlyWhoIsListedUsesTheConsole(t *testing.T) {
 }
 
 func TestTheConsoleTellsOfClientsAndServers(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	client := p.pgx(t, "app", "application_name=teller")
 	pid := value(t, client, "SELECT pg_backend_pid()::text")
@@ -145,6 +148,7 @@ func find(rows []map[string]any, column, value string) (list []map[string]any) {
 }
 
 func TestPauseLosesNothing(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	console := p.pgx(t, "pgseal", "")
 	busy, other := p.pgx(t, "app", execMode), p.pgx(t, "app", execMode)
@@ -193,6 +197,7 @@ func TestPauseLosesNothing(t *testing.T) {
 }
 
 func TestAPauseThatIsCanceledIsUndone(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	busy := p.pgx(t, "app", execMode)
 	execute(t, busy, "BEGIN")
@@ -219,6 +224,7 @@ func TestAPauseThatIsCanceledIsUndone(t *testing.T) {
 }
 
 func TestKilledClientsAreToldAndNewOnesWaitForResume(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	console := p.pgx(t, "pgseal", simpleMode)
 	first, second := p.pgx(t, "app", "application_name=first "+execMode), p.pgx(t, "app", execMode)
@@ -248,6 +254,7 @@ func TestKilledClientsAreToldAndNewOnesWaitForResume(t *testing.T) {
 }
 
 func TestADisabledDatabaseTakesNoNewClients(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	console, client := p.pgx(t, "pgseal", ""), p.pgx(t, "app", execMode)
 	execute(t, console, "DISABLE app")
@@ -260,6 +267,7 @@ func TestADisabledDatabaseTakesNoNewClients(t *testing.T) {
 }
 
 func TestReconnectReplacesServersAndWaitCloseWaitsForIt(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	console, client := p.pgx(t, "pgseal", ""), p.pgx(t, "app", execMode)
 	execute(t, client, "BEGIN")
@@ -283,6 +291,7 @@ func TestReconnectReplacesServersAndWaitCloseWaitsForIt(t *testing.T) {
 }
 
 func TestReloadAtTheConsoleSaysWhatIsWrongWithFileAndLine(t *testing.T) {
+	t.Parallel()
 	o := consoleOptions()
 	o.errors = []string{configRefused}
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), o)
@@ -298,6 +307,7 @@ func TestReloadAtTheConsoleSaysWhatIsWrongWithFileAndLine(t *testing.T) {
 }
 
 func TestSettingsChangeAtTheConsole(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	console := p.pgx(t, "pgseal", simpleMode)
 	execute(t, console, "SET query_wait_timeout = 7")
@@ -315,6 +325,7 @@ func TestSettingsChangeAtTheConsole(t *testing.T) {
 }
 
 func TestAdministratorsComeInWhenThePoolerIsFull(t *testing.T) {
+	t.Parallel()
 	o := consoleOptions()
 	o.pool = settings{"max_client_conn": "1"}
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), o)
@@ -328,6 +339,7 @@ func TestAdministratorsComeInWhenThePoolerIsFull(t *testing.T) {
 }
 
 func TestShutdownAtTheConsole(t *testing.T) {
+	t.Parallel()
 	for command, waits := range map[string]bool{"SHUTDOWN": false, "SHUTDOWN WAIT_FOR_SERVERS": true, "SHUTDOWN WAIT_FOR_CLIENTS": true} {
 		t.Run(command, func(t *testing.T) {
 			p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
@@ -356,6 +368,7 @@ func TestShutdownAtTheConsole(t *testing.T) {
 }
 
 func TestARepeatedShutdownHurriesOnlyWhereItSaysSo(t *testing.T) {
+	t.Parallel()
 	for _, first := range []string{"SHUTDOWN WAIT_FOR_SERVERS", "SHUTDOWN WAIT_FOR_CLIENTS"} {
 		t.Run(first, func(t *testing.T) {
 			p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
@@ -381,6 +394,7 @@ func TestARepeatedShutdownHurriesOnlyWhereItSaysSo(t *testing.T) {
 }
 
 func TestSettingsThatAreSetAtTheSameTimeAreBothSet(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	keys := []string{"query_wait_timeout", "server_idle_timeout"}
 	consoles := []*pgx.Conn{p.pgx(t, "pgseal", simpleMode), p.pgx(t, "pgseal", simpleMode)}
@@ -408,6 +422,7 @@ func TestSettingsThatAreSetAtTheSameTimeAreBothSet(t *testing.T) {
 }
 
 func TestPsycopg2AndJDBCUseTheConsole(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	programs := map[string]*exec.Cmd{
 		"psycopg2": exec.Command(python, "-B", "drivers/psycopg2/console.py", p.dsn("pgseal", "")),
@@ -423,6 +438,7 @@ func TestPsycopg2AndJDBCUseTheConsole(t *testing.T) {
 }
 
 func TestTheConsoleTellsOfPreparedStatementsAndPins(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	client, console := p.pgx(t, "app", "application_name=teller"), p.pgx(t, "pgseal", "")
 	if _, err := client.Prepare(soon(t), "one", "SELECT 1 AS told_by_name"); err != nil {
@@ -448,11 +464,15 @@ func TestTheConsoleTellsOfPreparedStatementsAndPins(t *testing.T) {
 // What a client sends that is none of the protocol, behind an error whose rest is
 // skipped, once kept its place for ever.
 func TestThePlacesOfTheConsoleAreNotUsedUpByClientsThatEndBadly(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	const places = 32
 	for i := range 2 * places {
 		c, err := p.tryPgx(soon(t), "pgseal", simpleMode)
 		if err != nil {
+			t.Fatalf("client %d: %v", i, err)
+		}
+		if err := c.PgConn().SyncConn(soon(t)); err != nil { // nothing of pgconn's reads in the background
 			t.Fatalf("client %d: %v", i, err)
 		}
 		raw := c.PgConn().Conn()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -17,7 +18,8 @@ import (
 // one to three servers. PGSEAL_TEST_SEED repeats one, PGSEAL_SOAK is how long
 // it goes on with each version.
 func TestWhatManyClientsReadIsWhatEachReadsAlone(t *testing.T) {
-	seed, limit, most, dialogues := uint64(9), 5*time.Minute, 1, 9
+	t.Parallel()
+	seed, limit, most, dialogues := uint64(9), 5*time.Minute, int64(1), 9
 	if s := os.Getenv("PGSEAL_TEST_SEED"); s != "" {
 		var err error
 		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
@@ -35,29 +37,34 @@ func TestWhatManyClientsReadIsWhatEachReadsAlone(t *testing.T) {
 		}
 	}
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
-		j := newJudge(t, pg, "differential")
-		j.patience, j.lenient = 30*time.Second, true
-		j.late = pg.version == "18" // it reports late behind a Query in a batch, and pgseal spares others that
-		databases := map[string]settings{}
-		for i := range uint64(9) {
-			mode, servers := stand(i)
-			databases[mode+strconv.Itoa(servers)] = settings{"dbname": j.pooled.name, "pool_mode": mode, "pool_size": strconv.Itoa(servers)}
+		list := newJudges(t, pg, "differential")
+		pgseals := map[*judge]*pgseal{}
+		for _, j := range list {
+			j.patience, j.lenient = 30*time.Second, true
+			j.late = pg.version == "18" // it reports late behind a Query in a batch, and pgseal spares others that
+			databases := map[string]settings{}
+			for i := range uint64(9) {
+				mode, servers := stand(i)
+				databases[mode+strconv.Itoa(servers)] = settings{"dbname": j.pooled.name, "pool_mode": mode, "pool_size": strconv.Itoa(servers)}
+			}
+			pgseals[j] = start(t, pg, options{users: map[string]string{"app": quickSecret()}, databases: databases, pool: settings{"query_wait_notify": "0s", "max_prepared_statements": "8"}})
 		}
-		p := start(t, pg, options{databases: databases, pool: settings{"query_wait_notify": "0s", "max_prepared_statements": "8"}})
-		failed, rounds := 0, 0
-		for began := time.Now(); failed < most && rounds < dialogues && time.Since(began) < limit; rounds++ {
-			seed := seed + uint64(rounds)
+		var rounds, failed atomic.Int64
+		began := time.Now()
+		shareOut(list, dialogues, func(j *judge, i int) bool {
+			seed := seed + uint64(i)
 			mode, servers := stand(seed)
-			t.Run(fmt.Sprintf("PGSEAL_TEST_SEED=%d %s %d", seed, mode, servers), func(t *testing.T) {
+			if !t.Run(fmt.Sprintf("PGSEAL_TEST_SEED=%d %s %d", seed, mode, servers), func(t *testing.T) {
 				overtaken := pick(rand.New(rand.NewPCG(seed, 0)), time.Millisecond, 25*time.Millisecond, 100*time.Millisecond)
-				through := j.through(p, mode+strconv.Itoa(servers), overtaken)
+				through := j.through(pgseals[j], mode+strconv.Itoa(servers), overtaken)
 				through.differs(t, babble(seed, 3+int(seed/9%4), 30, mode))
-				if t.Failed() {
-					failed++
-				}
-			})
-		}
-		t.Logf("%d dialogues, the first of PGSEAL_TEST_SEED=%d", rounds, seed)
+			}) {
+				failed.Add(1)
+			}
+			rounds.Add(1)
+			return failed.Load() < most && time.Since(began) < limit
+		})
+		t.Logf("%d dialogues, the first of PGSEAL_TEST_SEED=%d", rounds.Load(), seed)
 	})
 }
 
@@ -150,9 +157,11 @@ func (j *judge) shrink(ctx context.Context, s dialogue, d *difference, answers [
 }
 
 func TestMadeUpDialoguesReadTheSameOnTwoConnectionsOfTheirOwn(t *testing.T) {
-	j := newJudge(t, sharedPostgres(t, versions[0]), "babble")
-	for seed := range uint64(12) {
-		mode, _ := stand(seed)
-		j.differs(t, babble(seed, 4, 30, mode))
-	}
+	t.Parallel()
+	list := newJudges(t, sharedPostgres(t, versions[0]), "babble")
+	shareOut(list, 12, func(j *judge, seed int) bool {
+		mode, _ := stand(uint64(seed))
+		t.Run(strconv.Itoa(seed), func(t *testing.T) { j.differs(t, babble(uint64(seed), 4, 30, mode)) })
+		return true
+	})
 }

@@ -18,15 +18,17 @@
 // connections while certificates change. What one package can show by itself
 // is tested in that package.
 //
-// Each test owns the pgseal it starts and stops it by its process ID. The two
-// clusters are shared by all tests that do not disturb them, and owned by
-// TestMain. Every log line of every pgseal is read at the end of its test: an
+// Each test owns the pgseal it starts and stops it by its process ID. Clusters
+// go from one test to the next, where that does not disturb them, and are owned
+// by TestMain. Tests run in parallel, each with a cluster to itself; those that
+// measure time or memory, or load the machine, run before them, one by one.
+// Every log line of every pgseal is read at the end of its test: an
 // error that the test did not announce, a password, a key or a word of SQL in
 // it fails the test.
 //
 // PGSEAL_TEST_POSTGRES sets the versions of PostgreSQL; "15 18" without it, and
 // "14 15 16 17 18" in make test-matrix. PGSEAL_TEST_SECONDS sets how long each
-// run of pgbench takes; 4 without it. PGSEAL_TEST_UPDATE=1 writes the table in
+// run of pgbench takes; 2 without it. PGSEAL_TEST_UPDATE=1 writes the table in
 // docs/compatibility.md instead of comparing it. PGSEAL_TEST_SEED repeats a test
 // of what is made up at random, and PGSEAL_SOAK=30m has the dialogues of many
 // clients go on for so long with each version.

@@ -123,6 +123,7 @@ func marksOf(table string) map[string]string {
 }
 
 func TestTheCompatibilityPageTakesTheWorstMarkOfAllRuns(t *testing.T) {
+	t.Parallel()
 	r := newDriverReport()
 	fine := []string{"version 1"}
 	for _, step := range driverSteps {

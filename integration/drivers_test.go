@@ -34,7 +34,7 @@ var drivers = []driver{
 	{"psycopg 3", "psycopg3", []string{python, "-B", "main.py"}},
 	{"asyncpg", "asyncpg", []string{python, "-B", "main.py"}},
 	{"SQLAlchemy", "sqlalchemy", []string{python, "-B", "main.py"}},
-	{"JDBC", "jdbc", []string{"java", "-cp", "/usr/share/java/postgresql.jar", "Main.java"}},
+	{"JDBC", "jdbc", []string{"java", "Main"}},
 	{"ruby-pg", "ruby-pg", []string{"ruby", "main.rb"}},
 	{"PHP PDO", "php-pdo", []string{"php", "main.php"}},
 	{"psqlODBC", "psqlodbc", []string{python, "-B", "main.py"}},
@@ -61,19 +61,17 @@ var driverRoutes = []struct {
 const driverLimit = 2 * time.Minute
 
 func TestDriversAtTheirDefaultsWorkInTransactionMode(t *testing.T) {
+	t.Parallel()
 	programs := buildDrivers(t)
 	report := newDriverReport()
 	t.Run("all", func(t *testing.T) {
 		for _, version := range versions {
 			pg := sharedPostgres(t, version)
 			p := start(t, pg, options{databases: driverDatabases()})
-			slots := make(chan struct{}, 3)
 			for _, d := range drivers {
 				for route := range driverRoutes {
 					t.Run(fmt.Sprintf("%s/PostgreSQL %s/%s", d.name, version, driverRoutes[route].name), func(t *testing.T) {
 						t.Parallel()
-						slots <- struct{}{}
-						defer func() { <-slots }()
 						where := fmt.Sprintf("PostgreSQL %s, %s", version, driverRoutes[route].name)
 						report.add(d.name, where, runDriver(t, p, d, programs, route))
 					})
@@ -84,12 +82,19 @@ func TestDriversAtTheirDefaultsWorkInTransactionMode(t *testing.T) {
 	report.check(t)
 }
 
-// buildDrivers builds the programs in Go, and returns where they are.
+const jdbc = "/usr/share/java/postgresql.jar"
+
+// buildDrivers builds the programs in Go and Java, and returns where they are.
 func buildDrivers(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", dir+"/", "./drivers/...").CombinedOutput(); err != nil {
-		t.Fatalf("build the drivers' programs: %v\n%s", err, out)
+	for _, build := range [][]string{
+		{"go", "build", "-o", dir + "/", "./drivers/..."},
+		{"javac", "-cp", jdbc, "-d", dir, "drivers/jdbc/Main.java"},
+	} {
+		if out, err := exec.Command(build[0], build[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("build the drivers' programs: %v\n%s", err, out)
+		}
 	}
 	return dir
 }
@@ -130,7 +135,7 @@ func runDriver(t *testing.T, p *pgseal, d driver, programs string, route int) []
 	cmd.Dir = filepath.Join("drivers", d.dir)
 	cmd.Env = append(os.Environ(), "PGHOST=localhost", fmt.Sprintf("PGPORT=%d", port), "PGUSER=app", "PGPASSWORD="+appPassword,
 		"PGDATABASE="+database, "PGSSLMODE=verify-full", "PGSSLROOTCERT="+root, "PGSEAL_TEST_TAG="+tag, "PGSEAL_TEST_ASIDE="+aside,
-		"PYTHONPATH=../steps", "LC_ALL=C.UTF-8")
+		"PYTHONPATH=../steps", "CLASSPATH="+jdbc+":"+programs, "LC_ALL=C.UTF-8")
 	r := runProgram(t, cmd)
 	if r.status != 0 {
 		t.Errorf("status %d, error output:\n%s", r.status, r.stderr)

@@ -31,6 +31,7 @@ func refused(t *testing.T, p *pgseal, database, more, state string) *pgconn.PgEr
 }
 
 func TestAnUnknownUserGetsTheSameAnswerAsAWrongPassword(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, "18"), options{})
 	password := "password=" + wrongPassword
 	known := refused(t, p, "app", password, "28P01")
@@ -45,12 +46,14 @@ func TestAnUnknownUserGetsTheSameAnswerAsAWrongPassword(t *testing.T) {
 }
 
 func TestAnUnknownDatabaseIsToldOnlyToThoseWhoMayLogIn(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, "18"), options{})
 	refused(t, p, "nowhere", "", "3D000")
 	refused(t, p, "nowhere", "password="+wrongPassword, "28P01")
 }
 
 func TestTheServersRefusalOfALoginReachesTheClient(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{
 			users:  map[string]string{"sealed": sealedPassword, "stranger": wrongPassword},
@@ -118,6 +121,7 @@ func loginAndQuery(ctx context.Context, p *pgseal) error {
 }
 
 func TestClientsGoOnAfterPostgreSQLRestartedUnderLoad(t *testing.T) {
+	t.Parallel()
 	for _, version := range versions {
 		t.Run("PostgreSQL "+version, func(t *testing.T) {
 			const clients = 8

@@ -52,6 +52,7 @@ func onEachRecheck(t *testing.T, f func(t *testing.T, a *clientAuthority, p *pgs
 }
 
 func TestASessionIsEndedOrKeptWhenItsClientCertificateExpires(t *testing.T) {
+	t.Parallel()
 	onEachRecheck(t, func(t *testing.T, a *clientAuthority, p *pgseal, ends bool) {
 		request := devca.Request{CommonName: "app", Client: true, Life: time.Hour}
 		longLived, err := a.middle.Issue(request)
@@ -82,6 +83,7 @@ func TestASessionIsEndedOrKeptWhenItsClientCertificateExpires(t *testing.T) {
 }
 
 func TestASessionIsEndedOrKeptWhenTheCRLExpires(t *testing.T) {
+	t.Parallel()
 	onEachRecheck(t, func(t *testing.T, a *clientAuthority, p *pgseal, ends bool) {
 		pair, env := a.client(t, a.middle, nil)
 		end := time.Now().Add(shortLife).Truncate(time.Second)

@@ -38,6 +38,7 @@ func exporter(t *testing.T, p *pgseal) string {
 }
 
 func TestDebiansExporterOfPgBouncersFiguresWorks(t *testing.T) {
+	t.Parallel()
 	o := consoleOptions()
 	o.databases = map[string]settings{"app": {"pool_size": "5", "reserve_pool_size": "2"}}
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), o)

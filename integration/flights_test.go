@@ -130,6 +130,7 @@ func (w *wiretap) begun() (list []flights) {
 }
 
 func TestTheRoundTripThatAnOlderPostgreSQLAsksForIsPaidOnce(t *testing.T) {
+	t.Parallel()
 	type cost struct{ hellos, roundTrips int }
 	for version, want := range map[string][]cost{
 		// SSLRequest, ClientHello, then Finished with the startup packet. The

@@ -205,6 +205,7 @@ func message(kind byte, body string) []byte {
 func query(sql string) []byte { return message('Q', sql+"\x00") }
 
 func TestASessionLeavesNothingToTheNextOneInSessionMode(t *testing.T) {
+	t.Parallel()
 	farewells := map[string]func(conn *pgx.Conn){
 		"by Terminate": func(conn *pgx.Conn) { conn.Close(t.Context()) },
 		"by a reset":   func(conn *pgx.Conn) { reset(conn.PgConn().Conn()) },

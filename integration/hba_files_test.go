@@ -163,6 +163,7 @@ func since(line, version string) (string, bool) {
 }
 
 func TestPostgreSQLReadsAccessRulesAsWeDo(t *testing.T) {
+	t.Parallel()
 	if n := len(hbaLines); n < 150 {
 		t.Errorf("the corpus has %d files", n)
 	}
@@ -218,6 +219,7 @@ var identLines = []string{
 }
 
 func TestPostgreSQLReadsUserNameMapsAsWeDo(t *testing.T) {
+	t.Parallel()
 	onEachSince(t, 15, func(t *testing.T, pg *postgres) {
 		conn := pg.direct(t, "postgres")
 		writeHBA(t, pg, "dbs", hbaFiles["dbs"])

@@ -52,6 +52,7 @@ var ldapDiffers = map[string]string{
 }
 
 func TestPostgreSQLReadsRulesWithLDAPAsWeDo(t *testing.T) {
+	t.Parallel()
 	asked := 0
 	for _, version := range versionsSince(15) {
 		pg := ownPostgres(t, version)

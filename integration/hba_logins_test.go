@@ -104,6 +104,7 @@ func (machine) Member(role, group string) bool {
 }
 
 func TestPostgreSQLDecidesLoginsAsWeDo(t *testing.T) {
+	t.Parallel()
 	for _, version := range versionsSince(15) {
 		t.Run("PostgreSQL "+version, func(t *testing.T) {
 			pg := ownPostgres(t, version)

@@ -8,6 +8,7 @@ import (
 )
 
 func TestTheLogSaysWhatToDoAboutAClientThatDoesNotTrustTheCertificate(t *testing.T) {
+	t.Parallel()
 	pg := sharedPostgres(t, debianVersion)
 	p := start(t, pg, options{})
 	r := p.psql(t, "app", []string{"PGSSLROOTCERT=" + pg.root}, "-c", "SELECT 1")
@@ -20,6 +21,7 @@ func TestTheLogSaysWhatToDoAboutAClientThatDoesNotTrustTheCertificate(t *testing
 }
 
 func TestTheLogSaysThatASecretIsNotTheServers(t *testing.T) {
+	t.Parallel()
 	secret, err := auth.NewSecret(appPassword, 4096) // its salt is not the server's
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 )
 
 func TestPsqlIsShownTheCertificateThatAHostsFileHasForTheNameInItsDSN(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		dir := shortDir(t)
 		ca, err := devca.New("authority of pg_hosts.conf", 24*time.Hour)

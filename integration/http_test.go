@@ -59,6 +59,7 @@ func withHTTP(t *testing.T, o options) (options, string) {
 }
 
 func TestMetricsTellWhatClientsDid(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		o, url := withHTTP(t, options{databases: map[string]settings{"app": {"pool_size": "2"}}})
 		p := start(t, pg, o)
@@ -105,6 +106,7 @@ func TestMetricsTellWhatClientsDid(t *testing.T) {
 }
 
 func TestARefusedReloadShowsInMetricsUntilItIsMended(t *testing.T) {
+	t.Parallel()
 	o, url := withHTTP(t, options{errors: []string{"reload refused, keeping the old version", fileRefused, configRefused}})
 	p := start(t, sharedPostgres(t, versionsSince(0)[0]), o)
 	users := `pgseal_reload_failing{name="users_file"}`
@@ -127,6 +129,7 @@ func TestARefusedReloadShowsInMetricsUntilItIsMended(t *testing.T) {
 }
 
 func TestAReloadThatHangsHoldsUpNobodyWhoLooks(t *testing.T) {
+	t.Parallel()
 	o, url := withHTTP(t, consoleOptions())
 	p := start(t, sharedPostgres(t, versionsSince(0)[0]), o)
 	fifo := filepath.Join(shortDir(t), "audit.log") // nobody reads it: to open it takes for ever
@@ -158,6 +161,7 @@ func TestAReloadThatHangsHoldsUpNobodyWhoLooks(t *testing.T) {
 }
 
 func TestReadinessWaitsForRequiredDatabasesAndEndsWithTheDrain(t *testing.T) {
+	t.Parallel()
 	pg := sharedPostgres(t, versionsSince(0)[0])
 	o, url := withHTTP(t, options{
 		databases: map[string]settings{"app": {"required": "true"}, "gone": {"required": "true", "port": strconv.Itoa(freePort(t))}},
@@ -195,6 +199,7 @@ func TestReadinessWaitsForRequiredDatabasesAndEndsWithTheDrain(t *testing.T) {
 }
 
 func TestAnHTTPAddressInUseIsToldByItsKey(t *testing.T) {
+	t.Parallel()
 	o, url := withHTTP(t, options{})
 	p := start(t, sharedPostgres(t, versionsSince(0)[0]), o)
 	content, err := os.ReadFile(p.configFile())

@@ -11,6 +11,7 @@ import (
 )
 
 func TestOtherNamesOfACertificateLogIn(t *testing.T) {
+	t.Parallel()
 	a := newClientAuthority(t)
 	named := func(edit func(*devca.Request)) (devca.Pair, []string) {
 		return a.client(t, a.middle, func(r *devca.Request) {

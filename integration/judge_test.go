@@ -8,10 +8,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgseal/pgseal/internal/auth"
 )
 
 // quiet is how long PostgreSQL is silent, and waits for its client, before it
@@ -30,6 +33,59 @@ type judge struct {
 	late     bool          // nor does when a parameter is reported
 }
 
+// judges are how many dialogues are played at the same time, each on stages of
+// its own: most of the time they wait.
+const judges = 3
+
+// newJudges is newJudge for so many of them.
+func newJudges(t *testing.T, pg *postgres, name string) (list []*judge) {
+	t.Helper()
+	for i := range judges {
+		list = append(list, newJudge(t, pg, fmt.Sprintf("%s%d", name, i)))
+	}
+	return list
+}
+
+// quickSecret is a secret of app's password with one iteration. Clients of
+// dialogues log in thousands of times, and with 4096 iterations under the race
+// detector they would do little else.
+var quickSecret = sync.OnceValue(func() string {
+	secret, err := auth.NewSecret(appPassword, 1)
+	if err != nil {
+		panic(err)
+	}
+	return secret.Encode()
+})
+
+// quickLogins gives app that secret until the end of the test.
+func (pg *postgres) quickLogins(t *testing.T) {
+	t.Helper()
+	conn := pg.direct(t, "postgres")
+	execute(t, conn, "ALTER ROLE app PASSWORD '"+quickSecret()+"'")
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if _, err := conn.Exec(ctx, "ALTER ROLE app PASSWORD '"+appPassword+"'"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// shareOut has the judges take one case after the other until there are no more
+// or judge says so.
+func shareOut(list []*judge, cases int, judge func(j *judge, i int) (more bool)) {
+	var taken atomic.Int64
+	next := func() int { return int(taken.Add(1)) - 1 }
+	var all sync.WaitGroup
+	for _, j := range list {
+		all.Go(func() {
+			for i := next(); i < cases && judge(j, i); i = next() {
+			}
+		})
+	}
+	all.Wait()
+}
+
 // stage is a database that dialogues are played on.
 type stage struct {
 	name  string
@@ -42,6 +98,9 @@ type stage struct {
 func newJudge(t *testing.T, pg *postgres, name string) *judge {
 	t.Helper()
 	j := &judge{pg: pg, pending: answerLimit, patience: answerLimit}
+	pg.quickLogins(t)
+	execute(t, pg.direct(t, "postgres"), `DO $$ BEGIN
+		IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'scenario_role') THEN CREATE ROLE scenario_role; GRANT scenario_role TO app; END IF; END $$`)
 	for s, twin := range map[*stage]string{&j.own: name + "_own", &j.pooled: name + "_pooled"} {
 		pg.database(t, twin)
 		*s = stage{name: twin, super: pg.direct(t, twin), mu: &sync.Mutex{}}
@@ -62,14 +121,20 @@ func (j *judge) through(p *pgseal, entry string, pending time.Duration) *judge {
 func (s *stage) sweep(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err := s.super.Exec(ctx, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'")
+	// pgseal may still open a server for a client that has gone. Given a timeout,
+	// pg_terminate_backend would look whether each has ended every 100 ms.
+	_, err := s.super.Exec(ctx, `DO $$ BEGIN
+		LOOP
+			PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend';
+			EXIT WHEN NOT FOUND;
+			PERFORM pg_sleep(0.002);
+			PERFORM pg_stat_clear_snapshot();
+		END LOOP; END $$`)
 	if err != nil {
 		return err
 	}
 	_, err = s.super.Exec(ctx, `DO $$ DECLARE s name; BEGIN
 		FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_|^information_schema$' LOOP EXECUTE format('DROP SCHEMA %I CASCADE', s); END LOOP;
-		IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'scenario_role') THEN CREATE ROLE scenario_role; END IF;
-		GRANT scenario_role TO app;
 		EXECUTE format('ALTER DATABASE %I RESET ALL', current_database()); EXECUTE format('ALTER ROLE app IN DATABASE %I RESET ALL', current_database());
 		CREATE SCHEMA public AUTHORIZATION app; GRANT ALL ON SCHEMA public TO app;
 		GRANT ALL ON SCHEMA public TO scenario_role;

@@ -72,6 +72,7 @@ func failed(role string) string {
 }
 
 func TestTheLDAPRecipeServesPsql(t *testing.T) {
+	t.Parallel()
 	s := startSlapd(t)
 	rules := append(ldapRecipe(t, s), fmt.Sprintf(`hostssl own all all ldap ldapurl="ldap://localhost:%d/ou=people,dc=example,dc=org?mail?one?(mail=$username@example.org)" ldaptls=1`, s.port))
 	rules[2] = strings.Replace(rules[2], "?mail?", "??", 1) + ` ldapbinddn="cn=search,dc=example,dc=org" ldapbindpasswd=` + findPassword
@@ -105,6 +106,7 @@ func TestTheLDAPRecipeServesPsql(t *testing.T) {
 }
 
 func TestALDAPServerThatIsNotVerifiedLearnsNoPassword(t *testing.T) {
+	t.Parallel()
 	s := startSlapd(t)
 	p := startLDAP(t, s.stranger, nil, ldapRecipe(t, s)...)
 	for _, database := range []string{"app", "reports"} {
@@ -130,6 +132,7 @@ func saying(err error) string {
 }
 
 func TestAClientIsToldOfLDAPWhatPostgreSQLTellsIt(t *testing.T) {
+	t.Parallel()
 	s := startSlapd(t)
 	server := fmt.Sprintf("ldapserver=127.0.0.1 ldapport=%d", s.port)
 	bySearch := server + ` ldapbasedn="dc=example,dc=org" ldapbinddn="cn=search,dc=example,dc=org" ldapbindpasswd=` + findPassword

@@ -72,6 +72,7 @@ func TestEachTimeoutEndsItsClientAndLeavesTheServerCleanForTheNext(t *testing.T)
 }
 
 func TestMinPoolSizeHoldsBeforeTheFirstClientHasCome(t *testing.T) {
+	t.Parallel()
 	withPools(t, "limits", func(t *testing.T, pg *postgres, size string) {
 		observer := pg.direct(t, "limits")
 		start(t, pg, options{databases: map[string]settings{"limits": {
@@ -112,6 +113,7 @@ func TestMaxDBConnectionsHoldsOverRolesAndIdleServersMakeRoom(t *testing.T) {
 }
 
 func TestTheReserveIsForClientsThatWaitLong(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{
 			databases: map[string]settings{"app": {"pool_size": "1", "reserve_pool_size": "1"}},
@@ -129,6 +131,7 @@ func TestTheReserveIsForClientsThatWaitLong(t *testing.T) {
 }
 
 func TestAdmissionLimitsSayWhichTheyAreAndChangeOnReload(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		for name, set := range map[string]func(o *options, value string){
 			"max_db_client_connections": func(o *options, v string) { o.databases = map[string]settings{"app": {"max_db_client_connections": v}} },
@@ -155,6 +158,7 @@ func TestAdmissionLimitsSayWhichTheyAreAndChangeOnReload(t *testing.T) {
 }
 
 func TestAClientThatWaitsIsToldByANotice(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, "18"), options{
 		databases: map[string]settings{"app": {"pool_size": "1"}},
 		pool:      settings{"query_wait_notify": "200ms"},
@@ -183,6 +187,7 @@ func TestAClientThatWaitsIsToldByANotice(t *testing.T) {
 }
 
 func TestStatementModeRefusesTransactionBlocks(t *testing.T) {
+	t.Parallel()
 	withPools(t, "limits", func(t *testing.T, pg *postgres, size string) {
 		p := start(t, pg, options{databases: map[string]settings{"limits": {"dbname": "limits", "pool_size": size, "pool_mode": "statement"}}})
 		conn := p.pgx(t, "limits", simpleMode)
@@ -199,6 +204,7 @@ func TestStatementModeRefusesTransactionBlocks(t *testing.T) {
 }
 
 func TestConnectQueryIsRunOnEachServer(t *testing.T) {
+	t.Parallel()
 	withPools(t, "limits", func(t *testing.T, pg *postgres, size string) {
 		p := start(t, pg, options{databases: map[string]settings{"limits": {
 			"dbname": "limits", "pool_size": size, "connect_query": `"SET work_mem = '7MB'"`,

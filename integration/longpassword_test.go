@@ -13,6 +13,7 @@ const longestPassword = 65_530
 // A role for each length, those whose name begins with c are asked for their
 // password in the clear by PostgreSQL.
 func TestLongPasswordsLogInOnBothLegs(t *testing.T) {
+	t.Parallel()
 	for _, version := range versions {
 		t.Run("PostgreSQL "+version, func(t *testing.T) {
 			pg := ownPostgres(t, version)

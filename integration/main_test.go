@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,7 +17,16 @@ var (
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
+// parallel is how many tests run at the same time unless go test -parallel
+// says otherwise. They wait much of the time, and have limits that more of them
+// on a small machine would miss.
+const parallel = "4"
+
 func run(m *testing.M) int {
+	if err := flag.Set("test.parallel", parallel); err != nil { // the command line is read later, and wins
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "pgseal-integration-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

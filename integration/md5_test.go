@@ -24,6 +24,7 @@ func weakPostgres(t *testing.T, version string) (pg *postgres, secret string) {
 }
 
 func TestAnMD5SecretLogsInOnBothLegsWhereThatIsWrittenOut(t *testing.T) {
+	t.Parallel()
 	const opened = "server connection could not be opened"
 	for _, version := range versions {
 		t.Run("PostgreSQL "+version, func(t *testing.T) {
@@ -68,6 +69,7 @@ func TestAnMD5SecretLogsInOnBothLegsWhereThatIsWrittenOut(t *testing.T) {
 }
 
 func TestAnMD5SecretIsNoUseUnderARuleOfSCRAM(t *testing.T) {
+	t.Parallel()
 	pg, secret := weakPostgres(t, "18")
 	p := start(t, pg, options{users: map[string]string{"old": secret}, databases: map[string]settings{"app": {"require_auth": "md5"}}})
 	told := func(role string) string {
@@ -83,6 +85,7 @@ func TestAnMD5SecretIsNoUseUnderARuleOfSCRAM(t *testing.T) {
 }
 
 func TestAPasswordIsToldToAVerifiedServerThatAsksForItWhereThatIsWrittenOut(t *testing.T) {
+	t.Parallel()
 	const opened = "server connection could not be opened"
 	for _, version := range versions {
 		t.Run("PostgreSQL "+version, func(t *testing.T) {
@@ -111,6 +114,7 @@ func TestAPasswordIsToldToAVerifiedServerThatAsksForItWhereThatIsWrittenOut(t *t
 }
 
 func TestTheSettingsThatWouldTellAPasswordToStrangersAreRefused(t *testing.T) {
+	t.Parallel()
 	pg := sharedPostgres(t, "18")
 	p := start(t, pg, options{errors: []string{configRefused}})
 	for database, says := range map[string]string{

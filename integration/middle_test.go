@@ -30,6 +30,7 @@ func (m mitm) String() string {
 }
 
 func TestAManInTheMiddleOfClientAndPgsealIsFoundOut(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{})
 		for _, m := range mitms {
@@ -60,6 +61,7 @@ func TestAManInTheMiddleOfClientAndPgsealIsFoundOut(t *testing.T) {
 }
 
 func TestAManInTheMiddleOfPgsealAndPostgreSQLIsFoundOut(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		databases := map[string]settings{}
 		for i, m := range mitms {
@@ -96,6 +98,7 @@ var (
 )
 
 func TestBytesInjectedBeforeTLSEndTheClientsConnection(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, "18"), options{})
 	for i, in := range injectionsForth {
 		port := relay(t, p.port(), func(from, to net.Conn) { in.meddle(from, to, []byte(injectedForth)) })
@@ -127,6 +130,7 @@ func TestBytesInjectedBeforeTLSEndTheClientsConnection(t *testing.T) {
 }
 
 func TestBytesInjectedBeforeTLSEndTheServersConnection(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		databases := map[string]settings{"app": {}}
 		for i, in := range injectionsBack {

@@ -36,6 +36,7 @@ var guises = []struct {
 }
 
 func TestEachClientKeepsItsStartupParametersInTransactionMode(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		const rounds = 60
 		p := start(t, pg, options{databases: map[string]settings{"app": {"pool_size": "2"}}})
@@ -110,6 +111,7 @@ func inEncoding(s, encoding string) string {
 }
 
 func TestPsqlGetsTheOptionsOfItsEnvironment(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: map[string]settings{"app": {"pool_size": "1"}}})
 		env := []string{"PGOPTIONS=-c search_path=orders,public -c statement_timeout=300ms", "PGTZ=Asia/Tokyo", "PGDATESTYLE=German", "PGCLIENTENCODING=LATIN1", "PGAPPNAME=orders"}
@@ -127,6 +129,7 @@ func TestPsqlGetsTheOptionsOfItsEnvironment(t *testing.T) {
 }
 
 func TestAStatementTimeoutHoldsForItsClientAlone(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: map[string]settings{"app": {"pool_size": "1"}}})
 		hasty, patient := p.pgx(t, "app", execMode+" statement_timeout=200ms"), p.pgx(t, "app", execMode)
@@ -145,6 +148,7 @@ func TestAStatementTimeoutHoldsForItsClientAlone(t *testing.T) {
 }
 
 func TestTheServerRefusesAnInvalidStartupParameterInItsOwnWords(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{})
 		for _, warm := range []string{"first client", "later client"} {

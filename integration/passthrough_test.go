@@ -21,6 +21,7 @@ func storedSecret(t *testing.T, conn *pgx.Conn, role, password string) (secret s
 }
 
 func TestARoleLogsInWithoutItsPasswordBeingStoredAnywhere(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		admin := pg.direct(t, "app")
 		execute(t, admin, "CREATE ROLE keyed LOGIN")

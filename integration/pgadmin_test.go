@@ -7,6 +7,7 @@ import (
 )
 
 func TestPgAdminsStatementsWhenItConnectsAreAnswered(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	for _, database := range []string{"pgseal", "pgbouncer"} {
 		out, err := exec.Command(python, "-B", "drivers/psycopg3/pgadmin.py", p.dsn(database, "")).CombinedOutput()
@@ -17,6 +18,7 @@ func TestPgAdminsStatementsWhenItConnectsAreAnswered(t *testing.T) {
 }
 
 func TestPsqlListsWhatTheConsoleHasNot(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	for _, command := range []string{`\l`, `\d`, `\dt`, `\du`, `\dn`, `\df`, `\conninfo`, `\encoding UTF8`} {
 		r := p.psql(t, "pgseal", nil, "-c", command)

@@ -93,6 +93,7 @@ var renamedColumns = map[string]string{"reserve_pool": "reserve_pool_size"}
 var ourColumns = map[string]int{"CLIENTS": 5, "SERVERS": 4, "STATS": 1, "DATABASES": 1}
 
 func TestEachShowHasTheColumnsOfPgBouncer(t *testing.T) {
+	t.Parallel()
 	theirs := pgbouncer(t)
 	ours := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions()).pgx(t, "pgbouncer", simpleMode)
 	for _, what := range []string{
@@ -126,6 +127,7 @@ func TestEachShowHasTheColumnsOfPgBouncer(t *testing.T) {
 }
 
 func TestTheNamesOfRowsAreThoseOfPgBouncer(t *testing.T) {
+	t.Parallel()
 	theirs := pgbouncer(t)
 	ours := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions()).pgx(t, "pgbouncer", simpleMode)
 	for _, c := range []struct {
@@ -153,6 +155,7 @@ func TestTheNamesOfRowsAreThoseOfPgBouncer(t *testing.T) {
 }
 
 func TestTheConsoleIsShownAsPgBouncerShowsItsOwn(t *testing.T) {
+	t.Parallel()
 	theirs := pgbouncer(t)
 	ours := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions()).pgx(t, "pgbouncer", simpleMode)
 	for command, column := range map[string]string{"SHOW POOLS": "database", "SHOW DATABASES": "name", "SHOW STATS": "database"} {

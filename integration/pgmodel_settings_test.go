@@ -18,6 +18,7 @@ var watched = []string{"work_mem", "TimeZone", "DateStyle", "application_name", 
 // TestTheModelKnowsWhereSettingsComeFrom compares what a new session starts
 // with, and what it has after a reload and after a RESET.
 func TestTheModelKnowsWhereSettingsComeFrom(t *testing.T) {
+	t.Parallel()
 	for _, version := range versions {
 		t.Run("PostgreSQL "+version, func(t *testing.T) {
 			j := newModelJudge(t, version)

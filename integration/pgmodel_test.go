@@ -29,6 +29,7 @@ import (
 // few seconds, or as long as PGSEAL_SOAK says. PGSEAL_TEST_SEED repeats the
 // sessions from one on.
 func TestTheModelAnswersAsPostgreSQL(t *testing.T) {
+	t.Parallel()
 	length, err := time.ParseDuration(cmp.Or(os.Getenv("PGSEAL_SOAK"), "7s"))
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 var pgxModes = []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"}
 
 func TestPgxWorksInEveryQueryMode(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: bothModes()})
 		for _, database := range []string{"transaction", "session"} {
@@ -251,6 +252,7 @@ type errorReader struct{}
 func (errorReader) Read([]byte) (int, error) { return 0, errors.New("given up") }
 
 func TestPgxGivesUpAQueryWhenItsContextEnds(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: bothModes()})
 		observer := pg.direct(t, "app")
@@ -270,6 +272,7 @@ func TestPgxGivesUpAQueryWhenItsContextEnds(t *testing.T) {
 }
 
 func TestAListenerGetsItsNotificationsInSessionMode(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: bothModes()})
 		waiting, other := p.pgx(t, "session", ""), p.pgx(t, "transaction", execMode)

@@ -10,6 +10,7 @@ import (
 )
 
 func TestPgxLearnsWhyItsCertificateIsNotTakenHoweverItBegins(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		a := newClientAuthority(t)
 		p := start(t, pg, options{tls: a.settings("require")})

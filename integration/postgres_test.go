@@ -48,37 +48,86 @@ type postgres struct {
 	cert    *x509.Certificate // that it began with
 }
 
-// shared holds the clusters that tests use together.
+// shared are the clusters that one test takes over from another.
 var shared = struct {
 	mu   sync.Mutex
-	list map[string]*postgres
-}{list: map[string]*postgres{}}
+	all  []*postgres
+	free map[string][]*postgres // by version
+	lent map[string]*loan       // by test and version
+}{free: map[string][]*postgres{}, lent: map[string]*loan{}}
+
+// loan is a cluster in the hands of a test.
+type loan struct {
+	find  sync.Once
+	pg    *postgres
+	err   error
+	users int // how many of the test's subtests use it
+}
 
 func stopShared() {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	for _, pg := range shared.list {
-		if err := pg.stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
+	var stopping sync.WaitGroup
+	for _, pg := range shared.all {
+		stopping.Go(func() {
+			if err := pg.stop(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		})
 	}
+	stopping.Wait()
 }
 
-// sharedPostgres returns the cluster of that version that is there for all
-// tests. They must neither restart it nor change its certificate.
+// sharedPostgres returns a cluster of that version, the same one to a test and
+// its subtests, and to no other test at the same time. They must neither
+// restart it nor change its certificate: another test has it next.
 func sharedPostgres(t *testing.T, version string) *postgres {
 	t.Helper()
+	test, _, _ := strings.Cut(t.Name(), "/")
+	key := test + " " + version
 	shared.mu.Lock()
-	defer shared.mu.Unlock()
-	if pg := shared.list[version]; pg != nil {
-		return pg
+	l := shared.lent[key]
+	if l == nil {
+		l = &loan{}
+		shared.lent[key] = l
 	}
+	l.users++
+	shared.mu.Unlock()
+	t.Cleanup(func() {
+		shared.mu.Lock()
+		defer shared.mu.Unlock()
+		if l.users--; l.users > 0 {
+			return
+		}
+		delete(shared.lent, key)
+		if l.pg != nil {
+			shared.free[version] = append(shared.free[version], l.pg)
+		}
+	})
+	if l.find.Do(func() { l.pg, l.err = freePostgres(version) }); l.err != nil {
+		t.Fatal(l.err)
+	}
+	return l.pg
+}
+
+// freePostgres returns a cluster that no test has, which is a new one where
+// all have theirs.
+func freePostgres(version string) (*postgres, error) {
+	shared.mu.Lock()
+	if free := shared.free[version]; len(free) > 0 {
+		defer shared.mu.Unlock()
+		shared.free[version] = free[:len(free)-1]
+		return free[len(free)-1], nil
+	}
+	shared.mu.Unlock()
 	pg, err := startPostgres(version)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	shared.list[version] = pg
-	return pg
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	shared.all = append(shared.all, pg)
+	return pg, nil
 }
 
 // ownPostgres starts a cluster that the test may do anything to.

@@ -18,6 +18,7 @@ var pqSetups = []struct{ database, more string }{
 }
 
 func TestPqWorksInBothPoolModes(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: bothModes()})
 		for i, setup := range pqSetups {
@@ -79,6 +80,7 @@ func pqTransaction(t *testing.T, db *sql.DB, table string) {
 }
 
 func TestPqGetsTheStartupParametersItAsksFor(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: bothModes()})
 		for _, setup := range pqSetups {
@@ -97,6 +99,7 @@ func TestPqGetsTheStartupParametersItAsksFor(t *testing.T) {
 }
 
 func TestPqCancelsAQueryWhenItsContextEnds(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: bothModes()})
 		observer := pg.direct(t, "app")

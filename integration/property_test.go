@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -20,6 +21,7 @@ import (
 // transaction mode. Every answer has to be the same. PGSEAL_TEST_SEED repeats a
 // run.
 func TestASessionThroughThePoolReadsAsOneOfItsOwn(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64() >> 1
 	if s := os.Getenv("PGSEAL_TEST_SEED"); s != "" {
 		var err error
@@ -35,12 +37,14 @@ func TestASessionThroughThePoolReadsAsOneOfItsOwn(t *testing.T) {
 			all.Go(func() {
 				alone := newScript(rand.New(rand.NewPCG(seed, uint64(i))), fmt.Sprintf("alone%d_%d", servers, i), steps)
 				script := newScript(rand.New(rand.NewPCG(seed, uint64(i))), fmt.Sprintf("pooled%d_%d", servers, i), steps)
-				want, err := alone.play(soon(t), p.pg.dsnOfApp())
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				want, err := alone.play(ctx, p.pg.dsnOfApp())
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				got, err := script.play(soon(t), p.dsn("app", ""))
+				got, err := script.play(ctx, p.dsn("app", ""))
 				if err != nil {
 					t.Errorf("session %d: %v", i, err)
 				}

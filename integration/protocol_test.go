@@ -74,6 +74,7 @@ func firstAnswer(t *testing.T, port int, root string, version uint32, fields ...
 }
 
 func TestVersionsAndOptionsOfTheProtocolAreAnsweredAsPostgreSQL18Does(t *testing.T) {
+	t.Parallel()
 	pg := sharedPostgres(t, "18")
 	p := start(t, pg, options{})
 	for _, version := range []uint32{2 << 16, 3 << 16, 3<<16 | 1, 3<<16 | 2, 3<<16 | 3, 3<<16 | 9999, 4 << 16, 4<<16 | 1} {
@@ -107,6 +108,7 @@ func (p *pgseal) speaking(t *testing.T, version string) *pgx.Conn {
 }
 
 func TestAClientOfEachProtocolVersionCancelsWithItsKey(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: map[string]settings{"app": {"pool_size": "1"}}})
 		observer := pg.direct(t, "app")

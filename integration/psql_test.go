@@ -17,6 +17,7 @@ func bothModes() map[string]settings {
 }
 
 func TestPsqlWorksInBothPoolModes(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: bothModes()})
 		for _, mode := range []string{"transaction", "session"} {
@@ -47,6 +48,7 @@ func TestPsqlWorksInBothPoolModes(t *testing.T) {
 }
 
 func TestAnErrorDoesNotEndASessionOfPsql(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: bothModes()})
 		for _, mode := range []string{"transaction", "session"} {

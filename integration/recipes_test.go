@@ -115,11 +115,12 @@ func (k *kitchen) serve(t *testing.T, config string) *pgseal {
 	t.Helper()
 	return start(t, k.pg, options{config: func(p *pgseal) string {
 		return transpose(t, config, "0.0.0.0:6432", "127.0.0.1:"+strconv.Itoa(p.port()), "host: db.internal", "host: localhost\n    port: "+strconv.Itoa(k.pg.Port()),
-			"/etc/pgseal/upstream/ca.crt", k.pg.root, "/etc/pgseal/upstream/password", filepath.Join(k.dir, "password")) + "log: {level: debug}\n"
+			"/etc/pgseal/upstream/ca.crt", k.pg.root, "/etc/pgseal/upstream/password", filepath.Join(k.dir, "password")) + "http: {address: ''}\nlog: {level: debug}\n"
 	}})
 }
 
 func TestTheRecipeForCertManagerWorks(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		k := newKitchen(t, pg)
 		blocks := recipe(t, "Recipe: mTLS with cert-manager")["yaml"]
@@ -155,6 +156,7 @@ func TestTheRecipeForCertManagerWorks(t *testing.T) {
 }
 
 func TestTheRecipeForSPIFFEWorks(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		k := newKitchen(t, pg)
 		blocks := recipe(t, "Recipe: SPIFFE")

@@ -84,6 +84,7 @@ type leg struct {
 }
 
 func TestEachFileOfARunningPgsealIsReplacedOrRefusedAsAWhole(t *testing.T) {
+	t.Parallel()
 	for name, lay := range map[string]func(*testing.T) *leg{"listener": listenerLeg, "database": databaseLeg} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

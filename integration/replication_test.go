@@ -112,6 +112,7 @@ func endStream(t *testing.T, conn *pgconn.PgConn) {
 }
 
 func TestAPhysicalReplicationConnectionStreamsAndGoesOn(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := streaming(t, pg)
 		admin := pg.direct(t, "app")
@@ -151,6 +152,7 @@ func TestAPhysicalReplicationConnectionStreamsAndGoesOn(t *testing.T) {
 }
 
 func TestALogicalReplicationConnectionRunsSQLStreamsAndGoesOn(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := streaming(t, pg)
 		admin := pg.direct(t, "app")
@@ -206,6 +208,7 @@ func TestALogicalReplicationConnectionRunsSQLStreamsAndGoesOn(t *testing.T) {
 }
 
 func TestARoleThatMayNotReplicateGetsPostgreSQLsOwnError(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := streaming(t, pg)
 		for _, kind := range []string{"true", "database"} {
@@ -239,6 +242,7 @@ func mustRun(t *testing.T, cmd *exec.Cmd) {
 }
 
 func TestPgBasebackupAndPgReceivewalWork(t *testing.T) {
+	t.Parallel()
 	pg := sharedPostgres(t, "15") // the programs are of this version, and take no server that is newer
 	p := streaming(t, pg)
 	admin := pg.direct(t, "app")
@@ -260,6 +264,7 @@ func TestPgBasebackupAndPgReceivewalWork(t *testing.T) {
 }
 
 func TestABaseBackupComesWhole(t *testing.T) {
+	t.Parallel()
 	onEachSince(t, 15, func(t *testing.T, pg *postgres) {
 		p := streaming(t, pg)
 		conn, err := p.replicate(t, "streamer", "replication=true")
@@ -289,6 +294,7 @@ func TestABaseBackupComesWhole(t *testing.T) {
 }
 
 func TestPgRecvlogicalStreamsUntilPgsealStops(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := streaming(t, pg)
 		admin := pg.direct(t, "app")

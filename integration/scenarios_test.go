@@ -44,33 +44,41 @@ func (s scenario) stands(i int) map[string]settings {
 }
 
 func TestEachClientReadsWhatItReadsOnAConnectionOfItsOwn(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
-		j := newJudge(t, pg, "scenarios")
-		databases := map[string]settings{}
-		for i, s := range scenarios {
-			for entry, stand := range s.stands(i) {
-				databases[entry] = stand.with(settings{"dbname": j.pooled.name})
+		list := newJudges(t, pg, "scenarios")
+		pgseals := map[*judge]*pgseal{}
+		for _, j := range list {
+			databases := map[string]settings{}
+			for i, s := range scenarios {
+				for entry, stand := range s.stands(i) {
+					databases[entry] = stand.with(settings{"dbname": j.pooled.name})
+				}
 			}
+			pgseals[j] = start(t, pg, options{users: map[string]string{"app": quickSecret()}, databases: databases, pool: settings{"query_wait_notify": "0s"}})
 		}
-		p := start(t, pg, options{databases: databases, pool: settings{"query_wait_notify": "0s"}})
-		for i, s := range scenarios {
+		shareOut(list, len(scenarios), func(j *judge, i int) bool {
+			s := scenarios[i]
 			t.Run(s.name, func(t *testing.T) {
 				steps := parseDialogue(s.text).ended()
 				answers := j.hears(t, steps)
 				for entry := range s.stands(i) {
-					t.Run(entry, func(t *testing.T) { j.through(p, entry, answerLimit).judges(t, steps, answers) })
+					t.Run(entry, func(t *testing.T) { j.through(pgseals[j], entry, answerLimit).judges(t, steps, answers) })
 				}
 			})
-		}
+			return true
+		})
 	})
 }
 
 func TestTwoConnectionsOfTheirOwnReadTheSameInEachScenario(t *testing.T) {
-	j := newJudge(t, sharedPostgres(t, versions[0]), "mirrors")
-	for _, s := range scenarios {
-		t.Run(s.name, func(t *testing.T) {
-			steps := parseDialogue(s.text).ended()
+	t.Parallel()
+	list := newJudges(t, sharedPostgres(t, versions[0]), "mirrors")
+	shareOut(list, len(scenarios), func(j *judge, i int) bool {
+		t.Run(scenarios[i].name, func(t *testing.T) {
+			steps := parseDialogue(scenarios[i].text).ended()
 			j.judges(t, steps, j.hears(t, steps))
 		})
-	}
+		return true
+	})
 }

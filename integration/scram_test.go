@@ -100,6 +100,7 @@ func saltOf(t *testing.T, p *pgseal, role string) string {
 }
 
 func TestTheSCRAMOfXdgLogsInBoundAndUnbound(t *testing.T) {
+	t.Parallel()
 	pg := sharedPostgres(t, "18")
 	p := start(t, pg, options{auth: settings{"auth_delay": "1ms"}})
 	bound := func(c saslConn) scram.ChannelBinding {

@@ -45,6 +45,7 @@ func stranger(t *testing.T, conn *pgx.Conn, sql, want string) {
 }
 
 func TestWhatAClientSetsFollowsItAndReachesNobodyElse(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		other := p.simple(t, "")
 		for _, c := range []struct{ set, name, want, before string }{
@@ -81,6 +82,7 @@ func TestWhatAClientSetsFollowsItAndReachesNobodyElse(t *testing.T) {
 }
 
 func TestResetBringsBackWhatTheClientCameWith(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		other := p.simple(t, "")
 		for _, reset := range []string{"RESET statement_timeout; RESET DateStyle", "RESET ALL", "DISCARD ALL", "SET statement_timeout TO DEFAULT; SET DateStyle TO DEFAULT"} {
@@ -102,6 +104,7 @@ func TestResetBringsBackWhatTheClientCameWith(t *testing.T) {
 }
 
 func TestARoleFollowsItsClientAndReachesNobodyElse(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		super := p.pg.direct(t, "app")
 		role := fmt.Sprintf("clerk_%s_%d", p.pg.version, servers)
@@ -140,6 +143,7 @@ var lefts = []struct{ reason, leave, shows, undo string }{
 }
 
 func TestWhatCanNotFollowAClientKeepsItOnItsServer(t *testing.T) {
+	t.Parallel()
 	onPools(t, settings{"query_wait_timeout": "20s"}, func(t *testing.T, p *pgseal, servers int) {
 		for _, c := range lefts {
 			conn, other := p.simple(t, ""), p.simple(t, "")
@@ -173,6 +177,7 @@ func TestWhatCanNotFollowAClientKeepsItOnItsServer(t *testing.T) {
 }
 
 func TestWhatIsRolledBackKeepsNobody(t *testing.T) {
+	t.Parallel()
 	onPools(t, settings{"query_wait_timeout": "20s"}, func(t *testing.T, p *pgseal, servers int) {
 		for _, sql := range []string{
 			"BEGIN; CREATE TEMP TABLE t (n int); ROLLBACK",
@@ -196,6 +201,7 @@ func TestWhatIsRolledBackKeepsNobody(t *testing.T) {
 }
 
 func TestWhatAClientLeavesIsGoneBeforeAnotherComes(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		traces := "SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()) + " +
 			"(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) + " +
@@ -227,6 +233,7 @@ func TestWhatAClientLeavesIsGoneBeforeAnotherComes(t *testing.T) {
 }
 
 func TestSessionStateRejectRefusesWhatCanNotFollow(t *testing.T) {
+	t.Parallel()
 	onPools(t, settings{"session_state": "reject"}, func(t *testing.T, p *pgseal, servers int) {
 		conn := p.simple(t, "")
 		extended := p.pgx(t, "app", "default_query_exec_mode=exec")
@@ -258,6 +265,7 @@ func TestSessionStateRejectRefusesWhatCanNotFollow(t *testing.T) {
 }
 
 func TestALargeObjectsDescriptorEndsWithItsTransactionAnyway(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{})
 		for _, conn := range []*pgx.Conn{pg.direct(t, "app"), p.simple(t, "")} {
@@ -274,6 +282,7 @@ func TestALargeObjectsDescriptorEndsWithItsTransactionAnyway(t *testing.T) {
 }
 
 func TestSequenceValuesOfAnotherClientAreNeverSeen(t *testing.T) {
+	t.Parallel()
 	onPools(t, settings{"query_wait_timeout": "20s"}, func(t *testing.T, p *pgseal, servers int) {
 		setup, conn, other := p.simple(t, ""), p.simple(t, ""), p.simple(t, "")
 		sequence := fmt.Sprintf("numbers_%d", servers)
@@ -296,6 +305,7 @@ func TestSequenceValuesOfAnotherClientAreNeverSeen(t *testing.T) {
 }
 
 func TestADeallocatedStatementOfTheProtocolsIsGone(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		conn := p.simple(t, "")
 		pg := conn.PgConn()

@@ -18,6 +18,7 @@ func lastWords(t *testing.T, conn *pgx.Conn) error {
 }
 
 func TestSIGTERMLetsTransactionsFinishAndTellsIdleClients(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{})
 		observer := pg.direct(t, "app")
@@ -65,6 +66,7 @@ func TestSIGTERMLetsTransactionsFinishAndTellsIdleClients(t *testing.T) {
 }
 
 func TestASecondSIGTERMEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	pg := sharedPostgres(t, "18")
 	p := start(t, pg, options{})
 	observer := pg.direct(t, "app")
@@ -97,6 +99,7 @@ const (
 )
 
 func TestSIGHUPWithABadFileKeepsTheOldConfiguration(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, "18"), options{errors: []string{configRefused}})
 	before := p.pgx(t, "app", execMode)
 	for i, bad := range []string{"databases: [", "databases: {}\n", "listen: []\npool: {default_pool_sise: 3}\n", ""} {
@@ -118,6 +121,7 @@ func TestSIGHUPWithABadFileKeepsTheOldConfiguration(t *testing.T) {
 }
 
 func TestSIGHUPTakesAnotherPoolSizeAndDatabasesThatCameOrWent(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{databases: map[string]settings{"app": {"pool_size": "1"}, "old": {"pool_size": "1"}}})
 		observer := pg.direct(t, "app")

@@ -92,6 +92,7 @@ func (p *pgseal) shownTo(t *testing.T, name string) string {
 }
 
 func TestClientsAreShownTheCertificateOfTheNameTheyAskFor(t *testing.T) {
+	t.Parallel()
 	exact, wild, late := newNamed(t, "db.example.net"), newNamed(t, "*.example.org"), newNamed(t, "late.example.org")
 	p := start(t, sharedPostgres(t, "18"), options{tls: settings{"certificates": certificatesOf(exact, wild)}})
 	welcome := func(when, host, root string) {

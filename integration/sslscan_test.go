@@ -11,6 +11,7 @@ import (
 // A scanner that knows nothing of pgseal looks at a listener as it is by
 // default.
 func TestSslscanFindsNothingWeakInADefaultListener(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, "18"), options{})
 	r := runProgram(t, exec.CommandContext(t.Context(), "sslscan", "--no-colour", "--starttls-psql", fmt.Sprintf("127.0.0.1:%d", p.port())))
 	if r.status != 0 {

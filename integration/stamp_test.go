@@ -35,6 +35,7 @@ const (
 )
 
 func TestServersAreToldWhoTheirClientIs(t *testing.T) {
+	t.Parallel()
 	a := newClientAuthority(t)
 	_, env := a.client(t, a.root, nil)
 	const byCertificate, byPassword = "mine [cert:CN=app]", "[scram-sha-256:amy]"
@@ -67,6 +68,7 @@ func TestServersAreToldWhoTheirClientIs(t *testing.T) {
 }
 
 func TestInSessionModeAndForReplicationServersAreToldToo(t *testing.T) {
+	t.Parallel()
 	a := newClientAuthority(t)
 	_, env := a.client(t, a.root, nil)
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
@@ -89,6 +91,7 @@ func TestInSessionModeAndForReplicationServersAreToldToo(t *testing.T) {
 }
 
 func TestHostileNamesAreStampedAsPlainText(t *testing.T) {
+	t.Parallel()
 	a := newClientAuthority(t)
 	pg := sharedPostgres(t, "18")
 	ident := a.dir + "/pg_ident.conf"

@@ -73,6 +73,7 @@ func (p *pgseal) crowd(t *testing.T) (free func()) {
 }
 
 func TestTheStatusPageShowsWhatHappensWithoutAReload(t *testing.T) {
+	t.Parallel()
 	p, url := statusPgseal(t, options{})
 	b := browse(t, url, look{})
 	b.shows("#headline", "All is well")
@@ -122,6 +123,7 @@ func TestTheStatusPageShowsWhatHappensWithoutAReload(t *testing.T) {
 }
 
 func TestTheStatusPageSaysThatItLostContactAndSinceWhen(t *testing.T) {
+	t.Parallel()
 	p, url := statusPgseal(t, options{})
 	b := browse(t, url, look{})
 	b.shows("#contact", "live")
@@ -155,6 +157,7 @@ func TestTheStatusPageSaysThatItLostContactAndSinceWhen(t *testing.T) {
 }
 
 func TestTheStatusPageIsPausedOnDemand(t *testing.T) {
+	t.Parallel()
 	_, url := statusPgseal(t, options{})
 	b := browse(t, url, look{})
 	b.shows("#contact", "live")
@@ -210,6 +213,7 @@ func troubled(t *testing.T) (*pgseal, string) {
 }
 
 func TestHostileNamesAreTextOnTheStatusPage(t *testing.T) {
+	t.Parallel()
 	_, url := troubled(t)
 	b := browse(t, url, look{})
 	for _, table := range []string{"#pools", "#certificates", "#errors", "#charts-title + p"} {
@@ -229,6 +233,7 @@ func TestHostileNamesAreTextOnTheStatusPage(t *testing.T) {
 }
 
 func TestTheStatusPageFitsAndIsReadableOnEachScreen(t *testing.T) {
+	t.Parallel()
 	p, url := troubled(t)
 	free := p.crowd(t)
 	b := browse(t, url, look{})
@@ -259,6 +264,7 @@ func TestTheStatusPageFitsAndIsReadableOnEachScreen(t *testing.T) {
 }
 
 func TestTheStatusPageIsUsedByKeyboardAndReadByItsStructure(t *testing.T) {
+	t.Parallel()
 	_, url := statusPgseal(t, options{})
 	b := browse(t, url, look{})
 	b.shows("#pools", "app/app")
@@ -303,6 +309,7 @@ func TestTheStatusPageIsUsedByKeyboardAndReadByItsStructure(t *testing.T) {
 }
 
 func TestTheStatusPageAsksBrowsersForTheToken(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "token")
 	replace(t, path, []byte("0123456789abcdef"), 0o600)
 	o, url := withHTTP(t, options{})

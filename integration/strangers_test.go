@@ -59,6 +59,7 @@ func ask(sql string) []pgproto3.FrontendMessage { // unnamed
 }
 
 func TestAFunctionCallThatSetsAParameterReachesNobodyElse(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		other := p.simple(t, "")
 		for _, name := range []string{"search_path", "app.tenant"} {
@@ -72,6 +73,7 @@ func TestAFunctionCallThatSetsAParameterReachesNobodyElse(t *testing.T) {
 }
 
 func TestClientsWithRolesGetTheirTurn(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		super := p.pg.direct(t, "app")
 		role := fmt.Sprintf("busy_%s_%d", p.pg.version, servers)
@@ -113,6 +115,7 @@ func TestClientsWithRolesGetTheirTurn(t *testing.T) {
 }
 
 func TestAResetOfTheRoleComesFirst(t *testing.T) {
+	t.Parallel()
 	onPoolsSince(t, 15, nil, func(t *testing.T, p *pgseal, servers int) {
 		super := p.pg.direct(t, "app")
 		role := fmt.Sprintf("weak_%s_%d", p.pg.version, servers)
@@ -132,6 +135,7 @@ func TestAResetOfTheRoleComesFirst(t *testing.T) {
 }
 
 func TestLastvalByAStatementPreparedElsewhere(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		setup, conn := p.simple(t, ""), p.simple(t, "")
 		sequence := fmt.Sprintf("bound_%d", servers)
@@ -146,6 +150,7 @@ func TestLastvalByAStatementPreparedElsewhere(t *testing.T) {
 }
 
 func TestTheUnnamedStatementOutlivesOurQuestions(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		conn := p.simple(t, "")
 		want := []string{"BindComplete", "row [5s]", "SELECT 1", "ready I"}
@@ -167,6 +172,7 @@ func (p *pgseal) surveyed(t *testing.T) {
 }
 
 func TestALargeUnnamedStatementIsWatchedToo(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		conn, other := p.simple(t, ""), p.simple(t, "")
 		exchange(t, conn, 1, &pgproto3.Parse{Query: fmt.Sprintf("SELECT pg_advisory_lock(99) /* %20000d */", 1)}, &pgproto3.Sync{})
@@ -181,6 +187,7 @@ func TestALargeUnnamedStatementIsWatchedToo(t *testing.T) {
 
 // A function may drop statements too, which can't be seen.
 func TestAServerWhoseStatementsWereDroppedUnseenRecovers(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		conn, other := p.simple(t, ""), p.simple(t, "")
 		run := []pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "a"}, &pgproto3.Execute{}, &pgproto3.Sync{}}
@@ -199,6 +206,7 @@ func TestAServerWhoseStatementsWereDroppedUnseenRecovers(t *testing.T) {
 }
 
 func TestASearchPathThatMakesTemporaryObjectsKeepsItsServer(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		for _, way := range []string{"SET search_path = pg_temp", "SET search_path = 'pg_temp', public", ""} {
 			more := ""
@@ -222,6 +230,7 @@ func TestASearchPathThatMakesTemporaryObjectsKeepsItsServer(t *testing.T) {
 }
 
 func TestNamesDefinedBehindADeallocateAllInABatchStay(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		conn := p.simple(t, "")
 		exchange(t, conn, 1, &pgproto3.Parse{Name: "z", Query: "SELECT 1"}, &pgproto3.Sync{})
@@ -232,6 +241,7 @@ func TestNamesDefinedBehindADeallocateAllInABatchStay(t *testing.T) {
 }
 
 func TestAStatementReadsItsLiteralsAsItsOwnClientDoes(t *testing.T) {
+	t.Parallel()
 	onPools(t, nil, func(t *testing.T, p *pgseal, servers int) {
 		german, american := p.simple(t, "options='-c DateStyle=German'"), p.simple(t, "options='-c DateStyle=ISO,MDY'")
 		const sql = "SELECT extract(month FROM '01.02.2020'::date)::int"

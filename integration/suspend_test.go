@@ -21,6 +21,7 @@ func onEngines(t *testing.T, f func(t *testing.T, p *pgseal)) {
 }
 
 func TestSuspendLosesNothing(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, p *pgseal) {
 		console, busy := p.pgx(t, "pgseal", simpleMode), p.pgx(t, "app", execMode)
 		execute(t, busy, "CREATE TEMPORARY TABLE counted (n int)")
@@ -52,6 +53,7 @@ func TestSuspendLosesNothing(t *testing.T) {
 }
 
 func TestWhileSuspendedClientsWaitAndTheConsoleAnswers(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, p *pgseal) {
 		console, client := p.pgx(t, "pgseal", simpleMode), p.pgx(t, "app", execMode)
 		execute(t, client, "SELECT 1")
@@ -95,6 +97,7 @@ func TestWhileSuspendedClientsWaitAndTheConsoleAnswers(t *testing.T) {
 }
 
 func TestASuspendedClientCanBeKilled(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, p *pgseal) {
 		console, client := p.pgx(t, "pgseal", simpleMode), p.pgx(t, "app", "application_name=victim "+execMode)
 		execute(t, client, "BEGIN")
@@ -109,6 +112,7 @@ func TestASuspendedClientCanBeKilled(t *testing.T) {
 }
 
 func TestASuspendedPgsealStops(t *testing.T) {
+	t.Parallel()
 	onEngines(t, func(t *testing.T, p *pgseal) {
 		console, client := p.pgx(t, "pgseal", simpleMode), p.pgx(t, "app", execMode)
 		execute(t, client, "SELECT 1")

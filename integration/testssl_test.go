@@ -32,6 +32,7 @@ type finding struct {
 }
 
 func TestTestsslFindsNothingToComplainOfInADefaultListener(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, "18"), options{})
 	// testssl.sh complains of a certificate that ends within 60 days, and those
 	// of the other tests end today.

@@ -15,6 +15,7 @@ import (
 )
 
 func TestAClientWithoutTLSIsRefused(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, "18"), options{})
 	e := refused(t, p, "app", "sslmode=disable", "28000")
 	if !strings.Contains(e.Message, "TLS") || e.Hint == "" {
@@ -27,6 +28,7 @@ func TestAClientWithoutTLSIsRefused(t *testing.T) {
 }
 
 func TestAClientRefusesACertificateThatItCannotVerify(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, "18"), options{})
 	tests := []struct {
 		name string
@@ -47,6 +49,7 @@ func TestAClientRefusesACertificateThatItCannotVerify(t *testing.T) {
 }
 
 func TestOldVersionsOfTLSAreRefused(t *testing.T) {
+	t.Parallel()
 	p := start(t, sharedPostgres(t, "18"), options{})
 	for version, status := range map[string]int{"TLSv1.1": 2, "TLSv1.2": 0, "TLSv1.3": 0} {
 		env := []string{"PGSSLMINPROTOCOLVERSION=" + version, "PGSSLMAXPROTOCOLVERSION=" + version}
@@ -115,6 +118,7 @@ func (w *witness) listen(conn net.Conn, config *tls.Config) {
 }
 
 func TestAServerThatCannotBeVerifiedIsSentNothing(t *testing.T) {
+	t.Parallel()
 	known, err := devca.New("known", time.Hour)
 	if err != nil {
 		t.Fatal(err)

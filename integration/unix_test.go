@@ -11,6 +11,7 @@ import (
 )
 
 func TestAUnixSocketServesPsqlPgbenchAndPgx(t *testing.T) {
+	t.Parallel()
 	onEachVersion(t, func(t *testing.T, pg *postgres) {
 		p := start(t, pg, options{listeners: []*listener{{socket: true}}})
 		l := p.listeners[1]

@@ -81,7 +81,8 @@ const (
 	// timezone_abbreviations, DateStyle, IntervalStyle, search_path, role,
 	// session authorization, client_encoding, standard_conforming_strings,
 	// backslash_quote, array_nulls, transform_null_equals, xmloption,
-	// lc_monetary, default_text_search_config, or a name that isn't seen.
+	// lc_monetary, default_text_search_config, extra_float_digits,
+	// quote_all_identifiers, or a name that isn't seen.
 	Analysis
 	// SearchPath: changes search_path, or a setting whose name isn't seen.
 	// Analysis comes with it. The role, which "$user" follows, is not in it.

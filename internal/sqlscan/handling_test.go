@@ -39,7 +39,7 @@ func TestWhatParseAnalysisReadsIsSeen(t *testing.T) {
 	for _, name := range []string{
 		"TimeZone", "timezone_abbreviations", "DateStyle", "IntervalStyle", "search_path", "role", "session_authorization",
 		"client_encoding", "standard_conforming_strings", "backslash_quote", "array_nulls", "transform_null_equals", "xmloption",
-		"lc_monetary", "default_text_search_config",
+		"lc_monetary", "default_text_search_config", "extra_float_digits", "quote_all_identifiers",
 	} {
 		want := Analysis
 		if name == "search_path" {
@@ -63,7 +63,7 @@ func TestWhatParseAnalysisReadsIsSeen(t *testing.T) {
 		})
 	}
 	for _, name := range []string{
-		"escape_string_warning", "lc_messages", "extra_float_digits", "bytea_output", "quote_all_identifiers", "plpgsql.variable_conflict",
+		"escape_string_warning", "lc_messages", "bytea_output", "plpgsql.variable_conflict",
 		"a.b", "statement_timeout", "enable_seqscan", "work_mem", "application_name",
 	} {
 		checkOf(t, of, []example{

@@ -399,7 +399,7 @@ func (r *Relay) ready(m []byte, size int, st Step) Step {
 		r.counts.Transactions++
 		r.rested()
 	}
-	if r.cfg.Single && r.ex.status != wire.StatusIdle && !r.ex.mixed {
+	if r.cfg.Single && r.ex.status != wire.StatusIdle && !e.is(late) {
 		return Step{Pass: st.Pass, Verdict: Failed, Err: errBlock}
 	}
 	if r.params.held {

@@ -15,6 +15,7 @@ var read = [...]string{
 	"TimeZone", "timezone_abbreviations", "DateStyle", "IntervalStyle", "search_path", roleName, "client_encoding",
 	"standard_conforming_strings", "backslash_quote", "array_nulls", "transform_null_equals", "xmloption", "lc_monetary",
 	"default_text_search_config",
+	"extra_float_digits", "quote_all_identifiers", // which planning reads, where it folds constants
 }
 
 // readQuery asks for the values of read, in their order.

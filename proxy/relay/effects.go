@@ -53,6 +53,10 @@ const (
 	largeSettings  sqlscan.Effects = 1 << 29 // so are the session's parameters
 	privileged     sqlscan.Effects = 1 << 28 // a parameter is set that the role may not set itself
 	temporaryPath  sqlscan.Effects = 1 << 27 // search_path names pg_temp
+
+	// dotted is no reason: a text that sets parameters has a name with a dot in it,
+	// or one that may have.
+	dotted sqlscan.Effects = 1 << 26
 )
 
 // reasons names what keeps a client on its server, for people.
@@ -106,8 +110,14 @@ func scan(text []byte) sqlscan.Effects {
 	if seen&sqlscan.TempObjects == 0 && bytes.Contains(text, temporarySchema) {
 		seen |= sqlscan.TempObjects // in a string, as of SET LOCAL search_path
 	}
+	if seen&(carried|opaque) != 0 && mayNameCustom(text) {
+		seen |= dotted
+	}
 	return widen(seen)
 }
+
+// mayNameCustom reports whether a text may hold the name of a custom parameter.
+func mayNameCustom(text []byte) bool { return bytes.IndexByte(text, '.') >= 0 || readsTwoWays(text) }
 
 // widen adds what follows from effects: what a text that reads in two ways may
 // hold, and that where search_path may have been changed,
@@ -242,7 +252,7 @@ func (r *Relay) look(seen sqlscan.Effects, text []byte) {
 	if !r.cfg.Shared || seen&(carried|opaque) == 0 {
 		return
 	}
-	if seen&opaque != 0 || bytes.IndexByte(text, '.') >= 0 {
+	if seen&(opaque|dotted) != 0 {
 		r.server.unlisted = true
 		r.effects.custom.note(text)
 	}
@@ -251,33 +261,56 @@ func (r *Relay) look(seen sqlscan.Effects, text []byte) {
 // note looks for such names in a statement. Columns and tables read the same; to
 // ask for one too many does no harm.
 func (c *custom) note(text []byte) {
+	var name []byte
 	for i := 0; i < len(text); {
 		if !inName(text[i]) {
 			i++
 			continue
 		}
-		from, dots := i, 0
-		for i < len(text) && inName(text[i]) {
-			if text[i] == '.' {
-				dots++
+		name = name[:0]
+		for j := i; j < len(text) && inName(text[j]); { // blanks may stand about a dot
+			if len(name) > 0 && text[j] != '.' && name[len(name)-1] != '.' {
+				break
 			}
-			i++
+			for i = j; i < len(text) && inName(text[i]); i++ {
+				name = append(name, text[i])
+			}
+			j = skipBlanks(text, i)
 		}
-		if dots > 0 {
-			c.add(string(text[from:i]))
+		if bytes.IndexByte(name, '.') >= 0 {
+			c.add(string(name))
 		}
 	}
+}
+
+func skipBlanks(text []byte, i int) int {
+	for i < len(text) && (text[i] == ' ' || text[i] >= '\t' && text[i] <= '\r') {
+		i++
+	}
+	return i
 }
 
 // inName reports whether a byte may be part of a name with dots, in quotes or
 // not.
 func inName(b byte) bool {
-	return b == '.' || b == '"' || b == '_' || b == '$' || b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'z'
+	return b == '.' || b == '"' || b == '_' || b == '$' || b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'z' || b >= 0x80
+}
+
+// lower is strings.ToLower for ASCII alone, which is what PostgreSQL folds in the
+// names of parameters.
+func lower(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // add takes one name, if it is one.
 func (c *custom) add(name string) {
-	name = strings.ToLower(strings.ReplaceAll(name, `"`, ""))
+	name = lower(strings.ReplaceAll(name, `"`, ""))
 	for part := range strings.SplitSeq(name, ".") {
 		if part == "" || part[0] >= '0' && part[0] <= '9' || part[0] == '$' {
 			return

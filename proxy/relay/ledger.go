@@ -22,7 +22,7 @@ const (
 func (k kind) extended() bool { return k >= parse && k <= closing }
 
 // flags say whose an entry is, and what else is to be seen to.
-type flags uint16
+type flags uint32
 
 const (
 	ours      flags = 1 << iota // the client hears nothing of the answer, but for errors
@@ -40,6 +40,7 @@ const (
 	final                       // the last that is to be answered for a draft
 	begun                       // the server has begun to answer it
 	led                         // a Query: entries of ours in front of it are its own, in a batch of the client's
+	late                        // a Query or FunctionCall behind what was executed in its batch
 	dropsPlan                   // the client had an unnamed statement when this Query was sent
 )
 
@@ -63,6 +64,7 @@ type note struct {
 	deny    *wire.Error // what it is to be told instead
 	ops     []nameOp    // what the statements of the text do to names
 	over    int         // statements of the text that are over
+	next    int         // of ops, which are in the order of the statements
 	shifts  []shift     // where the text was rewritten
 	lead    byte        // the type of the client's message that waits for what this Sync ends; 0: none
 	failed  bool        // that has failed

@@ -25,7 +25,8 @@ type names struct {
 	bound      int                 // names whose statement can't be had on another server
 	depth      int                 // of statements that execute each other
 	prep       *preparation
-	changed    *copied // whose columns are not what the client prepared
+	made       map[string]string // statements that name others, made for the text that is translated
+	changed    *copied           // whose columns are not what the client prepared
 }
 
 // name is one of a client's names.
@@ -39,6 +40,8 @@ type name struct {
 	sql     bool            // made by PREPARE: it lives on the server that is held
 	making  string          // its name on the server while it is being made there, since it names others
 	made    int             // what the ledger had had when it was prepared
+	sent    uint64          // when its Parse was sent, by clock
+	since   uint64          // and when it was answered
 	kept    bool            // it counts among the users of the statement's text
 	bound   bool            // it can't be had on another server
 	ops     []nameOp        // what it does to names when it runs
@@ -182,6 +185,10 @@ type translation struct {
 // client's. ends says that the text may end a transaction, or its failure.
 func (r *Relay) translate(text []byte, ends bool) (t translation) {
 	t.ends = ends
+	if r.names.made == nil {
+		r.names.made = map[string]string{}
+		defer func() { r.names.made = nil }()
+	}
 	local := map[string]string{} // what earlier statements of the text made of names
 	done := 0
 	for _, ref := range sqlscan.NameRefs(text, nil) {
@@ -236,7 +243,7 @@ func (r *Relay) serverName(t *translation, verb sqlscan.Effects, own string) (se
 			t.effects |= nm.effects()
 		}
 		return nm.server, false
-	case verb == sqlscan.Execute && t.ends && r.ex.status == wire.StatusFailed && r.server.find(nm.st) == nil:
+	case verb == sqlscan.Execute && t.ends && r.ex.status == wire.StatusFailed && r.server.findFor(nm) == nil:
 		return "", false // it can't be made before the transaction has ended, nor behind that
 	case verb == sqlscan.Execute:
 		lead, server, n, wait := r.resolve([]byte(own), nm, bind)
@@ -253,7 +260,7 @@ func (r *Relay) serverName(t *translation, verb sqlscan.Effects, own string) (se
 	// DEALLOCATE and PREPARE get one that is there for them alone: the server's
 	// copy may be others' too.
 	server = newName()
-	t.lead = appendParse(t.lead, server, "\x00\x00\x00")
+	t.lead = appendParse(r.appendDoomed(t.lead), server, "\x00\x00\x00")
 	r.push(entry{kind: parse, flags: ours})
 	if verb == sqlscan.Prepare {
 		r.server.doomed = append(r.server.doomed, server)
@@ -263,8 +270,9 @@ func (r *Relay) serverName(t *translation, verb sqlscan.Effects, own string) (se
 
 // complete takes the completion of a statement of a text that names others.
 func (r *Relay) complete(n *note) {
-	for _, op := range n.ops {
-		if op.statement != n.over {
+	for ; n.next < len(n.ops) && n.ops[n.next].statement <= n.over; n.next++ {
+		op := &n.ops[n.next]
+		if op.statement < n.over {
 			continue
 		}
 		switch op.verb {

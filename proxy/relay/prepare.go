@@ -33,10 +33,13 @@ func (r *Relay) onParse(m []byte) edit {
 		return edit{}
 	}
 	seen := r.scan(text)
+	if readsTwoWays(text) {
+		seen |= sqlscan.Analyzed
+	}
 	if e := r.refuses(seen); e != nil {
 		return r.denyParse(e, m)
 	}
-	if e := r.prepareFor(seen &^ sqlscan.Sequence); e.exact || e.wait {
+	if e := r.prepareFor(seen); e.exact || e.wait {
 		return e
 	}
 	r.look(seen, text)
@@ -55,6 +58,18 @@ func (r *Relay) onParse(m []byte) edit {
 	return r.parseNamed(m, own, text, types, seen)
 }
 
+// readsTwoWays reports whether a text means something else under another
+// standard_conforming_strings or client_encoding, even where nothing of it is
+// analysed.
+func readsTwoWays(text []byte) bool {
+	for _, c := range text {
+		if c == '\\' || c >= 0x80 {
+			return true
+		}
+	}
+	return false
+}
+
 var errNames = wire.Fatal(wire.CodeProgramLimit, "too many prepared statements in one session")
 
 // parsedUnshared notes a Parse of a session that keeps its server: only what the
@@ -70,10 +85,11 @@ func (r *Relay) parsedUnshared(own []byte, seen sqlscan.Effects) {
 // reads it, and then says what it thinks of using a name twice.
 func (r *Relay) parseTaken(m, own, rest []byte) edit {
 	taken := newName()
+	out := r.appendDoomed(r.out[:0])
 	r.push(entry{kind: parse, flags: ours})
 	r.push(entry{kind: parse, note: &note{own: string(shorten(own))}})
 	r.server.doomed = append(r.server.doomed, taken)
-	return whole(m, appendParse(appendParse(r.out[:0], taken, "\x00\x00\x00"), taken, rest))
+	return whole(m, appendParse(appendParse(out, taken, "\x00\x00\x00"), taken, rest))
 }
 
 // parseNamed takes a Parse of a name that is free, as far as is known.
@@ -108,7 +124,7 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen sqlscan.Effects) edi
 	}
 	nm.ops = d.ops
 	nm.may |= seen
-	d.name, d.server, d.made = nm, nm.server, r.ledger.pushed
+	d.name, d.server, d.made, d.sent = nm, nm.server, r.ledger.pushed, clock.Add(1)
 	if d.kept = r.cfg.Statements.reserve(r.cfg.User, r.names.held, sizeOf(d.text)); d.kept {
 		r.names.held += sizeOf(d.text)
 	}
@@ -199,11 +215,12 @@ func (r *Relay) parsed(d *draft) {
 	st := r.cfg.Statements.intern(r.cfg.User, d)
 	r.madeBySQL(nm, false)
 	nm.st, nm.kept, nm.ops, nm.made = st, d.kept, d.ops, d.made
+	nm.sent, nm.since = d.sent, clock.Add(1)
 	if !d.kept {
 		nm.bound = true
 		r.names.bound++
 	}
-	r.server.add(&copied{statement: st, name: d.server, confirmed: true}, r.cfg.MaxCopies)
+	r.server.add(&copied{statement: st, name: d.server, confirmed: true, sent: d.sent}, r.cfg.MaxCopies)
 	r.settle(nm)
 }
 
@@ -349,7 +366,7 @@ func (r *Relay) heedBind(noPortal bool, seen sqlscan.Effects) {
 		return
 	}
 	r.heed(seen)
-	if seen&opaque != 0 && r.cfg.Shared {
+	if seen&(opaque|dotted) != 0 && r.cfg.Shared {
 		r.server.unlisted = true // of this server too, not only of that where it was prepared
 	}
 }
@@ -393,7 +410,7 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 		return r.out[:0], r.cfg.nobody, n, false
 	}
 	renamed := nm.st.effects&sqlscan.Names != 0 && nm.kept
-	if c := r.server.find(nm.st); !renamed && c != nil && (c.confirmed || c.batch == r.ex.number) {
+	if c := r.server.findFor(nm); !renamed && c != nil && (c.confirmed || c.batch == r.ex.number) {
 		r.server.use(c)
 		return r.out[:0], c.name, nil, false
 	}
@@ -414,7 +431,7 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 	if renamed {
 		return r.rename(nm)
 	}
-	c := &copied{statement: nm.st, name: newName(), batch: r.ex.number}
+	c := &copied{statement: nm.st, name: newName(), batch: r.ex.number, sent: clock.Add(1)}
 	lead, made, wait := r.remake(c)
 	if made {
 		// A text that executes several needs them all at once, and is tried again
@@ -430,6 +447,9 @@ func (r *Relay) rename(nm *name) (lead []byte, server string, n *note, wait bool
 	if nm.making != "" { // it executes itself
 		return nil, nm.making, nil, false
 	}
+	if server := r.names.made[nm.own]; server != "" { // it was made for the text that this is about
+		return nil, server, nil, false
+	}
 	if r.names.depth++; r.names.depth > maxDepth {
 		r.names.depth--
 		return nil, r.cfg.nobody, &note{own: nm.own}, false
@@ -443,6 +463,9 @@ func (r *Relay) rename(nm *name) (lead []byte, server string, n *note, wait bool
 		return t.lead, "", nil, true
 	}
 	nm.ops = t.ops
+	if r.names.made != nil {
+		r.names.made[nm.own] = server
+	}
 	r.heedBind(false, t.effects)
 	r.push(entry{kind: parse, name: nm, flags: ours, note: &note{shifts: t.shifts}})
 	r.server.doomed = append(r.server.doomed, server)

@@ -73,7 +73,10 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 // pushQuery notes a Query, which ends the unnamed statement once the server
 // takes it up.
 func (r *Relay) pushQuery(e entry) {
-	r.ex.mixed = r.ex.mixed || r.ex.runs || r.ex.helps
+	if r.ex.runs || r.ex.helps {
+		r.ex.mixed = true
+		e.flags |= late
+	}
 	if r.names.unnamed.number != 0 || len(r.names.candidates) > 0 {
 		e.flags |= dropsPlan
 		r.names.dropping++
@@ -158,8 +161,12 @@ func (r *Relay) onCall(m []byte) edit {
 		r.look(seen, m[wire.HeaderSize:])
 	}
 	r.heed(seen)
-	r.ex.mixed = r.ex.mixed || r.ex.runs || r.ex.helps
-	r.push(entry{kind: call})
+	e := entry{kind: call}
+	if r.ex.runs || r.ex.helps {
+		r.ex.mixed = true
+		e.flags |= late
+	}
+	r.push(e)
 	return edit{}
 }
 

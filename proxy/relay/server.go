@@ -65,12 +65,26 @@ type copied struct {
 	number    uint64 // of that
 	confirmed bool   // the server said that it is there
 	batch     uint32 // that makes it
+	sent      uint64 // when its Parse was sent, by clock
 }
 
 // find returns the copy of a statement, or nil.
 func (s *Server) find(st *Statement) *copied {
 	if e := s.copies[st]; e != nil {
 		return e.Value.(*copied)
+	}
+	return nil
+}
+
+// clock orders the Parse messages of all sessions and their answers.
+var clock atomic.Uint64
+
+// findFor returns the copy of what a name stands for, unless that is older than
+// the client's own Parse: DDL may lie between them, which PostgreSQL does not
+// tell of a statement that can be analysed in two ways.
+func (s *Server) findFor(nm *name) *copied {
+	if c := s.find(nm.st); c != nil && (c.sent == nm.sent || c.sent > nm.since) {
+		return c
 	}
 	return nil
 }

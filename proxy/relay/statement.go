@@ -194,6 +194,7 @@ type draft struct {
 	server    string   // its name on the server
 	ops       []nameOp // what it does to names when it runs
 	made      int      // what the ledger had had when its Parse was sent
+	sent      uint64   // when that was, by clock
 }
 
 // key digests what makes the draft.

@@ -56,11 +56,10 @@ var questions = []struct {
 	{sqlscan.Role, "SELECT 's', " + hexOf("'role'") + ", " + hexOf("pg_catalog.current_setting('role')") +
 		" WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'"},
 	{sqlscan.SessionAuth, "SELECT 'u', '', " + hexOf("SESSION_USER::pg_catalog.text")},
-	{sqlscan.TempObjects, "SELECT 't', '', '' WHERE pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0 AND (" +
-		"EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) OR " +
-		"EXISTS (SELECT FROM pg_catalog.pg_proc WHERE pronamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) OR " +
-		"EXISTS (SELECT FROM pg_catalog.pg_type WHERE typnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) OR " +
-		"EXISTS (SELECT FROM pg_catalog.pg_operator WHERE oprnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()))"},
+	// All that is in a schema depends on it, 2615 being pg_namespace: that is how
+	// PostgreSQL itself finds what to remove.
+	{sqlscan.TempObjects, "SELECT 't', '', '' WHERE pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0 AND EXISTS (SELECT FROM pg_catalog.pg_depend " +
+		"WHERE refclassid OPERATOR(pg_catalog.=) 2615::pg_catalog.oid AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"},
 	{sqlscan.AdvisoryLock, "SELECT 'a', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_locks WHERE " +
 		"locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())"},
 	{sqlscan.Listen, "SELECT 'l', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_listening_channels())"},

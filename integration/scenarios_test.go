@@ -62,23 +62,14 @@ func TestEachClientReadsWhatItReadsOnAConnectionOfItsOwn(t *testing.T) {
 			t.Run(s.name, func(t *testing.T) {
 				steps := parseDialogue(s.text).ended()
 				answers := j.hears(t, steps)
+				if pg.version == versions[0] { // two connections of their own read the same
+					t.Run("direct", func(t *testing.T) { j.judges(t, steps, answers) })
+				}
 				for entry := range s.stands(i) {
 					t.Run(entry, func(t *testing.T) { j.through(pgseals[j], entry, answerLimit).judges(t, steps, answers) })
 				}
 			})
 			return true
 		})
-	})
-}
-
-func TestTwoConnectionsOfTheirOwnReadTheSameInEachScenario(t *testing.T) {
-	t.Parallel()
-	list := newJudges(t, sharedPostgres(t, versions[0]), "mirrors")
-	shareOut(list, len(scenarios), func(j *judge, i int) bool {
-		t.Run(scenarios[i].name, func(t *testing.T) {
-			steps := parseDialogue(scenarios[i].text).ended()
-			j.judges(t, steps, j.hears(t, steps))
-		})
-		return true
 	})
 }

@@ -1,0 +1,121 @@
+package relay
+
+import (
+	"github.com/pgseal/pgseal/internal/sqlscan"
+	"github.com/pgseal/pgseal/internal/wire"
+)
+
+// effectsOf returns the effects of whatever a client's name may stand for.
+func (r *Relay) effectsOf(own []byte, nm *name) sqlscan.Effects {
+	if len(own) > 0 {
+		return nm.effects()
+	}
+	var seen sqlscan.Effects
+	if r.names.unnamed.number != 0 {
+		seen = r.names.unnamed.effects
+	}
+	for i := range r.names.candidates {
+		seen |= r.names.candidates[i].effects
+	}
+	return seen
+}
+
+// resolve returns the name on the server of what a client's name stands for, and
+// what has to go in front of the message that uses it, a Bind or Describe, or be
+// answered before.
+func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server string, n *note, wait bool) {
+	switch {
+	case len(own) == 0:
+		if n := r.takeChanged(own, nil); n != nil {
+			return r.out[:0], r.cfg.nobody, n, false
+		}
+		lead, wait = r.carryUnnamed()
+		return lead, "", nil, wait
+	case !nm.stands():
+		return r.out[:0], r.cfg.nobody, &note{own: string(own)}, false
+	case nm.leaving:
+		return nil, "", nil, true
+	case nm.open > 0 && nm.may&sqlscan.Names != 0:
+		return nil, "", nil, true // what it names is looked up when it runs
+	case nm.open > 0 || nm.sql:
+		return r.out[:0], nm.server, nil, false
+	}
+	if n := r.takeChanged(own, nm.st); n != nil {
+		return r.out[:0], r.cfg.nobody, n, false
+	}
+	renamed := nm.st.effects&sqlscan.Names != 0 && nm.kept
+	if c := r.server.findFor(nm); !renamed && c != nil && (c.confirmed || c.batch == r.ex.number) {
+		r.server.use(c)
+		return r.out[:0], c.name, nil, false
+	}
+	if !renamed && !nm.kept { // and the server that had it is gone
+		return r.out[:0], r.cfg.nobody, &note{own: string(own)}, false
+	}
+	if r.ledger.readies > 0 {
+		return nil, "", nil, true // whether a transaction has failed is not known before
+	}
+	if r.ex.status == wire.StatusFailed && !r.ex.runs && (by == bind && nm.st.effects&sqlscan.Exits == 0 || by == describe && !nm.st.rows) {
+		// Nothing can be analysed now, and nothing of it would run: what there is
+		// to say of the message depends on its parameters only.
+		server = newName()
+		r.push(entry{kind: parse, flags: ours})
+		r.server.doomed = append(r.server.doomed, server)
+		return appendParse(nil, server, "\x00"+nm.st.types), server, nil, false
+	}
+	if renamed {
+		return r.rename(nm)
+	}
+	c := &copied{statement: nm.st, name: newName(), batch: r.ex.number, sent: clock.Add(1)}
+	lead, made, wait := r.remake(c)
+	if made {
+		// A text that executes several needs them all at once, and is tried again
+		// for each: the limit makes room for one more each time.
+		r.server.add(c, r.cfg.MaxCopies+r.in.waited)
+	}
+	return lead, c.name, nil, wait
+}
+
+// rename makes a statement that names others once more: what they are on the
+// server may have changed since.
+func (r *Relay) rename(nm *name) (lead []byte, server string, n *note, wait bool) {
+	if nm.making != "" { // it executes itself
+		return nil, nm.making, nil, false
+	}
+	if server := r.names.made[nm.own]; server != "" { // it was made for the text that this is about
+		return nil, server, nil, false
+	}
+	if r.names.depth++; r.names.depth > maxDepth {
+		r.names.depth--
+		return nil, r.cfg.nobody, &note{own: nm.own}, false
+	}
+	server = newName()
+	nm.making = server
+	t := r.translate([]byte(nm.st.text), false)
+	nm.making = ""
+	r.names.depth--
+	if t.wait {
+		return t.lead, "", nil, true
+	}
+	nm.ops = t.ops
+	if r.names.made != nil {
+		r.names.made[nm.own] = server
+	}
+	r.heedBind(false, t.effects)
+	r.push(entry{kind: parse, name: nm, flags: ours, note: &note{shifts: t.shifts}})
+	r.server.doomed = append(r.server.doomed, server)
+	return appendParse(t.lead, server, string(t.text)+"\x00"+nm.st.types), server, nil, false
+}
+
+// maxDepth is how many statements may execute each other.
+const maxDepth = 100
+
+// takeChanged returns the note of a message that has to fail since the columns
+// of its statement have changed, or nil.
+func (r *Relay) takeChanged(own []byte, st *Statement) *note {
+	c := r.names.changed
+	if c == nil || st != nil && c.statement != st || st == nil && c.name != "" {
+		return nil
+	}
+	r.names.changed = nil
+	return &note{own: string(own), changed: true}
+}

@@ -33,7 +33,7 @@ func (r *Relay) onParse(m []byte) edit {
 		return edit{}
 	}
 	seen := r.scan(text)
-	if readsTwoWays(text) {
+	if seen&sqlscan.Analyzed == 0 && readsTwoWays(text) {
 		seen |= sqlscan.Analyzed
 	}
 	if e := r.refuses(seen); e != nil {

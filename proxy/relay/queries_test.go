@@ -52,6 +52,18 @@ func TestATransactionBlockEndsASessionWhoseModeIsStatement(t *testing.T) {
 	})
 }
 
+func TestATransactionThatABatchBeganDoesNotGoOnInStatementMode(t *testing.T) {
+	everyWay(t, func(c *talk) {
+		c.configured(func(cfg *relay.Config) { cfg.Single = true })
+		c.client(parse, bind, execute, query("BEGIN"))
+		c.server(parsed, bound, complete("SELECT 1"), complete("BEGIN"), ready("T")) // PostgreSQL 18 says T behind any Query there
+		c.lives()
+		c.client(query("SELECT 1"))
+		c.server(rowDescription, complete("SELECT 1"), ready("T"))
+		c.failedWith(wire.CodeFeatureNotSupported)
+	})
+}
+
 func TestEachTransactionAsksForAServerOfItsOwn(t *testing.T) {
 	everyWay(t, func(c *talk) {
 		for n := range 3 {

@@ -276,3 +276,22 @@ func FuzzSetQuery(f *testing.F) {
 		}
 	})
 }
+
+func TestNamesOfCustomParametersAreFoundHoweverTheyAreWritten(t *testing.T) {
+	for _, name := range []string{"app.tenant", "app . tenant", "app.\ntenant", `"app"."Tenant"`, "app.größe", "App.X.y"} {
+		c := newTalk(t, whole)
+		c.client(parseAs("s", "SET "+name+" = 'secret'"), syncMsg)
+		c.server(parsed, parsed, noParameters, noData, ready("I"))
+		b := c.another()
+		b.client(query("SELECT 1"))
+		b.server(answer)
+		c.client(bindTo("s"), execute, syncMsg)
+		c.fresh()
+		c.server(bound, complete("SET"), ready("I"))
+		asked := strings.ReplaceAll(strings.ReplaceAll(name, `"`, ""), " ", "")
+		asked = strings.ReplaceAll(strings.ToLower(asked), "\n", "")
+		if !strings.Contains(c.sent.String(), "current_setting('"+asked+"', true)") {
+			t.Errorf("%q: PostgreSQL is asked %q", name, c.sent.String())
+		}
+	}
+}

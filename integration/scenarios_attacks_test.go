@@ -28,14 +28,6 @@ var attackScenarios = []scenario{
 		a  bind =s ;; execute ;; sync
 		b  query select coalesce(current_setting('app.größe', true), '')
 	`},
-	{name: "attack, custom: a large value in a Bind", pools: []int{1}, text: `
-		a  parse s: select length(set_config($1, $2, false)) ;; sync
-		b  query select 1
-		a  query begin
-		a  bind =s (app.tenant, {x*40000}) ;; execute ;; sync
-		a  query commit
-		b  query select length(coalesce(current_setting('app.tenant', true), ''))
-	`},
 	{name: "attack, custom: a name in a binary-looking cast", pools: []int{1}, text: `
 		a  query select set_config(convert_from('\x6170702e74656e616e74', 'utf8'), 'secret', false)
 		b  query select coalesce(current_setting('app.tenant', true), '')
@@ -380,14 +372,6 @@ var attackScenarios = []scenario{
 		a  query deallocate p; select 1/0; prepare p as select 'p3'
 		a  query execute p
 		b  query execute p
-	`},
-	{name: "attack, custom: a large value in a Bind of two servers", pools: []int{2}, text: `
-		a  parse s: select length(set_config($1, $2, false)) ;; sync
-		a  bind =s (app.tenant, {x*20000}) ;; execute ;; sync
-		b  query begin
-		a  query select length(current_setting('app.tenant', true))
-		b  query commit
-		a  query select length(current_setting('app.tenant', true))
 	`},
 	{name: "attack, encoding: latin1, a statement and another value of search_path", pools: []int{1, 2}, text: `
 		super create schema "é"; grant all on schema "é" to app; create table "é".t as select 1 as n; create table t as select 2 as n; grant all on t, "é".t to app

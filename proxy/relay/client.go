@@ -310,6 +310,7 @@ func (r *Relay) take(typ byte, m []byte, size int, complete bool) (e edit, more 
 	defer func() {
 		if !e.wait && !e.exact && !more {
 			r.in.waited, r.ex.touched, r.life.cleaned = 0, true, false
+			r.names.changed = nil // what it waited for is in it
 		}
 		r.in.led = e.wait && typ == wire.Query && !atStart && r.ex.batch
 		if e.wait && atStart && r.ex.batch {
@@ -348,8 +349,9 @@ func inCopy(typ byte) bool {
 // one sends its first message of the extended-query protocol, unless that
 // itself does so. Nothing can have the server skip it: no batch is under way.
 func (r *Relay) oust(typ byte, m []byte) []byte {
-	if typ == wire.Query && r.ex.back != "" && !r.ex.skipping {
-		return r.appendHidden(nil, r.ex.back, nil) // as the Sync would have, which it stands for
+	if back := r.ex.back; typ == wire.Query && back != "" && !r.ex.skipping {
+		r.ex.back = ""
+		return r.appendHidden(nil, back, nil) // as the Sync would have, which it stands for
 	}
 	if !r.ex.stranger {
 		return nil

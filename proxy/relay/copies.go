@@ -232,7 +232,7 @@ func (r *Relay) described(n *note, typ byte, body []byte) {
 	case n.copy != nil && typ != wire.ParameterDescription:
 		st := n.copy.statement
 		if st.rows != (typ == wire.RowDescription) || st.rows && columnsOf(body) != st.columns {
-			r.names.changed = n.copy
+			r.names.changed = append(r.names.changed, n.copy)
 			if n.copy.name != "" {
 				r.server.drop(n.copy)
 			}

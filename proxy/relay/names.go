@@ -26,7 +26,7 @@ type names struct {
 	depth      int                 // of statements that execute each other
 	prep       *preparation
 	made       map[string]string // statements that name others, made for the text that is translated
-	changed    *copied           // whose columns are not what the client prepared
+	changed    []*copied         // whose columns are not what the client prepared
 }
 
 // name is one of a client's names.

@@ -26,7 +26,7 @@ func (r *Relay) effectsOf(own []byte, nm *name) sqlscan.Effects {
 func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server string, n *note, wait bool) {
 	switch {
 	case len(own) == 0:
-		if n := r.takeChanged(own, nil); n != nil {
+		if n := r.changed(own, nil); n != nil {
 			return r.out[:0], r.cfg.nobody, n, false
 		}
 		lead, wait = r.carryUnnamed()
@@ -40,7 +40,7 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 	case nm.open > 0 || nm.sql:
 		return r.out[:0], nm.server, nil, false
 	}
-	if n := r.takeChanged(own, nm.st); n != nil {
+	if n := r.changed(own, nm.st); n != nil {
 		return r.out[:0], r.cfg.nobody, n, false
 	}
 	renamed := nm.st.effects&sqlscan.Names != 0 && nm.kept
@@ -57,10 +57,11 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 	if r.ex.status == wire.StatusFailed && !r.ex.runs && (by == bind && nm.st.effects&sqlscan.Exits == 0 || by == describe && !nm.st.rows) {
 		// Nothing can be analysed now, and nothing of it would run: what there is
 		// to say of the message depends on its parameters only.
+		lead = r.appendDoomed(nil)
 		server = newName()
 		r.push(entry{kind: parse, flags: ours})
 		r.server.doomed = append(r.server.doomed, server)
-		return appendParse(nil, server, "\x00"+nm.st.types), server, nil, false
+		return appendParse(lead, server, "\x00"+nm.st.types), server, nil, false
 	}
 	if renamed {
 		return r.rename(nm)
@@ -88,13 +89,15 @@ func (r *Relay) rename(nm *name) (lead []byte, server string, n *note, wait bool
 		r.names.depth--
 		return nil, r.cfg.nobody, &note{own: nm.own}, false
 	}
+	lead = r.appendDoomed(nil)
 	server = newName()
 	nm.making = server
 	t := r.translate([]byte(nm.st.text), false)
+	lead = append(lead, t.lead...)
 	nm.making = ""
 	r.names.depth--
 	if t.wait {
-		return t.lead, "", nil, true
+		return lead, "", nil, true
 	}
 	nm.ops = t.ops
 	if r.names.made != nil {
@@ -103,19 +106,19 @@ func (r *Relay) rename(nm *name) (lead []byte, server string, n *note, wait bool
 	r.heedBind(false, t.effects)
 	r.push(entry{kind: parse, name: nm, flags: ours, note: &note{shifts: t.shifts}})
 	r.server.doomed = append(r.server.doomed, server)
-	return appendParse(t.lead, server, string(t.text)+"\x00"+nm.st.types), server, nil, false
+	return appendParse(lead, server, string(t.text)+"\x00"+nm.st.types), server, nil, false
 }
 
 // maxDepth is how many statements may execute each other.
 const maxDepth = 100
 
-// takeChanged returns the note of a message that has to fail since the columns
-// of its statement have changed, or nil.
-func (r *Relay) takeChanged(own []byte, st *Statement) *note {
-	c := r.names.changed
-	if c == nil || st != nil && c.statement != st || st == nil && c.name != "" {
-		return nil
+// changed returns the note of a message that has to fail since the columns of
+// its statement, nil for the unnamed one, have changed, or nil.
+func (r *Relay) changed(own []byte, st *Statement) *note {
+	for _, c := range r.names.changed {
+		if st == nil && c.name == "" || st != nil && c.statement == st {
+			return &note{own: string(own), changed: true}
+		}
 	}
-	r.names.changed = nil
-	return &note{own: string(own), changed: true}
+	return nil
 }

@@ -130,6 +130,51 @@ func TestStatementsThatNameOthersAreMadeAnewWithThem(t *testing.T) {
 	})
 }
 
+func TestATextMayExecuteSeveralStatementsWhoseColumnsHaveChanged(t *testing.T) {
+	everyWay(t, func(c *talk) {
+		c.prepared("one", "SELECT 1")
+		c.prepared("two", "SELECT 2")
+		c.otherServer()
+		c.client(query("EXECUTE one; EXECUTE two"))
+		c.server(parsed, parsed, noParameters, columns("other"), ready("I")) // the probe and the first
+		c.fresh()
+		c.server(closed, parsed, noParameters, columns("other"), ready("I")) // the first is not wanted any more
+		_, sent, _ := strings.Cut(c.sent.String(), "EXECUTE  ")
+		nobody, _, found := strings.Cut(sent, ";")
+		if !found {
+			c.t.Fatalf("the server got %q", c.sent.String())
+		}
+		c.server(errorSaying("26000", "prepared statement \""+nobody+"\" does not exist"), ready("I"))
+		if heard := c.heard.String(); !strings.Contains(heard, "cached plan must not change result type") {
+			c.t.Errorf("the client is told %q", heard)
+		}
+		c.lives()
+	})
+}
+
+func TestStatementsMadeForOneMessageAreClosedBeforeTheNext(t *testing.T) {
+	everyWay(t, func(c *talk) {
+		c.prepared("one", "INSERT")
+		c.prepared("d", "EXECUTE one")
+		for i := range 4 {
+			c.fresh()
+			c.client(bindTo("d"), execute, syncMsg)
+			if closes := strings.HasPrefix(c.sent.String(), "C\x00\x00\x00"); closes != (i > 0) {
+				c.t.Fatalf("the %d. time the server got %q", i+1, c.sent.String())
+			}
+			if i > 0 {
+				c.server(closed)
+			}
+			c.server(parsed, bound, complete("INSERT 0 1"))
+			if c.Owed() > 0 {
+				c.server(ready("I"))
+			}
+			c.heardIs(bound, complete("INSERT 0 1"), ready("I"))
+		}
+		c.lives()
+	})
+}
+
 func TestASyncOfOursDoesNotHaveAQueryRunThatPostgreSQLWouldSkip(t *testing.T) {
 	everyWay(t, func(c *talk) {
 		c.prepared("one", "INSERT")

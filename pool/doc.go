@@ -5,11 +5,11 @@
 //	                                  │
 //	                                  └─ queue of Waiters, first come first served
 //
-// A Pool keeps its idle servers in puddle, and its policy in a queue above
-// it: puddle alone opens a connection for every waiter of a cold burst and
-// tries a dead server once per waiter. A token of the queue stands for an idle
-// server, so taking one never blocks. One opener per pool creates servers, one
-// at a time, while somebody waits.
+// A Pool has its servers made and ended by puddle, to which they are lent out as
+// long as they live; who is lent an idle one, and when one is opened, is the
+// pool's own policy: puddle alone opens a connection for every waiter of a cold
+// burst and tries a dead server once per waiter. One opener per pool creates
+// servers, one at a time, while somebody waits.
 //
 // Most servers are plain and lent to everybody. A client with a Need of its own
 // may have one opened with what its startup packet set; a bound keeps these from

@@ -202,9 +202,9 @@ func recount(t *testing.T, m *Manager, seed uint64) {
 	t.Helper()
 	for _, p := range m.everyPool() {
 		p.mu.Lock()
-		if p.live != len(p.servers) || p.live != p.free || p.closing != 0 || len(p.asked) != 0 || p.logins != 0 || p.opening != nil || p.specials != 0 || p.specialsClosing != 0 || p.blocked != nil || p.queue.length+p.owners.length != 0 {
+		if p.live != len(p.servers) || p.live != len(p.idle) || p.closing != 0 || len(p.asked) != 0 || p.logins != 0 || p.opening != nil || p.specials != 0 || p.specialsClosing != 0 || p.blocked != nil || p.queue.length+p.owners.length != 0 {
 			t.Errorf("seed %d: %s has %d servers (%d in the map, %d free), %d closing, %d asked, %d logins, opening %v, %d and %d wait",
-				seed, p.db.Name, p.live, len(p.servers), p.free, p.closing, len(p.asked), p.logins, p.opening != nil, p.queue.length, p.owners.length)
+				seed, p.db.Name, p.live, len(p.servers), len(p.idle), p.closing, len(p.asked), p.logins, p.opening != nil, p.queue.length, p.owners.length)
 		}
 		if n := p.db.share.servers.Load(); n != int64(p.live) {
 			t.Errorf("seed %d: the share of %s has %d servers, the pool %d", seed, p.db.Name, n, p.live)

@@ -153,7 +153,7 @@ func (p *Pool) lackRoom(now time.Time) (w, ofSpecials *Waiter) {
 // makeWay ends an idle server where somebody waits whom none fits and who has no
 // room for one of its own. mu is held.
 func (p *Pool) makeWay(now time.Time) {
-	if p.free == 0 {
+	if len(p.idle) == 0 {
 		return
 	}
 	w, ofSpecials := p.lackRoom(now)
@@ -169,9 +169,8 @@ func (p *Pool) makeWay(now time.Time) {
 // may end, and reports whether there was one. mu is held.
 func (p *Pool) endIdle(may func(*Server) bool) bool {
 	longest := -1
-	idle := p.idlers()
-	for i, s := range idle {
-		if may(s) && (longest < 0 || s.idleSince.Before(idle[longest].idleSince)) {
+	for i, s := range p.idle {
+		if may(s) && (longest < 0 || s.idleSince.Before(p.idle[longest].idleSince)) {
 			longest = i
 		}
 	}
@@ -192,12 +191,10 @@ func (p *Pool) serve(o *opening, now time.Time) (grants []granted) {
 	if w := o.waiter; w != nil && w.queued && w.Need.strict() && w.Need.fits(o.server) {
 		grants = p.serveOne(grants, w, now)
 	}
-	idle := p.idlers()
-	for w := p.queue.head; w != nil && p.free > 0; {
+	for w := p.queue.head; w != nil && len(p.idle) > 0; {
 		next := w.next
-		if slices.ContainsFunc(idle, w.Need.fits) {
+		if slices.ContainsFunc(p.idle, w.Need.fits) {
 			grants = p.serveOne(grants, w, now)
-			idle = p.idlers()
 		}
 		w = next
 	}

@@ -102,7 +102,7 @@ func (p *Pool) startOpening(w *Waiter) {
 // open creates one server and hands it to whom it is for, or to the first
 // waiter that it fits.
 func (p *Pool) open(o *opening) {
-	err := p.store.CreateResource(context.WithValue(context.Background(), openKey{}, o))
+	res, err := p.store.Acquire(context.WithValue(context.Background(), openKey{}, o))
 	p.mu.Lock()
 	p.opening = nil
 	if err != nil {
@@ -111,7 +111,8 @@ func (p *Pool) open(o *opening) {
 	}
 	p.usage.opened.Add(1)
 	p.lastErr, p.retryAt = nil, time.Time{}
-	p.free++
+	o.server.res = res
+	p.idle = append(p.idle, o.server)
 	grants := p.serve(o, time.Now())
 	p.openMore()
 	closed := p.closed != nil || p.held()

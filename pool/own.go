@@ -124,7 +124,7 @@ func (p *Pool) givePlaces() {
 		p.lent(w, time.Now())
 		w.Ready(nil, nil)
 	}
-	if p.makesPlace() && p.free > 0 {
+	if p.makesPlace() && len(p.idle) > 0 {
 		p.endIdle(func(*Server) bool { return true })
 	}
 }

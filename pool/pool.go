@@ -1,14 +1,12 @@
 package pool
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/puddle/v2"
-	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/wire"
 )
@@ -34,9 +32,9 @@ type Pool struct {
 	cancels atomic.Int64 // CancelRequests that are on their way
 	parked  atomic.Int64 // servers that come back when such a request is through
 
-	// store holds the idle servers. It is touched only with mu held, but for
-	// CreateResource, and asked for a server only where free says that it has
-	// an idle one: then it answers at once.
+	// store makes servers and ends them. To it all that live are lent out: which
+	// of them are idle stands in idle, where a certain one is found without a
+	// lock and a turn for each of the others.
 	store *puddle.Pool[*Server]
 
 	mu      sync.Mutex
@@ -44,7 +42,7 @@ type Pool struct {
 	owners  queue                // who waits for a place for a server of their own
 	timer   *time.Timer          // expires the head of the queue; nil until needed
 	servers map[*Server]struct{} // that are open, or being closed
-	free    int                  // idle servers in store that are nobody's yet
+	idle    []*Server            // that are nobody's, the one that was used last at the end
 	live    int                  // servers that exist, or are being opened or closed
 	closing int                  // those of them that are being closed
 	asked   []*Server            // idle ones that are asked whether they live
@@ -62,7 +60,6 @@ type Pool struct {
 
 	specials        int // of live, those with startup values of a client's
 	specialsClosing int // of closing likewise
-	passed          []*puddle.Resource[*Server]
 }
 
 // newPool returns a pool of db, whose mu is held.
@@ -91,7 +88,7 @@ func (p *Pool) TryAcquire(n *Need) *Server {
 // takeFirst returns an idle server that n can use and nobody waits for, or nil.
 // mu is held.
 func (p *Pool) takeFirst(n *Need) *Server {
-	if p.closed != nil || p.free == 0 || p.held() {
+	if p.closed != nil || len(p.idle) == 0 || p.held() {
 		return nil
 	}
 	does := n.fits
@@ -157,11 +154,12 @@ func (p *Pool) Mode() string { return p.db.spec.Load().mode(p.login.User) }
 // that is one. One that was idle for so long that it has to be asked first
 // whether it lives comes back by itself. mu is held.
 func (p *Pool) take(last *Server, does func(*Server) bool, now time.Time) *Server {
-	for p.free > 0 {
-		s := p.takeIdle(last, does, now)
-		if s == nil {
+	for {
+		i := p.choose(last, does, now)
+		if i < 0 {
 			return nil
 		}
+		s := p.takeOut(i)
 		if why := p.unfit(s, now); why != "" {
 			p.end(s, why)
 			continue
@@ -172,77 +170,33 @@ func (p *Pool) take(last *Server, does func(*Server) bool, now time.Time) *Serve
 		}
 		return s
 	}
-	return nil
 }
 
-// takeIdle takes from the store the idle server that was used last of those that
-// do, or with server_round_robin that which was used first. Without it, last
-// comes before all, unless it has to be asked first. mu is held.
-func (p *Pool) takeIdle(last *Server, does func(*Server) bool, now time.Time) *Server {
-	var res *puddle.Resource[*Server]
-	switch {
-	case p.db.spec.Load().Defaults.ServerRoundRobin:
-		res = p.takeOut(func(all []*puddle.Resource[*Server]) int {
-			for i, res := range slices.Backward(all) {
-				if does(res.Value()) {
-					return i
-				}
-			}
-			return -1
-		})
-	case last != nil && last.pool == p && last.idle && does(last) && !p.stale(last, now):
-		res = p.takeNewest(func(s *Server) bool { return s == last })
-	default:
-		res = p.takeNewest(does)
+// choose returns the place of the idle server that was used last of those that
+// do, or with server_round_robin of that which was used first; -1 for none.
+// Without it, last comes before all, unless it has to be asked first. mu is
+// held.
+func (p *Pool) choose(last *Server, does func(*Server) bool, now time.Time) int {
+	if p.db.spec.Load().Defaults.ServerRoundRobin {
+		return slices.IndexFunc(p.idle, does)
 	}
-	if res == nil {
-		return nil
+	if last != nil && last.pool == p && last.idle && does(last) && !p.stale(last, now) {
+		return slices.Index(p.idle, last)
 	}
-	p.free--
-	s := res.Value()
-	s.res, s.idle = res, false
+	for i, s := range slices.Backward(p.idle) {
+		if does(s) {
+			return i
+		}
+	}
+	return -1
+}
+
+// takeOut takes the i-th of the idle servers. mu is held.
+func (p *Pool) takeOut(i int) *Server {
+	s := p.idle[i]
+	p.idle = slices.Delete(p.idle, i, i+1)
+	s.idle = false
 	return s
-}
-
-// takeNewest takes the idle server from the store that was used last of those
-// that do. mu is held.
-func (p *Pool) takeNewest(does func(*Server) bool) (found *puddle.Resource[*Server]) {
-	for range p.free {
-		res, err := p.store.TryAcquire(context.Background())
-		if err != nil {
-			p.manager.log.Error("idle server is missing", zap.String("database", p.db.Name), zap.Error(err))
-			p.free--
-			break
-		}
-		if does(res.Value()) {
-			found = res
-			break
-		}
-		p.passed = append(p.passed, res)
-	}
-	// Giving them back in reverse keeps their order.
-	for _, res := range slices.Backward(p.passed) {
-		res.ReleaseUnused()
-	}
-	clear(p.passed)
-	p.passed = p.passed[:0]
-	return found
-}
-
-// takeOut takes the idle server from the store that choose picks of a list
-// with the newest first, or none where that is negative. mu is held.
-func (p *Pool) takeOut(choose func([]*puddle.Resource[*Server]) int) *puddle.Resource[*Server] {
-	all := p.store.AcquireAllIdle()
-	chosen := choose(all)
-	for i, res := range slices.Backward(all) {
-		if i != chosen {
-			res.ReleaseUnused()
-		}
-	}
-	if chosen < 0 {
-		return nil
-	}
-	return all[chosen]
 }
 
 // unfit returns why a server may not be lent again, or nothing; the caller ends
@@ -334,8 +288,7 @@ func (p *Pool) release(s *Server) {
 		p.end(s, ClosedLimit)
 	default:
 		s.idle, s.idleSince = true, now
-		s.res.Release()
-		p.free++
+		p.idle = append(p.idle, s)
 	}
 	p.relax()
 	p.mu.Unlock()
@@ -424,18 +377,12 @@ func (p *Pool) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.tryAgain()
-	if p.free == 0 {
-		return
-	}
 	spec := p.db.spec.Load()
 	idleFor, least := spec.Defaults.ServerIdleTimeout, spec.least(p.login.User)
 	now := time.Now()
-	all := p.store.AcquireAllIdle()
-	p.free -= len(all)
-	// Newest first; giving them back in reverse keeps that order.
-	for _, res := range slices.Backward(all) {
-		s := res.Value()
-		s.res = res
+	all := p.idle
+	p.idle = p.idle[:0]
+	for _, s := range all {
 		why := p.unfit(s, now)
 		switch {
 		case why != "":
@@ -449,30 +396,13 @@ func (p *Pool) sweep() {
 			p.end(s, why)
 			continue
 		}
-		res.ReleaseUnused()
-		p.free++
+		p.idle = append(p.idle, s)
 	}
-}
-
-// idlers returns the idle servers, the newest first. mu is held.
-func (p *Pool) idlers() []*Server {
-	all := p.store.AcquireAllIdle()
-	list := make([]*Server, len(all))
-	for i, res := range slices.Backward(all) {
-		list[i] = res.Value()
-		res.ReleaseUnused()
-	}
-	return list
+	clear(all[len(p.idle):])
 }
 
 // pick ends the i-th of the idle servers. mu is held.
-func (p *Pool) pick(i int) {
-	res := p.takeOut(func([]*puddle.Resource[*Server]) int { return i })
-	p.free--
-	s := res.Value()
-	s.res, s.idle = res, false
-	p.end(s, ClosedLimit)
-}
+func (p *Pool) pick(i int) { p.end(p.takeOut(i), ClosedLimit) }
 
 // closeSoon closes a pool that another takes the place of, from a goroutine of
 // the manager's, for callers that hold locks.

@@ -131,7 +131,7 @@ func (m *Manager) makeRoom(h *share) {
 func (p *Pool) idleSince() (at time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, s := range p.idlers() {
+	for _, s := range p.idle {
 		if !ok || s.idleSince.Before(at) {
 			at, ok = s.idleSince, true
 		}
@@ -144,8 +144,8 @@ func (p *Pool) idleSince() (at time.Time, ok bool) {
 func (p *Pool) evict(h *share) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if idle := p.idlers(); len(idle) > 0 && h.wanting() {
-		p.pick(slices.Index(idle, slices.MinFunc(idle, func(a, b *Server) int { return a.idleSince.Compare(b.idleSince) })))
+	if h.wanting() {
+		p.endIdle(func(*Server) bool { return true })
 	}
 }
 

@@ -147,16 +147,14 @@ func (p *Pool) states(now time.Time) ServerCounts {
 
 // count is states; mu is held.
 func (p *Pool) count(now time.Time) ServerCounts {
-	s := ServerCounts{Idle: p.free, Tested: len(p.asked), Closing: p.closing, Login: p.logins, BeingCanceled: int(p.parked.Load())}
+	s := ServerCounts{Idle: len(p.idle), Tested: len(p.asked), Closing: p.closing, Login: p.logins, BeingCanceled: int(p.parked.Load())}
 	if p.opening != nil {
 		s.Login++
 	}
-	if p.free > 0 {
-		for _, idle := range p.idlers() {
-			if p.stale(idle, now) {
-				s.Idle--
-				s.Used++
-			}
+	for _, idle := range p.idle {
+		if p.stale(idle, now) {
+			s.Idle--
+			s.Used++
 		}
 	}
 	s.Active = max(p.live-s.Total(), 0)

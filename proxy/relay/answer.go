@@ -28,7 +28,9 @@ func (r *Relay) FromServer(b []byte) Step {
 				}
 				m := r.from.gather
 				r.from.gather = nil
-				return r.observed(m[0], m, len(m)-wire.HeaderSize, Step{Used: n, Verdict: goOn(n, b)})
+				st := Step{Used: n, Verdict: goOn(n, b)}
+				r.observed(m[0], m, len(m)-wire.HeaderSize, &st)
+				return st
 			}
 			if r.from.hide {
 				return Step{Used: n, Verdict: goOn(n, b)}
@@ -65,7 +67,8 @@ func (r *Relay) FromServer(b []byte) Step {
 		if r.plain(typ, e) {
 			r.from.last = typ
 		} else {
-			st := r.observed(typ, m, size, Step{Used: end, Pass: b[:n], Verdict: goOn(end, b)})
+			st := Step{Used: end, Pass: b[:n], Verdict: goOn(end, b)}
+			r.observed(typ, m, size, &st)
 			switch {
 			case st.Verdict == Failed:
 				st.Used = n
@@ -156,7 +159,7 @@ const (
 // observed follows the server's side of the conversation. m starts with the
 // message's header, and is whole where reads asked so. st is the step where the
 // message is replaced or hidden.
-func (r *Relay) observed(typ byte, m []byte, size int, st Step) Step {
+func (r *Relay) observed(typ byte, m []byte, size int, st *Step) {
 	if r.from.last = typ; r.from.hide {
 		r.from.last = 0 // what the client does not hear is nobody's last word
 	}
@@ -167,29 +170,31 @@ func (r *Relay) observed(typ byte, m []byte, size int, st Step) Step {
 	}
 	switch typ {
 	case wire.ReadyForQuery:
-		return r.ready(m, size, st)
+		r.ready(m, size, st)
+		return
 	case wire.ParameterStatus:
 		if size > wholeMessage {
 			r.effects.pin(unknownState) // it could not be carried
 		} else if !r.report(body[:size], r.from.hide) && !r.from.hide {
 			st.Insert = []byte{}
 		}
-		return st
+		return
 	case wire.ErrorResponse:
-		return r.failed(m, size, e, st)
+		r.failed(m, size, e, st)
+		return
 	case wire.CopyInResponse, wire.CopyBothResponse:
 		r.copyBegins(typ, e)
-		return st
+		return
 	case wire.DataRow:
 		r.row(e, body, size)
-		return st
+		return
 	}
 	if e == nil {
-		return st
+		return
 	}
 	if typ == wire.CloseComplete && r.copy.marked {
 		st.Insert = append(r.resolved(), r.told(nil)...)
-		return st
+		return
 	}
 	switch typ {
 	case wire.ParseComplete, wire.BindComplete, wire.CloseComplete, wire.NoData, wire.RowDescription, wire.ParameterDescription,
@@ -201,7 +206,6 @@ func (r *Relay) observed(typ byte, m []byte, size int, st Step) Step {
 	if st.Insert == nil && r.from.hide {
 		st.Insert = r.told(nil)
 	}
-	return st
 }
 
 // told returns what the client has to be told of what our own queries have
@@ -356,36 +360,38 @@ func (r *Relay) completed(typ byte, e *entry, body []byte, size int) (instead []
 }
 
 // ready takes a ReadyForQuery.
-func (r *Relay) ready(m []byte, size int, st Step) Step {
+func (r *Relay) ready(m []byte, size int, st *Step) {
 	e := r.ledger.first()
 	if size != 1 || e == nil || e.kind.extended() {
-		return Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server became ready without having been asked")}
+		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server became ready without having been asked")}
+		return
 	}
 	switch r.ex.status = m[wire.HeaderSize]; r.ex.status {
 	case wire.StatusIdle, wire.StatusInTransaction, wire.StatusFailed:
 	default:
-		return Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server reported an unknown transaction status")}
+		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server reported an unknown transaction status")}
+		return
 	}
 	if e.kind == copySync && (r.copy.state == resolving || r.copy.marked) {
 		r.copy.ready++ // what it answers is seen later
-		return st
+		return
 	}
 	popped := r.ledger.pop()
 	e = &popped
 	switch {
 	case e.is(followed):
-		return st
+		return
 	case e.note != nil && e.note.failed && e.note.lead == wire.Query:
 		r.in.drop = true
 	case e.note != nil && e.note.failed && e.note.lead != 0:
 		r.ex.skipping, r.ex.batch = true, true // for the client, up to its own Sync
-		return st
+		return
 	case e.is(ours) && !e.is(fix):
 		r.ourReady(e)
 		if !e.is(cleans) { // what it resets is set again for the client's next message
 			st.Insert = r.told(nil)
 		}
-		return st
+		return
 	}
 	if e.kind != copySync && r.copy.state != resolving {
 		r.copy.state = noCopy
@@ -400,14 +406,14 @@ func (r *Relay) ready(m []byte, size int, st Step) Step {
 		r.rested()
 	}
 	if r.cfg.Single && r.ex.status != wire.StatusIdle && !e.is(late) {
-		return Step{Pass: st.Pass, Verdict: Failed, Err: errBlock}
+		*st = Step{Pass: st.Pass, Verdict: Failed, Err: errBlock}
+		return
 	}
 	if r.params.held {
 		if st.Insert = r.told(nil); len(st.Insert) > 0 {
 			st.Insert = append(st.Insert, m...)
 		}
 	}
-	return st
 }
 
 var errBlock = wire.Fatal(wire.CodeFeatureNotSupported, "transaction blocks not allowed in statement pooling mode").

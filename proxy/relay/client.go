@@ -307,32 +307,41 @@ func (r *Relay) take(typ byte, m []byte, size int, complete bool) (e edit, more 
 		return r.outOfPlace(typ), false
 	}
 	atStart := r.atStart()
-	defer func() {
-		if !e.wait && !e.exact && !more {
-			r.in.waited, r.ex.touched, r.life.cleaned = 0, true, false
-			r.names.changed = nil // what it waited for is in it
-		}
-		r.in.led = e.wait && typ == wire.Query && !atStart && r.ex.batch
-		if e.wait && atStart && r.ex.batch {
-			// By itself it fails by itself, and makes no part of the client's batch.
-			e.out = wire.AppendSync(e.out)
-			r.push(entry{kind: syncing, flags: ours | aside, note: &note{lead: typ}})
-			r.ex.touched = false // the server is kept for what waits
-		}
-	}()
-	if lead := r.oust(typ, m); lead != nil {
-		if e, more = r.inspect(typ, m, size, complete); more || e.err != nil || e.exact {
-			r.ledger.unpush()
-			r.ex.stranger, r.ex.batch = true, false
-			return e, more
-		}
-		if e.cut == 0 && !e.wait {
-			e.out, e.cut = m[:wire.HeaderSize], wire.HeaderSize
-		}
-		e.out = append(lead, e.out...)
-		return e, false
+	if lead := r.oust(typ, m); lead == nil {
+		e, more = r.inspect(typ, m, size, complete)
+	} else {
+		e, more = r.inspectBehind(lead, typ, m, size, complete)
 	}
-	return r.inspect(typ, m, size, complete)
+	r.in.led = false
+	switch {
+	case e.exact || more:
+	case !e.wait:
+		r.in.waited, r.ex.touched, r.life.cleaned = 0, true, false
+		r.names.changed = nil // what it waited for is in it
+	case atStart && r.ex.batch:
+		// By itself it fails by itself, and makes no part of the client's batch.
+		e.out = wire.AppendSync(e.out)
+		r.push(entry{kind: syncing, flags: ours | aside, note: &note{lead: typ}})
+		r.ex.touched = false // the server is kept for what waits
+	default:
+		r.in.led = typ == wire.Query && !atStart && r.ex.batch
+	}
+	return e, more
+}
+
+// inspectBehind is inspect for a message that oust has put something in front
+// of.
+func (r *Relay) inspectBehind(lead []byte, typ byte, m []byte, size int, complete bool) (e edit, more bool) {
+	if e, more = r.inspect(typ, m, size, complete); more || e.err != nil || e.exact {
+		r.ledger.unpush()
+		r.ex.stranger, r.ex.batch = true, false
+		return e, more
+	}
+	if e.cut == 0 && !e.wait {
+		e.out, e.cut = m[:wire.HeaderSize], wire.HeaderSize
+	}
+	e.out = append(lead, e.out...)
+	return e, false
 }
 
 // inCopy reports whether PostgreSQL takes a message of this type while it reads

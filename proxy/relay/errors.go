@@ -49,7 +49,7 @@ func unshift(field string, shifts []shift) string {
 }
 
 // failed takes an ErrorResponse. What it is about decides who is told what.
-func (r *Relay) failed(m []byte, size int, e *entry, st Step) Step {
+func (r *Relay) failed(m []byte, size int, e *entry, st *Step) {
 	body := m[wire.HeaderSize:]
 	r.copyFailed()
 	if r.copy.torn && !bytes.Contains(body, outOfPlace) {
@@ -58,7 +58,8 @@ func (r *Relay) failed(m []byte, size int, e *entry, st Step) Step {
 		r.life.end = violation("unexpected message during COPY from stdin")
 	}
 	if e == nil {
-		return r.tell(m, body, size, nil, st)
+		r.tell(m, body, size, nil, st)
+		return
 	}
 	entry := *e
 	switch {
@@ -78,17 +79,18 @@ func (r *Relay) failed(m []byte, size int, e *entry, st Step) Step {
 		r.skipRest(entry.is(ours))
 	}
 	if entry.is(ours) && (!entry.kind.extended() || !r.within(&entry)) || r.life.left {
-		return st
+		return
 	}
-	return r.tell(m, body, size, &entry, st)
+	r.tell(m, body, size, &entry, st)
 }
 
-// tell returns the step by which the client is told of an error.
-func (r *Relay) tell(m, body []byte, size int, e *entry, st Step) Step {
+// tell has the client told of an error.
+func (r *Relay) tell(m, body []byte, size int, e *entry, st *Step) {
 	st.Told = body[:min(size, len(body))]
 	st.Insert = m
 	if len(body) < size {
-		return Step{} // it passes as it comes
+		*st = Step{} // it passes as it comes
+		return
 	}
 	switch {
 	case e == nil:
@@ -109,7 +111,6 @@ func (r *Relay) tell(m, body []byte, size int, e *entry, st Step) Step {
 		}
 		st.Insert = r.reword(m, e)
 	}
-	return st
 }
 
 // blames reports whether an error is about the statement whose columns have

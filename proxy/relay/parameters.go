@@ -3,6 +3,7 @@ package relay
 import (
 	"encoding/hex"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,6 +63,26 @@ func same(a, b []wire.Parameter) bool {
 	return len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b)
 }
 
+// unify is same, and makes two lists that are equal one, so that to compare them
+// again costs a look at a pointer. Of many lists the one that lies first in
+// memory is left in the end. It reports whether it put another list in b.
+func unify(a, b *[]wire.Parameter) (equal, changed bool) {
+	switch {
+	case len(*a) != len(*b):
+		return false, false
+	case len(*a) == 0 || &(*a)[0] == &(*b)[0]:
+		return true, false
+	case !slices.Equal(*a, *b):
+		return false, false
+	}
+	if changed = reflect.ValueOf(*a).Pointer() < reflect.ValueOf(*b).Pointer(); changed {
+		*b = *a
+	} else {
+		*a = *b
+	}
+	return true, changed
+}
+
 // meets reports whether a wish is met: it was set in the server's session, or
 // the server was opened with it. That a default happens to equal it is not
 // enough.
@@ -87,10 +108,11 @@ func (s *Server) covers(startup []wire.Parameter) bool {
 // difference returns what has to be set and reset on a server so that the
 // client's wishes are met and nobody else's are.
 func (r *Relay) difference() (set []wire.Parameter, reset []string) {
-	s, wishes := r.server, r.params.wishes.list
-	if same(wishes, s.set.list) {
+	s := r.server
+	if equal, _ := unify(&r.params.wishes.list, &s.set.list); equal {
 		return nil, nil
 	}
+	wishes := r.params.wishes.list
 	for _, w := range wishes {
 		if !s.meets(w) {
 			set = append(set, w)
@@ -187,15 +209,21 @@ func (r *Relay) report(body []byte, hidden bool) (tell bool) {
 	return true
 }
 
+// knowsAll reports whether the client was told what the server reports.
+func (r *Relay) knowsAll() bool {
+	equal, changed := unify(&r.params.told, &r.server.reported)
+	r.reports = r.reports || changed // by another list
+	return equal
+}
+
 // catchUp appends ParameterStatus messages for what the client was told
 // otherwise, when no more of our own queries are under way.
 func (r *Relay) catchUp(dst []byte) []byte {
 	r.params.held = false
-	now := r.server.reported
-	if same(now, r.params.told) {
-		r.params.told = now // to compare them again costs a look at a pointer
+	if r.knowsAll() {
 		return dst
 	}
+	now := r.server.reported
 	for _, p := range now {
 		if i := find(r.params.told, p.Name); i < 0 || r.params.told[i] != p {
 			dst = wire.AppendParameterStatus(dst, p)

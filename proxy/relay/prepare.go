@@ -32,10 +32,7 @@ func (r *Relay) onParse(m []byte) edit {
 		}
 		return edit{}
 	}
-	seen := r.scan(text)
-	if seen&sqlscan.Analyzed == 0 && readsTwoWays(text) {
-		seen |= sqlscan.Analyzed
-	}
+	seen := r.scanParse(m, text)
 	if e := r.refuses(seen); e != nil {
 		return r.denyParse(e, m)
 	}
@@ -56,6 +53,19 @@ func (r *Relay) onParse(m []byte) edit {
 		return r.parseTaken(m, own, rest)
 	}
 	return r.parseNamed(m, own, text, types, seen)
+}
+
+// scanParse is scan for a Parse. That the client's unnamed statement is parsed
+// once more, as drivers do for each execution, is seen without it.
+func (r *Relay) scanParse(m, text []byte) sqlscan.Effects {
+	if u := &r.names.unnamed; u.effects&sqlscan.Names == 0 && len(u.parse) > 0 && bytes.Equal(u.parse, m) {
+		return u.effects
+	}
+	seen := r.scan(text)
+	if seen&sqlscan.Analyzed == 0 && readsTwoWays(text) {
+		seen |= sqlscan.Analyzed
+	}
+	return seen
 }
 
 // readsTwoWays reports whether a text means something else under another

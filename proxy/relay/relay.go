@@ -223,7 +223,7 @@ func (r *Relay) Attach(s *Server) (setup, tell []byte) {
 		r.ex.stranger = r.ex.stranger && s.unnamed != 0
 		r.ex.held = wait
 		r.params.held = true
-	case !r.life.trial && !same(s.reported, r.params.told):
+	case !r.life.trial && !r.knowsAll():
 		tell = r.catchUp(nil)
 	}
 	return setup, tell

@@ -83,7 +83,6 @@ type entry struct {
 	called  uint8   // the places where it may be a function that does anything
 	then    place   // of the next word
 	builtin bool    // a function that leaves the session as it is
-	next    *entry  // of the same hash
 }
 
 // anySetting is what comes of setting a parameter whose name isn't seen.
@@ -245,39 +244,74 @@ const maxWord = 40
 const pure = `analyse analyze checkpoint cluster comment fetch grant lock move notify reassign refresh
 	reindex release revoke savepoint security show truncate vacuum`
 
-const tableSize = 4096
+// dictionary holds words by their hashes: each in the slot of its hash, or in the
+// next that was free.
+type dictionary struct {
+	slots [1 << slotBits]slot
+	words []*entry
+}
 
-// chains holds the first entry of each hash.
-var chains = func() (heads [tableSize]*entry) {
-	add := func(e *entry) {
-		h := hash([]byte(e.text))
-		e.called = calledAnywhere
-		e.next, heads[h] = heads[h], e
-	}
+const slotBits = 13 // a third of the slots are taken
+
+// slot holds the number of a word, counted from 1, and a part of its hash. Most
+// words of a text are names; that they are in no dictionary is seen without a
+// look at any that is.
+type slot struct{ number, tag uint16 }
+
+var known = func() *dictionary {
+	d := &dictionary{}
 	for i := range words {
-		add(&words[i])
+		d.add(&words[i])
 	}
 	find := func(word string) *entry {
-		for e := heads[hash([]byte(word))]; e != nil; e = e.next {
-			if e.text == word {
-				return e
-			}
+		e := d.find([]byte(word))
+		if e == nil {
+			e = &entry{text: word, kind: other}
+			d.add(e)
 		}
-		e := &entry{text: word, kind: other}
-		add(e)
 		return e
 	}
 	for _, word := range strings.Fields(pure) {
 		find(word)
 	}
 	addCallees(find)
-	return heads
+	return d
 }()
 
-// hash is the same for all cases of a word, which must not be empty.
-func hash(w []byte) uint {
-	first, middle, last := uint(w[0]|0x20), uint(w[len(w)/2]|0x20), uint(w[len(w)-1]|0x20)
-	return (first*929 + middle*113 + last*37 + uint(len(w))*5) % tableSize
+func (d *dictionary) add(e *entry) {
+	e.called = calledAnywhere
+	d.words = append(d.words, e)
+	place, tag := hash([]byte(e.text))
+	for d.slots[place].number != 0 {
+		place = (place + 1) % uint32(len(d.slots))
+	}
+	d.slots[place] = slot{uint16(len(d.words)), tag}
+}
+
+// find finds a word in any case, or nil.
+func (d *dictionary) find(w []byte) *entry {
+	for place, tag := hash(w); ; place++ {
+		s := d.slots[place%uint32(len(d.slots))]
+		if s.number == 0 {
+			return nil
+		}
+		if s.tag == tag {
+			if e := d.words[s.number-1]; len(e.text) == len(w) && hasPrefixFold(w, e.text) {
+				return e
+			}
+		}
+	}
+}
+
+// hash returns the slot of a word, which must not be empty, and its tag. They are
+// the same for all cases of it.
+func hash(w []byte) (place uint32, tag uint16) {
+	n := len(w)
+	h := uint32(w[0]|0x20) | uint32(w[n/2]|0x20)<<8 | uint32(w[n-1]|0x20)<<16 | uint32(w[n/4]^byte(n)|0x20)<<24
+	h *= 0x9e3779b1
+	h ^= h >> 15
+	h *= 0x85ebca6b
+	return h >> (32 - slotBits), uint16(h)
 }
 
 // unknown stands for all other words.
@@ -285,10 +319,8 @@ var unknown = entry{kind: other, effects: Analyzed, called: calledAnywhere}
 
 // lookup finds a word in any case.
 func lookup(w []byte) *entry {
-	for e := chains[hash(w)]; e != nil; e = e.next {
-		if len(e.text) == len(w) && hasPrefixFold(w, e.text) {
-			return e
-		}
+	if e := known.find(w); e != nil {
+		return e
 	}
 	return &unknown
 }

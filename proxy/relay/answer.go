@@ -301,11 +301,8 @@ func (r *Relay) over(e entry) {
 	case parse:
 		switch {
 		case e.is(unnamed):
-			p := r.names.takePlan()
-			r.names.spareOf(&r.names.unnamed)
-			p.rows, p.types = r.names.unnamed.rows[:0], r.names.unnamed.types[:0]
-			r.names.unnamed = p
-			r.server.unnamed = p.number
+			r.names.confirmPlan()
+			r.server.unnamed = r.names.unnamed.number
 		case e.note == nil:
 		case e.note.draft != nil:
 			e.note.draft.parsed = true

@@ -102,14 +102,21 @@ const (
 	keepPlan = 1 << 10
 )
 
-// takePlan takes the first candidate for the unnamed statement out.
-func (n *names) takePlan() plan {
-	p := n.candidates[0]
+// confirmPlan has the first candidate be the unnamed statement.
+func (n *names) confirmPlan() {
+	n.spareOf(&n.unnamed)
+	rows, types := n.unnamed.rows[:0], n.unnamed.types[:0]
+	n.unnamed = n.candidates[0]
+	n.unnamed.rows, n.unnamed.types = rows, types
+	n.dropPlan()
+}
+
+// dropPlan takes the first candidate for the unnamed statement out.
+func (n *names) dropPlan() {
 	last := len(n.candidates) - 1
 	copy(n.candidates, n.candidates[1:])
 	n.candidates[last] = plan{}
 	n.candidates = n.candidates[:last]
-	return p
 }
 
 // spareOf keeps the buffer of a plan that is over for the next.

@@ -138,7 +138,7 @@ func (r *Relay) namesCopy(body []byte) bool {
 func (r *Relay) aborted(e *entry) {
 	switch {
 	case e.kind == parse && e.is(unnamed): // which ends the one before, too
-		r.names.takePlan()
+		r.names.dropPlan()
 		r.names.unnamed.number, r.server.unnamed = 0, 0
 	case e.kind == parse && e.note != nil && e.note.copy != nil && e.note.copy.name == "":
 		r.server.unnamed, r.names.carrying = 0, 0
@@ -186,8 +186,8 @@ func (r *Relay) skip(e *entry) {
 	case e.kind == query && e.is(dropsPlan) && !e.is(begun):
 		r.names.dropping--
 	case e.kind == parse && e.is(unnamed):
-		p := r.names.takePlan()
-		r.names.spareOf(&p)
+		r.names.spareOf(&r.names.candidates[0])
+		r.names.dropPlan()
 	case e.kind == parse && e.is(probe) && r.server != nil:
 		r.server.probe = ""
 	case e.kind == closing && e.is(unnamed):

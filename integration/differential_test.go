@@ -83,13 +83,26 @@ func (j *judge) differs(t *testing.T, s dialogue) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d == nil || strings.Contains(inWords(d.want), "unexpected state STARTED") {
-		return // PostgreSQL 18 fails so behind a Query in a batch; pgseal spares its clients that
+	if d == nil || j.known(d) {
+		return
 	}
 	t.Errorf("a dialogue of %d steps differs at step %d: client %s reads\n%s\nand not\n%s", len(s), d.step, d.client, inWords(d.got), inWords(d.want))
 	began := time.Now()
 	shortest, d, answers := j.shrink(ctx, s, d, answers)
 	t.Errorf("in short, after %v:\n%s", time.Since(began).Round(time.Second), d.describe(shortest, answers))
+}
+
+// known reports whether a difference is of those that docs/pooling.md names,
+// "What differs", and which no dialogue is kept from.
+func (j *judge) known(d *difference) bool {
+	got, want := inWords(d.got), inWords(d.want)
+	switch {
+	case j.late && strings.Contains(want, "unexpected state STARTED"):
+		return true // PostgreSQL 18 fails so behind a Query in a batch; pgseal spares its clients that
+	case j.late && strings.Contains(want, "ready T") && strings.Contains(got, "transaction blocks not allowed in statement pooling mode"):
+		return true // there it leaves a transaction open, in which no statement of ours begins: none has BEGIN in that mode
+	}
+	return strings.Contains(got, `invalid value for parameter "temp_buffers"`) // another client has used temporary tables
 }
 
 // try plays a dialogue on both stages.

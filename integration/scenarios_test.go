@@ -19,7 +19,7 @@ var allModes = []string{"transaction", "session"}
 
 // scenarios are all of them.
 var scenarios = slices.Concat(copyScenarios, batchScenarios, statementScenarios, startupScenarios, unseenScenarios,
-	readingScenarios(), momentScenarios(), resetScenarios(), leavingScenarios(), cancelScenarios, attackScenarios)
+	readingScenarios(), momentScenarios(), resetScenarios(), leavingScenarios(), cancelScenarios, attackScenarios, nameScenarios)
 
 // stands are the pools that a scenario is played through, each under an entry
 // of its own: none begins with the servers of another.

@@ -74,7 +74,7 @@ func (r *Relay) parseUnnamed(m, text, types []byte, seen sqlscan.Effects) edit {
 			return edit{out: t.lead, wait: true}
 		}
 		e.note = &note{ops: t.ops, shifts: t.shifts}
-		p.ops = t.ops
+		p.ops, p.looked = t.ops, r.looked()
 		p.effects |= t.effects
 		out = appendParse(t.lead, "", string(t.text)+"\x00"+string(types))
 	}
@@ -119,6 +119,21 @@ func (n *names) dropPlan() {
 	n.candidates = n.candidates[:last]
 }
 
+// looked counts what may have changed what a name stands for on the server that
+// is held.
+func (r *Relay) looked() uint64 { return r.names.changes + r.server.changes }
+
+// outdated reports whether what a plan names may be something else by now.
+func (r *Relay) outdated(p *plan) bool {
+	return p.effects&sqlscan.Names != 0 && len(p.parse) > 0 && p.looked != r.looked()
+}
+
+// toldNoRows reports whether the unnamed statement is confirmed, and its client
+// knows its parameters and that it returns no rows.
+func (n *names) toldNoRows() bool {
+	return n.unnamed.number != 0 && n.unnamed.none && len(n.unnamed.types) > 0 && len(n.candidates) == 0 && n.dropping == 0
+}
+
 // spareOf keeps the buffer of a plan that is over for the next.
 func (n *names) spareOf(p *plan) {
 	if n.spare == nil && cap(p.parse) <= keepPlan {
@@ -160,8 +175,14 @@ func (n *names) comes(batch uint32) bool {
 // when the client's next message is there.
 func (r *Relay) carryUnnamed() (lead []byte, wait bool) {
 	n, s := &r.names, r.server
-	if n.unnamed.effects&sqlscan.Names != 0 && r.ledger.empty() && len(n.candidates) == 0 && !n.stuck() {
-		s.unnamed, n.carrying = 0, 0 // what it names may be something else by now
+	switch last := len(n.candidates) - 1; {
+	case last >= 0 && r.outdated(&n.candidates[last]):
+		return nil, true
+	case last < 0 && n.unnamed.number != 0 && r.outdated(&n.unnamed):
+		if !r.ledger.empty() {
+			return nil, true
+		}
+		s.unnamed, n.carrying = 0, 0
 	}
 	switch {
 	case n.unnamed.number != 0 && s.unnamed == n.unnamed.number, n.comes(r.ex.number):
@@ -193,7 +214,7 @@ func (r *Relay) carryUnnamed() (lead []byte, wait bool) {
 		if t.wait {
 			return t.lead, true
 		}
-		lead, st.text, u.ops = t.lead, string(t.text), t.ops
+		lead, st.text, u.ops, u.looked = t.lead, string(t.text), t.ops, r.looked()
 	}
 	c := &copied{statement: st, number: u.number}
 	more, made, wait := r.remake(c)

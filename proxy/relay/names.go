@@ -27,6 +27,7 @@ type names struct {
 	prep       *preparation
 	made       map[string]string // statements that name others, made for the text that is translated
 	changed    []*copied         // whose columns are not what the client prepared
+	changes    uint64            // counts what may change what a name stands for
 }
 
 // name is one of a client's names.
@@ -60,6 +61,7 @@ type plan struct {
 	sure    bool     // its Parse begins a batch, so that the server can't skip it
 	batch   uint32   // that its Parse is in
 	ops     []nameOp // what it does to names when it runs
+	looked  uint64   // when those were looked up, by looked of the relay
 }
 
 // maxName is how many bytes of a statement's name PostgreSQL looks at:
@@ -104,6 +106,7 @@ func (n *names) enter(own string) *name {
 // settle forgets what a name was open for, and the name itself where it stands
 // for nothing.
 func (r *Relay) settle(nm *name) {
+	r.names.changes++
 	if nm.open--; nm.open > 0 {
 		return
 	}
@@ -115,6 +118,7 @@ func (r *Relay) settle(nm *name) {
 
 // clear makes a name stand for nothing.
 func (r *Relay) clear(nm *name) {
+	r.names.changes++
 	if nm.st != nil {
 		if nm.kept {
 			r.names.held -= sizeOf(nm.st.text)
@@ -134,6 +138,7 @@ func (r *Relay) clear(nm *name) {
 
 // madeBySQL notes whether a name was made by PREPARE.
 func (r *Relay) madeBySQL(nm *name, is bool) {
+	r.names.changes++
 	switch {
 	case is && !nm.sql:
 		r.names.sqls++

@@ -145,6 +145,7 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen sqlscan.Effects) edi
 		d.context = "" // nothing reads it
 	}
 	nm.open += 2
+	r.names.changes++
 	r.push(entry{kind: parse, name: nm, note: n})
 	r.counts.ServerParses++
 	out = appendParse(out, nm.server, string(sent)+"\x00"+string(types))
@@ -166,6 +167,9 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen sqlscan.Effects) edi
 func (r *Relay) appendDoomed(dst []byte) []byte {
 	if r.ex.batch {
 		return dst
+	}
+	if len(r.server.doomed) > 0 {
+		r.server.changes++
 	}
 	for _, name := range r.server.doomed {
 		dst = appendName(dst, wire.CloseMessage, 'S', name)
@@ -432,6 +436,7 @@ func (r *Relay) onClose(m []byte) edit {
 	server := r.cfg.nobody
 	if nm != nil {
 		nm.open++
+		r.names.changes++
 		nm.leaving, nm.may = true, nm.effects()
 		if nm.sql {
 			server = nm.server

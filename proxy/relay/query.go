@@ -118,8 +118,9 @@ func (r *Relay) prepareFor(seen sqlscan.Effects) edit {
 		}
 		if atStart && !r.server.covers(r.params.startup) && r.holdsFor() == 0 {
 			// What the client has left on this server has to be known before
-			// that is given back.
-			return edit{exact: r.toAsk() == 0, wait: r.toAsk() != 0}
+			// that is given back, and a message that it is amid be over.
+			ready := r.toAsk() == 0 && r.from.left == 0
+			return edit{exact: ready, wait: !ready}
 		}
 	}
 	if seen&sqlscan.Sequence != 0 && r.effects.foreign && atStart {

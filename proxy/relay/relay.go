@@ -190,7 +190,7 @@ func (r *Relay) hold() { r.ex.held = true }
 
 // open reports whether what was held may go on.
 func (r *Relay) open() bool {
-	return !r.copy.torn && (r.ledger.empty() || r.copy.state == copying)
+	return !r.copy.torn && r.from.left == 0 && (r.ledger.empty() || r.copy.state == copying)
 }
 
 // Attach notes that a server, idle and clean, is held from now on. setup goes to

@@ -29,6 +29,9 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 		if n := r.changed(own, nil); n != nil {
 			return r.out[:0], r.cfg.nobody, n, false
 		}
+		if by == describe && r.names.toldNoRows() && r.server.unnamed != r.names.unnamed.number {
+			return r.standIn(string(r.names.unnamed.types))
+		}
 		lead, wait = r.carryUnnamed()
 		return lead, "", nil, wait
 	case !nm.stands():
@@ -48,20 +51,19 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 		r.server.use(c)
 		return r.out[:0], c.name, nil, false
 	}
+	if by == describe && nm.st.described && !nm.st.rows {
+		return r.standIn(nm.st.types)
+	}
 	if !renamed && !nm.kept { // and the server that had it is gone
 		return r.out[:0], r.cfg.nobody, &note{own: string(own)}, false
 	}
 	if r.ledger.readies > 0 {
 		return nil, "", nil, true // whether a transaction has failed is not known before
 	}
-	if r.ex.status == wire.StatusFailed && !r.ex.runs && (by == bind && nm.st.effects&sqlscan.Exits == 0 || by == describe && !nm.st.rows) {
+	if r.ex.status == wire.StatusFailed && !r.ex.runs && by == bind && nm.st.effects&sqlscan.Exits == 0 {
 		// Nothing can be analysed now, and nothing of it would run: what there is
 		// to say of the message depends on its parameters only.
-		lead = r.appendDoomed(nil)
-		server = newName()
-		r.push(entry{kind: parse, flags: ours})
-		r.server.doomed = append(r.server.doomed, server)
-		return appendParse(lead, server, "\x00"+nm.st.types), server, nil, false
+		return r.standIn(nm.st.types)
 	}
 	if renamed {
 		return r.rename(nm)
@@ -74,6 +76,18 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 		r.server.add(c, r.cfg.MaxCopies+r.in.waited)
 	}
 	return lead, c.name, nil, wait
+}
+
+// standIn makes a statement of nothing with the same parameters, for a message
+// whose answer depends on those alone: a Describe of a statement without rows,
+// which PostgreSQL does not read anew for it whatever became of its tables, or
+// one that will fail.
+func (r *Relay) standIn(types string) (lead []byte, server string, n *note, wait bool) {
+	lead = r.appendDoomed(nil)
+	server = newName()
+	r.push(entry{kind: parse, flags: ours})
+	r.server.doomed = append(r.server.doomed, server)
+	return appendParse(lead, server, "\x00"+types), server, nil, false
 }
 
 // rename makes a statement that names others once more: what they are on the

@@ -22,6 +22,7 @@ type Server struct {
 	seeded     bool      // its random numbers may be those of a seed
 	unverified bool      // a function may have ended statements
 	probe      string    // a statement that is there as long as nothing ends all; empty: none was made
+	changes    uint64    // counts what ended statements
 	prepared   atomic.Int32
 }
 
@@ -116,6 +117,7 @@ func (s *Server) drop(c *copied) {
 
 // lose forgets a copy that is not there.
 func (s *Server) lose(c *copied) {
+	s.changes++
 	if e := s.copies[c.statement]; e != nil && e.Value == c {
 		s.byUse.Remove(e)
 		delete(s.copies, c.statement)
@@ -135,6 +137,7 @@ func (s *Server) loseName(name string) {
 
 // forgetCopies notes that the server has no prepared statements any more.
 func (s *Server) forgetCopies() {
+	s.changes++
 	clear(s.copies)
 	s.byUse.Init()
 	s.doomed, s.probe, s.unverified = nil, "", false

@@ -295,3 +295,22 @@ func TestNamesOfCustomParametersAreFoundHoweverTheyAreWritten(t *testing.T) {
 		}
 	}
 }
+
+func TestAServerIsNotExchangedAmidAMessageOfIts(t *testing.T) {
+	c := newTalk(t, whole)
+	c.configured(func(cfg *relay.Config) { cfg.Policy = relay.Ignore }, "TimeZone=UTC")
+	c.client(query("SELECT 1"))
+	c.server(complete("SELECT 1"), ready("I"))
+	c.server(answer + notification[:9])
+	c.fresh()
+	c.client(query("RESET ALL; SELECT 1"))
+	if c.sent.Len() > 0 || c.links != 1 {
+		t.Errorf("%d servers were asked for, and the server got %q", c.links, c.sent.String())
+	}
+	c.lives2()
+	c.server(notification[9:])
+	if c.links != 2 || !c.exact {
+		t.Errorf("%d servers were asked for, the last opened with the startup values: %v", c.links, c.exact)
+	}
+	c.sentIs(query("RESET ALL; SELECT 1"))
+}

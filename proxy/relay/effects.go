@@ -217,6 +217,10 @@ func (r *Relay) refuses(seen sqlscan.Effects) *wire.Error {
 	if seen&sqlscan.SearchPath != 0 {
 		seen &^= sqlscan.TempObjects
 	}
+	// DISCARD ALL or RESET SESSION AUTHORIZATION alone leaves nothing.
+	if seen&sqlscan.Resets != 0 && seen&(sqlscan.Several|sqlscan.Analyzed|opaque) == 0 {
+		seen &^= sqlscan.SessionAuth
+	}
 	if !r.cfg.Shared || r.cfg.Policy != Reject || seen&pinning == 0 {
 		return nil
 	}

@@ -135,6 +135,24 @@ func TestWhatIsRejectedIsRefusedByPostgreSQLInOurWords(t *testing.T) {
 	}
 }
 
+func TestWhatLeavesNothingIsNotRejected(t *testing.T) {
+	reject := func(cfg *relay.Config) { cfg.Policy = relay.Reject }
+	for _, sql := range []string{"DISCARD ALL", "RESET SESSION AUTHORIZATION", "SET SESSION AUTHORIZATION DEFAULT", "SET LOCAL search_path = a"} {
+		c := newTalk(t, whole)
+		c.configured(reject)
+		c.client(query(sql))
+		c.sentIs(query(sql))
+	}
+	for _, sql := range []string{"DISCARD ALL; LISTEN a", "RESET ALL; SET SESSION AUTHORIZATION bob", "SET SESSION AUTHORIZATION bob"} {
+		c := newTalk(t, whole)
+		c.configured(reject)
+		c.client(query(sql))
+		if strings.Contains(c.sent.String(), sql) {
+			t.Errorf("the server got %q", sql)
+		}
+	}
+}
+
 func TestAFunctionCallMayDoAnything(t *testing.T) {
 	for function, asks := range map[uint32]bool{2078: true, 2880: true, 16384: true, 952: false, 955: false} {
 		everyWay(t, func(c *talk) {

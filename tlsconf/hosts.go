@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/pgconf"
+	"github.com/pgseal/pgseal/internal/setting"
 )
 
 // Names of a pg_hosts.conf that stand for something else than a host.
@@ -272,20 +273,13 @@ func (c ListenerConfig) readHosts(r *Reader) (hosts, error) {
 }
 
 // validateHosts looks at what stands beside hosts_file.
-func (c ListenerConfig) validateHosts() (errs []error) {
+func (c ListenerConfig) validateHosts(f *setting.Faults) {
 	if c.HostsFile == "" || c.Mode == ListenDisable {
-		return nil
+		return
 	}
-	if len(c.Certificates) > 0 {
-		errs = append(errs, keyErrorf("certificates", "stands beside hosts_file: keep one"))
-	}
-	if c.CertFile != "" && c.KeyFile == "" {
-		errs = append(errs, keyErrorf("key_file", "needed beside cert_file"))
-	}
-	if c.CertFile == "" && c.KeyFile != "" {
-		errs = append(errs, keyErrorf("cert_file", "needed beside key_file"))
-	}
-	return errs
+	f.AddIf(len(c.Certificates) > 0, "certificates", "stands beside hosts_file: keep one")
+	f.AddIf(c.CertFile != "" && c.KeyFile == "", "key_file", "needed beside cert_file")
+	f.AddIf(c.CertFile == "" && c.KeyFile != "", "cert_file", "needed beside key_file")
 }
 
 // ShowsNothing reports whether the snapshot has no certificate for its clients:

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/setting"
 )
 
 func TestAListenerHoldsAllThatDependsOnItsCertificate(t *testing.T) {
@@ -370,7 +371,7 @@ func FuzzAListenerIsBuiltWholeOrNotAtAll(f *testing.F) {
 	f.Add(pair.CertPEM, other.KeyPEM)
 	f.Add(pair.KeyPEM, pair.CertPEM)
 	f.Add([]byte{}, []byte{})
-	c := ListenerConfig{Mode: ListenRequire, CertFile: "cert", KeyFile: "key", MinVersion: "1.2", MaxRecordSize: 8 * KiB}
+	c := ListenerConfig{Mode: ListenRequire, CertFile: "cert", KeyFile: "key", MinVersion: "1.2", MaxRecordSize: 8 * setting.KiB}
 	f.Fuzz(func(t *testing.T, cert, key []byte) {
 		l, err := buildListener(c, nil, Contents{"cert": cert, "key": key})
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/setting"
 )
 
@@ -104,7 +105,7 @@ type shown struct {
 	listener *Listener
 }
 
-func buildNameTable(entries []entry, contents Contents) (nameTable, error) {
+func buildNameTable(entries []entry, contents reload.Contents) (nameTable, error) {
 	t := nameTable{byName: map[string]*Listener{}}
 	var errs []error
 	for _, e := range entries {
@@ -177,7 +178,7 @@ func (l *Listener) ForServerName(name string) *Listener {
 }
 
 // addFiles adds those of more that the list does not have yet.
-func addFiles(list, more []File) []File {
+func addFiles(list, more []reload.File) []reload.File {
 	for _, f := range more {
 		if !slices.Contains(list, f) {
 			list = append(list, f)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/setting"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -91,7 +92,7 @@ func ownName(host string) bool {
 
 // NewCertificate loads the certificate, or returns nil where there is to be
 // none.
-func (c TLSConfig) NewCertificate() (*tlsconf.Store[*tlsconf.Listener], error) {
+func (c TLSConfig) NewCertificate() (*reload.Store[*tlsconf.Listener], error) {
 	if c.CertFile == "" {
 		return nil, nil
 	}

@@ -27,13 +27,13 @@ const (
 // outside of tests. Data flows one way: cmd, config, proxy, pool, tlsconf, and
 // the leaves below.
 var mayImport = map[string][]string{
-	"cmd/pgseal":            {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster", "internal/httpd", "internal/metrics", "internal/console", "internal/status"},
-	"internal/doctor":       {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/ldap", "internal/wire", "internal/httpd", "internal/console"},
-	"internal/config":       {"proxy", "pool", "tlsconf", "internal/httpd"},
-	"proxy":                 {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/ldap", "internal/sqlscan", "internal/wire", "internal/auth/answers", "internal/tally", "proxy/relay"},
+	"cmd/pgseal":            {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster", "internal/httpd", "internal/metrics", "internal/console", "internal/status", "internal/reload"},
+	"internal/doctor":       {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/ldap", "internal/wire", "internal/httpd", "internal/console", "internal/reload"},
+	"internal/config":       {"proxy", "pool", "tlsconf", "internal/httpd", "internal/setting"},
+	"proxy":                 {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/ldap", "internal/sqlscan", "internal/wire", "internal/auth/answers", "internal/tally", "proxy/relay", "internal/reload", "internal/setting"},
 	"proxy/relay":           {"internal/sqlscan", "internal/wire"},
-	"pool":                  {"tlsconf", "internal/auth", "internal/engine", "internal/wire", "internal/tally"},
-	"tlsconf":               {"internal/auth", "internal/pgconf"},
+	"pool":                  {"tlsconf", "internal/auth", "internal/engine", "internal/wire", "internal/tally", "internal/reload", "internal/setting"},
+	"tlsconf":               {"internal/pgconf", "internal/reload", "internal/setting"},
 	"internal/auth":         {},
 	"internal/auth/hba":     {"internal/pgconf"},
 	"internal/engine":       {"internal/tally"},
@@ -44,12 +44,14 @@ var mayImport = map[string][]string{
 	"internal/pgcluster":    {},
 	"internal/auth/answers": {},
 	"internal/pgconf":       {},
-	"internal/metrics":      {"proxy", "pool", "tlsconf", "internal/engine", "internal/tally"},
-	"internal/httpd":        {"tlsconf"},
+	"internal/reload":       {},
+	"internal/setting":      {},
+	"internal/metrics":      {"proxy", "pool", "tlsconf", "internal/engine", "internal/tally", "internal/reload"},
+	"internal/httpd":        {"tlsconf", "internal/reload", "internal/setting"},
 	"internal/tally":        {},
 	"internal/pgmodel":      {"internal/wire"},
-	"internal/status":       {"proxy", "pool", "tlsconf", "internal/tally", "internal/wire"},
-	"internal/console":      {"proxy", "pool", "tlsconf", "internal/wire"},
+	"internal/status":       {"proxy", "pool", "tlsconf", "internal/tally", "internal/wire", "internal/reload"},
+	"internal/console":      {"proxy", "pool", "tlsconf", "internal/wire", "internal/reload"},
 }
 
 // source is a parsed Go file of any of our modules.

@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -9,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgseal/pgseal/internal/setting"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -77,7 +77,7 @@ type Config struct {
 	ServerResetQuery         string        `yaml:"server_reset_query"`
 	ServerResetQueryAlways   bool          `yaml:"server_reset_query_always"`
 	MaxPrepared              int           `yaml:"max_prepared_statements"`
-	PreparedMemory           tlsconf.Size  `yaml:"prepared_statements_memory"`
+	PreparedMemory           setting.Size  `yaml:"prepared_statements_memory"`
 	SessionState             string        `yaml:"session_state"`
 }
 
@@ -102,7 +102,7 @@ func DefaultConfig() Config {
 		ServerCheckDelay:     30 * time.Second,
 		ServerResetQuery:     "DISCARD ALL",
 		MaxPrepared:          200,
-		PreparedMemory:       256 * tlsconf.MiB,
+		PreparedMemory:       256 * setting.MiB,
 		SessionState:         PinState,
 	}
 }
@@ -111,78 +111,41 @@ func DefaultConfig() Config {
 // no text at all means no query.
 const EmptyQuery = "<empty>"
 
-// faults collects what is wrong with the values of keys.
-type faults []error
-
-func (f *faults) bad(key, format string, args ...any) {
-	*f = append(*f, &tlsconf.KeyError{Key: key, Err: fmt.Errorf(format, args...)})
-}
-
-// between asserts that a number lies in a range.
-func (f *faults) between(key string, n, least, most int) {
-	if n < least || n > most {
-		f.bad(key, "%d is not between %d and %d", n, least, most)
-	}
-}
-
-func (f *faults) positive(key string, d time.Duration) {
-	if d <= 0 {
-		f.bad(key, "must be longer than zero")
-	}
-}
-
-func (f *faults) notNegative(key string, d time.Duration) {
-	if d < 0 {
-		f.bad(key, "must not be negative")
-	}
-}
-
-func (f *faults) query(key, sql string) {
-	if strings.IndexByte(sql, 0) >= 0 {
-		f.bad(key, "holds a NUL byte")
-	}
-}
-
-// Validate returns a *tlsconf.KeyError for each value that can't be used.
+// Validate returns a *setting.Error for each value that can't be used.
 func (c Config) Validate() error {
-	var f faults
-	if !isMode(c.PoolMode) {
-		f.bad("pool_mode", "%q is none of session, transaction and statement", c.PoolMode)
-	}
-	f.between("default_pool_size", c.DefaultPoolSize, 1, maxPoolSize)
-	f.between("min_pool_size", c.MinPoolSize, 0, maxPoolSize)
-	f.between("reserve_pool_size", c.ReservePoolSize, 0, maxPoolSize)
-	f.notNegative("reserve_pool_timeout", c.ReservePoolTimeout)
-	f.between("max_db_connections", c.MaxDBConnections, 0, maxCount)
-	f.between("max_user_connections", c.MaxUserConnections, 0, maxCount)
-	f.between("max_client_conn", c.MaxClientConn, 1, maxCount)
-	f.between("max_db_client_connections", c.MaxDBClientConnections, 0, maxCount)
-	f.between("max_user_client_connections", c.MaxUserClientConnections, 0, maxCount)
-	f.positive("client_login_timeout", c.ClientLoginTimeout)
-	f.notNegative("client_idle_timeout", c.ClientIdleTimeout)
-	f.notNegative("query_timeout", c.QueryTimeout)
-	f.notNegative("query_wait_timeout", c.QueryWaitTimeout)
-	f.notNegative("query_wait_notify", c.QueryWaitNotify)
-	f.notNegative("idle_transaction_timeout", c.IdleTransactionTimeout)
-	f.notNegative("transaction_timeout", c.TransactionTimeout)
-	f.positive("cancel_wait_timeout", c.CancelWaitTimeout)
-	f.positive("server_connect_timeout", c.ServerConnectTimeout)
-	f.notNegative("server_login_retry", c.ServerLoginRetry)
-	f.notNegative("server_idle_timeout", c.ServerIdleTimeout)
-	f.notNegative("server_lifetime", c.ServerLifetime)
-	f.query("server_check_query", c.ServerCheckQuery)
-	f.notNegative("server_check_delay", c.ServerCheckDelay)
-	f.query("server_reset_query", c.ServerResetQuery)
-	f.between("max_prepared_statements", c.MaxPrepared, 1, maxPreparedStatements)
-	if c.PreparedMemory < tlsconf.MiB {
-		f.bad("prepared_statements_memory", "is less than 1MiB")
-	}
-	if !slices.Contains([]string{StrictState, PinState, RejectState, IgnoreState}, c.SessionState) {
-		f.bad("session_state", "%q is none of strict, pin, reject and ignore", c.SessionState)
-	}
-	f.between("max_handshakes", c.MaxHandshakes, 0, maxCount)
-	f.between("max_address_logins", c.MaxAddressLogins, -1, maxCount)
-	return errors.Join(f...)
+	var f setting.Faults
+	f.AddIf(!isMode(c.PoolMode), "pool_mode", "%q is none of session, transaction and statement", c.PoolMode)
+	f.Between("default_pool_size", c.DefaultPoolSize, 1, maxPoolSize)
+	f.Between("min_pool_size", c.MinPoolSize, 0, maxPoolSize)
+	f.Between("reserve_pool_size", c.ReservePoolSize, 0, maxPoolSize)
+	f.NotNegative("reserve_pool_timeout", c.ReservePoolTimeout)
+	f.Between("max_db_connections", c.MaxDBConnections, 0, maxCount)
+	f.Between("max_user_connections", c.MaxUserConnections, 0, maxCount)
+	f.Between("max_client_conn", c.MaxClientConn, 1, maxCount)
+	f.Between("max_db_client_connections", c.MaxDBClientConnections, 0, maxCount)
+	f.Between("max_user_client_connections", c.MaxUserClientConnections, 0, maxCount)
+	f.Positive("client_login_timeout", c.ClientLoginTimeout)
+	f.NotNegative("client_idle_timeout", c.ClientIdleTimeout)
+	f.NotNegative("query_timeout", c.QueryTimeout)
+	f.NotNegative("query_wait_timeout", c.QueryWaitTimeout)
+	f.NotNegative("query_wait_notify", c.QueryWaitNotify)
+	f.NotNegative("idle_transaction_timeout", c.IdleTransactionTimeout)
+	f.NotNegative("transaction_timeout", c.TransactionTimeout)
+	f.Positive("cancel_wait_timeout", c.CancelWaitTimeout)
+	f.Positive("server_connect_timeout", c.ServerConnectTimeout)
+	f.NotNegative("server_login_retry", c.ServerLoginRetry)
+	f.NotNegative("server_idle_timeout", c.ServerIdleTimeout)
+	f.NotNegative("server_lifetime", c.ServerLifetime)
+	f.NoNUL("server_check_query", c.ServerCheckQuery)
+	f.NotNegative("server_check_delay", c.ServerCheckDelay)
+	f.NoNUL("server_reset_query", c.ServerResetQuery)
+	f.Between("max_prepared_statements", c.MaxPrepared, 1, maxPreparedStatements)
+	f.AddIf(c.PreparedMemory < setting.MiB, "prepared_statements_memory", "is less than 1MiB")
+	f.AddIf(!slices.Contains([]string{StrictState, PinState, RejectState, IgnoreState}, c.SessionState),
+		"session_state", "%q is none of strict, pin, reject and ignore", c.SessionState)
+	f.Between("max_handshakes", c.MaxHandshakes, 0, maxCount)
+	f.Between("max_address_logins", c.MaxAddressLogins, -1, maxCount)
+	return f.Err()
 }
 
 // DatabaseConfig tells how the servers of one database are reached, under
@@ -215,33 +178,21 @@ func DefaultDatabaseConfig() DatabaseConfig {
 	return DatabaseConfig{Port: 5432, RequireAuth: defaultRequireAuth, UpstreamConfig: tlsconf.DefaultUpstreamConfig(), DatabaseLimits: defaultDatabaseLimits()}
 }
 
-// Validate returns a *tlsconf.KeyError for each value that can't be used. The
+// Validate returns a *setting.Error for each value that can't be used. The
 // TLS settings and the limits validate themselves.
 func (c DatabaseConfig) Validate() error {
-	var f faults
-	if c.Host == "" {
-		f.bad("host", "is missing")
-	}
+	var f setting.Faults
+	f.AddIf(c.Host == "", "host", "is missing")
 	for host := range strings.SplitSeq(c.Host, ",") {
-		if c.Host != "" && strings.TrimSpace(host) == "" {
-			f.bad("host", "the list has an empty name")
-		}
-		if isSocketDir(host) && c.SSLMode != "disable" {
-			f.bad("sslmode", "PostgreSQL speaks no TLS on a unix socket: write sslmode: disable for host %s", host)
-		}
+		f.AddIf(c.Host != "" && strings.TrimSpace(host) == "", "host", "the list has an empty name")
+		f.AddIf(isSocketDir(host) && c.SSLMode != "disable", "sslmode", "PostgreSQL speaks no TLS on a unix socket: write sslmode: disable for host %s", host)
 	}
-	f.between("port", c.Port, 1, 65535)
-	if c.Password != "" && c.PasswordFile != "" {
-		f.bad("password_file", "stands beside password: keep one")
-	}
-	if c.User == "" && (c.Password != "" || c.PasswordFile != "") {
-		f.bad("user", "is missing beside a password")
-	}
-	if err := c.checkAuth(); err != nil {
-		f.bad("require_auth", "%w", err)
-	}
-	f.query("connect_query", c.ConnectQuery)
-	return errors.Join(f...)
+	f.Between("port", c.Port, 1, 65535)
+	f.AddIf(c.Password != "" && c.PasswordFile != "", "password_file", "stands beside password: keep one")
+	f.AddIf(c.User == "" && (c.Password != "" || c.PasswordFile != ""), "user", "is missing beside a password")
+	f.AddErr("require_auth", c.checkAuth())
+	f.NoNUL("connect_query", c.ConnectQuery)
+	return f.Err()
 }
 
 // LookupConfig tells how secrets of roles are looked up for the clients of one
@@ -253,17 +204,13 @@ type LookupConfig struct {
 	AuthDBName       string `yaml:"auth_dbname"`
 }
 
-// Validate returns a *tlsconf.KeyError for each value that can't be used.
+// Validate returns a *setting.Error for each value that can't be used.
 func (c LookupConfig) Validate() error {
-	var f faults
-	if c.AuthQuery != "" && !strings.Contains(c.AuthQuery, "$1") {
-		f.bad("auth_query", "does not ask for the role: it has no $1")
-	}
-	f.query("auth_query", c.AuthQuery)
-	if c.AuthPasswordFile != "" && c.AuthUser == "" {
-		f.bad("auth_user", "is missing beside auth_password_file")
-	}
-	return errors.Join(f...)
+	var f setting.Faults
+	f.AddIf(c.AuthQuery != "" && !strings.Contains(c.AuthQuery, "$1"), "auth_query", "does not ask for the role: it has no $1")
+	f.NoNUL("auth_query", c.AuthQuery)
+	f.AddIf(c.AuthPasswordFile != "" && c.AuthUser == "", "auth_user", "is missing beside auth_password_file")
+	return f.Err()
 }
 
 // addresses returns the network and address of each host of the list.

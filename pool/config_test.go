@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgseal/pgseal/tlsconf"
+	"github.com/pgseal/pgseal/internal/setting"
 )
 
 // badKeys returns the key and text of each fault that err joins, in order.
@@ -22,7 +22,7 @@ func badKeys(t *testing.T, err error) (keys, texts []string) {
 		t.Fatalf("%v is no joined error", err)
 	}
 	for _, e := range list.Unwrap() {
-		var bad *tlsconf.KeyError
+		var bad *setting.Error
 		if !errors.As(e, &bad) {
 			t.Fatalf("%v names no key", e)
 		}

@@ -1,8 +1,9 @@
 package pool
 
 import (
-	"errors"
 	"time"
+
+	"github.com/pgseal/pgseal/internal/setting"
 )
 
 // What a limit holds that leaves the matter to the next wider
@@ -31,17 +32,17 @@ func defaultDatabaseLimits() DatabaseLimits {
 	}
 }
 
-// Validate returns a *tlsconf.KeyError for each value that can't be used.
+// Validate returns a *setting.Error for each value that can't be used.
 func (c DatabaseLimits) Validate() error {
-	var f faults
-	f.mode(c.PoolMode)
-	f.between("pool_size", c.PoolSize, 0, maxPoolSize)
-	f.between("min_pool_size", c.MinPoolSize, unset, maxPoolSize)
-	f.between("reserve_pool_size", c.ReservePoolSize, unset, maxPoolSize)
-	f.between("max_db_connections", c.MaxDBConnections, unset, maxCount)
-	f.between("max_db_client_connections", c.MaxDBClientConnections, unset, maxCount)
-	f.orUnset("server_lifetime", c.ServerLifetime)
-	return errors.Join(f...)
+	var f setting.Faults
+	checkMode(&f, c.PoolMode)
+	f.Between("pool_size", c.PoolSize, 0, maxPoolSize)
+	f.Between("min_pool_size", c.MinPoolSize, unset, maxPoolSize)
+	f.Between("reserve_pool_size", c.ReservePoolSize, unset, maxPoolSize)
+	f.Between("max_db_connections", c.MaxDBConnections, unset, maxCount)
+	f.Between("max_db_client_connections", c.MaxDBClientConnections, unset, maxCount)
+	checkOrUnset(&f, "server_lifetime", c.ServerLifetime)
+	return f.Err()
 }
 
 // UserConfig is what one role may have of its own. The pool's mode and sizes,
@@ -69,31 +70,27 @@ func DefaultUserConfig() UserConfig {
 	}
 }
 
-// Validate returns a *tlsconf.KeyError for each value that can't be used.
+// Validate returns a *setting.Error for each value that can't be used.
 func (c UserConfig) Validate() error {
-	var f faults
-	f.mode(c.PoolMode)
-	f.between("pool_size", c.PoolSize, 0, maxPoolSize)
-	f.between("reserve_pool_size", c.ReservePoolSize, unset, maxPoolSize)
-	f.between("max_user_connections", c.MaxUserConnections, unset, maxCount)
-	f.between("max_user_client_connections", c.MaxUserClientConnections, unset, maxCount)
-	f.orUnset("client_idle_timeout", c.ClientIdleTimeout)
-	f.orUnset("query_timeout", c.QueryTimeout)
-	f.orUnset("idle_transaction_timeout", c.IdleTransactionTimeout)
-	f.orUnset("transaction_timeout", c.TransactionTimeout)
-	return errors.Join(f...)
+	var f setting.Faults
+	checkMode(&f, c.PoolMode)
+	f.Between("pool_size", c.PoolSize, 0, maxPoolSize)
+	f.Between("reserve_pool_size", c.ReservePoolSize, unset, maxPoolSize)
+	f.Between("max_user_connections", c.MaxUserConnections, unset, maxCount)
+	f.Between("max_user_client_connections", c.MaxUserClientConnections, unset, maxCount)
+	checkOrUnset(&f, "client_idle_timeout", c.ClientIdleTimeout)
+	checkOrUnset(&f, "query_timeout", c.QueryTimeout)
+	checkOrUnset(&f, "idle_transaction_timeout", c.IdleTransactionTimeout)
+	checkOrUnset(&f, "transaction_timeout", c.TransactionTimeout)
+	return f.Err()
 }
 
-func (f *faults) mode(mode string) {
-	if mode != "" && !isMode(mode) {
-		f.bad("pool_mode", "%q is none of session, transaction and statement", mode)
-	}
+func checkMode(f *setting.Faults, mode string) {
+	f.AddIf(mode != "" && !isMode(mode), "pool_mode", "%q is none of session, transaction and statement", mode)
 }
 
-func (f *faults) orUnset(key string, d time.Duration) {
-	if d < 0 && d != unsetFor {
-		f.bad(key, "must not be negative, but for %v, which stands for the value of all", unsetFor)
-	}
+func checkOrUnset(f *setting.Faults, key string, d time.Duration) {
+	f.AddIf(d < 0 && d != unsetFor, key, "must not be negative, but for %v, which stands for the value of all", unsetFor)
 }
 
 // Timeouts bound what a client may do with its time. Zero means no bound.

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/tally"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -40,7 +41,7 @@ type Spec struct {
 	Users    map[string]UserConfig // by role; it is never changed
 	Secret   string                // the password of User, wherever it came from
 	AuthPass string                // the password of AuthUser, from its file
-	Trust    *tlsconf.Store[*tlsconf.Upstream]
+	Trust    *reload.Store[*tlsconf.Upstream]
 }
 
 // Database is an entry of the configuration, or a database that the
@@ -197,7 +198,7 @@ func (d *Database) Recycle() {
 
 // RenewTrust renews the servers of the databases that are verified by this
 // store.
-func (m *Manager) RenewTrust(store *tlsconf.Store[*tlsconf.Upstream]) {
+func (m *Manager) RenewTrust(store *reload.Store[*tlsconf.Upstream]) {
 	m.lookups.renew()
 	m.mu.RLock()
 	defer m.mu.RUnlock()

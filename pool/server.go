@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -59,7 +60,7 @@ type Server struct {
 	own        bool           // a client's own
 	at         address
 	key        wire.CancelKey
-	trust      *tlsconf.Store[*tlsconf.Upstream] // that it was verified by
+	trust      *reload.Store[*tlsconf.Upstream] // that it was verified by
 	generation uint64
 	renewal    uint64
 	expires    time.Time // zero: never

@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/pgseal/pgseal/tlsconf"
+	"github.com/pgseal/pgseal/internal/reload"
 )
 
 // heap returns how many bytes are in use after a collection.
@@ -28,7 +28,7 @@ func TestAThousandReloadsOfAccessRulesLeaveNothingBehind(t *testing.T) {
 		return list
 	}
 	write(t, path, text(0))
-	store, err := tlsconf.NewTreeStore("access rules", func(r *tlsconf.Reader) (*Access, error) {
+	store, err := reload.NewTreeStore("access rules", func(r *reload.Reader) (*Access, error) {
 		return ParseAccess(r, "/config.yaml", AuthConfig{HBAFile: path})
 	})
 	ok(t, err)

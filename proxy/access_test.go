@@ -13,7 +13,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/devca"
-	"github.com/pgseal/pgseal/tlsconf"
+	"github.com/pgseal/pgseal/internal/reload"
 )
 
 // rules has the house let clients in by these lines.
@@ -26,7 +26,7 @@ func (h *house) configure(c AuthConfig) {
 	h.t.Helper()
 	settings := *h.proxy.settings.Load()
 	var err error
-	settings.Access, err = ParseAccess(tlsconf.NewReader(), "/config.yaml", c)
+	settings.Access, err = ParseAccess(reload.NewReader(), "/config.yaml", c)
 	ok(h.t, err)
 	h.proxy.Configure(settings)
 }
@@ -63,7 +63,7 @@ func TestAClientThatNoRuleFitsIsToldInPostgreSQLsWords(t *testing.T) {
 }
 
 func TestTheRulesThatHoldWhereNoneAreWrittenClaimNoPlaceInTheFile(t *testing.T) {
-	a, err := ParseAccess(tlsconf.NewReader(), "/config.yaml", AuthConfig{})
+	a, err := ParseAccess(reload.NewReader(), "/config.yaml", AuthConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestRulesThatCannotBeFollowedAreRefused(t *testing.T) {
 		"hostnossl all all all password", "local all all nothing",
 		"hostnossl all all all ldap ldapserver=localhost ldapprefix=cn=", "hostssl all all all ldap ldaptls=1 ldapserver=a ldapbasedn=b ldapbinddn=c",
 	} {
-		_, err := ParseAccess(tlsconf.NewReader(), "/config.yaml", AuthConfig{Rules: []string{"local all all trust", rule}})
+		_, err := ParseAccess(reload.NewReader(), "/config.yaml", AuthConfig{Rules: []string{"local all all trust", rule}})
 		var fault *hba.Error
 		if !errors.As(err, &fault) || fault.Line != 2 {
 			t.Errorf("%s: %v", rule, err)
@@ -176,7 +176,7 @@ func TestRulesThatCannotBeFollowedAreRefused(t *testing.T) {
 	}
 	ident := filepath.Join(t.TempDir(), "ident")
 	write(t, ident, "m a b\nm a +b\n")
-	_, err := ParseAccess(tlsconf.NewReader(), "/config.yaml", AuthConfig{IdentFile: ident})
+	_, err := ParseAccess(reload.NewReader(), "/config.yaml", AuthConfig{IdentFile: ident})
 	if err == nil || !strings.Contains(err.Error(), ident+":2: ") {
 		t.Errorf("got %v", err)
 	}

@@ -1,12 +1,11 @@
 package proxy
 
 import (
-	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"time"
 
+	"github.com/pgseal/pgseal/internal/setting"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -33,22 +32,22 @@ func (c ListenConfig) Network() (network, address string) {
 	return "tcp", c.Address
 }
 
-// Validate returns a *tlsconf.KeyError where the address can't be used. The tls
+// Validate returns a *setting.Error where the address can't be used. The tls
 // block validates itself.
 func (c ListenConfig) Validate() error {
 	network, address := c.Network()
 	if network == "unix" {
 		if !strings.HasPrefix(address, "/") {
-			return &tlsconf.KeyError{Key: "address", Err: fmt.Errorf("%q is no absolute path", address)}
+			return setting.Errorf("address", "%q is no absolute path", address)
 		}
 		return nil
 	}
 	host, _, err := net.SplitHostPort(address)
 	if host == "*" { // as PgBouncer and PostgreSQL have it
-		return &tlsconf.KeyError{Key: "address", Err: errors.New("all addresses are 0.0.0.0 for IPv4 and [::] for both IPv6 and IPv4, not *")}
+		return setting.Errorf("address", "all addresses are 0.0.0.0 for IPv4 and [::] for both IPv6 and IPv4, not *")
 	}
 	if err != nil {
-		return &tlsconf.KeyError{Key: "address", Err: fmt.Errorf("%q is neither host:port nor unix:PATH", address)}
+		return setting.Errorf("address", "%q is neither host:port nor unix:PATH", address)
 	}
 	return nil
 }
@@ -89,29 +88,15 @@ const (
 	maxFailedLogins = 1_000_000
 )
 
-// Validate returns a *tlsconf.KeyError for each value that can't be used. The
+// Validate returns a *setting.Error for each value that can't be used. The
 // rules themselves are read by ParseAccess.
 func (c AuthConfig) Validate() error {
-	var errs []error
-	bad := func(key, format string, args ...any) {
-		errs = append(errs, &tlsconf.KeyError{Key: key, Err: fmt.Errorf(format, args...)})
-	}
-	if c.HBAFile != "" && len(c.Rules) > 0 {
-		bad("rules", "stands beside hba_file: keep one")
-	}
-	if c.AuthDelay < 0 || c.AuthDelay > maxAuthDelay {
-		bad("auth_delay", "%v is not between 0s and %v", c.AuthDelay, maxAuthDelay)
-	}
-	for key, n := range map[string]int{"max_failed_logins_per_source": c.MaxFailedPerSource, "max_failed_logins_per_role": c.MaxFailedPerRole} {
-		if n < 0 || n > maxFailedLogins {
-			bad(key, "%d is not between 0 and %d", n, maxFailedLogins)
-		}
-	}
-	if c.AuthQueryCacheTTL < 0 {
-		bad("auth_query_cache_ttl", "must not be negative")
-	}
-	if c.AuthQueryMaxStale < 0 {
-		bad("auth_query_max_stale", "must not be negative")
-	}
-	return errors.Join(errs...)
+	var f setting.Faults
+	f.AddIf(c.HBAFile != "" && len(c.Rules) > 0, "rules", "stands beside hba_file: keep one")
+	f.AddIf(c.AuthDelay < 0 || c.AuthDelay > maxAuthDelay, "auth_delay", "%v is not between 0s and %v", c.AuthDelay, maxAuthDelay)
+	f.Between("max_failed_logins_per_source", c.MaxFailedPerSource, 0, maxFailedLogins)
+	f.Between("max_failed_logins_per_role", c.MaxFailedPerRole, 0, maxFailedLogins)
+	f.NotNegative("auth_query_cache_ttl", c.AuthQueryCacheTTL)
+	f.NotNegative("auth_query_max_stale", c.AuthQueryMaxStale)
+	return f.Err()
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -70,7 +71,7 @@ type house struct {
 	manager  *pool.Manager
 	proxy    *Server
 	listener *Listener
-	store    *tlsconf.Store[*tlsconf.Listener]
+	store    *reload.Store[*tlsconf.Listener]
 	logs     *observer.ObservedLogs
 }
 

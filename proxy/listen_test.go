@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgseal/pgseal/tlsconf"
+	"github.com/pgseal/pgseal/internal/setting"
 )
 
 func TestAnAddressIsAHostWithAPortOrTheAbsolutePathOfASocket(t *testing.T) {
@@ -20,7 +20,7 @@ func TestAnAddressIsAHostWithAPortOrTheAbsolutePathOfASocket(t *testing.T) {
 		c := DefaultListenConfig()
 		c.Address = address
 		err := c.Validate()
-		var key *tlsconf.KeyError
+		var key *setting.Error
 		if valid != (err == nil) || err != nil && (!errors.As(err, &key) || key.Key != "address") {
 			t.Errorf("%q: %v", address, err)
 		}

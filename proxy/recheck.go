@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -225,7 +226,7 @@ func (p *policy) endsInvalidClients() bool {
 // Configure gives connections from now on this TLS mode and certificate, and
 // judges the clients that are there by it. store is nil where the mode is
 // disable.
-func (l *Listener) Configure(mode string, store *tlsconf.Store[*tlsconf.Listener]) {
+func (l *Listener) Configure(mode string, store *reload.Store[*tlsconf.Listener]) {
 	old := l.policy.Load()
 	l.policy.Store(&policy{mode: mode, tls: store, ends: old != nil && old.endsInvalidClients()})
 	if store != nil && (old == nil || old.tls != store) {

@@ -14,9 +14,9 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
-	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // null stands for NULL in the rows of a directory.
@@ -457,7 +457,7 @@ func TestALoginThatWaitsForItsLookupFollowsOneVersionOfTheRules(t *testing.T) {
 		config.Rules = []string{"hostssl all all all scram-sha-256 clientcert=verify-full map=" + name}
 		config.IdentFile = filepath.Join(t.TempDir(), "ident")
 		write(t, config.IdentFile, name+" client carol\n")
-		access, err := ParseAccess(tlsconf.NewReader(), "/config.yaml", config)
+		access, err := ParseAccess(reload.NewReader(), "/config.yaml", config)
 		ok(t, err)
 		versions[i] = *h.proxy.settings.Load()
 		versions[i].Access = access

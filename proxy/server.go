@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/tally"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
@@ -53,9 +54,9 @@ type Listener struct {
 
 // policy is what may change of a Listener while it listens.
 type policy struct {
-	mode string                            // the tls mode
-	tls  *tlsconf.Store[*tlsconf.Listener] // nil where TLS is not spoken
-	ends bool                              // without TLS: what endsInvalidClients says
+	mode string                           // the tls mode
+	tls  *reload.Store[*tlsconf.Listener] // nil where TLS is not spoken
+	ends bool                             // without TLS: what endsInvalidClients says
 }
 
 // Server accepts clients and serves them. New makes one.
@@ -126,7 +127,7 @@ func (p *Server) Configure(settings Settings) {
 
 // Listen opens an address and serves it from goroutines of its own until
 // Shutdown. store is nil where the address speaks no TLS.
-func (p *Server) Listen(c ListenConfig, store *tlsconf.Store[*tlsconf.Listener]) (*Listener, error) {
+func (p *Server) Listen(c ListenConfig, store *reload.Store[*tlsconf.Listener]) (*Listener, error) {
 	network, address := c.Network()
 	if network == "unix" {
 		if err := removeStaleSocket(address); err != nil {

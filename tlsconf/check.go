@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/pgseal/pgseal/internal/reload"
 )
 
 const (
@@ -65,7 +67,7 @@ func issued(parent, child *x509.Certificate) bool {
 
 // loadPair makes a certificate file and a key file into what crypto/tls shows,
 // after it made sure that they belong together and can be used.
-func loadPair(certFile, keyFile string, contents Contents) (*tls.Certificate, []*x509.Certificate, error) {
+func loadPair(certFile, keyFile string, contents reload.Contents) (*tls.Certificate, []*x509.Certificate, error) {
 	chain, err := parseCertificates(certFile, contents[certFile])
 	if err != nil {
 		return nil, nil, err

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/reload"
 )
 
 // Values of client_cert.
@@ -42,7 +44,7 @@ func (c ListenerConfig) asksClients() bool {
 	return c.Mode != ListenDisable && c.ClientCAFile != "" && c.ClientCert != ClientCertNone
 }
 
-func buildClientTrust(c ListenerConfig, contents Contents) (*clientTrust, error) {
+func buildClientTrust(c ListenerConfig, contents reload.Contents) (*clientTrust, error) {
 	if !c.asksClients() {
 		return nil, nil
 	}

@@ -2,9 +2,9 @@ package tlsconf
 
 import (
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"strings"
+
+	"github.com/pgseal/pgseal/internal/setting"
 )
 
 // Modes of a listener's tls block.
@@ -52,22 +52,6 @@ const (
 // SystemRoots as sslrootcert stands for the roots of the operating system.
 const SystemRoots = "system"
 
-// KeyError says which key of a configuration block is wrong. Validate joins
-// several with errors.Join, each a *KeyError.
-type KeyError struct {
-	// Key is the name as the user wrote it, relative to its block.
-	Key string
-	// Err is one sentence about the value.
-	Err error
-}
-
-func (e *KeyError) Error() string { return e.Key + ": " + e.Err.Error() }
-func (e *KeyError) Unwrap() error { return e.Err }
-
-func keyErrorf(key, format string, args ...any) error {
-	return &KeyError{Key: key, Err: fmt.Errorf(format, args...)}
-}
-
 // ListenerConfig is the tls block of a listener.
 type ListenerConfig struct {
 	// Mode is require, prefer or disable.
@@ -95,7 +79,7 @@ type ListenerConfig struct {
 	// libpq's asynchronous interface can stall on more than 8 KiB, the size of
 	// PostgreSQL's own records: it waits for the socket while the rest of the
 	// record is in OpenSSL's buffer already.
-	MaxRecordSize Size `yaml:"max_record_size"`
+	MaxRecordSize setting.Size `yaml:"max_record_size"`
 	// Ciphers are the suites of TLS 1.2, separated by colons; empty: all that
 	// have AEAD and forward secrecy.
 	Ciphers string `yaml:"ciphers"`
@@ -115,13 +99,13 @@ type ListenerConfig struct {
 // round figures, and what a record holds at most (RFC 8446, 5.1).
 const (
 	minRecordSize = 512
-	maxRecordSize = 16 * KiB
+	maxRecordSize = 16 * setting.KiB
 )
 
 // DefaultListenerConfig requires TLS 1.2 or newer. It names no files, so it
 // is not valid by itself.
 func DefaultListenerConfig() ListenerConfig {
-	return ListenerConfig{Mode: ListenRequire, ClientCert: ClientCertOptional, ClientCertRecheck: RecheckEnd, MinVersion: "1.2", MaxRecordSize: 8 * KiB}
+	return ListenerConfig{Mode: ListenRequire, ClientCert: ClientCertOptional, ClientCertRecheck: RecheckEnd, MinVersion: "1.2", MaxRecordSize: 8 * setting.KiB}
 }
 
 var listenerVersions = map[string]uint16{
@@ -129,59 +113,49 @@ var listenerVersions = map[string]uint16{
 	"1.3": tls.VersionTLS13,
 }
 
-// Validate checks the values, not the files. Its error joins one *KeyError
+// Validate checks the values, not the files. Its error joins one *setting.Error
 // for each wrong key.
 func (c ListenerConfig) Validate() error {
-	var errs []error
+	var f setting.Faults
 	switch c.Mode {
 	case ListenRequire, ListenPrefer:
-		if c.CertFile == "" && c.HostsFile == "" {
-			errs = append(errs, keyErrorf("cert_file", "needed when mode is %s", c.Mode))
-		}
-		if c.KeyFile == "" && c.HostsFile == "" {
-			errs = append(errs, keyErrorf("key_file", "needed when mode is %s", c.Mode))
-		}
+		f.AddIf(c.CertFile == "" && c.HostsFile == "", "cert_file", "needed when mode is %s", c.Mode)
+		f.AddIf(c.KeyFile == "" && c.HostsFile == "", "key_file", "needed when mode is %s", c.Mode)
 	case ListenDisable:
 	default:
-		errs = append(errs, keyErrorf("mode", "%q is not one of require, prefer, disable", c.Mode))
+		f.Add("mode", "%q is not one of require, prefer, disable", c.Mode)
 	}
-	errs = append(errs, c.validateClients()...)
-	if _, ok := listenerVersions[c.MinVersion]; !ok {
-		errs = append(errs, keyErrorf("min_version", "%q is not one of 1.2, 1.3", c.MinVersion))
-	}
-	if c.MaxRecordSize < minRecordSize || c.MaxRecordSize > maxRecordSize {
-		errs = append(errs, keyErrorf("max_record_size", "%v is not between %dB and %v", c.MaxRecordSize, minRecordSize, maxRecordSize))
-	}
-	if _, _, err := parseCiphers(c.Ciphers); err != nil {
-		errs = append(errs, &KeyError{Key: "ciphers", Err: err})
-	}
-	if _, err := parseGroups(c.Groups); err != nil {
-		errs = append(errs, &KeyError{Key: "groups", Err: err})
-	}
-	errs = append(errs, c.validateHosts()...)
-	return errors.Join(append(errs, c.validateNames()...)...)
+	c.validateClients(&f)
+	_, known := listenerVersions[c.MinVersion]
+	f.AddIf(!known, "min_version", "%q is not one of 1.2, 1.3", c.MinVersion)
+	f.AddIf(c.MaxRecordSize < minRecordSize || c.MaxRecordSize > maxRecordSize,
+		"max_record_size", "%v is not between %dB and %v", c.MaxRecordSize, minRecordSize, maxRecordSize)
+	_, _, err := parseCiphers(c.Ciphers)
+	f.AddErr("ciphers", err)
+	_, err = parseGroups(c.Groups)
+	f.AddErr("groups", err)
+	c.validateHosts(&f)
+	c.validateNames(&f)
+	return f.Err()
 }
 
-func (c ListenerConfig) validateClients() (errs []error) {
+func (c ListenerConfig) validateClients(f *setting.Faults) {
 	switch c.ClientCert {
 	case ClientCertNone, ClientCertOptional:
 	case ClientCertRequire:
 		switch {
 		case c.ClientCAFile == "" && c.HostsFile == "":
-			errs = append(errs, keyErrorf("client_ca_file", "needed when client_cert is require"))
+			f.Add("client_ca_file", "needed when client_cert is require")
 		case c.Mode != ListenRequire:
-			errs = append(errs, keyErrorf("client_cert", "require needs mode require: others come without TLS"))
+			f.Add("client_cert", "require needs mode require: others come without TLS")
 		}
 	default:
-		errs = append(errs, keyErrorf("client_cert", "%q is not one of none, optional, require", c.ClientCert))
+		f.Add("client_cert", "%q is not one of none, optional, require", c.ClientCert)
 	}
-	if c.ClientCertRecheck != RecheckEnd && c.ClientCertRecheck != RecheckKeep {
-		errs = append(errs, keyErrorf("client_cert_recheck", "%q is not one of end, keep", c.ClientCertRecheck))
-	}
-	if c.ClientCRLFile != "" && c.ClientCAFile == "" && c.HostsFile == "" {
-		errs = append(errs, keyErrorf("client_crl_file", "has no effect without client_ca_file"))
-	}
-	return errs
+	f.AddIf(c.ClientCertRecheck != RecheckEnd && c.ClientCertRecheck != RecheckKeep,
+		"client_cert_recheck", "%q is not one of end, keep", c.ClientCertRecheck)
+	f.AddIf(c.ClientCRLFile != "" && c.ClientCAFile == "" && c.HostsFile == "",
+		"client_crl_file", "has no effect without client_ca_file")
 }
 
 // Warnings names the choices that are weaker than the default, one sentence
@@ -239,67 +213,53 @@ var upstreamVersions = map[string]uint16{
 	"TLSv1.3": tls.VersionTLS13,
 }
 
-// Validate checks the values, not the files. Its error joins one *KeyError
+// Validate checks the values, not the files. Its error joins one *setting.Error
 // for each wrong key.
 func (c UpstreamConfig) Validate() error {
-	var errs []error
+	var f setting.Faults
 	switch c.SSLMode {
 	case SSLModeVerifyFull, SSLModeVerifyCA:
-		if c.SSLRootCert == "" {
-			errs = append(errs, keyErrorf("sslrootcert",
-				"sslmode %s needs a file of trusted certificates, or %q", c.SSLMode, SystemRoots))
-		}
+		f.AddIf(c.SSLRootCert == "", "sslrootcert",
+			"sslmode %s needs a file of trusted certificates, or %q", c.SSLMode, SystemRoots)
 	case SSLModeRequire, SSLModeDisable:
 	case "prefer", "allow":
-		errs = append(errs, keyErrorf("sslmode",
+		f.Add("sslmode",
 			"%q would fall back to plaintext whenever somebody in between refuses TLS: "+
-				"choose verify-full, verify-ca, require or disable", c.SSLMode))
+				"choose verify-full, verify-ca, require or disable", c.SSLMode)
 	default:
-		errs = append(errs, keyErrorf("sslmode",
-			"%q is not one of verify-full, verify-ca, require, disable", c.SSLMode))
+		f.Add("sslmode", "%q is not one of verify-full, verify-ca, require, disable", c.SSLMode)
 	}
-	if c.SSLRootCert == SystemRoots && (c.SSLMode == SSLModeVerifyCA || c.SSLMode == SSLModeRequire) {
-		errs = append(errs, keyErrorf("sslrootcert",
-			"%q needs sslmode verify-full: without the name, any certificate of any public authority would pass",
-			SystemRoots))
-	}
-	if _, ok := upstreamVersions[c.MinVersion]; !ok {
-		errs = append(errs, keyErrorf("ssl_min_protocol_version",
-			"%q is not one of TLSv1.2, TLSv1.3", c.MinVersion))
-	}
-	if _, err := parseGroups(c.Groups); err != nil {
-		errs = append(errs, &KeyError{Key: "ssl_groups", Err: err})
-	}
-	return errors.Join(append(errs, c.validateMore()...)...)
+	f.AddIf(c.SSLRootCert == SystemRoots && (c.SSLMode == SSLModeVerifyCA || c.SSLMode == SSLModeRequire), "sslrootcert",
+		"%q needs sslmode verify-full: without the name, any certificate of any public authority would pass", SystemRoots)
+	_, known := upstreamVersions[c.MinVersion]
+	f.AddIf(!known, "ssl_min_protocol_version", "%q is not one of TLSv1.2, TLSv1.3", c.MinVersion)
+	_, err := parseGroups(c.Groups)
+	f.AddErr("ssl_groups", err)
+	c.validateMore(&f)
+	return f.Err()
 }
 
 // validateMore looks at the keys that may be left out.
-func (c UpstreamConfig) validateMore() (errs []error) {
+func (c UpstreamConfig) validateMore(f *setting.Faults) {
 	plain := c.SSLMode == SSLModeDisable
-	bad := func(when bool, key, format string, args ...any) {
-		if when {
-			errs = append(errs, keyErrorf(key, format, args...))
-		}
-	}
-	bad(plain && c.SSLCert != "", "sslcert", "has no effect with sslmode disable")
-	bad(c.SSLCert != "" && c.SSLKey == "", "sslkey", "needed beside sslcert")
-	bad(c.SSLCert == "" && c.SSLKey != "", "sslcert", "needed beside sslkey")
-	bad(c.SSLCRL != "" && (plain || c.SSLRootCert == ""), "sslcrl", "has no effect where no certificate is verified: set sslrootcert")
+	f.AddIf(plain && c.SSLCert != "", "sslcert", "has no effect with sslmode disable")
+	f.AddIf(c.SSLCert != "" && c.SSLKey == "", "sslkey", "needed beside sslcert")
+	f.AddIf(c.SSLCert == "" && c.SSLKey != "", "sslcert", "needed beside sslkey")
+	f.AddIf(c.SSLCRL != "" && (plain || c.SSLRootCert == ""), "sslcrl", "has no effect where no certificate is verified: set sslrootcert")
 	switch c.SSLNegotiation {
 	case NegotiatePostgres:
 	case NegotiateDirect:
-		bad(plain, "sslnegotiation", "direct is a way to begin with TLS, and sslmode is disable")
+		f.AddIf(plain, "sslnegotiation", "direct is a way to begin with TLS, and sslmode is disable")
 	default:
-		bad(true, "sslnegotiation", "%q is not one of postgres, direct", c.SSLNegotiation)
+		f.Add("sslnegotiation", "%q is not one of postgres, direct", c.SSLNegotiation)
 	}
 	switch c.ChannelBinding {
 	case ChannelBindingDisable, ChannelBindingPrefer:
 	case ChannelBindingRequire:
-		bad(plain, "channel_binding", "require needs TLS, and sslmode is disable")
+		f.AddIf(plain, "channel_binding", "require needs TLS, and sslmode is disable")
 	default:
-		bad(true, "channel_binding", "%q is not one of disable, prefer, require", c.ChannelBinding)
+		f.Add("channel_binding", "%q is not one of disable, prefer, require", c.ChannelBinding)
 	}
-	return errs
 }
 
 // Warnings names the choices that are weaker than the default, one sentence

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/pgseal/pgseal/internal/setting"
 )
 
 // keysOf returns the keys that a joined error of Validate names.
@@ -22,9 +24,9 @@ func keysOf(t *testing.T, err error) []string {
 	}
 	var keys []string
 	for _, e := range joined.Unwrap() {
-		keyErr, isKeyErr := errors.AsType[*KeyError](e)
+		keyErr, isKeyErr := errors.AsType[*setting.Error](e)
 		if !isKeyErr {
-			t.Fatalf("%v is no KeyError", e)
+			t.Fatalf("%v is no setting.Error", e)
 		}
 		keys = append(keys, keyErr.Key)
 	}
@@ -70,9 +72,9 @@ func TestValidatingAListenerNamesEveryWrongKey(t *testing.T) {
 		{"libpq's clientcert", edited(func(c *ListenerConfig) { c.ClientCert = "verify-full" }), []string{"client_cert"}},
 		{"TLS 1.1", listenerWith("require", "c", "k", "1.1"), []string{"min_version"}},
 		{"the smallest records", edited(func(c *ListenerConfig) { c.MaxRecordSize = 512 }), nil},
-		{"the largest records", edited(func(c *ListenerConfig) { c.MaxRecordSize = 16 * KiB }), nil},
+		{"the largest records", edited(func(c *ListenerConfig) { c.MaxRecordSize = 16 * setting.KiB }), nil},
 		{"records too small", edited(func(c *ListenerConfig) { c.MaxRecordSize = 511 }), []string{"max_record_size"}},
-		{"records too large", edited(func(c *ListenerConfig) { c.MaxRecordSize = 16*KiB + 1 }), []string{"max_record_size"}},
+		{"records too large", edited(func(c *ListenerConfig) { c.MaxRecordSize = 16*setting.KiB + 1 }), []string{"max_record_size"}},
 	} {
 		if got := keysOf(t, test.c.Validate()); !slices.Equal(got, test.want) {
 			t.Errorf("%s: wrong keys %q, want %q", test.name, got, test.want)
@@ -155,7 +157,7 @@ func TestTheKeysOfTheFileAreThoseOfTheContract(t *testing.T) {
 	ok(t, yaml.Unmarshal([]byte(listener), &l))
 	ok(t, yaml.Unmarshal([]byte(upstream), &u))
 	want := listenerWith("prefer", "c", "k", "1.3")
-	want.MaxRecordSize = 4 * KiB
+	want.MaxRecordSize = 4 * setting.KiB
 	if !reflect.DeepEqual(l, want) {
 		t.Errorf("decoded %+v, want %+v", l, want)
 	}

@@ -27,6 +27,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/reload"
 )
 
 // systemCA is what these tests find as the system's only root.
@@ -121,7 +122,7 @@ func (d pairDir) config() ListenerConfig {
 	return c
 }
 
-func (d pairDir) store(t testing.TB) *Store[*Listener] {
+func (d pairDir) store(t testing.TB) *reload.Store[*Listener] {
 	t.Helper()
 	s, err := NewListenerStore("listener test", d.config())
 	ok(t, err)
@@ -287,4 +288,23 @@ func signerOf(t testing.TB, ca *devca.CA) crypto.Signer {
 	key, err := parsePrivateKey("key", data)
 	ok(t, err)
 	return key
+}
+
+// refused reloads and asserts an error; it returns whether that is news.
+func refused(t testing.TB, s reload.Reloadable) (news bool) {
+	t.Helper()
+	changed, err := s.Reload()
+	reloadErr, isReloadErr := errors.AsType[*reload.ReloadError](err)
+	if changed || !isReloadErr || reloadErr.Name != s.Name() {
+		t.Fatalf("Reload gave %v, %v, want a ReloadError of %s", changed, err, s.Name())
+	}
+	return !reloadErr.Repeated
+}
+
+// reloaded reloads without an error and asserts whether that was a change.
+func reloaded(t testing.TB, s reload.Reloadable, want bool) {
+	t.Helper()
+	if changed, err := s.Reload(); err != nil || changed != want {
+		t.Fatalf("Reload gave %v, %v, want %v", changed, err, want)
+	}
 }

@@ -1,7 +1,6 @@
 package tlsconf
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -9,9 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/pgseal/pgseal/internal/pgconf"
+	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/setting"
 )
 
 // Names of a pg_hosts.conf that stand for something else than a host.
@@ -109,7 +109,7 @@ func parseHostsLine(dir string, l pgconf.Line) (HostsLine, error) {
 	if column(columnCommand) != "" {
 		return line, errors.New("a passphrase command is not supported: pgseal runs no command for a key; keep the key without a passphrase, readable by its owner only")
 	}
-	if reload := column(columnReload); reload != "" && !isBool(reload) {
+	if text := column(columnReload); text != "" && !isBool(text) {
 		return line, errors.New("the passphrase command reload is neither on nor off")
 	}
 	from := func(path string) string {
@@ -177,7 +177,8 @@ func (c ListenerConfig) hosts(lines []HostsLine) (hosts, error) {
 	return h, errors.Join(errs...)
 }
 
-func (h hosts) files() (files []File) {
+// Files implements reload.Manifest.
+func (h hosts) Files() (files []reload.File) {
 	if len(h.entries) == 0 {
 		return h.base.files()
 	}
@@ -187,11 +188,11 @@ func (h hosts) files() (files []File) {
 	return files
 }
 
-// blame finds the lines whose files can't be read.
-func (h hosts) blame(err error) error {
+// Blame implements reload.Manifest: it finds the lines whose files can't be read.
+func (h hosts) Blame(err error) error {
 	var errs []error
 	for _, e := range h.entries {
-		if _, bad := readContents(e.config.files()); bad != nil {
+		if _, bad := reload.ReadContents(e.config.files()); bad != nil {
 			errs = append(errs, e.fault(bad))
 		}
 	}
@@ -201,7 +202,8 @@ func (h hosts) blame(err error) error {
 	return errors.Join(errs...)
 }
 
-func (h hosts) build(contents Contents) (*Listener, error) {
+// Build implements reload.Manifest.
+func (h hosts) Build(contents reload.Contents) (*Listener, error) {
 	if len(h.entries) == 0 {
 		return buildListener(h.base, nil, contents)
 	}
@@ -225,45 +227,7 @@ func (h hosts) build(contents Contents) (*Listener, error) {
 	return l, nil
 }
 
-// newHostsStore is NewListenerStore where the certificates stand in a
-// pg_hosts.conf. It is read before and after the files that it names, so that
-// all are one version.
-func newHostsStore(name string, c ListenerConfig) (*Store[*Listener], error) {
-	return newStore(name, func(loaded digest) (l *Listener, sum digest, paths []string, err error) {
-		for attempt := range readAttempts {
-			if attempt > 0 {
-				time.Sleep(readPause << (attempt - 1))
-			}
-			r := NewReader()
-			h, err := c.readHosts(r)
-			if paths = r.paths; err != nil {
-				return nil, r.digest(), paths, err
-			}
-			files := h.files()
-			for _, f := range files {
-				paths = append(paths, f.Path)
-			}
-			contents, err := readContents(files)
-			again := NewReader()
-			if _, changed := c.readHosts(again); changed != nil || again.digest() != r.digest() {
-				continue
-			}
-			if err != nil {
-				return nil, digest{}, paths, h.blame(err)
-			}
-			of, with := r.digest(), digestOf(files, contents)
-			sum := digest(sha256.Sum256(append(of[:], with[:]...)))
-			if sum == loaded {
-				return nil, sum, paths, nil
-			}
-			l, err = h.build(contents)
-			return l, sum, paths, err
-		}
-		return nil, digest{}, paths, errUnsettled
-	})
-}
-
-func (c ListenerConfig) readHosts(r *Reader) (hosts, error) {
+func (c ListenerConfig) readHosts(r *reload.Reader) (hosts, error) {
 	lines, err := ReadHosts(r, c.HostsFile)
 	if err != nil {
 		return hosts{}, err
@@ -272,20 +236,13 @@ func (c ListenerConfig) readHosts(r *Reader) (hosts, error) {
 }
 
 // validateHosts looks at what stands beside hosts_file.
-func (c ListenerConfig) validateHosts() (errs []error) {
+func (c ListenerConfig) validateHosts(f *setting.Faults) {
 	if c.HostsFile == "" || c.Mode == ListenDisable {
-		return nil
+		return
 	}
-	if len(c.Certificates) > 0 {
-		errs = append(errs, keyErrorf("certificates", "stands beside hosts_file: keep one"))
-	}
-	if c.CertFile != "" && c.KeyFile == "" {
-		errs = append(errs, keyErrorf("key_file", "needed beside cert_file"))
-	}
-	if c.CertFile == "" && c.KeyFile != "" {
-		errs = append(errs, keyErrorf("cert_file", "needed beside key_file"))
-	}
-	return errs
+	f.AddIf(len(c.Certificates) > 0, "certificates", "stands beside hosts_file: keep one")
+	f.AddIf(c.CertFile != "" && c.KeyFile == "", "key_file", "needed beside cert_file")
+	f.AddIf(c.CertFile == "" && c.KeyFile != "", "cert_file", "needed beside key_file")
 }
 
 // ShowsNothing reports whether the snapshot has no certificate for its clients:

@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/reload"
 )
 
 // hostsDir is a directory like PostgreSQL's data directory: a pg_hosts.conf and
@@ -50,7 +51,7 @@ func (d hostsDir) config() ListenerConfig {
 	return c
 }
 
-func (d hostsDir) store(t testing.TB, text string) *Store[*Listener] {
+func (d hostsDir) store(t testing.TB, text string) *reload.Store[*Listener] {
 	t.Helper()
 	d.lines(t, text)
 	s, err := NewListenerStore("listener test", d.config())
@@ -60,7 +61,7 @@ func (d hostsDir) store(t testing.TB, text string) *Store[*Listener] {
 
 // seen returns the common name that a client sees that asks for a name, or the
 // error that it gets.
-func seen(t *testing.T, s *Store[*Listener], name string) string {
+func seen(t *testing.T, s *reload.Store[*Listener], name string) string {
 	t.Helper()
 	l := s.Load().ForServerName(name)
 	client, _, err, _ := shake(t, &tls.Config{InsecureSkipVerify: true}, l.Config)

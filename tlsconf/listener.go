@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/reload"
 )
 
 // alpnProtocol is the name that PostgreSQL registered for ALPN (RFC 7301,
@@ -61,28 +63,28 @@ type Listener struct {
 // less than one whose clients can say why they refuse it. A reload does not
 // put an expired certificate in the place of a valid one. With mode disable no
 // file is read. The error is that of c.Validate or names the file.
-func NewListenerStore(name string, c ListenerConfig) (*Store[*Listener], error) {
+func NewListenerStore(name string, c ListenerConfig) (*reload.Store[*Listener], error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if c.Mode == ListenDisable {
-		return NewStore(name, nil, func(Contents) (*Listener, error) { return &Listener{}, nil })
+		return reload.NewStore(name, nil, func(reload.Contents) (*Listener, error) { return &Listener{}, nil })
 	}
 	if c.HostsFile != "" {
-		return newHostsStore(name, c)
+		return reload.NewManifestStore(name, c.readHosts)
 	}
-	return NewStore(name, c.files(), func(contents Contents) (*Listener, error) {
+	return reload.NewStore(name, c.files(), func(contents reload.Contents) (*Listener, error) {
 		return buildListener(c, c.entries(), contents)
 	})
 }
 
 // files are all that a listener is made of.
-func (c ListenerConfig) files() []File {
-	files := []File{{Path: c.CertFile}, {Path: c.KeyFile, Secret: true}}
+func (c ListenerConfig) files() []reload.File {
+	files := []reload.File{{Path: c.CertFile}, {Path: c.KeyFile, Secret: true}}
 	if c.asksClients() {
-		files = append(files, File{Path: c.ClientCAFile})
+		files = append(files, reload.File{Path: c.ClientCAFile})
 		if c.ClientCRLFile != "" {
-			files = append(files, File{Path: c.ClientCRLFile, Max: crlFileSize})
+			files = append(files, reload.File{Path: c.ClientCRLFile, Max: crlFileSize})
 		}
 	}
 	for _, e := range c.entries() {
@@ -93,7 +95,7 @@ func (c ListenerConfig) files() []File {
 
 // buildListener builds what is shown to who asks for none of the names of
 // entries, with what is shown to those.
-func buildListener(c ListenerConfig, entries []entry, contents Contents) (*Listener, error) {
+func buildListener(c ListenerConfig, entries []entry, contents reload.Contents) (*Listener, error) {
 	pair, chain, err := loadPair(c.CertFile, c.KeyFile, contents)
 	if err != nil {
 		return nil, err

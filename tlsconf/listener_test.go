@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/setting"
 )
 
 func TestAListenerHoldsAllThatDependsOnItsCertificate(t *testing.T) {
@@ -370,9 +372,9 @@ func FuzzAListenerIsBuiltWholeOrNotAtAll(f *testing.F) {
 	f.Add(pair.CertPEM, other.KeyPEM)
 	f.Add(pair.KeyPEM, pair.CertPEM)
 	f.Add([]byte{}, []byte{})
-	c := ListenerConfig{Mode: ListenRequire, CertFile: "cert", KeyFile: "key", MinVersion: "1.2", MaxRecordSize: 8 * KiB}
+	c := ListenerConfig{Mode: ListenRequire, CertFile: "cert", KeyFile: "key", MinVersion: "1.2", MaxRecordSize: 8 * setting.KiB}
 	f.Fuzz(func(t *testing.T, cert, key []byte) {
-		l, err := buildListener(c, nil, Contents{"cert": cert, "key": key})
+		l, err := buildListener(c, nil, reload.Contents{"cert": cert, "key": key})
 		if err != nil {
 			if l != nil || !strings.HasPrefix(err.Error(), "cert: ") && !strings.HasPrefix(err.Error(), "key: ") {
 				t.Errorf("listener %v with error %q", l != nil, err)
@@ -404,5 +406,14 @@ func TestARelativePathIsReadAsGiven(t *testing.T) {
 	ok(t, err)
 	if !s.Load().Leaf.Equal(pair.Cert) {
 		t.Error("another certificate")
+	}
+}
+
+func TestAListenerWithoutTLSNeverChanges(t *testing.T) {
+	s, err := NewListenerStore("plain", listenerWith(ListenDisable, "", "", "1.2"))
+	ok(t, err)
+	reloaded(t, s, false)
+	if l := s.Load(); l.Config != nil || len(s.Files()) != 0 || l.LogFields() != nil {
+		t.Errorf("a listener without TLS has %+v", l)
 	}
 }

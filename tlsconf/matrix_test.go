@@ -11,18 +11,19 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/reload"
 )
 
 // rotated is a store of either leg and what the matrix does to one of its
 // files.
 type rotated struct {
-	reload   Reloadable
+	reload   reload.Reloadable
 	value    func() any // the snapshot in force
-	errorsOf func() Status
+	errorsOf func() reload.Status
 	files    map[string]string // by kind: cert, key, CA, CRL
 	good     map[string][]byte // the next content of each
 	bad      map[string]map[string]bad
-	another  func() Reloadable // the same with files of another path
+	another  func() reload.Reloadable // the same with files of another path
 }
 
 type bad struct {
@@ -88,13 +89,13 @@ func matrix(t *testing.T, leg string) *rotated {
 			"short":     {crlOf(t, next, soon), "there is no CRL of CN=root any more"},
 		},
 	}
-	r.another = func() Reloadable { return r.store(t, leg) }
+	r.another = func() reload.Reloadable { return r.store(t, leg) }
 	r.store(t, leg)
 	return r
 }
 
 // store builds the store of the leg from the files as they are.
-func (r *rotated) store(t *testing.T, leg string) Reloadable {
+func (r *rotated) store(t *testing.T, leg string) reload.Reloadable {
 	t.Helper()
 	if leg == "client" {
 		c := DefaultListenerConfig()
@@ -117,7 +118,7 @@ func (r *rotated) store(t *testing.T, leg string) Reloadable {
 func (r *rotated) drive(t *testing.T, trigger string, change func()) {
 	t.Helper()
 	log, _ := newLog()
-	w := NewWatcher(log, time.Hour)
+	w := reload.NewWatcher(log, time.Hour)
 	w.Set(r.reload)
 	if trigger == "SIGHUP" {
 		change()

@@ -7,6 +7,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/setting"
 )
 
 // CertificateConfig is a certificate for clients that ask for one of its names
@@ -33,13 +36,11 @@ var hostName = regexp.MustCompile(`^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a
 const maxHostName = 253 // RFC 1035, section 2.3.4, as text
 
 // validateNames looks at the certificates chosen by name.
-func (c ListenerConfig) validateNames() (errs []error) {
+func (c ListenerConfig) validateNames(f *setting.Faults) {
 	seen := map[string]bool{}
 	for i, entry := range c.Certificates {
 		bad := func(when bool, key, format string, args ...any) {
-			if when {
-				errs = append(errs, keyErrorf(fmt.Sprintf("certificates[%d].%s", i, key), format, args...))
-			}
+			f.AddIf(when, fmt.Sprintf("certificates[%d].%s", i, key), format, args...)
 		}
 		bad(len(entry.ServerNames) == 0, "server_names", "needed: no client would be shown this certificate")
 		for n, name := range entry.ServerNames {
@@ -54,7 +55,6 @@ func (c ListenerConfig) validateNames() (errs []error) {
 		bad(entry.ClientCRLFile != "" && entry.ClientCAFile == "", "client_crl_file", "has no effect without client_ca_file beside it")
 		bad(entry.ClientCAFile != "" && c.ClientCert == ClientCertNone, "client_ca_file", "has no effect with client_cert none")
 	}
-	return errs
 }
 
 // with returns what holds for clients that ask for a name of entry.
@@ -105,7 +105,7 @@ type shown struct {
 	listener *Listener
 }
 
-func buildNameTable(entries []entry, contents Contents) (nameTable, error) {
+func buildNameTable(entries []entry, contents reload.Contents) (nameTable, error) {
 	t := nameTable{byName: map[string]*Listener{}}
 	var errs []error
 	for _, e := range entries {
@@ -178,7 +178,7 @@ func (l *Listener) ForServerName(name string) *Listener {
 }
 
 // addFiles adds those of more that the list does not have yet.
-func addFiles(list, more []File) []File {
+func addFiles(list, more []reload.File) []reload.File {
 	for _, f := range more {
 		if !slices.Contains(list, f) {
 			list = append(list, f)

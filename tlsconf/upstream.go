@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/reload"
 )
 
 // Upstream is how servers of a database are verified: an immutable snapshot
@@ -43,26 +45,26 @@ type Upstream struct {
 // is watched for changes; the system's roots are read once per process. With
 // sslmode disable no file is read. The error is that of c.Validate or names the
 // file.
-func NewUpstreamStore(name string, c UpstreamConfig) (*Store[*Upstream], error) {
+func NewUpstreamStore(name string, c UpstreamConfig) (*reload.Store[*Upstream], error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	var files []File
+	var files []reload.File
 	if c.SSLMode != SSLModeDisable && c.SSLRootCert != "" && c.SSLRootCert != SystemRoots {
-		files = append(files, File{Path: c.SSLRootCert})
+		files = append(files, reload.File{Path: c.SSLRootCert})
 	}
 	if c.SSLCert != "" {
-		files = append(files, File{Path: c.SSLCert}, File{Path: c.SSLKey, Secret: true})
+		files = append(files, reload.File{Path: c.SSLCert}, reload.File{Path: c.SSLKey, Secret: true})
 	}
 	if c.SSLCRL != "" {
-		files = append(files, File{Path: c.SSLCRL, Max: crlFileSize})
+		files = append(files, reload.File{Path: c.SSLCRL, Max: crlFileSize})
 	}
-	return NewStore(name, files, func(contents Contents) (*Upstream, error) {
+	return reload.NewStore(name, files, func(contents reload.Contents) (*Upstream, error) {
 		return buildUpstream(c, contents)
 	})
 }
 
-func buildUpstream(c UpstreamConfig, contents Contents) (*Upstream, error) {
+func buildUpstream(c UpstreamConfig, contents reload.Contents) (*Upstream, error) {
 	u := &Upstream{
 		rootFile:     c.SSLRootCert,
 		certFile:     c.SSLCert,

@@ -1,327 +1,272 @@
 package tlsconf
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"crypto/sha256"
+	"crypto/tls"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/reload"
 )
 
-// fakeReloadable notes when it was reloaded.
-type fakeReloadable struct {
-	name  string
-	start time.Time
+// patience is how long these tests wait for something that takes a fraction of
+// a second. They never wait for nothing to happen.
+const patience = 20 * time.Second
 
-	mu      sync.Mutex
-	at      []time.Duration
-	changed bool
-	err     error
+// way is one way in which people and programs change certificates.
+type way struct {
+	name string
+	// paths are those that the configuration names, below a directory.
+	cert, key string
+	// put brings a version in place: the first one, and each that follows.
+	put func(t *testing.T, dir string, version int, pair devca.Pair)
 }
 
-func newFake(name string) *fakeReloadable { return &fakeReloadable{name: name, start: time.Now()} }
-
-func (f *fakeReloadable) Name() string    { return f.name }
-func (f *fakeReloadable) Files() []string { return nil }
-
-func (f *fakeReloadable) Reload() (bool, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.at = append(f.at, time.Since(f.start))
-	return f.changed, f.err
-}
-
-// reloads returns the times of the reloads since the last call.
-func (f *fakeReloadable) reloads() []time.Duration {
-	synctest.Wait()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	at := f.at
-	f.at = nil
-	return at
-}
-
-func (f *fakeReloadable) expect(t *testing.T, when string, want ...time.Duration) {
+// files writes a pair in place.
+func files(t *testing.T, dir string, pair devca.Pair) {
 	t.Helper()
-	got := f.reloads()
-	if len(got) != len(want) {
-		t.Fatalf("%s: %s reloaded at %v, want %v", when, f.name, got, want)
+	ok(t, os.MkdirAll(dir, 0o755))
+	pairDir(dir).write(t, pair)
+}
+
+// relink points a symlink elsewhere, by rename as careful programs do.
+func relink(t *testing.T, target, link string) {
+	t.Helper()
+	ok(t, os.Symlink(target, link+".tmp"))
+	ok(t, os.Rename(link+".tmp", link))
+}
+
+func remove(t *testing.T, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
+		ok(t, os.RemoveAll(path))
 	}
-	for i := range got {
-		if got[i] != want[i] {
-			t.Errorf("%s: %s reloaded at %v, want %v", when, f.name, got, want)
+}
+
+var ways = []way{
+	{"written in place", "tls.crt", "tls.key", func(t *testing.T, dir string, _ int, pair devca.Pair) {
+		files(t, dir, pair)
+	}},
+	{"written in place, bit by bit", "tls.crt", "tls.key", func(t *testing.T, dir string, _ int, pair devca.Pair) {
+		for end := 0; end < len(pair.CertPEM); end += 100 {
+			write(t, filepath.Join(dir, "tls.crt"), pair.CertPEM[:end], 0o644)
 		}
+		files(t, dir, pair)
+	}},
+	{"written beside and renamed", "tls.crt", "tls.key", func(t *testing.T, dir string, _ int, pair devca.Pair) {
+		ok(t, pair.WriteFiles(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")))
+	}},
+	{"deleted and created", "tls.crt", "tls.key", func(t *testing.T, dir string, _ int, pair devca.Pair) {
+		remove(t, filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"))
+		files(t, dir, pair)
+	}},
+	{"a Kubernetes volume", "tls.crt", "tls.key", func(t *testing.T, dir string, version int, pair devca.Pair) {
+		files(t, filepath.Join(dir, fmt.Sprintf("..2026_%d", version)), pair)
+		relink(t, fmt.Sprintf("..2026_%d", version), filepath.Join(dir, "..data"))
+		if version == 0 {
+			ok(t, os.Symlink("..data/tls.crt", filepath.Join(dir, "tls.crt")))
+			ok(t, os.Symlink("..data/tls.key", filepath.Join(dir, "tls.key")))
+			return
+		}
+		remove(t, filepath.Join(dir, fmt.Sprintf("..2026_%d", version-1)))
+	}},
+	{"certbot", "live/tls.crt", "live/tls.key", func(t *testing.T, dir string, version int, pair devca.Pair) {
+		archive := fmt.Sprintf("../archive/%d", version)
+		files(t, filepath.Join(dir, "archive", fmt.Sprint(version)), pair)
+		ok(t, os.MkdirAll(filepath.Join(dir, "live"), 0o755))
+		relink(t, archive+"/tls.crt", filepath.Join(dir, "live", "tls.crt"))
+		relink(t, archive+"/tls.key", filepath.Join(dir, "live", "tls.key"))
+	}},
+	{"overwritten behind a symlink", "live/tls.crt", "live/tls.key", func(t *testing.T, dir string, version int, pair devca.Pair) {
+		files(t, filepath.Join(dir, "target"), pair)
+		if version == 0 {
+			ok(t, os.Symlink("target", filepath.Join(dir, "live")))
+		}
+	}},
+	{"a link to the directory turned", "live/tls.crt", "live/tls.key", func(t *testing.T, dir string, version int, pair devca.Pair) {
+		files(t, filepath.Join(dir, fmt.Sprint(version)), pair)
+		relink(t, fmt.Sprint(version), filepath.Join(dir, "live"))
+	}},
+	{"the directory replaced", "tls/tls.crt", "tls/tls.key", func(t *testing.T, dir string, version int, pair devca.Pair) {
+		files(t, filepath.Join(dir, "new"), pair)
+		if version > 0 {
+			ok(t, os.Rename(filepath.Join(dir, "tls"), filepath.Join(dir, "old")))
+		}
+		ok(t, os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, "tls")))
+		remove(t, filepath.Join(dir, "old"))
+	}},
+	{"the directory deleted and made anew", "a/b/tls.crt", "a/b/tls.key", func(t *testing.T, dir string, _ int, pair devca.Pair) {
+		remove(t, filepath.Join(dir, "a"))
+		files(t, filepath.Join(dir, "a", "b"), pair)
+	}},
+	{"two directories", "certs/tls.crt", "private/tls.key", func(t *testing.T, dir string, _ int, pair devca.Pair) {
+		ok(t, os.MkdirAll(filepath.Join(dir, "certs"), 0o755))
+		ok(t, os.MkdirAll(filepath.Join(dir, "private"), 0o700))
+		write(t, filepath.Join(dir, "private", "tls.key"), pair.KeyPEM, 0o600)
+		write(t, filepath.Join(dir, "certs", "tls.crt"), pair.CertPEM, 0o644)
+	}},
+}
+
+// probe is a Reloadable without files that tells when it is looked at.
+type probe chan struct{}
+
+func (probe) Name() string    { return "probe" }
+func (probe) Files() []string { return nil }
+
+func (p probe) Reload() (bool, error) {
+	select {
+	case p <- struct{}{}:
+	default:
+	}
+	return false, nil
+}
+
+// receive waits for a value, but not for ever.
+func receive[T any](t *testing.T, from <-chan T, what string) T {
+	t.Helper()
+	select {
+	case value := <-from:
+		return value
+	case <-time.After(patience):
+		t.Fatalf("waited %v for %s", patience, what)
+		panic("unreachable")
 	}
 }
 
-// start runs a watcher on a fake source until the test ends. It is called in a
-// bubble, which fails the test if anything is left running.
-func start(t *testing.T, w *Watcher) *fakeSource {
+// watch runs a real watcher that as good as never polls, and returns after it
+// has begun to watch.
+func watch(t *testing.T, s reload.Reloadable) logbook {
 	t.Helper()
-	source := newFakeSource()
-	w.open = func() (eventSource, error) { return source, nil }
-	run(t, w)
-	return source
-}
-
-func run(t *testing.T, w *Watcher) {
+	log, logs := newLog()
+	w := reload.NewWatcher(log, time.Hour)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
+	started := make(probe, 1)
+	w.Set(s, started)
 	running.Go(func() { w.Run(ctx) })
 	t.Cleanup(func() {
 		cancel()
 		running.Wait()
 	})
-	synctest.Wait()
+	receive(t, started, "the first look")
+	return logs
 }
 
-// pass lets the bubble's time pass.
-func pass(d time.Duration) {
-	<-time.After(d)
-	synctest.Wait()
-}
+func TestEveryWayToChangeACertificateIsSeenEachTime(t *testing.T) {
+	ca := newCA(t)
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			first := server(t, ca, "version 0")
+			way.put(t, dir, 0, first)
+			c := DefaultListenerConfig()
+			c.CertFile, c.KeyFile = filepath.Join(dir, way.cert), filepath.Join(dir, way.key)
+			s, err := NewListenerStore("listener test", c)
+			ok(t, err)
+			changes := make(chan *Listener, 10)
+			s.OnChange(func(l *Listener) { changes <- l })
+			logs := watch(t, s)
 
-const ms = time.Millisecond
-
-func TestAHintReloadsAfterAMomentOfQuiet(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := NewWatcher(zap.NewNop(), time.Hour)
-		source := start(t, w)
-		f := newFake("f")
-		w.Set(f)
-		f.expect(t, "set", 0)
-		source.hints <- struct{}{}
-		pass(100 * ms)
-		source.hints <- struct{}{}
-		pass(100 * ms)
-		f.expect(t, "not quiet yet")
-		pass(time.Minute)
-		f.expect(t, "quiet", 250*ms)
-	})
-}
-
-func TestABusyDirectoryDelaysAReloadByASecondAtMost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := NewWatcher(zap.NewNop(), time.Hour)
-		source := start(t, w)
-		f := newFake("f")
-		w.Set(f)
-		f.expect(t, "set", 0)
-		for range 35 { // 3.5 seconds without a quiet moment.
-			source.hints <- struct{}{}
-			pass(100 * ms)
-		}
-		got := f.reloads()
-		if len(got) < 3 {
-			t.Fatalf("reloaded at %v only", got)
-		}
-		last := time.Duration(0)
-		for _, at := range got {
-			if at-last > 1100*ms || at-last < 900*ms {
-				t.Errorf("reloaded at %v", got)
-			}
-			last = at
-		}
-	})
-}
-
-func TestWithoutHintsThePollFindsTheChange(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for interval, want := range map[time.Duration]time.Duration{
-			2 * time.Second: 2 * time.Second,
-			0:               DefaultPollInterval,
-			-1:              DefaultPollInterval,
-		} {
-			w := NewWatcher(zap.NewNop(), interval)
-			start(t, w)
-			f := newFake("f")
-			w.Set(f)
-			pass(2*want + want/2)
-			f.expect(t, "polled", 0, want, 2*want)
-			w.Set()
-		}
-	})
-}
-
-func TestAPollDoesNotReadInTheMiddleOfABurst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := NewWatcher(zap.NewNop(), time.Second)
-		source := start(t, w)
-		f := newFake("f")
-		w.Set(f)
-		f.expect(t, "set", 0)
-		pass(950 * ms)
-		source.hints <- struct{}{}
-		pass(time.Second)
-		f.expect(t, "burst around the poll", 1100*ms)
-	})
-}
-
-func TestWithoutFileEventsItSaysSoOnceAndPolls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log, logs := newLog()
-		w := NewWatcher(log, time.Second)
-		w.open = func() (eventSource, error) { return nil, errors.New("too many open files") }
-		run(t, w)
-		f := newFake("f")
-		w.Set(f)
-		pass(3500 * ms)
-		f.expect(t, "polling", 0, 1000*ms, 2000*ms, 3000*ms)
-		if logs.count("file events unavailable, polling only") != 1 || logs.Len() != 1 {
-			t.Errorf("logged %s", logs.text())
-		}
-	})
-}
-
-func TestANewSetReplacesTheOldOneAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := NewWatcher(zap.NewNop(), time.Second)
-		a, b := newFake("a"), newFake("b")
-		w.Set(a)
-		w.Set(a, b)
-		start(t, w)
-		if len(a.reloads()) == 0 || len(b.reloads()) == 0 {
-			t.Error("a set given before Run is not looked at when it starts")
-		}
-		w.Set(b)
-		b.expect(t, "still there", 0)
-		pass(1500 * ms)
-		a.expect(t, "gone")
-		b.expect(t, "polled", time.Second)
-	})
-}
-
-func TestRunEndsWithItsContextAndClosesItsSource(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := NewWatcher(zap.NewNop(), 0)
-		source := newFakeSource()
-		w.open = func() (eventSource, error) { return source, nil }
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		began := time.Now()
-		w.Run(ctx)
-		if !source.closed || time.Since(began) != time.Minute {
-			t.Errorf("closed %v after %v", source.closed, time.Since(began))
-		}
-	})
-}
-
-func TestReloadAllTellsEveryErrorToItsCallerAndTheLogOnlyNews(t *testing.T) {
-	log, logs := newLog()
-	w := NewWatcher(log, 0)
-	good, pathOfGood, _ := newNumberStore(t, "1")
-	bad, pathOfBad, _ := newNumberStore(t, "1")
-	other := newFake("other")
-	other.err = errors.New("other trouble")
-	w.Set(bad, other, good)
-	write(t, pathOfGood, []byte("2"), 0o644)
-	write(t, pathOfBad, []byte("x"), 0o644)
-	for range 3 {
-		wantError(t, w.ReloadAll(), "the number: no number", "other trouble")
-	}
-	if good.Load() != 2 {
-		t.Error("one that comes after a broken one was not reloaded")
-	}
-	// The fake does not know how to say that it repeats itself.
-	if logs.count("reload refused, keeping the old version") != 1+3 || logs.count("files reloaded") != 1 {
-		t.Errorf("logged %s", logs.text())
-	}
-	w.Set(good)
-	ok(t, w.ReloadAll())
-}
-
-func TestTheLogTellsThatARefusedFileIsInForceAgain(t *testing.T) {
-	log, logs := newLog()
-	w := NewWatcher(log, 0)
-	s, path, _ := newNumberStore(t, "1")
-	w.Set(s)
-	const healed = "files that were refused are again the version in force"
-	ok(t, w.ReloadAll())
-	write(t, path, []byte("x"), 0o644)
-	wantError(t, w.ReloadAll(), "no number")
-	write(t, path, []byte("1"), 0o644)
-	ok(t, w.ReloadAll())
-	ok(t, w.ReloadAll())
-	if logs.count(healed) != 1 {
-		t.Errorf("logged %s", logs.text())
-	}
-	write(t, path, []byte("x"), 0o644)
-	wantError(t, w.ReloadAll(), "no number")
-	write(t, path, []byte("2"), 0o644)
-	ok(t, w.ReloadAll()) // the new version is told as such
-	if logs.count(healed) != 1 || logs.count("files reloaded") != 1 {
-		t.Errorf("logged %s", logs.text())
-	}
-}
-
-func TestAPairChangedInTwoStepsIsRefusedOnceAndTakenWhenItMatches(t *testing.T) {
-	for _, certFirst := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			ca := newCA(t)
-			old, next := server(t, ca, "old"), server(t, ca, "next")
-			d := newPairDir(t, old)
-			s := d.store(t)
-			log, logs := newLog()
-			w := NewWatcher(log, time.Second)
-			source := start(t, w)
-			w.Set(s)
-			synctest.Wait() // the pass that Set brings about must not read what is half written
-			step := func(cert bool) {
-				if cert {
-					write(t, d.cert(), next.CertPEM, 0o644)
-				} else {
-					write(t, d.key(), next.KeyPEM, 0o600)
+			pairs := []devca.Pair{first}
+			for version := 1; version <= 3; version++ {
+				pair := server(t, ca, fmt.Sprintf("version %d", version))
+				way.put(t, dir, version, pair)
+				pairs = append(pairs, pair)
+				if l := receive(t, changes, fmt.Sprintf("version %d", version)); !l.Leaf.Equal(pair.Cert) {
+					t.Fatalf("version %d: got %s", version, l.Leaf.Subject)
 				}
-				source.hints <- struct{}{}
 			}
-			step(certFirst)
-			pass(time.Minute) // Many polls.
-			if !s.Load().Leaf.Equal(old.Cert) {
-				t.Fatal("half a change was taken")
-			}
-			if n := logs.count("reload refused, keeping the old version"); n != 1 {
-				t.Errorf("the mismatch was logged %d times", n)
-			}
-			step(!certFirst)
-			pass(200 * ms)
-			if !s.Load().Leaf.Equal(next.Cert) || logs.count("certificates reloaded") != 1 || logs.Len() != 2 {
-				t.Errorf("not taken, or logged more than that: %s", logs.text())
-			}
-			noPEM(t, logs.text(), old, next)
+			noPEM(t, logs.text(), pairs...)
 		})
 	}
 }
 
-func TestAPairChangedInTwoQuickStepsIsNeverRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ca := newCA(t)
-		d := newPairDir(t, server(t, ca, "old"))
-		next := server(t, ca, "next")
-		s := d.store(t)
-		log, logs := newLog()
-		w := NewWatcher(log, time.Second)
-		source := start(t, w)
-		w.Set(s)
-		synctest.Wait() // the pass that Set brings about must not read what is half written
-		pass(900 * ms)
-		write(t, d.cert(), next.CertPEM, 0o644)
-		source.hints <- struct{}{}
-		pass(140 * ms) // A poll falls in here.
-		write(t, d.key(), next.KeyPEM, 0o600)
-		source.hints <- struct{}{}
-		pass(time.Second)
-		if !s.Load().Leaf.Equal(next.Cert) || logs.count("certificates reloaded") != 1 || logs.Len() != 1 {
-			t.Errorf("logged %s", logs.text())
-		}
-	})
+func TestAKeyMadeReadableToTheRightPeopleIsTaken(t *testing.T) {
+	ca := newCA(t)
+	d := newPairDir(t, server(t, ca, "old"))
+	s := d.store(t)
+	changes := make(chan *Listener, 10)
+	s.OnChange(func(l *Listener) { changes <- l })
+	next := server(t, ca, "next")
+	write(t, d.cert(), next.CertPEM, 0o644)
+	write(t, d.key(), next.KeyPEM, 0o644)
+	logs := watch(t, s) // Its first look is refused.
+	if logs.count("reload refused, keeping the old version") != 1 {
+		t.Fatalf("logged %s", logs.text())
+	}
+	ok(t, os.Chmod(d.key(), 0o600))
+	if l := receive(t, changes, "the key"); !l.Leaf.Equal(next.Cert) {
+		t.Errorf("got %s", l.Leaf.Subject)
+	}
+}
+
+func TestAHandshakeInProgressKeepsTheCertificateItBeganWith(t *testing.T) {
+	ca := newCA(t)
+	old := server(t, ca, "old")
+	d := newPairDir(t, old)
+	s := d.store(t)
+	taken := s.Load()
+	config := taken.Config.Clone()
+	// The hello has arrived, the certificate is not yet chosen: now it changes.
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		d.write(t, server(t, ca, "next"))
+		_, err := s.Reload()
+		return nil, err
+	}
+	client, _, err, _ := shake(t, &tls.Config{RootCAs: ca.Pool(), ServerName: "db.internal"}, config)
+	ok(t, err)
+	if !client.PeerCertificates[0].Equal(old.Cert) {
+		t.Errorf("the client saw %s", client.PeerCertificates[0].Subject)
+	}
+	if got := s.Load().Leaf.Subject.CommonName; got != "next" {
+		t.Errorf("new connections get %q", got)
+	}
+}
+
+func TestHandshakesDuringReloadsAgreeWithTheirSnapshot(t *testing.T) {
+	ca := newCA(t)
+	d := newPairDir(t, server(t, ca, "version 0"))
+	s := d.store(t)
+	client := &tls.Config{RootCAs: ca.Pool(), ServerName: "db.internal"}
+	done := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			for {
+				l := s.Load()
+				state, _, err, _ := shake(t, client, l.Config)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if seen := sha256.Sum256(state.PeerCertificates[0].Raw); !bytes.Equal(seen[:], l.EndpointHash) {
+					t.Error("the channel binding is not that of the certificate shown")
+				}
+				select {
+				case <-done:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for version := 1; version <= 20; version++ {
+		ok(t, server(t, ca, fmt.Sprintf("version %d", version)).WriteFiles(d.cert(), d.key()))
+		reloaded(t, s, true)
+	}
+	close(done)
+	clients.Wait()
 }
 
 func TestTheLogSaysWhatWasLoadedAndWhy(t *testing.T) {
@@ -329,7 +274,7 @@ func TestTheLogSaysWhatWasLoadedAndWhy(t *testing.T) {
 	d := newPairDir(t, server(t, ca, "old"))
 	s := d.store(t)
 	log, logs := newLog()
-	w := NewWatcher(log, 0)
+	w := reload.NewWatcher(log, 0)
 	w.Set(s)
 	next := issue(t, ca, devca.Request{CommonName: "next", Hosts: []string{"db"}, Life: 24 * time.Hour})
 	d.write(t, next)
@@ -354,20 +299,4 @@ func TestTheLogSaysWhatWasLoadedAndWhy(t *testing.T) {
 		t.Errorf("logged %v %v", lines[1].Entry, fields)
 	}
 	noPEM(t, logs.text(), next)
-}
-
-func TestOnReloadIsToldWhatTheLogIs(t *testing.T) {
-	log, _ := newLog()
-	w := NewWatcher(log, 0)
-	var told []string
-	w.OnReload(func(name string, err error) { told = append(told, fmt.Sprint(name, ": ", err)) })
-	s, path, _ := newNumberStore(t, "1")
-	w.Set(s)
-	for _, content := range []string{"1", "x", "x", "1", "1", "2"} {
-		write(t, path, []byte(content), 0o644)
-		w.ReloadAll() // what comes of it is told
-	}
-	if len(told) != 3 || !strings.Contains(told[0], "no number") || told[1] != s.Name()+": <nil>" || told[2] != told[1] {
-		t.Errorf("told %q", told)
-	}
 }

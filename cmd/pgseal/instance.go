@@ -15,6 +15,7 @@ import (
 	"github.com/pgseal/pgseal/internal/config"
 	"github.com/pgseal/pgseal/internal/console"
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -31,7 +32,7 @@ type instance struct {
 	manager *pool.Manager
 	proxy   *proxy.Server
 	console *console.Console
-	watcher *tlsconf.Watcher
+	watcher *reload.Watcher
 	stops   chan console.Stop // what SHUTDOWN of the console asks for
 	web     *web
 
@@ -47,10 +48,10 @@ type instance struct {
 // parts is what a configuration names, loaded from disk.
 type parts struct {
 	file   config.File
-	certs  map[string]*tlsconf.Store[*tlsconf.Listener] // by address
-	trust  map[string]*tlsconf.Store[*tlsconf.Upstream] // by database
-	users  *tlsconf.Store[*auth.Users]                  // nil without a users_file
-	access *tlsconf.Store[*proxy.Access]
+	certs  map[string]*reload.Store[*tlsconf.Listener] // by address
+	trust  map[string]*reload.Store[*tlsconf.Upstream] // by database
+	users  *reload.Store[*auth.Users]                  // nil without a users_file
+	access *reload.Store[*proxy.Access]
 	mocker *auth.Mocker
 	audit  *auditStream
 	http   webFiles
@@ -62,7 +63,7 @@ type parts struct {
 func newInstance(path string, log *zap.Logger, level zap.AtomicLevel, sampler *sampler) *instance {
 	return &instance{
 		path: path, log: log, level: level, sampler: sampler,
-		watcher: tlsconf.NewWatcher(log, 0), stops: make(chan console.Stop, 1), listeners: map[string]*proxy.Listener{},
+		watcher: reload.NewWatcher(log, 0), stops: make(chan console.Stop, 1), listeners: map[string]*proxy.Listener{},
 	}
 }
 
@@ -79,8 +80,8 @@ func (r *instance) newEngine(f config.File) (engine.Engine, error) {
 func (r *instance) load(f config.File, old parts) (parts, error) {
 	p := parts{
 		file:  f,
-		certs: map[string]*tlsconf.Store[*tlsconf.Listener]{},
-		trust: map[string]*tlsconf.Store[*tlsconf.Upstream]{},
+		certs: map[string]*reload.Store[*tlsconf.Listener]{},
+		trust: map[string]*reload.Store[*tlsconf.Upstream]{},
 		specs: map[string]*pool.Spec{},
 	}
 	var errs []error
@@ -120,7 +121,7 @@ func (r *instance) load(f config.File, old parts) (parts, error) {
 	return p, err
 }
 
-func (r *instance) listenerStore(l config.Listen, old parts) (*tlsconf.Store[*tlsconf.Listener], error) {
+func (r *instance) listenerStore(l config.Listen, old parts) (*reload.Store[*tlsconf.Listener], error) {
 	if l.TLS.Mode == "disable" {
 		return nil, nil
 	}
@@ -135,7 +136,7 @@ func (r *instance) listenerStore(l config.Listen, old parts) (*tlsconf.Store[*tl
 
 // successor holds a store of other files to what a reload of the same files is
 // held to: nothing that has expired in the place of what is valid.
-func successor[T tlsconf.Successor[T]](store *tlsconf.Store[T], err error, old *tlsconf.Store[T]) (*tlsconf.Store[T], error) {
+func successor[T reload.Successor[T]](store *reload.Store[T], err error, old *reload.Store[T]) (*reload.Store[T], error) {
 	if err != nil || old == nil {
 		return store, err
 	}
@@ -172,7 +173,7 @@ func (r *instance) spec(name string, d config.Database, defaults pool.Config, ol
 func mockerOf(c proxy.AuthConfig, old parts) (*auth.Mocker, error) {
 	switch {
 	case c.MockSecretFile != "":
-		m, err := auth.ReadMocker(c.MockSecretFile)
+		m, err := readMocker(c.MockSecretFile)
 		if err != nil || !m.Same(old.mocker) {
 			return m, err
 		}
@@ -180,6 +181,14 @@ func mockerOf(c proxy.AuthConfig, old parts) (*auth.Mocker, error) {
 		return auth.NewMocker(nil), nil
 	}
 	return old.mocker, nil
+}
+
+func readMocker(path string) (*auth.Mocker, error) {
+	content, err := reload.ReadSecretFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return auth.ParseMocker(path, content)
 }
 
 // auditOf returns the audit stream. One that the configuration does not name any
@@ -201,11 +210,11 @@ func readPassword(path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	secret, err := auth.ReadSecretFile(path)
+	secret, err := reload.ReadSecretFile(path)
 	return strings.TrimRight(string(secret), "\r\n"), err
 }
 
-func (r *instance) usersStore(c proxy.AuthConfig, m *auth.Mocker, old parts) (*tlsconf.Store[*auth.Users], error) {
+func (r *instance) usersStore(c proxy.AuthConfig, m *auth.Mocker, old parts) (*reload.Store[*auth.Users], error) {
 	if c.UsersFile == "" || m == nil {
 		return nil, nil
 	}
@@ -216,8 +225,8 @@ func (r *instance) usersStore(c proxy.AuthConfig, m *auth.Mocker, old parts) (*t
 	if old.users != nil {
 		last = old.users.Load()
 	}
-	store, err := tlsconf.NewStore("users_file", []tlsconf.File{{Path: c.UsersFile, Secret: true}},
-		func(content tlsconf.Contents) (*auth.Users, error) {
+	store, err := reload.NewStore("users_file", []reload.File{{Path: c.UsersFile, Secret: true}},
+		func(content reload.Contents) (*auth.Users, error) {
 			users, err := auth.ParseUsers(c.UsersFile, content[c.UsersFile], m, last)
 			if err == nil {
 				last = users
@@ -232,11 +241,11 @@ func (r *instance) usersStore(c proxy.AuthConfig, m *auth.Mocker, old parts) (*t
 }
 
 // accessStore holds the access rules and user name maps, and what they include.
-func (r *instance) accessStore(c proxy.AuthConfig, old parts) (*tlsconf.Store[*proxy.Access], error) {
+func (r *instance) accessStore(c proxy.AuthConfig, old parts) (*reload.Store[*proxy.Access], error) {
 	if old.access != nil && reflect.DeepEqual(old.file.Auth, c) {
 		return old.access, nil
 	}
-	store, err := tlsconf.NewTreeStore("access rules", func(files *tlsconf.Reader) (*proxy.Access, error) {
+	store, err := reload.NewTreeStore("access rules", func(files *reload.Reader) (*proxy.Access, error) {
 		return proxy.ParseAccess(files, r.path, c)
 	})
 	if err != nil {
@@ -318,7 +327,7 @@ func (r *instance) configureProxy() {
 }
 
 func (r *instance) watch(p parts) {
-	var all []tlsconf.Reloadable
+	var all []reload.Reloadable
 	for _, store := range p.certs {
 		if store != nil {
 			all = append(all, store)

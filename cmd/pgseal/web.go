@@ -16,6 +16,7 @@ import (
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/httpd"
 	"github.com/pgseal/pgseal/internal/metrics"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -25,8 +26,8 @@ const lateLoop = 10 * time.Second
 
 // webFiles is what HTTP is spoken with. Both are nil where they are not wanted.
 type webFiles struct {
-	cert  *tlsconf.Store[*tlsconf.Listener]
-	token *tlsconf.Store[httpd.Token]
+	cert  *reload.Store[*tlsconf.Listener]
+	token *reload.Store[httpd.Token]
 }
 
 func newWebFiles(c httpd.Config) (w webFiles, err error) {
@@ -40,7 +41,7 @@ func newWebFiles(c httpd.Config) (w webFiles, err error) {
 	return w, err
 }
 
-func (w webFiles) all() (list []tlsconf.Reloadable) {
+func (w webFiles) all() (list []reload.Reloadable) {
 	if w.cert != nil {
 		list = append(list, w.cert)
 	}
@@ -133,7 +134,7 @@ func (r *instance) started() []string {
 // reloads is what became of the configuration at its reloads.
 type reloads struct {
 	mu     sync.Mutex
-	status tlsconf.Status
+	status reload.Status
 }
 
 func (r *reloads) began() {
@@ -155,7 +156,7 @@ func (r *reloads) note(err error) {
 	r.status.LoadedAt = time.Now()
 }
 
-func (r *reloads) read() tlsconf.Status {
+func (r *reloads) read() reload.Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.status

@@ -28,17 +28,13 @@ func NewMocker(key []byte) *Mocker {
 // minMockKey is the least that a key in a file may have, in bytes.
 const minMockKey = 16
 
-// ReadMocker returns a Mocker whose key is the content of a file, without line
-// ends behind it. The file must pass [CheckSecretFile] and hold 16 bytes or
-// more. The error names the path and shows nothing of the content.
-func ReadMocker(path string) (*Mocker, error) {
-	content, err := ReadSecretFile(path)
-	if err != nil {
-		return nil, err
-	}
+// ParseMocker returns a Mocker whose key is the content of a file, without line
+// ends behind it: 16 bytes or more. The error begins with name, the file's, and
+// shows nothing of the content.
+func ParseMocker(name string, content []byte) (*Mocker, error) {
 	key := bytes.TrimRight(content, "\r\n")
 	if len(key) < minMockKey {
-		return nil, fmt.Errorf("%s: shorter than %d bytes", path, minMockKey)
+		return nil, fmt.Errorf("%s: shorter than %d bytes", name, minMockKey)
 	}
 	return NewMocker(key), nil
 }

@@ -2,8 +2,6 @@ package auth
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -42,31 +40,22 @@ func TestTwoProcessesMockDifferentlyUnlessTheyShareAKey(t *testing.T) {
 	}
 }
 
-func TestAMockKeyIsReadFromAClosedFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "mock")
-	read := func(content string, mode os.FileMode) (*Mocker, error) {
-		if err := os.WriteFile(path, []byte(content), mode); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
-		return ReadMocker(path)
-	}
+func TestAMockKeyIsTheContentOfAFile(t *testing.T) {
+	parse := func(content string) (*Mocker, error) { return ParseMocker("mock", []byte(content)) }
 	const key = "0123456789abcdef"
-	m, err := read(key+"\r\n", 0o600)
+	m, err := parse(key + "\r\n")
 	if err != nil || !m.Same(NewMocker([]byte(key))) {
 		t.Fatalf("the key is not the file's content: %v", err)
 	}
-	if again, _ := read(key, 0o600); !again.Same(m) || again.Secret("alice", 1).Encode() != m.Secret("alice", 1).Encode() {
+	if again, _ := parse(key); !again.Same(m) || again.Secret("alice", 1).Encode() != m.Secret("alice", 1).Encode() {
 		t.Error("another process with the same file makes other secrets")
 	}
-	if other, _ := read(key+"0", 0o600); other.Same(m) {
+	if other, _ := parse(key + "0"); other.Same(m) {
 		t.Error("another key is the same")
 	}
-	for content, mode := range map[string]os.FileMode{key[1:] + "\n": 0o600, "": 0o600, key: 0o644} {
-		if _, err := read(content, mode); err == nil || !strings.HasPrefix(err.Error(), path+": ") || strings.Contains(err.Error(), "abcdef") {
-			t.Errorf("%q with mode %o: %v", content, mode, err)
+	for _, content := range []string{key[1:] + "\n", ""} {
+		if _, err := parse(content); err == nil || !strings.HasPrefix(err.Error(), "mock: ") || strings.Contains(err.Error(), "abcdef") {
+			t.Errorf("%q: %v", content, err)
 		}
 	}
 	if (*Mocker)(nil).Same(m) || m.Same(nil) {

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	maxFileLen = 64 << 20  // of a file that holds secrets, in bytes
+	maxFileLen = 64 << 20  // of a users file, in bytes
 	maxLineLen = 256 << 10 // of a line: a password of 64 KiB, all of it quotes, fits
 )
 
@@ -132,7 +132,7 @@ func PasswordIn(name string, content []byte, user string) (string, error) {
 
 func readUsers(name string, content []byte) (*Users, error) {
 	if len(content) > maxFileLen {
-		return nil, fmt.Errorf("%s: %w", name, errTooLong)
+		return nil, fmt.Errorf("%s: longer than %d bytes", name, maxFileLen)
 	}
 	users := &Users{}
 	lines := map[string]int{} // by name

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/pgseal/pgseal/internal/httpd"
+	"github.com/pgseal/pgseal/internal/setting"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -45,33 +46,26 @@ const (
 // maxWorkers is more event loops than any machine has use for.
 const maxWorkers = 64
 
-// Validate returns a *tlsconf.KeyError for each value of the top level that
+// Validate returns a *setting.Error for each value of the top level that
 // can't be used.
 func (f File) Validate() error {
-	var errs []error
-	if f.Engine != LoopsEngine && f.Engine != PortableEngine {
-		errs = append(errs, &tlsconf.KeyError{Key: "engine", Err: fmt.Errorf("%q is neither loops nor portable", f.Engine)})
-	}
-	if f.Workers < 1 || f.Workers > maxWorkers {
-		errs = append(errs, &tlsconf.KeyError{Key: "workers", Err: fmt.Errorf("%d is not between 1 and %d", f.Workers, maxWorkers)})
-	}
-	return errors.Join(append(errs, f.validateNames()...)...)
+	var bad setting.Faults
+	bad.AddIf(f.Engine != LoopsEngine && f.Engine != PortableEngine, "engine", "%q is neither loops nor portable", f.Engine)
+	bad.Between("workers", f.Workers, 1, maxWorkers)
+	f.validateNames(&bad)
+	return bad.Err()
 }
 
 // validateNames looks for databases that server names lead to.
-func (f File) validateNames() (errs []error) {
+func (f File) validateNames(bad *setting.Faults) {
 	for i, l := range f.Listen {
 		for j, c := range l.TLS.Certificates {
 			_, named := f.Databases[c.Database]
 			_, any := f.Databases["*"]
-			if c.Database != "" && !named && !any {
-				errs = append(errs, &tlsconf.KeyError{
-					Key: fmt.Sprintf("listen[%d].tls.certificates[%d].database", i, j), Err: fmt.Errorf("%q is not among the databases", c.Database),
-				})
-			}
+			bad.AddIf(c.Database != "" && !named && !any,
+				fmt.Sprintf("listen[%d].tls.certificates[%d].database", i, j), "%q is not among the databases", c.Database)
 		}
 	}
-	return errs
 }
 
 // Listen is an entry of the list of listeners.
@@ -144,22 +138,14 @@ type Log struct {
 	AuditFile   string        `yaml:"audit_file"`   // for the audit stream; empty: the log
 }
 
-// Validate returns a *tlsconf.KeyError for each value that can't be used.
+// Validate returns a *setting.Error for each value that can't be used.
 func (l Log) Validate() error {
-	var errs []error
-	if !slices.Contains([]string{"debug", "info", "warn", "error"}, l.Level) {
-		errs = append(errs, &tlsconf.KeyError{Key: "level", Err: fmt.Errorf("%q is not one of debug, info, warn and error", l.Level)})
-	}
-	if l.StatsPeriod < 0 {
-		errs = append(errs, &tlsconf.KeyError{Key: "stats_period", Err: errors.New("must not be negative")})
-	}
-	if l.SlowWait < 0 {
-		errs = append(errs, &tlsconf.KeyError{Key: "slow_wait", Err: errors.New("must not be negative")})
-	}
-	if l.Format != "json" && l.Format != "console" {
-		errs = append(errs, &tlsconf.KeyError{Key: "format", Err: fmt.Errorf("%q is neither json nor console", l.Format)})
-	}
-	return errors.Join(errs...)
+	var f setting.Faults
+	f.AddIf(!slices.Contains([]string{"debug", "info", "warn", "error"}, l.Level), "level", "%q is not one of debug, info, warn and error", l.Level)
+	f.NotNegative("stats_period", l.StatsPeriod)
+	f.NotNegative("slow_wait", l.SlowWait)
+	f.AddIf(l.Format != "json" && l.Format != "console", "format", "%q is neither json nor console", l.Format)
+	return f.Err()
 }
 
 // ZapLevel returns the level as zap has it.

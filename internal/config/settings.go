@@ -12,7 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/pgseal/pgseal/tlsconf"
+	"github.com/pgseal/pgseal/internal/setting"
 )
 
 // Setting is a key with its value, as it is shown to administrators.
@@ -47,11 +47,11 @@ func (f File) Settings() (list []Setting) {
 				add(prefix+name+".", now.Field(i), before.Field(i), changeable)
 				continue
 			}
-			setting := Setting{prefix + name, shown(now.Field(i)), shown(before.Field(i)), changeable}
+			s := Setting{prefix + name, shown(now.Field(i)), shown(before.Field(i)), changeable}
 			if f.source.variables[join(strings.TrimSuffix(prefix, "."), name)] || f.source.variables[join("pool", name)] && prefix == "" {
-				setting.Value = "(from the environment)"
+				s.Value = "(from the environment)"
 			}
-			list = append(list, setting)
+			list = append(list, s)
 		}
 	}
 	add("", valueOf(&f.Pool), valueOf(&defaults.Pool), true)
@@ -71,7 +71,7 @@ func shown(v reflect.Value) string {
 		return strconv.FormatFloat(x.Seconds(), 'f', -1, 64)
 	case []string:
 		return strings.Join(x, ", ")
-	case tlsconf.Size:
+	case setting.Size:
 		return strconv.FormatInt(int64(x), 10)
 	}
 	return fmt.Sprint(v.Interface())

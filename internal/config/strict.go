@@ -17,7 +17,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/pgseal/pgseal/tlsconf"
+	"github.com/pgseal/pgseal/internal/setting"
 )
 
 // maxDepth bounds how deep the file may nest; our own structure needs five.
@@ -25,7 +25,7 @@ const maxDepth = 16
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
-	sizeType     = reflect.TypeFor[tlsconf.Size]()
+	sizeType     = reflect.TypeFor[setting.Size]()
 	variable     = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 )
 
@@ -395,7 +395,7 @@ func (w *walker) validate(v reflect.Value, path string) {
 // is inlined in it, whose methods it shows as its own.
 func promoted(t reflect.Type) bool { return t.NumField() == 1 && t.Field(0).Anonymous }
 
-// keyErrors adds the KeyErrors within err as faults of the keys they name.
+// keyErrors adds the *setting.Errors within err as faults of the keys they name.
 func (w *walker) keyErrors(err error, path string) {
 	if err == nil {
 		return
@@ -406,7 +406,7 @@ func (w *walker) keyErrors(err error, path string) {
 		}
 		return
 	}
-	var bad *tlsconf.KeyError
+	var bad *setting.Error
 	if !errors.As(err, &bad) {
 		w.fault(w.lineOf(path), path, err)
 		return

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
@@ -74,7 +75,7 @@ type Setting struct {
 type Certificate struct {
 	tlsconf.Loaded
 	Where  string // who uses it
-	Status tlsconf.Status
+	Status reload.Status
 }
 
 // Stop is how SHUTDOWN ends the process.

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
@@ -112,7 +113,7 @@ func (f *fake) Role(user string) Role {
 }
 func (f *fake) Settings() []Setting { return []Setting{{"pool_mode", "session", "transaction", true}} }
 func (f *fake) Certificates() []Certificate {
-	return []Certificate{{Where: "listener", Status: tlsconf.Status{LastError: errors.New("tls.crt: is empty")}}}
+	return []Certificate{{Where: "listener", Status: reload.Status{LastError: errors.New("tls.crt: is empty")}}}
 }
 func (f *fake) Listeners() []string         { return []string{"127.0.0.1:6432", "unix:/run/s"} }
 func (f *fake) Reload() error               { f.note("reload"); return f.faulty }

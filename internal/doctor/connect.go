@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -271,7 +271,7 @@ func (h *host) query(ctx context.Context) {
 	}
 	login := pool.Login{User: h.db.User, Password: h.db.Password}
 	if h.db.PasswordFile != "" {
-		secret, err := auth.ReadSecretFile(h.db.PasswordFile)
+		secret, err := reload.ReadSecretFile(h.db.PasswordFile)
 		if err != nil {
 			return // likewise
 		}

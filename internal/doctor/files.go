@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -70,7 +70,7 @@ func secretReadable(e *exam) {
 		if err != nil || !f.secret {
 			continue
 		}
-		if err := auth.CheckSecretFile(info); err != nil {
+		if err := reload.CheckSecretFile(info); err != nil {
 			e.found(f.subject, f.key, fmt.Sprintf("%s: %v", f.path, err), "chmod 0600 "+f.path)
 			continue
 		}

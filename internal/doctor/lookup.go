@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/config"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 )
@@ -69,13 +70,13 @@ func (h *host) tryLookup(ctx context.Context, l config.Lookup) (super bool, err 
 // keeps it from reading it is told by other checks.
 func (h *host) passwordOf(l config.Lookup) string {
 	if l.Password != "" {
-		secret, _ := auth.ReadSecretFile(l.Password)
+		secret, _ := reload.ReadSecretFile(l.Password)
 		return strings.TrimRight(string(secret), "\r\n")
 	}
 	if h.file.Auth.UsersFile == "" {
 		return ""
 	}
-	content, err := auth.ReadSecretFile(h.file.Auth.UsersFile)
+	content, err := reload.ReadSecretFile(h.file.Auth.UsersFile)
 	if err != nil {
 		return ""
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -88,7 +89,7 @@ func (e *exam) readHosts(l listener) []tlsconf.HostsLine {
 	if l.TLS.HostsFile == "" {
 		return nil
 	}
-	reader := tlsconf.NewReader()
+	reader := reload.NewReader()
 	lines, _ := tlsconf.ReadHosts(reader, l.TLS.HostsFile)
 	for _, path := range reader.Files() {
 		e.hostsFiles = append(e.hostsFiles, named{l.subject, l.key + ".tls.hosts_file", path, false})

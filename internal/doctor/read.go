@@ -7,8 +7,8 @@ import (
 	"os"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/proxy"
-	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // maxFile bounds what is read of a file; longer ones are no certificates.
@@ -88,7 +88,7 @@ func readCRLs(path string) []*x509.RevocationList {
 
 // readAccess reads access rules and user name maps as pgseal does.
 func (e *exam) readAccess() {
-	store, err := tlsconf.NewTreeStore(subjectAccess, func(files *tlsconf.Reader) (*proxy.Access, error) {
+	store, err := reload.NewTreeStore(subjectAccess, func(files *reload.Reader) (*proxy.Access, error) {
 		return proxy.ParseAccess(files, e.file.Path(), e.file.Auth)
 	})
 	if err == nil {
@@ -111,7 +111,7 @@ func (e *exam) readUsers() {
 	}
 	content := readFile(path, 64<<20)
 	e.users = auth.SurveyUsers(content)
-	if _, err := auth.ReadSecretFile(path); err != nil {
+	if _, err := reload.ReadSecretFile(path); err != nil {
 		e.usersErr = err
 		return
 	}

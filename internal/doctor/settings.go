@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -220,18 +221,21 @@ func unusable(e *exam) {
 		_, err := tlsconf.NewUpstreamStore(d.subject, d.UpstreamConfig)
 		report(d.subject, d.key+".sslrootcert", err)
 		if d.PasswordFile != "" {
-			_, err := auth.ReadSecretFile(d.PasswordFile)
+			_, err := reload.ReadSecretFile(d.PasswordFile)
 			report(d.subject, d.key+".password_file", err)
 		}
 	}
 	for _, l := range e.lookupPasswords() {
-		_, err := auth.ReadSecretFile(l.path)
+		_, err := reload.ReadSecretFile(l.path)
 		report(l.subject, l.key, err)
 	}
 	report(subjectAccess, e.accessKey(), e.accessErr)
 	report(subjectUsers, "auth.users_file", e.usersErr)
 	if path := e.file.Auth.MockSecretFile; path != "" {
-		_, err := auth.ReadMocker(path)
+		content, err := reload.ReadSecretFile(path)
+		if err == nil {
+			_, err = auth.ParseMocker(path, content)
+		}
 		report(subjectUsers, "auth.mock_secret_file", err)
 	}
 	e.unusableHTTP(report)

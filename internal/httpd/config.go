@@ -1,12 +1,12 @@
 package httpd
 
 import (
-	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 
+	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/setting"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -30,24 +30,21 @@ const DefaultAddress = "127.0.0.1:9432"
 // DefaultConfig returns the values that hold where the file is silent.
 func DefaultConfig() Config { return Config{Address: DefaultAddress} }
 
-// Validate returns a *tlsconf.KeyError for each value that can't be used.
+// Validate returns a *setting.Error where the address can't be used.
 func (c Config) Validate() error {
-	var errs []error
-	if c.Address != "" {
-		if _, port, err := net.SplitHostPort(c.Address); err != nil || port == "" {
-			errs = append(errs, &tlsconf.KeyError{Key: "address", Err: fmt.Errorf("%q is no host:port", c.Address)})
-		}
+	if _, port, err := net.SplitHostPort(c.Address); c.Address != "" && (err != nil || port == "") {
+		return setting.Errorf("address", "%q is no host:port", c.Address)
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
-// Validate returns a *tlsconf.KeyError where half of the pair is missing.
+// Validate returns a *setting.Error where half of the pair is missing.
 func (c TLSConfig) Validate() error {
 	switch {
 	case c.CertFile != "" && c.KeyFile == "":
-		return &tlsconf.KeyError{Key: "key_file", Err: errors.New("needed for cert_file")}
+		return setting.Errorf("key_file", "needed for cert_file")
 	case c.CertFile == "" && c.KeyFile != "":
-		return &tlsconf.KeyError{Key: "cert_file", Err: errors.New("needed for key_file")}
+		return setting.Errorf("cert_file", "needed for key_file")
 	}
 	return nil
 }
@@ -95,7 +92,7 @@ func ownName(host string) bool {
 
 // NewCertificate loads the certificate, or returns nil where there is to be
 // none.
-func (c TLSConfig) NewCertificate() (*tlsconf.Store[*tlsconf.Listener], error) {
+func (c TLSConfig) NewCertificate() (*reload.Store[*tlsconf.Listener], error) {
 	if c.CertFile == "" {
 		return nil, nil
 	}

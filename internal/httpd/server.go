@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -35,8 +36,8 @@ type Options struct {
 	Pages   map[string]http.Handler // by pattern of http.ServeMux without a method; a token is needed for them
 	Pprof   bool
 
-	Certificate *tlsconf.Store[*tlsconf.Listener] // nil: plaintext
-	Token       *tlsconf.Store[Token]             // nil: none is needed
+	Certificate *reload.Store[*tlsconf.Listener] // nil: plaintext
+	Token       *reload.Store[Token]             // nil: none is needed
 }
 
 // Server answers HTTP from goroutines of its own, from Listen to Close.

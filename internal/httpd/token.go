@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/pgseal/pgseal/tlsconf"
+	"github.com/pgseal/pgseal/internal/reload"
 )
 
 // shortestToken is the least that can't be guessed, if it was drawn at random.
@@ -20,11 +20,11 @@ type Token struct{ digest [sha256.Size]byte }
 
 // NewToken loads the token of a file, or returns nil where path is empty.
 // Whitespace around it does not count.
-func NewToken(path string) (*tlsconf.Store[Token], error) {
+func NewToken(path string) (*reload.Store[Token], error) {
 	if path == "" {
 		return nil, nil
 	}
-	return tlsconf.NewStore("http.bearer_token_file", []tlsconf.File{{Path: path, Secret: true}}, func(c tlsconf.Contents) (Token, error) {
+	return reload.NewStore("http.bearer_token_file", []reload.File{{Path: path, Secret: true}}, func(c reload.Contents) (Token, error) {
 		text := bytes.TrimSpace(c[path])
 		switch {
 		case len(text) < shortestToken:

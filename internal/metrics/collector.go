@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/tally"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
@@ -30,7 +31,7 @@ type Sources struct {
 // Files is something that is made of files, and of what became of its reloads.
 type Files struct {
 	Name string
-	tlsconf.Status
+	reload.Status
 	Expiry tlsconf.Expiry
 }
 

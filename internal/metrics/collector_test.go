@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -65,7 +66,7 @@ func sources(t testing.TB, databases int) Sources {
 		Proxy: proxy.New(zap.NewNop(), e, m, proxy.Settings{Pool: defaults}),
 		Files: func() []Files {
 			return []Files{{
-				Name: "listener", Status: tlsconf.Status{LoadedAt: time.Unix(1_700_000_000, 0), Reloads: 2},
+				Name: "listener", Status: reload.Status{LoadedAt: time.Unix(1_700_000_000, 0), Reloads: 2},
 				Expiry: tlsconf.Expiry{Certificate: time.Unix(1_800_000_000, 0)},
 			}}
 		},

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/tally"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
@@ -61,7 +62,7 @@ type Loaded struct {
 // File is something that is made of files, and what became of its reloads.
 type File struct {
 	Name string
-	tlsconf.Status
+	reload.Status
 }
 
 // Page is the status page. Its handlers may be called by any goroutine.

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
@@ -61,7 +62,7 @@ func TestTheHeadlineSaysWhatIsWrong(t *testing.T) {
 		{StateTrouble, "CRL of listener 127.0.0.1:6432 (CN=db) expired 2 days ago", cert(tlsconf.LoadedCRL, -49*time.Hour)},
 		{StateAttention, "authority of listener 127.0.0.1:6432 (CN=db) expired 2 days ago", cert(tlsconf.LoadedAuthority, -49*time.Hour)},
 		{StateAttention, "reload of users_file refused, the old version is in force: line 3", func(f *fake) {
-			f.files = []File{{"users_file", tlsconf.Status{LastError: errors.New("users_file: line 3")}}}
+			f.files = []File{{"users_file", reload.Status{LastError: errors.New("users_file: line 3")}}}
 		}},
 		{StateTrouble, "no room for more clients: 100 of max_client_conn 100 are there", func(f *fake) { f.clients.busy = 100 }},
 		{StateAttention, "little room for more clients: 95 of max_client_conn 100 are there", func(f *fake) { f.clients.busy = 95 }},
@@ -288,7 +289,7 @@ func hostileFake() *fake {
 	f.pools.databases = []pool.DatabaseView{{Name: hostile, Paused: true}}
 	f.clients.errors = []proxy.ErrorEvent{{Database: hostile, User: hostile, Code: hostile, Message: hostile}}
 	f.certs = []Loaded{{tlsconf.Loaded{Subject: hostile, Issuer: hostile, Names: []string{hostile}, File: hostile, NotAfter: time.Unix(0, 0)}, hostile}}
-	f.files = []File{{hostile, tlsconf.Status{LastError: errors.New(hostile)}}}
+	f.files = []File{{hostile, reload.Status{LastError: errors.New(hostile)}}}
 	f.missing = []string{hostile}
 	return f
 }

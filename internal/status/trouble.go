@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -153,7 +154,7 @@ func (f *findings) certificate(c *Certificate) {
 	f.add(state, "%s of %s (%s) %s", what, where, c.Name, c.Left)
 }
 
-func (f *findings) files(name string, s tlsconf.Status) {
+func (f *findings) files(name string, s reload.Status) {
 	if s.LastError != nil {
 		// The error begins with the name, where a store wrote it.
 		f.add(StateAttention, "reload of %s refused, the old version is in force: %s", clean(name), clean(strings.TrimPrefix(s.LastError.Error(), name+": ")))

@@ -1,4 +1,4 @@
-package tlsconf
+package reload
 
 import (
 	"errors"
@@ -259,14 +259,5 @@ func TestLoadRacesWithReloadAndSeesWholeValues(t *testing.T) {
 	readers.Wait()
 	if s.Load().a != 100 || uint64(swaps) != s.Status().Reloads {
 		t.Errorf("ended at %v with %d swaps told of %d", *s.Load(), swaps, s.Status().Reloads)
-	}
-}
-
-func TestAStoreWithoutFilesNeverChanges(t *testing.T) {
-	s, err := NewListenerStore("plain", listenerWith(ListenDisable, "", "", "1.2"))
-	ok(t, err)
-	reloaded(t, s, false)
-	if l := s.Load(); l.Config != nil || len(s.Files()) != 0 || l.LogFields() != nil {
-		t.Errorf("a listener without TLS has %+v", l)
 	}
 }

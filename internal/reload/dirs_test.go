@@ -1,4 +1,4 @@
-package tlsconf
+package reload
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package tlsconf
+package reload
 
 import (
 	"errors"
@@ -6,10 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"syscall"
 	"time"
-
-	"github.com/pgseal/pgseal/internal/auth"
 )
 
 const (
@@ -34,7 +31,7 @@ type File struct {
 	Path string
 	// Secret asks for the permissions that PostgreSQL wants on key files.
 	Secret bool
-	// Max is how many bytes it may hold, maxFileSize where zero.
+	// Max is how many bytes it may hold, 1 MiB where zero.
 	Max int64
 }
 
@@ -42,11 +39,11 @@ type File struct {
 // Whoever gets one must not change the bytes.
 type Contents map[string][]byte
 
-// readContents reads files as one version: after the last byte is read, every
+// ReadContents reads files as one version: after the last byte is read, every
 // path must still lead to the file that was read, unchanged. So a symlink
 // swapped between the certificate and the key gives the old pair or the new
-// one, never one of each.
-func readContents(files []File) (Contents, error) {
+// one, never one of each. Errors name the file.
+func ReadContents(files []File) (Contents, error) {
 	return readSettled(files, unchanged)
 }
 
@@ -89,8 +86,7 @@ func unchanged(files []File, infos []fs.FileInfo) bool {
 // Permissions are checked on the open descriptor, so that they are those of
 // the bytes that follow. Errors name the file.
 func readFile(f File) ([]byte, fs.FileInfo, error) {
-	// Without O_NONBLOCK, opening a FIFO would wait for its writer for ever.
-	file, err := os.OpenFile(f.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := os.OpenFile(f.Path, os.O_RDONLY|openNonblock, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -101,7 +97,7 @@ func readFile(f File) ([]byte, fs.FileInfo, error) {
 	}
 	data, err := readChecked(file, info, f)
 	if err != nil {
-		return nil, nil, auth.FileError(f.Path, err)
+		return nil, nil, fileError(f.Path, err)
 	}
 	return data, info, nil
 }
@@ -115,7 +111,7 @@ func readChecked(r io.Reader, info fs.FileInfo, f File) ([]byte, error) {
 		return nil, errNotRegular
 	}
 	if f.Secret {
-		if err := auth.CheckSecretFile(info); err != nil {
+		if err := CheckSecretFile(info); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package auth
+package reload
 
 import (
 	"io/fs"
@@ -12,7 +12,7 @@ import (
 )
 
 func TestAFileOpenToOthersIsNotRead(t *testing.T) {
-	path := write(t, 0o644, []byte("MARK"))
+	path := secretFile(t, 0o644, []byte("MARK"))
 	got, err := ReadSecretFile(path)
 	if err == nil || !strings.HasPrefix(err.Error(), path+": permissions are 0644") || !strings.Contains(err.Error(), "chmod") {
 		t.Errorf("got %v", err)
@@ -43,7 +43,7 @@ func (o ownedBy) Mode() fs.FileMode { return o.mode }
 func (o ownedBy) Sys() any          { return o.sys }
 
 func TestCheckSecretFileLooksAtOwnerAndMode(t *testing.T) {
-	info, err := os.Stat(write(t, 0o600, nil))
+	info, err := os.Stat(secretFile(t, 0o600, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

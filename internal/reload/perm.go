@@ -1,4 +1,4 @@
-package auth
+package reload
 
 import (
 	"errors"
@@ -8,7 +8,10 @@ import (
 	"os"
 )
 
-var errTooLong = fmt.Errorf("longer than %d bytes", maxFileLen)
+// maxSecretSize bounds what ReadSecretFile reads, in bytes: users files are the largest.
+const maxSecretSize = 64 << 20
+
+var errTooLong = fmt.Errorf("longer than %d bytes", maxSecretSize)
 
 // CheckSecretFile returns an error unless a file is fit to hold a private key
 // or passwords. The rule is libpq's and PostgreSQL's for key files: it is a
@@ -20,7 +23,7 @@ var errTooLong = fmt.Errorf("longer than %d bytes", maxFileLen)
 // is checked.
 func CheckSecretFile(info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
-		return errors.New("not a regular file")
+		return errNotRegular
 	}
 	return checkOwner(info)
 }
@@ -49,14 +52,14 @@ func ReadSecretFile(path string) ([]byte, error) {
 	defer f.Close()
 	content, err := readSecretFile(f)
 	if err != nil {
-		return nil, FileError(path, err)
+		return nil, fileError(path, err)
 	}
 	return content, nil
 }
 
-// FileError says of which file an error is, once: those of the system name it
+// fileError says of which file an error is, once: those of the system name it
 // themselves.
-func FileError(path string, err error) error {
+func fileError(path string, err error) error {
 	if named, ok := errors.AsType[*fs.PathError](err); ok && named.Path == path {
 		return err
 	}
@@ -71,14 +74,14 @@ func readSecretFile(f *os.File) ([]byte, error) {
 	if err := CheckSecretFile(info); err != nil {
 		return nil, err
 	}
-	if info.Size() > maxFileLen {
+	if info.Size() > maxSecretSize {
 		return nil, errTooLong
 	}
-	content, err := io.ReadAll(io.LimitReader(f, maxFileLen+1))
+	content, err := io.ReadAll(io.LimitReader(f, maxSecretSize+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(content) > maxFileLen { // it grew meanwhile
+	if len(content) > maxSecretSize { // it grew meanwhile
 		return nil, errTooLong
 	}
 	return content, nil

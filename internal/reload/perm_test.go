@@ -1,4 +1,4 @@
-package auth
+package reload
 
 import (
 	"bytes"
@@ -50,7 +50,7 @@ func TestTheModeOfASecretFileFollowsItsOwner(t *testing.T) {
 	}
 }
 
-func write(t *testing.T, mode fs.FileMode, content []byte) string {
+func secretFile(t *testing.T, mode fs.FileMode, content []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(path, content, 0o600); err != nil {
@@ -64,14 +64,14 @@ func write(t *testing.T, mode fs.FileMode, content []byte) string {
 
 func TestASecretFileIsReadInFull(t *testing.T) {
 	want := bytes.Repeat([]byte("secret\n"), 10_000)
-	got, err := ReadSecretFile(write(t, 0o600, want))
+	got, err := ReadSecretFile(secretFile(t, 0o600, want))
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("read %d bytes of %d, %v", len(got), len(want), err)
 	}
 }
 
 func TestASecretFileIsReadThroughASymbolicLink(t *testing.T) {
-	path := write(t, 0o600, []byte("x"))
+	path := secretFile(t, 0o600, []byte("x"))
 	link := path + ".link"
 	if err := os.Symlink(path, link); err != nil {
 		t.Fatal(err)
@@ -82,8 +82,8 @@ func TestASecretFileIsReadThroughASymbolicLink(t *testing.T) {
 }
 
 func TestASecretFileBeyondTheLimitIsRefused(t *testing.T) {
-	path := write(t, 0o600, nil)
-	if err := os.Truncate(path, maxFileLen+1); err != nil {
+	path := secretFile(t, 0o600, nil)
+	if err := os.Truncate(path, maxSecretSize+1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := ReadSecretFile(path); err == nil || !strings.Contains(err.Error(), "longer than") {

@@ -1,0 +1,72 @@
+package setting
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Error says which key of a configuration block is wrong. Validate methods join
+// several with errors.Join, each an *Error.
+type Error struct {
+	// Key is the name as the user wrote it, relative to its block.
+	Key string
+	// Err is one sentence about the value.
+	Err error
+}
+
+func (e *Error) Error() string { return e.Key + ": " + e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errorf returns an *Error whose sentence is formatted as by fmt.Errorf.
+func Errorf(key, format string, args ...any) error {
+	return &Error{Key: key, Err: fmt.Errorf(format, args...)}
+}
+
+// Faults collects what is wrong with the keys of a block, each an *Error. The
+// zero value is empty.
+type Faults []error
+
+// Err joins the faults, or returns nil where there are none.
+func (f Faults) Err() error { return errors.Join(f...) }
+
+// Add notes that the value of a key can't be used.
+func (f *Faults) Add(key, format string, args ...any) {
+	*f = append(*f, Errorf(key, format, args...))
+}
+
+// AddIf is Add where bad is true.
+func (f *Faults) AddIf(bad bool, key, format string, args ...any) {
+	if bad {
+		f.Add(key, format, args...)
+	}
+}
+
+// AddErr is Add of an error, unless that is nil.
+func (f *Faults) AddErr(key string, err error) {
+	if err != nil {
+		*f = append(*f, &Error{Key: key, Err: err})
+	}
+}
+
+// Between asserts that a number lies in a range, both ends included.
+func (f *Faults) Between(key string, n, least, most int) {
+	f.AddIf(n < least || n > most, key, "%d is not between %d and %d", n, least, most)
+}
+
+// Positive asserts that a duration is longer than zero.
+func (f *Faults) Positive(key string, d time.Duration) {
+	f.AddIf(d <= 0, key, "must be longer than zero")
+}
+
+// NotNegative asserts that a duration is zero or longer.
+func (f *Faults) NotNegative(key string, d time.Duration) {
+	f.AddIf(d < 0, key, "must not be negative")
+}
+
+// NoNUL asserts that a text holds no NUL byte, which no message of PostgreSQL's
+// protocol could carry.
+func (f *Faults) NoNUL(key, text string) {
+	f.AddIf(strings.IndexByte(text, 0) >= 0, key, "holds a NUL byte")
+}

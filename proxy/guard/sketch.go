@@ -1,8 +1,7 @@
-package proxy
+package guard
 
 import (
 	"hash/maphash"
-	"net/netip"
 	"time"
 )
 
@@ -74,34 +73,27 @@ const (
 	recentHalf = 1 << 14   // how many are remembered at least, while they are that recent
 )
 
-// login is who came in from where. The database belongs to it, since roles of one
-// name in two databases may be two people, with auth_query for instance.
-type login struct {
-	source         netip.Prefix
-	role, database string
-}
-
 // recent remembers the logins of the last hour, the latest 16384 of them at
 // least and twice as many at most. The zero value is ready for use; its owner
 // locks it.
-type recent struct{ young, old map[login]time.Time }
+type recent struct{ young, old map[Login]time.Time }
 
-func (r *recent) add(l login, now time.Time) {
+func (r *recent) add(who Login, now time.Time) {
 	if len(r.young) >= recentHalf {
-		if _, there := r.young[l]; !there {
+		if _, there := r.young[who]; !there {
 			r.old, r.young = r.young, nil
 		}
 	}
 	if r.young == nil {
-		r.young = map[login]time.Time{}
+		r.young = map[Login]time.Time{}
 	}
-	r.young[l] = now
+	r.young[who] = now
 }
 
-func (r *recent) has(l login, now time.Time) bool {
-	at, there := r.young[l]
+func (r *recent) has(who Login, now time.Time) bool {
+	at, there := r.young[who]
 	if !there {
-		at, there = r.old[l]
+		at, there = r.old[who]
 	}
 	return there && now.Sub(at) < recentTime
 }

@@ -6,7 +6,12 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
+
+// recentTime is how long a login that succeeded exempts from the limits.
+const recentTime = time.Hour
 
 // Why a proof of identity was refused: Reason of a FailedProof.
 const (
@@ -58,14 +63,14 @@ type FailedLoginLimiter struct {
 	mu                 sync.Mutex
 	perSource, perRole int // in a minute; zero: no limit
 	counts             FailedLoginCounts
-	sources, roles     *sketch
-	recent             recent
+	sources, roles     *failures
+	succeeded          *simplelru.LRU[Login, time.Time] // when they last did
 }
 
 // NewFailedLoginLimiter returns a FailedLoginLimiter without limits.
 func NewFailedLoginLimiter() *FailedLoginLimiter {
 	return &FailedLoginLimiter{
-		sources: newSketch(), roles: newSketch(),
+		sources: newFailures(), roles: newFailures(), succeeded: newLRU[Login, time.Time](),
 		counts: FailedLoginCounts{Reasons: map[string]uint64{
 			WrongPassword: 0, UnknownRole: 0, WrongCertificate: 0, WrongPeer: 0, LDAPRefused: 0,
 		}},
@@ -97,7 +102,7 @@ func (l *FailedLoginLimiter) Decide(who Login, failed *FailedProof) *FailedProof
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now, source := time.Now(), who.Source.String()
-	if !l.recent.has(who, now) {
+	if !l.cameInOfLate(who, now) {
 		switch {
 		case l.sources.full(source, l.perSource, now):
 			l.counts.SourceCapped++
@@ -121,7 +126,12 @@ func (l *FailedLoginLimiter) Decide(who Login, failed *FailedProof) *FailedProof
 func (l *FailedLoginLimiter) Succeeded(who Login) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.recent.add(who, time.Now())
+	l.succeeded.Add(who, time.Now())
+}
+
+func (l *FailedLoginLimiter) cameInOfLate(who Login, now time.Time) bool {
+	at, kept := l.succeeded.Peek(who)
+	return kept && now.Sub(at) < recentTime
 }
 
 // AnswerTime returns when a client is told that its proof was refused: delay after

@@ -70,7 +70,7 @@ func TestFailuresRunOutInAMinute(t *testing.T) {
 }
 
 func TestAFloodOfNamesNeitherHidesANameNorFillsOthers(t *testing.T) {
-	for _, n := range []int{10_000} {
+	for _, n := range []int{10_000, maxEntries - 1} { // as many as are kept beside it
 		synctest.Test(t, func(t *testing.T) { // no time passes
 			l := limited(0, 60)
 			fail(t, l, as("guessed"), 60)
@@ -82,6 +82,58 @@ func TestAFloodOfNamesNeitherHidesANameNorFillsOthers(t *testing.T) {
 				t.Error("the flood filled another name")
 			}
 		})
+	}
+}
+
+// Beyond what is kept a name counts as the fullest that was pushed out: it can't
+// be made to be forgotten, and it runs out as if it were kept.
+func TestAFloodThatPushesANameOutGivesItNoMoreTries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limited(0, 60)
+		fail(t, l, as("guessed"), 60)
+		flood(l, 2*maxEntries)
+		if !capped(l, as("guessed")) {
+			t.Error("the flood hid the name")
+		}
+		time.Sleep(time.Second)
+		if capped(l, as("innocent")) {
+			t.Error("a name that did not fail is closed for longer than a sixtieth of a minute")
+		}
+		fail(t, l, as("guessed"), 1)
+		if !capped(l, as("guessed")) {
+			t.Error("the flood gave the name more than what ran out")
+		}
+		time.Sleep(time.Minute)
+		fail(t, l, as("guessed"), 60)
+		fail(t, l, as("innocent"), 60)
+	})
+}
+
+func TestAFloodLeavesOthersWhatTheFullestPushedOutHasRunOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limited(0, 60)
+		fail(t, l, as("guessed"), 60)
+		const parts = 64
+		for part := range parts { // in half a minute
+			time.Sleep(30 * time.Second / parts)
+			for n := range maxEntries / parts {
+				l.Decide(as(fmt.Sprint(part, n)), errWrong)
+			}
+		}
+		flood(l, 1)
+		fail(t, l, as("guessed"), 30)
+		fail(t, l, as("innocent"), 30)
+		if !capped(l, as("guessed")) || !capped(l, as("innocent")) {
+			t.Error("a name that was pushed out has more left than before")
+		}
+	})
+}
+
+func TestTheFailuresOfManyNamesAreBoundedInMemory(t *testing.T) {
+	l := limited(0, 60)
+	flood(l, 2*maxEntries)
+	if n := l.roles.byName.Len(); n != maxEntries {
+		t.Errorf("%d names are kept, want %d", n, maxEntries)
 	}
 }
 
@@ -123,16 +175,16 @@ func TestTheMemoryOfLoginsIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := limited(1, 0)
 		name := func(n int) Login { return as(fmt.Sprintf("role %d", n)) }
-		for n := range 3 * recentHalf {
+		for n := range 2 * maxEntries {
 			l.Succeeded(name(n))
 			l.Succeeded(name(0)) // comes in all the time
 		}
-		if n := len(l.recent.young) + len(l.recent.old); n > 2*recentHalf {
-			t.Errorf("%d logins are remembered, more than %d", n, 2*recentHalf)
+		if n := l.succeeded.Len(); n != maxEntries {
+			t.Errorf("%d logins are remembered, want %d", n, maxEntries)
 		}
 		l.Decide(as("guessed"), errWrong)
-		for n := range recentHalf - 1 {
-			if capped(l, name(3*recentHalf-1-n)) {
+		for n := range maxEntries - 1 {
+			if capped(l, name(2*maxEntries-1-n)) {
 				t.Fatalf("the last login but %d is forgotten", n)
 			}
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 // maxEntries is how many names that failed, and how many recent logins, are kept.
-// Names are kept as hashes, so that their length costs nothing: 4 MiB in all.
+// Names are kept as hashes, so that their length costs nothing: 4 MiB for a table.
 const maxEntries = 1 << 15
 
 func newLRU[K comparable, V any]() *simplelru.LRU[K, V] {

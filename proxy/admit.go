@@ -10,6 +10,7 @@ import (
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/guard"
 )
 
 // admit finds the rule for a client and has it prove who it is. physical is set
@@ -44,7 +45,7 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 			return auth.Credential{}, look.failed
 		}
 		refusal := wire.Fatal(wire.CodeInvalidAuth, `Peer authentication failed for user "`+s.user+`"`)
-		if err := p.verdict(s, wrongName(reasonPeer, err), refusal); err != nil {
+		if err := p.decideProof(s, wrongName(guard.WrongPeer, err), refusal); err != nil {
 			return auth.Credential{}, err
 		}
 	}
@@ -58,7 +59,7 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 			return auth.Credential{}, look.failed
 		}
 		refusal := wire.Fatal(wire.CodeInvalidAuth, `certificate authentication failed for user "`+s.user+`"`)
-		if err := p.verdict(s, wrongName(reasonCertificate, err), refusal); err != nil {
+		if err := p.decideProof(s, wrongName(guard.WrongCertificate, err), refusal); err != nil {
 			return auth.Credential{}, err
 		}
 	}
@@ -107,11 +108,11 @@ func (p *Server) access() *Access {
 }
 
 // wrongName says that a proof is one for another role: nil where err is nil.
-func wrongName(reason string, err error) *failedProof {
+func wrongName(reason string, err error) *guard.FailedProof {
 	if err == nil {
 		return nil
 	}
-	return &failedProof{reason, err}
+	return &guard.FailedProof{Reason: reason, Err: err}
 }
 
 // checkPeer asks the system who is at the other end of a unix socket, and

@@ -12,6 +12,7 @@ import (
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/guard"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -111,12 +112,12 @@ func identityFields(cert *x509.Certificate) []zap.Field {
 
 // refusalReason sorts refusals.
 func (s *session) refusalReason(e *wire.Error) string {
-	var failed *failedProof
+	var failed *guard.FailedProof
 	var unanswered *ldapError
 	var rule *hba.Error
 	switch {
 	case errors.As(e, &failed):
-		return failed.reason
+		return failed.Reason
 	case errors.As(e, &unanswered):
 		return "ldap_error"
 	case e == errLoginTimeout:

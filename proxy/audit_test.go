@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/guard"
 )
 
 // audited waits for the one event of this kind and returns its keys.
@@ -117,7 +117,7 @@ func TestARefusalIsAuditedWithItsTrueReason(t *testing.T) {
 		}, nil, map[string]any{"reason": "tls", "user": nil}},
 		"capped": {func(h *house) {
 			h.limits(AuthConfig{MaxFailedPerRole: 1})
-			h.proxy.guesses.judge(login{netip.Prefix{}, "alice", "app"}, errPassword, AuthConfig{MaxFailedPerRole: 1})
+			h.proxy.failedLogins.Decide(guard.Login{Role: "alice", Database: "app"}, errPassword)
 			h.attempt("alice", "app", password)
 		}, nil, map[string]any{"reason": "role_capped", "sqlstate": "28P01"}},
 	} {
@@ -148,7 +148,7 @@ func TestEachRefusalHasAReason(t *testing.T) {
 		"shutdown":        errShutdown,
 		"limit":           wire.Fatal(wire.CodeTooManyConnections, "x"),
 		"channel_binding": wire.Fatal(wire.CodeInvalidAuth, "x").WithCause(auth.ErrBinding),
-		"source_capped":   errWrongPassword("x").WithCause(errSourceCapped),
+		"source_capped":   errWrongPassword("x").WithCause(guard.ErrSourceCapped),
 		"server":          wire.AsError(errors.New("a server is down")),
 	} {
 		if got := s.refusalReason(e); got != want {

@@ -101,15 +101,15 @@ func TestAClientOfTheConsoleLogsInLikeEverybody(t *testing.T) {
 	walsender.refused("0A000")
 }
 
-// guard is a method of authentication, and how clients go about it.
-type guard struct {
+// consoleMethod is a method of authentication, and how clients go about it.
+type consoleMethod struct {
 	rule  string
 	dial  func(h *house, with string) *client
 	prove func(c *client, role, with string)
 	want  map[[2]string]string // SQLSTATE by role and by what it proves itself with
 }
 
-func guards(t *testing.T) []guard {
+func consoleMethods(t *testing.T) []consoleMethod {
 	_, closed := listening(t)
 	secured := func(h *house, _ string) *client { return h.dialTLS() }
 	certified := func(h *house, name string) *client { return h.dialCertificate(devca.Request{CommonName: name}) }
@@ -117,7 +117,7 @@ func guards(t *testing.T) []guard {
 	bySCRAM := func(c *client, _, password string) { c.authenticate(password) }
 	byPassword := func(c *client, _, password string) { c.tell(password) }
 	unasked := func(*client, string, string) {}
-	list := []guard{
+	list := []consoleMethod{
 		{"host all all all scram-sha-256", secured, bySCRAM, map[[2]string]string{{"alice", password}: "", {"alice", "wrong"}: "28P01",
 			{"bob", password}: "42501", {"bob", "wrong"}: "28P01", {"mario", password}: "28P01", {"Alice", password}: "28P01"}},
 		{"host all all all password", secured, byPassword, map[[2]string]string{{"alice", password}: "", {"alice", ""}: "28P01", {"alice", "wrong"}: "28P01",
@@ -136,8 +136,8 @@ func guards(t *testing.T) []guard {
 		salt := strings.TrimPrefix(c.want('R'), "\x00\x00\x00\x05")
 		c.write(msg('p', auth.NewMD5Secret(password, role).Respond([auth.MD5SaltLen]byte([]byte(salt))), "\x00"))
 	}
-	return append(list, guard{"host all all all md5", secured, byMD5, map[[2]string]string{{"dave", password}: "", {"dave", "wrong"}: "28P01"}},
-		guard{"host all all all md5", secured, bySCRAM, map[[2]string]string{{"alice", password}: "", {"alice", "wrong"}: "28P01", {"bob", password}: "42501"}})
+	return append(list, consoleMethod{"host all all all md5", secured, byMD5, map[[2]string]string{{"dave", password}: "", {"dave", "wrong"}: "28P01"}},
+		consoleMethod{"host all all all md5", secured, bySCRAM, map[[2]string]string{{"alice", password}: "", {"alice", "wrong"}: "28P01", {"bob", password}: "42501"}})
 }
 
 func TestTheConsoleIsGuardedByEachMethodAsDatabasesAre(t *testing.T) {
@@ -145,7 +145,7 @@ func TestTheConsoleIsGuardedByEachMethodAsDatabasesAre(t *testing.T) {
 	ok(t, err)
 	ident := filepath.Join(t.TempDir(), "ident")
 	write(t, ident, "os "+me.Username+" alice\nos "+me.Username+" bob\n")
-	for _, g := range guards(t) {
+	for _, g := range consoleMethods(t) {
 		h := open(t, withDesk)
 		h.askForCertificates()
 		file := fmt.Sprintf("\"alice\" %q\n\"bob\" %q\n", password, password)

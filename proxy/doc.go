@@ -22,8 +22,8 @@
 // session.go and link.go drive the relay from the event loops of
 // internal/engine, or from a goroutine per connection of its portable engine.
 //
-// guesses.go and tally.go meet those who guess passwords, audit.go tells who
-// came in and who did not.
+// guard limits handshakes, logins of one address (turnaway.go) and failed logins
+// (failedlogins.go); audit.go tells who came in and who did not.
 //
 // Who owns what: the accept loop starts a goroutine per login, and Shutdown
 // waits for them and for all sessions. The client's home alone reads from the

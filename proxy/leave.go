@@ -218,7 +218,7 @@ func (s *session) refuse(err error) {
 	out := last.Append(s.unsent)
 	logins.Inc(loginOutcome(e))
 	s.noteError(e, nil)
-	s.pause(e)
+	s.delayAnswer(e)
 	s.farewell(out)
 	// Only now, so that the time that a client sees does not tell what is logged.
 	s.tellRefusal(e)

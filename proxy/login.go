@@ -11,6 +11,7 @@ import (
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/guard"
 	"github.com/pgseal/pgseal/proxy/relay"
 )
 
@@ -56,7 +57,7 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	}
 	s.admitted = true
 	if p.toConsole(s) {
-		p.remember(s)
+		p.loginSucceeded(s)
 		return p.openConsole(s, ask)
 	}
 	db, ok := p.manager.Database(ask.database)
@@ -64,7 +65,7 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 		return wire.Fatal(wire.CodeUndefinedDatabase, `database "`+ask.database+`" does not exist`).
 			WithHint("It is not among the databases of the connection pooler.")
 	}
-	p.remember(s)
+	p.loginSucceeded(s)
 	if err := s.join(db, credential); err != nil {
 		return err
 	}
@@ -152,7 +153,7 @@ func (p *Server) authenticate(s *session) (auth.Credential, error) {
 	if err != nil {
 		p.secrets.doubt(s)
 	}
-	if err := p.verdict(s, wrongSecret(err == nil, known, md5), errWrongPassword(s.user)); err != nil {
+	if err := p.decideProof(s, wrongSecret(err == nil, known, md5), errWrongPassword(s.user)); err != nil {
 		return auth.Credential{}, err
 	}
 	credential.Keys = exchange.Keys()
@@ -189,7 +190,7 @@ func scramError(err error) error {
 }
 
 // wrongSecret is wrongPassword for a proof by SCRAM.
-func wrongSecret(right, known, md5 bool) *failedProof {
+func wrongSecret(right, known, md5 bool) *guard.FailedProof {
 	if known && md5 {
 		return errMD5Secret
 	}
@@ -197,7 +198,7 @@ func wrongSecret(right, known, md5 bool) *failedProof {
 }
 
 // wrongPassword says what was wrong with a password's proof: nil if nothing.
-func wrongPassword(right, known bool) *failedProof {
+func wrongPassword(right, known bool) *guard.FailedProof {
 	switch {
 	case !known:
 		return errUnknownRole

@@ -116,20 +116,17 @@ func (n *negotiation) sslRequest() error {
 
 // handshake secures the connection by one snapshot of certificate and trust,
 // when its turn has come.
-func (n *negotiation) handshake(snapshot *tlsconf.Listener) (err error) {
-	defer func() { n.proxy.admission.finished(err) }()
-	under := &turnConn{Transport: n.raw, admission: n.proxy.admission, enter: func() error {
-		return n.proxy.admission.enter(sourceOf(n.raw), n.deadline, n.stop)
-	}}
-	defer under.done()
+func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
+	under := n.proxy.handshakeTurns.Conn(n.raw, n.deadline, n.stop)
+	defer under.Done()
 	shown, name := snapshot, ""
 	conn := tls.Server(under, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if err := under.take(); err != nil {
+		if err := under.Acquire(); err != nil {
 			return nil, err
 		}
 		name = hello.ServerName
 		shown = snapshot.ForServerName(name)
-		under.verifies = shown.Config.ClientAuth != tls.NoClientCert
+		under.VerifyClient(shown.Config.ClientAuth != tls.NoClientCert)
 		return shown.Config, nil
 	}})
 	began := time.Now()

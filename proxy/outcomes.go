@@ -5,6 +5,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/tally"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/guard"
 )
 
 // Outcomes of a client's login.
@@ -64,6 +65,10 @@ func (p *Server) Logins() map[string]uint64 { return p.loginCounts.Read() }
 
 // Cancels returns what became of clients' CancelRequests since the start.
 func (p *Server) Cancels() map[string]uint64 { return p.cancelCounts.Read() }
+
+// Handshakes returns how many TLS handshakes with clients are being computed or
+// wait for their turn.
+func (p *Server) Handshakes() guard.HandshakeCounts { return p.handshakeTurns.Counts() }
 
 // ClientHandshakes returns how the TLS handshakes with clients ended.
 func (p *Server) ClientHandshakes() *tally.Handshakes { return &p.handshakes }

@@ -11,6 +11,7 @@ import (
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/ldap"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/guard"
 )
 
 // passwordLimit is the longest password that is read in the clear, as in
@@ -70,7 +71,7 @@ func (p *Server) checkPassword(s *session, rule hba.Rule) (auth.Credential, erro
 		}
 		right = known && credential.Secret.Encode() != before && credential.Secret.Verify(password)
 	}
-	if err := p.verdict(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
+	if err := p.decideProof(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
 		return auth.Credential{}, err
 	}
 	return auth.Credential{Password: password}, nil
@@ -117,7 +118,7 @@ func (p *Server) askMD5(s *session) (auth.Credential, error) {
 	if !right {
 		p.secrets.doubt(s) // auth_query may have it by now
 	}
-	if err := p.verdict(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
+	if err := p.decideProof(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
 		return auth.Credential{}, err
 	}
 	return credential, nil
@@ -145,11 +146,11 @@ func (p *Server) checkLDAP(s *session, rule hba.Rule, access *Access) error {
 	refusal := wire.Fatal(wire.CodeInvalidAuth, `LDAP authentication failed for user "`+s.user+`"`)
 	err = access.ldap.Authenticate(ctx, rule.LDAP, s.user, password)
 	if err == nil {
-		return p.verdict(s, nil, refusal)
+		return p.decideProof(s, nil, refusal)
 	}
 	cause := at(rule, err.Error()) // its text only: a timeout there is none of the login
 	if errors.As(err, new(ldap.Refused)) {
-		return p.verdict(s, &failedProof{reasonLDAP, cause}, refusal)
+		return p.decideProof(s, &guard.FailedProof{Reason: guard.LDAPRefused, Err: cause}, refusal)
 	}
 	return refusal.WithCause(&ldapError{cause})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/pgseal/pgseal/internal/tally"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/guard"
 	"github.com/pgseal/pgseal/proxy/relay"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -79,15 +80,16 @@ type Server struct {
 
 	loginCounts, cancelCounts tally.Counts[string]
 
-	admission *admission // lets handshakes take turns
-	guesses   *guesses
-	arrivals  *arrivals // bounds the logins of one address
-	lastID    atomic.Uint64
-	clients   atomic.Int64   // connections, from accept to close
-	children  sync.WaitGroup // accept loops and logins
-	live      sync.WaitGroup // sessions that the engine has
-	cancels   sync.WaitGroup // cancel requests of clients that left
-	attended  sync.WaitGroup // sessions of the console
+	handshakeTurns *guard.HandshakeLimiter
+	addressLogins  *guard.LoginLimiter
+	failedLogins   *guard.FailedLoginLimiter
+	turningAway    chan struct{} // holds one for each connection that is being told so
+	lastID         atomic.Uint64
+	clients        atomic.Int64   // connections, from accept to close
+	children       sync.WaitGroup // accept loops and logins
+	live           sync.WaitGroup // sessions that the engine has
+	cancels        sync.WaitGroup // cancel requests of clients that left
+	attended       sync.WaitGroup // sessions of the console
 
 	mu        sync.Mutex
 	listeners []*Listener
@@ -101,7 +103,8 @@ type Server struct {
 func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings Settings) *Server {
 	p := &Server{
 		log: log, engine: engine, manager: manager, mocker: auth.NewMocker(nil), statements: relay.NewStatements(0),
-		sessions: map[*session]struct{}{}, admission: newAdmission(), guesses: newGuesses(), arrivals: newArrivals(),
+		sessions: map[*session]struct{}{}, handshakeTurns: guard.NewHandshakeLimiter(), addressLogins: guard.NewLoginLimiter(),
+		failedLogins: guard.NewFailedLoginLimiter(), turningAway: make(chan struct{}, maxTurnedAway),
 	}
 	p.secrets = newSecrets(p)
 	p.Configure(settings)
@@ -115,8 +118,9 @@ func (p *Server) Configure(settings Settings) {
 		settings.Mocker = p.mocker
 	}
 	p.settings.Store(&settings)
-	p.admission.setLimit(settings.Pool.MaxHandshakes)
-	p.arrivals.setLimit(maxAddressLogins(settings.Pool))
+	p.handshakeTurns.SetLimit(settings.Pool.MaxHandshakes)
+	p.addressLogins.SetLimit(maxAddressLogins(settings.Pool))
+	p.failedLogins.SetLimits(settings.Auth.MaxFailedPerSource, settings.Auth.MaxFailedPerRole)
 	p.statements.SetLimit(int64(settings.Pool.PreparedMemory))
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -199,8 +203,8 @@ func (p *Server) accept(l *Listener) {
 			continue
 		}
 		pause = 5 * time.Millisecond
-		source := sourceOf(conn)
-		if entered, first := p.arrivals.enter(source); !entered {
+		source := guard.SourceOf(conn.RemoteAddr())
+		if begun, first := p.addressLogins.Begin(source); !begun {
 			p.turnAway(conn, first)
 			continue
 		}
@@ -208,13 +212,13 @@ func (p *Server) accept(l *Listener) {
 		limit := int64(p.settings.Load().Pool.MaxClientConn)
 		if n > limit+overflow {
 			p.clients.Add(-1)
-			p.arrivals.leave(source)
+			p.addressLogins.End(source)
 			p.loginCounts.Inc(LoginTooMany)
 			conn.Close()
 			continue
 		}
 		p.children.Go(func() {
-			defer p.arrivals.leave(source)
+			defer p.addressLogins.End(source)
 			p.serve(l, conn, n > limit)
 		})
 	}

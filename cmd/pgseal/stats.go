@@ -38,7 +38,7 @@ func (r *instance) statistics() []zap.Field {
 	failed, audit := r.proxy.FailedLogins(), r.auditStats()
 	return []zap.Field{
 		zap.Int("clients", r.proxy.Clients()),
-		zap.Uint64("logins_turned_away", r.proxy.Arrivals().TurnedAway),
+		zap.Uint64("logins_turned_away", r.proxy.LoginsByAddress().TurnedAway),
 		zap.Int("pinned", len(r.proxy.Pins())),
 		zap.Any("pins", r.proxy.PinCounts()),
 		zap.Int("prepared_statements", statements),

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -12,7 +11,7 @@ func TestOneAddressCannotTakeAllPlacesWithLoginsThatDoNotEnd(t *testing.T) {
 	h := open(t, func(p *plan) { p.pool.MaxAddressLogins = 2 })
 	running := func(n int) {
 		t.Helper()
-		eventually(t, "logins are counted", func() bool { return h.proxy.Arrivals().Running == n })
+		eventually(t, "logins are counted", func() bool { return h.proxy.LoginsByAddress().Running == n })
 	}
 	silent, secured := h.dial(), h.dialTLS() // neither says who it is
 	running(2)
@@ -29,7 +28,7 @@ func TestOneAddressCannotTakeAllPlacesWithLoginsThatDoNotEnd(t *testing.T) {
 	direct := h.dial()
 	direct.write("\x16\x03\x01\x00\x05")
 	direct.ended()
-	eventually(t, "all were counted", func() bool { return h.proxy.Arrivals().TurnedAway == 4 })
+	eventually(t, "all were counted", func() bool { return h.proxy.LoginsByAddress().TurnedAway == 4 })
 	h.logged("too many connections from an address are logging in, more are turned away", 1)
 	if n := h.proxy.Clients(); n != 2 {
 		t.Errorf("%d places of max_client_conn are taken", n)
@@ -43,32 +42,6 @@ func TestOneAddressCannotTakeAllPlacesWithLoginsThatDoNotEnd(t *testing.T) {
 	}
 	secured.raw.Close()
 	running(0)
-}
-
-func TestLoginsOfUnixSocketsAndOtherAddressesAreNotBoundByThoseOfOne(t *testing.T) {
-	l := newArrivals()
-	l.setLimit(1)
-	for _, test := range []struct {
-		source         netip.Prefix
-		entered, first bool
-	}{
-		{source("10.0.0.1"), true, false}, {source("10.0.0.1"), false, true}, {source("10.0.0.1"), false, false},
-		{source("10.0.0.2"), true, false}, {netip.Prefix{}, true, false}, {netip.Prefix{}, true, false},
-	} {
-		if entered, first := l.enter(test.source); entered != test.entered || first != test.first {
-			t.Errorf("%v: %t, first %t", test.source, entered, first)
-		}
-	}
-	for _, s := range []string{"10.0.0.1", "10.0.0.2"} {
-		l.leave(source(s))
-	}
-	if entered, _ := l.enter(source("10.0.0.1")); !entered || len(l.bySource) != 2 {
-		t.Errorf("a source is not forgotten: %d are known", len(l.bySource))
-	}
-	l.setLimit(0)
-	if entered, _ := l.enter(source("10.0.0.1")); !entered {
-		t.Error("zero is no limit")
-	}
 }
 
 func TestTheDefaultBoundOfOneAddressLeavesPlacesToOthers(t *testing.T) {

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,8 +11,8 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/devca"
-	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/guard"
 )
 
 // limits sets how failed logins are met.
@@ -24,10 +23,10 @@ func (h *house) limits(c AuthConfig) {
 }
 
 // counted asserts what became of proofs so far.
-func (h *house) counted(want FailedLogins) {
+func (h *house) counted(want guard.FailedLoginCounts) {
 	h.t.Helper()
 	got := h.proxy.FailedLogins()
-	for _, reason := range []string{reasonPassword, reasonUnknownRole, reasonCertificate, reasonPeer} {
+	for _, reason := range []string{guard.WrongPassword, guard.UnknownRole, guard.WrongCertificate, guard.WrongPeer} {
 		if n, there := got.Reasons[reason]; !there || n != want.Reasons[reason] {
 			h.t.Errorf("%d proofs failed for %s, want %d", n, reason, want.Reasons[reason])
 		}
@@ -89,20 +88,17 @@ func TestTheTimeOfARefusalDoesNotTellWhatWasComputed(t *testing.T) {
 			s := newSession(p, ours)
 			s.heard = time.Now()
 			<-time.After(computed)
-			s.pause(errWrongPassword("alice").WithCause(errPassword))
+			s.delayAnswer(errWrongPassword("alice").WithCause(errPassword))
 			if took := time.Since(s.heard); took != want {
 				t.Errorf("after %v of computing the answer comes after %v, want %v", computed, took, want)
 			}
 			began := time.Now()
-			s.pause(violation("malformed"))
+			s.delayAnswer(violation("malformed"))
 			if took := time.Since(began); took != 0 {
 				t.Errorf("what is no guess waits for %v", took)
 			}
 			ours.Close()
 		})
-	}
-	if now := time.Now(); answerAt(now.Add(-time.Second), now, 0) != now {
-		t.Error("without auth_delay the answer waits")
 	}
 }
 
@@ -118,7 +114,7 @@ func TestTheDelayOfAFailedLoginEndsWithTheServer(t *testing.T) {
 	c := h.dialTLS()
 	c.write(packet(version3, "user", "alice", "database", "app"))
 	c.authenticate("wrong")
-	eventually(t, "the login has failed", func() bool { return h.proxy.FailedLogins().Reasons[reasonPassword] == 1 })
+	eventually(t, "the login has failed", func() bool { return h.proxy.FailedLogins().Reasons[guard.WrongPassword] == 1 })
 	began := time.Now()
 	h.shutDown()
 	if took := time.Since(began); took > patience/2 {
@@ -148,7 +144,7 @@ func TestASourceThatFailsTooOftenIsNotToldWhetherThePasswordIsRight(t *testing.T
 			t.Errorf("beyond the limit %s is answered by\n%q, before it a wrong password by\n%q", name, got, wrong)
 		}
 	}
-	h.counted(FailedLogins{Reasons: map[string]uint64{reasonPassword: 1, reasonUnknownRole: 2}, SourceCapped: 5})
+	h.counted(guard.FailedLoginCounts{Reasons: map[string]uint64{guard.WrongPassword: 1, guard.UnknownRole: 2}, SourceCapped: 5})
 }
 
 func TestARoleThatIsGuessedAtIsClosedAndOthersAreNot(t *testing.T) {
@@ -183,7 +179,7 @@ func TestWhoCameInFromThereIsNotLockedOutByGuesses(t *testing.T) {
 	c.authenticate(password)
 	c.refused("28P01")
 	// What alice fails at is heeded, and counts for others.
-	if got := h.proxy.FailedLogins(); got.Reasons[reasonPassword] != 6 || got.SourceCapped != 5 {
+	if got := h.proxy.FailedLogins(); got.Reasons[guard.WrongPassword] != 6 || got.SourceCapped != 5 {
 		t.Errorf("counted %+v", got)
 	}
 }
@@ -203,7 +199,7 @@ func TestWhoCameInToOneDatabaseCanNotGuessAtAnotherWithoutALimit(t *testing.T) {
 		h.attempt("alice", "nowhere", "wrong")
 	}
 	h.login("app")
-	h.counted(FailedLogins{Reasons: map[string]uint64{reasonPassword: 3}, SourceCapped: 2})
+	h.counted(guard.FailedLoginCounts{Reasons: map[string]uint64{guard.WrongPassword: 3}, SourceCapped: 2})
 }
 
 func TestClientsThatLeaveBeforeTheirProofAreNoFailures(t *testing.T) {
@@ -217,7 +213,7 @@ func TestClientsThatLeaveBeforeTheirProofAreNoFailures(t *testing.T) {
 	}
 	eventually(t, "they have left", func() bool { return h.proxy.Clients() == 0 })
 	h.login("app")
-	h.counted(FailedLogins{})
+	h.counted(guard.FailedLoginCounts{})
 }
 
 func TestACertificateForAnotherRoleIsAGuessAndNoneAtAllIsNot(t *testing.T) {
@@ -233,7 +229,7 @@ func TestACertificateForAnotherRoleIsAGuessAndNoneAtAllIsNot(t *testing.T) {
 	if e['M'] != `certificate authentication failed for user "alice"` {
 		t.Errorf("beyond the limit the right certificate is told %q", e['M'])
 	}
-	h.counted(FailedLogins{Reasons: map[string]uint64{reasonCertificate: 2}, RoleCapped: 1})
+	h.counted(guard.FailedLoginCounts{Reasons: map[string]uint64{guard.WrongCertificate: 2}, RoleCapped: 1})
 }
 
 func TestAPasswordInTheClearIsAGuessToo(t *testing.T) {
@@ -245,53 +241,7 @@ func TestAPasswordInTheClearIsAGuessToo(t *testing.T) {
 		c.tell(told)
 		c.refused("28P01")
 	}
-	h.counted(FailedLogins{Reasons: map[string]uint64{reasonPassword: 2}, SourceCapped: 1})
-}
-
-func TestHostsOfAnIPv6NetworkAreOneSource(t *testing.T) {
-	at := func(ip string) netip.Prefix {
-		ours, theirs := net.Pipe()
-		defer ours.Close()
-		defer theirs.Close()
-		return sourceOf(engine.NewTransport(placed{ours, &net.TCPAddr{IP: net.ParseIP(ip)}}))
-	}
-	if a, b := at("2001:db8::1"), at("2001:db8::ffff:2"); a != b {
-		t.Errorf("%v and %v are two sources", a, b)
-	}
-	if a, b := at("2001:db8::1"), at("2001:db8:0:1::1"); a == b {
-		t.Errorf("two networks are the source %v", a)
-	}
-	if a, b := at("10.0.0.1"), at("10.0.0.2"); a == b {
-		t.Errorf("two addresses are the source %v", a)
-	}
-	if a, b := at("10.0.0.1"), at("::ffff:10.0.0.1"); a != b {
-		t.Errorf("%v and %v are two sources", a, b)
-	}
-}
-
-// placed is a connection from somewhere else.
-type placed struct {
-	net.Conn
-	remote net.Addr
-}
-
-func (p placed) RemoteAddr() net.Addr { return p.remote }
-
-func TestGuessesThatComeTogetherAreCappedLikeOthers(t *testing.T) {
-	g, c := newGuesses(), AuthConfig{MaxFailedPerSource: 10}
-	wrong := make(chan *failedProof, 100)
-	for range cap(wrong) {
-		go func() { wrong <- g.judge(login{role: "alice"}, errPassword, c) }()
-	}
-	heeded := 0
-	for range cap(wrong) {
-		if receive(t, "a verdict", wrong) == errPassword {
-			heeded++
-		}
-	}
-	if heeded < 10 || heeded > 11 { // one may run out while they come
-		t.Errorf("%d guesses were heeded, want 10", heeded)
-	}
+	h.counted(guard.FailedLoginCounts{Reasons: map[string]uint64{guard.WrongPassword: 2}, SourceCapped: 1})
 }
 
 func TestAuthSettingsThatMakeNoSenseAreRefused(t *testing.T) {

@@ -1,0 +1,195 @@
+package guard
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+// HandshakeLimiter bounds how many TLS handshakes are computed at once, so that a
+// storm of them leaves processors to queries, and serves sources in turn, so that
+// one of them can't keep the others out.
+//
+// A handshake asks for its turn when its ClientHello has come in full, and its
+// turn is over when it waits for the client again: a client that stalls takes
+// nobody's place. Where certificates of clients are verified it asks again for
+// what comes then, since a chain can be made that costs more than all the rest.
+type HandshakeLimiter struct {
+	mu      sync.Mutex
+	limit   int
+	counts  HandshakeCounts
+	waiting map[netip.Prefix][]chan struct{} // the queue of each source that has one
+	sources []netip.Prefix                   // those sources, the next first
+}
+
+// HandshakeCounts counts TLS handshakes at this moment: those that are computed,
+// and those in the queue.
+type HandshakeCounts struct{ Running, Waiting int }
+
+// NewHandshakeLimiter returns a HandshakeLimiter with the default limit.
+func NewHandshakeLimiter() *HandshakeLimiter {
+	l := &HandshakeLimiter{waiting: map[netip.Prefix][]chan struct{}{}}
+	l.SetLimit(0)
+	return l
+}
+
+// SetLimit changes how many handshakes are computed at once; zero is the default,
+// which leaves half of the processors to queries.
+func (l *HandshakeLimiter) SetLimit(n int) {
+	if n == 0 {
+		n = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limit = n
+	l.grant()
+}
+
+// Counts returns the counts as they are now.
+func (l *HandshakeLimiter) Counts() HandshakeCounts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.counts
+}
+
+// Acquire waits for a turn, which Release must end. It returns
+// os.ErrDeadlineExceeded where deadline passes first, and net.ErrClosed where stop
+// is closed; then there is no turn to end.
+func (l *HandshakeLimiter) Acquire(source netip.Prefix, deadline time.Time, stop <-chan struct{}) error {
+	l.mu.Lock()
+	if l.counts.Running < l.limit && len(l.sources) == 0 {
+		l.counts.Running++
+		l.mu.Unlock()
+		return nil
+	}
+	turn := make(chan struct{})
+	if len(l.waiting[source]) == 0 {
+		l.sources = append(l.sources, source)
+	}
+	l.waiting[source] = append(l.waiting[source], turn)
+	l.counts.Waiting++
+	l.mu.Unlock()
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case <-turn:
+		return nil
+	case <-timer.C:
+		l.giveUp(source, turn)
+		return os.ErrDeadlineExceeded
+	case <-stop:
+		l.giveUp(source, turn)
+		return net.ErrClosed
+	}
+}
+
+// giveUp leaves the queue. A turn that has come meanwhile is passed on.
+func (l *HandshakeLimiter) giveUp(source netip.Prefix, turn chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	queue := l.waiting[source]
+	i := slices.Index(queue, turn)
+	if i < 0 {
+		l.counts.Running--
+		l.grant()
+		return
+	}
+	l.counts.Waiting--
+	l.setQueue(source, slices.Delete(queue, i, i+1))
+	if len(queue) == 1 {
+		l.sources = slices.DeleteFunc(l.sources, func(s netip.Prefix) bool { return s == source })
+	}
+}
+
+// setQueue sets what is left of a source's queue. mu is held.
+func (l *HandshakeLimiter) setQueue(source netip.Prefix, queue []chan struct{}) {
+	if len(queue) == 0 {
+		delete(l.waiting, source)
+	} else {
+		l.waiting[source] = queue
+	}
+}
+
+// Release ends a turn.
+func (l *HandshakeLimiter) Release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts.Running--
+	l.grant()
+}
+
+// grant gives free turns to who waits, source by source. mu is held.
+func (l *HandshakeLimiter) grant() {
+	for l.counts.Running < l.limit && len(l.sources) > 0 {
+		source := l.sources[0]
+		l.sources = l.sources[1:]
+		queue := l.waiting[source]
+		close(queue[0])
+		l.counts.Running++
+		l.counts.Waiting--
+		if l.setQueue(source, queue[1:]); len(queue) > 1 {
+			l.sources = append(l.sources, source)
+		}
+	}
+}
+
+// HandshakeConn is the connection under a handshake: its turn ends when it waits
+// for the client. The goroutine that makes the handshake uses it until Done, and
+// afterwards it passes bytes through.
+type HandshakeConn struct {
+	net.Conn
+	limiter  *HandshakeLimiter
+	acquire  func() error
+	holds    bool // a turn
+	verifies bool // what the client sends now is work that needs a turn
+}
+
+// Conn wraps conn for a handshake whose turns are awaited until deadline, or until
+// stop is closed.
+func (l *HandshakeLimiter) Conn(conn net.Conn, deadline time.Time, stop <-chan struct{}) *HandshakeConn {
+	source := SourceOf(conn.RemoteAddr())
+	return &HandshakeConn{Conn: conn, limiter: l, acquire: func() error { return l.Acquire(source, deadline, stop) }}
+}
+
+// Acquire waits for the turn to answer a ClientHello that has come. The error is
+// that of HandshakeLimiter.Acquire.
+func (c *HandshakeConn) Acquire() error {
+	if err := c.acquire(); err != nil {
+		return err
+	}
+	c.holds = true
+	return nil
+}
+
+// VerifyClient says whether the client is asked for a certificate, so that the
+// handshake needs another turn when that comes.
+func (c *HandshakeConn) VerifyClient(verifies bool) { c.verifies = verifies }
+
+// Read ends the turn, reads, and waits for the next one where the bytes need it.
+func (c *HandshakeConn) Read(b []byte) (int, error) {
+	c.release()
+	n, err := c.Conn.Read(b)
+	if n > 0 && c.verifies {
+		if err := c.Acquire(); err != nil {
+			return 0, err
+		}
+	}
+	return n, err
+}
+
+func (c *HandshakeConn) release() {
+	if c.holds {
+		c.holds = false
+		c.limiter.Release()
+	}
+}
+
+// Done must be called when the handshake is over: what follows needs no turns.
+func (c *HandshakeConn) Done() {
+	c.release()
+	c.verifies, c.acquire = false, nil
+}

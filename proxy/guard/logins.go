@@ -1,0 +1,83 @@
+package guard
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// LoginLimiter bounds the connections of each source that are not logged in yet,
+// so that one of them can't take all places that max_client_conn has. Unix sockets
+// are counted and not bounded: who reaches those is on this machine.
+type LoginLimiter struct {
+	mu       sync.Mutex
+	limit    int // zero: none
+	bySource map[netip.Prefix]*sourceLogins
+	counts   LoginCounts
+}
+
+// sourceLogins is what one source has.
+type sourceLogins struct {
+	running int
+	refused bool // one was, since the source had no login
+}
+
+// LoginCounts counts connections that are not logged in.
+type LoginCounts struct {
+	// Running are at this moment between connecting and being logged in.
+	Running int
+	// TurnedAway were refused since the start because their address had as many
+	// as the limit.
+	TurnedAway uint64
+}
+
+// NewLoginLimiter returns a LoginLimiter without a limit.
+func NewLoginLimiter() *LoginLimiter {
+	return &LoginLimiter{bySource: map[netip.Prefix]*sourceLogins{}}
+}
+
+// SetLimit changes how many logins of one address may be under way; zero is no
+// limit. Those that are stay.
+func (l *LoginLimiter) SetLimit(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limit = n
+}
+
+// Counts returns the counts as they are now.
+func (l *LoginLimiter) Counts() LoginCounts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.counts
+}
+
+// Begin counts a connection, which End must follow, and returns true; or refuses
+// it and returns false. first is set for the first refusal of a source since it
+// had no login: the one that the log should have.
+func (l *LoginLimiter) Begin(source netip.Prefix) (begun, first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.bySource[source]
+	if s == nil {
+		s = &sourceLogins{}
+		l.bySource[source] = s
+	}
+	if l.limit > 0 && source.IsValid() && s.running >= l.limit {
+		l.counts.TurnedAway++
+		first, s.refused = !s.refused, true
+		return false, first
+	}
+	s.running++
+	l.counts.Running++
+	return true, false
+}
+
+// End ends what Begin began.
+func (l *LoginLimiter) End(source netip.Prefix) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts.Running--
+	s := l.bySource[source]
+	if s.running--; s.running == 0 {
+		delete(l.bySource, source)
+	}
+}

@@ -1,0 +1,74 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pgseal/pgseal/internal/tally"
+)
+
+// handshakes returns how many TLS handshakes of clients ended so.
+func (h *house) handshakes(outcome string) (n uint64) {
+	for how, times := range h.proxy.ClientHandshakes().Read() {
+		if how.Outcome == outcome {
+			n += times
+		}
+	}
+	return n
+}
+
+func TestAClientThatStallsInItsHandshakeKeepsNobodyOut(t *testing.T) {
+	h := open(t, func(p *plan) { p.pool.MaxHandshakes = 1 })
+	for range 5 {
+		stalled := h.dial()
+		stalled.write(sslRequest)
+		stalled.wantByte('S')
+		stalled.write("\x16\x03\x01\x02\x00\x01") // and no more
+		defer stalled.raw.Close()
+	}
+	h.login("app").leave()
+	eventually(t, "it was counted", func() bool { return h.handshakes(tally.HandshakeDone) == 1 && h.proxy.Handshakes().Running == 0 })
+	failing := h.dial()
+	failing.write(sslRequest)
+	failing.wantByte('S')
+	failing.write(packet(version3, "user", "alice"))
+	failing.ended()
+	eventually(t, "a failure was counted", func() bool { return h.handshakes(tally.HandshakeFailed) == 1 })
+}
+
+func TestTheCertificateOfAClientIsVerifiedInTurn(t *testing.T) {
+	files := withClientCerts(t, "optional")
+	h := open(t, func(p *plan) {
+		files(p)
+		p.pool.MaxHandshakes = 1
+	})
+	pair := clientPair(t)
+	cert, err := tls.X509KeyPair(pair.CertPEM, pair.KeyPEM)
+	ok(t, err)
+	c := h.dial()
+	c.write(sslRequest)
+	c.wantByte('S')
+	waits := func() bool { s := h.proxy.Handshakes(); return s.Running == 1 && s.Waiting == 1 }
+	done := make(chan error, 1)
+	go func() {
+		done <- tls.Client(c.raw, &tls.Config{
+			RootCAs: testCA().Pool(), ServerName: "localhost",
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				// The server's own turn is over. Another takes the next.
+				return &cert, h.proxy.handshakeTurns.Acquire(netip.Prefix{}, time.Now().Add(time.Hour), nil)
+			},
+		}).Handshake()
+	}()
+	ok(t, <-done) // TLS 1.3: the client is through before its certificate is read
+	eventually(t, "the certificate waits for its turn", waits)
+	if h.handshakes(tally.HandshakeDone) != 0 {
+		t.Errorf("it was verified before its turn: %+v", h.proxy.Handshakes())
+	}
+	h.proxy.handshakeTurns.Release()
+	eventually(t, "the handshake ends", func() bool {
+		s := h.proxy.Handshakes()
+		return s.Running == 0 && s.Waiting == 0 && h.handshakes(tally.HandshakeDone) == 1
+	})
+}

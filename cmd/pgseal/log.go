@@ -29,15 +29,15 @@ func newLogger(format string, level zap.AtomicLevel, sampler *sampler, w io.Writ
 		encoder = zapcore.NewConsoleEncoder(enc)
 	}
 	lines := newLogLines(w)
-	log = zap.New(sampled{zapcore.NewCore(encoder, lines, level), sampler})
+	log = zap.New(sampler.sample(zapcore.NewCore(encoder, lines, level)))
 	go lines.run(func(lost int) {
 		log.Error("log lines were lost, because the log was not read", zap.Int("lines", lost))
 	})
 	return log, func() { lines.end() }
 }
 
-// logLines is a log that never makes its writer wait: event loops write to
-// it.
+// logLines is a log that never makes its writer wait: event loops write to it.
+// zapcore.BufferedWriteSyncer does, once its buffer is full and nobody reads.
 type logLines struct {
 	out  io.Writer
 	wake chan struct{}

@@ -23,54 +23,36 @@ const (
 )
 
 // sampler leaves lines out of the log where too many say the same, as in a
-// storm of failed handshakes. It counts them, and leaves out no error. The zero
-// value leaves out nothing; its methods may be called from any goroutine.
+// storm of failed handshakes, counts them, and leaves out no error. zap's sampler
+// decides, by the level and the message, both of which are constant. The methods
+// may be called from any goroutine.
 type sampler struct {
 	on atomic.Bool
 
 	mu    sync.Mutex
-	rates map[string]*rate // by message, of which there are as many as docs/logs.md has
-	total uint64           // left out since the start
-}
-
-// rate is what became of the lines of one message.
-type rate struct {
-	second  int64 // since 1970
-	lines   int   // in that second
-	leftOut uint64
+	left  map[string]uint64 // left out since they were taken last, by message
+	total uint64            // left out since the start
 }
 
 func newSampler(on bool) *sampler {
-	s := &sampler{}
+	s := &sampler{left: map[string]uint64{}}
 	s.on.Store(on)
 	return s
 }
 
-// admits reports whether a line is to be written.
-func (s *sampler) admits(e zapcore.Entry) bool {
-	if e.Level >= zapcore.ErrorLevel || !s.on.Load() {
-		return true
+// sample returns a log to core without the lines that the sampler leaves out.
+func (s *sampler) sample(core zapcore.Core) zapcore.Core {
+	return sampled{zapcore.NewSamplerWithOptions(core, time.Second, linesPerSecond, oneIn, zapcore.SamplerHook(s.count)), s}
+}
+
+func (s *sampler) count(e zapcore.Entry, decision zapcore.SamplingDecision) {
+	if decision&zapcore.LogDropped == 0 {
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.rates[e.Message]
-	if r == nil {
-		if s.rates == nil {
-			s.rates = map[string]*rate{}
-		}
-		r = &rate{}
-		s.rates[e.Message] = r
-	}
-	if now := e.Time.Unix(); now != r.second {
-		r.second, r.lines = now, 0
-	}
-	r.lines++
-	if r.lines <= linesPerSecond || (r.lines-linesPerSecond)%oneIn == 0 {
-		return true
-	}
-	r.leftOut++
+	s.left[e.Message]++
 	s.total++
-	return false
 }
 
 // leftOut returns how many lines were left out since the start.
@@ -84,13 +66,9 @@ func (s *sampler) leftOut() uint64 {
 func (s *sampler) take() map[string]uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := map[string]uint64{}
-	for message, r := range s.rates {
-		if r.leftOut > 0 {
-			list[message], r.leftOut = r.leftOut, 0
-		}
-	}
-	return list
+	left := s.left
+	s.left = map[string]uint64{}
+	return left
 }
 
 // tell writes to the log what was left out of it, now and then until ctx ends,
@@ -111,8 +89,8 @@ func (s *sampler) tell(ctx context.Context, log *zap.Logger) {
 	}
 }
 
-// sampled is a log that a sampler leaves lines out of. Who calls Write has
-// decided already: so does the audit stream, which loses none.
+// sampled is zap's sampler, passed by where it has nothing to decide. Who calls
+// Write has decided already: so does the audit stream, which loses no line.
 type sampled struct {
 	zapcore.Core
 	sampler *sampler
@@ -125,8 +103,8 @@ func (c sampled) With(fields []zapcore.Field) zapcore.Core {
 
 // Check implements zapcore.Core.
 func (c sampled) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if !c.Enabled(e.Level) || !c.sampler.admits(e) {
-		return ce
+	if e.Level < zapcore.ErrorLevel && c.sampler.on.Load() || !c.Enabled(e.Level) {
+		return c.Core.Check(e, ce)
 	}
-	return c.Core.Check(e, ce)
+	return ce.AddCore(e, c.Core)
 }

@@ -17,7 +17,7 @@ func TestOfAStormOfOneMessageAFewLinesAreWrittenAndTheRestIsCounted(t *testing.T
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.DebugLevel)
 		s := newSampler(true)
-		log := zap.New(sampled{core, s}).With(zap.Int("x", 1))
+		log := zap.New(s.sample(core)).With(zap.Int("x", 1))
 		wrote := func(message string) int { return logs.FilterMessage(message).Len() }
 		for range 1000 {
 			log.Warn("login refused")
@@ -47,7 +47,7 @@ func TestOfAStormOfOneMessageAFewLinesAreWrittenAndTheRestIsCounted(t *testing.T
 func TestNoErrorIsLeftOutOfTheLogAndNoLineThatIsNotWrittenCounts(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	s := newSampler(true)
-	log := zap.New(sampled{core, s})
+	log := zap.New(s.sample(core))
 	for range 500 {
 		log.Error("server connection could not be opened")
 		log.Debug("client left before its startup packet")
@@ -64,7 +64,7 @@ func TestWhatWasLeftOutOfTheLogIsToldByMessageOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.DebugLevel)
 		s := newSampler(true)
-		log := zap.New(sampled{core, s})
+		log := zap.New(s.sample(core))
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { s.tell(ctx, log); close(done) }()

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -24,20 +24,14 @@ const (
 
 // sampler leaves lines out of the log where too many say the same, as in a
 // storm of failed handshakes, counts them, and leaves out no error. zap's sampler
-// decides, by the level and the message, both of which are constant. The methods
-// may be called from any goroutine.
+// decides, by the level and the message, both of which are constant. The zero
+// value leaves out nothing; the methods may be called from any goroutine.
 type sampler struct {
 	on atomic.Bool
 
 	mu    sync.Mutex
-	left  map[string]uint64 // left out since they were taken last, by message
+	left  map[string]uint64 // left out since tell told, by message
 	total uint64            // left out since the start
-}
-
-func newSampler(on bool) *sampler {
-	s := &sampler{left: map[string]uint64{}}
-	s.on.Store(on)
-	return s
 }
 
 // sample returns a log to core without the lines that the sampler leaves out.
@@ -51,6 +45,9 @@ func (s *sampler) count(e zapcore.Entry, decision zapcore.SamplingDecision) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.left == nil {
+		s.left = map[string]uint64{}
+	}
 	s.left[e.Message]++
 	s.total++
 }
@@ -60,15 +57,6 @@ func (s *sampler) leftOut() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.total
-}
-
-// take returns by message how many lines were left out since it was called last.
-func (s *sampler) take() map[string]uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	left := s.left
-	s.left = map[string]uint64{}
-	return left
 }
 
 // tell writes to the log what was left out of it, now and then until ctx ends,
@@ -82,9 +70,12 @@ func (s *sampler) tell(ctx context.Context, log *zap.Logger) {
 		case <-ctx.Done():
 			ended = true
 		}
-		list := s.take()
-		for _, message := range slices.Sorted(maps.Keys(list)) {
-			log.Warn("lines of the log were left out", zap.String("message", message), zap.Uint64("lines", list[message]))
+		s.mu.Lock()
+		left := s.left
+		s.left = nil
+		s.mu.Unlock()
+		for _, message := range slices.Sorted(maps.Keys(left)) {
+			log.Warn("lines of the log were left out", zap.String("message", message), zap.Uint64("lines", left[message]))
 		}
 	}
 }

@@ -160,18 +160,18 @@ func TestReloadKeepsWhatDidNotChange(t *testing.T) {
 }
 
 func TestReloadSaysWhatNeedsARestart(t *testing.T) {
-	const engine, http, listener = "engine and workers take effect at the next start", "changes of http take effect at the next start", "a new listener needs a restart"
+	const workers, http, listener = "workers take effect at the next start", "changes of http take effect at the next start", "a new listener needs a restart"
 	a := startApp(t)
 	a.configure("workers: 1", "workers: 2", `http: {address: ""}`, `http: {address: "127.0.0.1:1"}`, `/s"}]`, `/s"}, {address: "unix:DIR/other"}]`)
 	if err := a.reload(); err != nil {
 		t.Fatal(err)
 	}
-	a.logged(engine, http, listener, "configuration reloaded")
+	a.logged(workers, http, listener, "configuration reloaded")
 	if err := a.reload(); err != nil {
 		t.Fatal(err)
 	}
 	text := a.logged(listener, "configuration reloaded")
-	if strings.Contains(text, engine) || strings.Contains(text, http) {
+	if strings.Contains(text, workers) || strings.Contains(text, http) {
 		t.Errorf("said again of what did not change again: %s", text)
 	}
 }

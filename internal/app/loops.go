@@ -7,28 +7,21 @@ import (
 	"github.com/pgseal/pgseal/internal/engine"
 )
 
-// loops are the part of engine and workers, which are what they were at the
-// start.
+// loops are the part of workers, which are as many as at the start.
 type loops struct {
 	plain
-	engine  string
 	workers int
 }
 
 func (l *loops) load(_ *App, f config.File, _ *setup) error {
-	l.engine, l.workers = f.Engine, f.Workers
+	l.workers = f.Workers
 	return nil
 }
 
 func (l *loops) same(old *setup) bool { return *l == old.loops }
 
 func (l *loops) restart(log *zap.Logger) {
-	log.Warn("engine and workers take effect at the next start")
+	log.Warn("workers take effect at the next start")
 }
 
-func (l *loops) start(log *zap.Logger) (engine.Engine, error) {
-	if l.engine == config.PortableEngine {
-		return engine.NewPortable(log), nil
-	}
-	return engine.New(log, l.workers)
-}
+func (l *loops) start(log *zap.Logger) (engine.Engine, error) { return engine.New(log, l.workers) }

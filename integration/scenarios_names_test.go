@@ -45,6 +45,16 @@ var nameScenarios = []scenario{
 		a  parse : execute p ('1') ;; sync ;; describe = ;; sync ;; bind = () ;; execute ;; sync
 		a  query execute p ('1')
 	`},
+	{name: "a statement with rows that executes one which is gone", pools: []int{1, 2}, text: `
+		a  parse p: select 1 as a ;; parse e: execute p ;; parse : execute p ;; describe = ;; sync
+		a  close =p ;; sync
+		a  describe =e ;; sync
+		   => 26000
+		a  describe = ;; sync
+		   => 26000
+		a  bind =e () ;; describe ;; execute ;; sync
+		a  parse : execute p ;; bind () ;; describe ;; execute ;; sync
+	`},
 	{name: "a statement that executes one whose columns change later", pools: []int{1}, text: `
 		a  query create table t (a int, b text); insert into t values (1, 'one')
 		a  parse p: update t set b = 'u' where a::text = $1::text returning * ;; sync

@@ -436,7 +436,7 @@ func (r *Relay) beginsUnsure(typ byte) bool {
 // unsure reports whether the values that analysis reads are not known, but will
 // be before long.
 func (r *Relay) unsure() bool {
-	if !r.cfg.Shared || r.ledger.empty() && (r.ex.status != wire.StatusIdle || r.toAsk() == 0 || r.names.stuck()) {
+	if !r.cfg.Shared || r.ex.doubt || r.ledger.empty() && (r.ex.status != wire.StatusIdle || r.toAsk() == 0 || r.names.stuck()) {
 		return false
 	}
 	_, certain := r.now()

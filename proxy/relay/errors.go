@@ -99,17 +99,17 @@ func (r *Relay) tell(m, body []byte, size int, e *entry, st *Step) {
 		st.Insert = e.note.deny.Append(nil)
 	case e.note != nil && e.note.changed && bytes.Contains(body, noStatement) && e.note.blames(body):
 		st.Insert = changedResult(body)
-		if e.kind == describe && e.note.types != "" {
-			// PostgreSQL has told of the parameters by the time it notices.
-			t := append([]byte{wire.ParameterDescription, 0, 0, 0, 0}, e.note.types...)
-			putLength(t)
-			st.Insert = append(t, st.Insert...)
-		}
 	default:
 		if bytes.Contains(body, noStatement) && r.namesCopy(body) {
 			r.server.forgetCopies() // something that can't be seen has dropped them
 		}
 		st.Insert = r.reword(m, e)
+	}
+	if e != nil && e.kind == describe && e.note != nil && e.note.types != "" && bytes.Contains(body, noStatement) {
+		// PostgreSQL has told of the parameters by the time it notices.
+		t := append([]byte{wire.ParameterDescription, 0, 0, 0, 0}, e.note.types...)
+		putLength(t)
+		st.Insert = append(t, st.Insert...)
 	}
 }
 

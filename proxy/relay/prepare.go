@@ -393,7 +393,7 @@ func (r *Relay) onDescribe(m []byte) edit {
 			e.plan = r.ex.plan
 		}
 		if len(r.names.portals) > 0 && len(m) >= wire.HeaderSize+2 {
-			if e.note = changedBy(r.names.portals[string(m[wire.HeaderSize+1:len(m)-1])], ""); e.note != nil {
+			if e.note = r.executes(r.names.portals[string(m[wire.HeaderSize+1:len(m)-1])], "", false); e.note != nil {
 				r.push(e)
 				return whole(m, appendName(r.out[:0], wire.Describe, 'S', r.cfg.nobody))
 			}
@@ -410,7 +410,7 @@ func (r *Relay) onDescribe(m []byte) edit {
 	if wait {
 		return edit{out: lead, wait: true}
 	}
-	if c := r.namesChanged(own, nm); c != nil && n == nil {
+	if c := r.namesLost(own, nm); c != nil && n == nil {
 		n, server = c, r.cfg.nobody
 	}
 	if n == nil && len(own) > maxName {
@@ -424,28 +424,29 @@ func (r *Relay) onDescribe(m []byte) edit {
 	return whole(m, appendName(lead, wire.Describe, 'S', server))
 }
 
-// namesChanged returns the note of a Describe of a statement with rows that
-// executes one whose columns have changed, or nil: PostgreSQL tells of its
-// parameters, and then notices.
-func (r *Relay) namesChanged(own []byte, nm *name) *note {
+// namesLost returns the note of a Describe of a statement with rows that executes
+// one which is gone, or whose columns have changed, or nil: PostgreSQL tells of
+// its parameters, and then notices.
+func (r *Relay) namesLost(own []byte, nm *name) *note {
+	u := &r.names.unnamed
 	switch {
 	case len(own) == 0 && len(r.names.candidates) == 0 && !r.names.toldNoRows():
 		if ops := r.names.unnamedOps(); len(ops) > 0 {
-			_, types, _ := bytes.Cut(r.names.unnamed.parse[wire.HeaderSize+1:], []byte{0})
-			return changedBy(ops, string(types))
+			_, types, _ := bytes.Cut(u.parse[wire.HeaderSize+1:], []byte{0})
+			return r.executes(ops, string(types), len(u.rows) > 0)
 		}
 	case nm != nil && nm.st != nil && nm.open == 0 && nm.st.rows:
-		return changedBy(nm.ops, nm.st.types)
+		return r.executes(nm.ops, nm.st.types, true)
 	}
 	return nil
 }
 
-// changedBy returns the note of a message about a statement that executes one
-// whose columns have changed, or nil.
-func changedBy(ops []nameOp, types string) *note {
+// executes returns the note of a message about a statement that executes one
+// whose columns have changed, or, if gone counts, one that is gone; or nil.
+func (r *Relay) executes(ops []nameOp, types string, gone bool) *note {
 	for _, op := range ops {
-		if op.changed && op.verb == sqlscan.Execute {
-			return &note{own: op.own, changed: true, types: types}
+		if op.verb == sqlscan.Execute && (op.changed || gone && op.server == r.cfg.nobody) {
+			return &note{own: op.own, changed: op.changed, types: types}
 		}
 	}
 	return nil

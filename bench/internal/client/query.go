@@ -39,7 +39,15 @@ func (c *Conn) Prepare(name, sql string) error {
 	return err
 }
 
-// Prepared runs what Prepare named.
+// Describe is Prepare, and has the statement described in the same round trip.
+func (c *Conn) Describe(name, sql string) error {
+	c.out = appendText(c.appendParse(c.out[:0], name, sql), wire.Describe, "S"+name)
+	c.out = appendMessage(c.out, wire.Sync, nil)
+	_, err := c.roundTrip()
+	return err
+}
+
+// Prepared runs what Prepare or Describe named.
 func (c *Conn) Prepared(name string, args ...string) (Result, error) {
 	c.out = c.appendRun(c.out[:0], name, args)
 	return c.roundTrip()

@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // Why servers are closed.
@@ -42,8 +42,8 @@ type usage struct {
 	assignments                atomic.Uint64
 	waitTimeouts               atomic.Uint64
 	opened, failed             atomic.Uint64 // servers
-	waits, queryTimes          tally.Histogram
-	closed                     tally.Counts[string]
+	waits, queryTimes          stats.Histogram
+	closed                     stats.Counts[string]
 }
 
 // Count adds what a client has had done, and empties w.
@@ -89,8 +89,8 @@ type Totals struct {
 	ClientParses, ServerParses uint64
 	Binds                      uint64
 	TransactionTime            time.Duration      // servers were held, or a transaction open
-	QueryTime                  tally.Distribution // of queries on a server
-	WaitTime                   tally.Distribution // of clients that waited and got a server; who need not wait is not in it
+	QueryTime                  stats.Distribution // of queries on a server
+	WaitTime                   stats.Distribution // of clients that waited and got a server; who need not wait is not in it
 	WaitTimeouts               uint64             // of clients that got none within query_wait_timeout
 	ServersOpened              uint64
 	ServersFailed              uint64            // could not be opened

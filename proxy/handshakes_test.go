@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // handshakes returns how many TLS handshakes of clients ended so.
@@ -29,13 +29,13 @@ func TestAClientThatStallsInItsHandshakeKeepsNobodyOut(t *testing.T) {
 		defer stalled.raw.Close()
 	}
 	h.login("app").leave()
-	eventually(t, "it was counted", func() bool { return h.handshakes(tally.HandshakeDone) == 1 && h.proxy.Handshakes().Running == 0 })
+	eventually(t, "it was counted", func() bool { return h.handshakes(stats.HandshakeDone) == 1 && h.proxy.Handshakes().Running == 0 })
 	failing := h.dial()
 	failing.write(sslRequest)
 	failing.wantByte('S')
 	failing.write(packet(version3, "user", "alice"))
 	failing.ended()
-	eventually(t, "a failure was counted", func() bool { return h.handshakes(tally.HandshakeFailed) == 1 })
+	eventually(t, "a failure was counted", func() bool { return h.handshakes(stats.HandshakeFailed) == 1 })
 }
 
 func TestTheCertificateOfAClientIsVerifiedInTurn(t *testing.T) {
@@ -63,12 +63,12 @@ func TestTheCertificateOfAClientIsVerifiedInTurn(t *testing.T) {
 	}()
 	ok(t, <-done) // TLS 1.3: the client is through before its certificate is read
 	eventually(t, "the certificate waits for its turn", waits)
-	if h.handshakes(tally.HandshakeDone) != 0 {
+	if h.handshakes(stats.HandshakeDone) != 0 {
 		t.Errorf("it was verified before its turn: %+v", h.proxy.Handshakes())
 	}
 	h.proxy.handshakeTurns.Release()
 	eventually(t, "the handshake ends", func() bool {
 		s := h.proxy.Handshakes()
-		return s.Running == 0 && s.Waiting == 0 && h.handshakes(tally.HandshakeDone) == 1
+		return s.Running == 0 && s.Waiting == 0 && h.handshakes(stats.HandshakeDone) == 1
 	})
 }

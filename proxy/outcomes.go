@@ -3,7 +3,7 @@ package proxy
 import (
 	"strings"
 
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/guard"
 )
@@ -71,7 +71,7 @@ func (p *Server) Cancels() map[string]uint64 { return p.cancelCounts.Read() }
 func (p *Server) Handshakes() guard.HandshakeCounts { return p.handshakeTurns.Counts() }
 
 // ClientHandshakes returns how the TLS handshakes with clients ended.
-func (p *Server) ClientHandshakes() *tally.Handshakes { return &p.handshakes }
+func (p *Server) ClientHandshakes() *stats.Handshakes { return &p.handshakes }
 
 // Panics returns how many logins ended in a panic. Those of sessions are the
 // engine's to count.

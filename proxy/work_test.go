@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 )
@@ -252,10 +252,10 @@ func TestLoginsHandshakesAndCancelsAreCountedByOutcome(t *testing.T) {
 	if got := h.proxy.Logins(); got[LoginDone] != 1 || got[LoginRefused] != 1 || got[LoginDatabase] != 1 || len(got) != 4 {
 		t.Errorf("logins are %v", got)
 	}
-	for leg, shakes := range map[string]*tally.Handshakes{"client": h.proxy.ClientHandshakes(), "server": h.manager.Handshakes()} {
+	for leg, shakes := range map[string]*stats.Handshakes{"client": h.proxy.ClientHandshakes(), "server": h.manager.Handshakes()} {
 		done := uint64(0)
 		for how, n := range shakes.Read() {
-			if how.Outcome == tally.HandshakeDone {
+			if how.Outcome == stats.HandshakeDone {
 				done += n
 				if how.Version != "TLSv1.3" || !strings.HasPrefix(how.Cipher, "TLS_") {
 					t.Errorf("%s: %+v", leg, how)

@@ -12,14 +12,14 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/pool"
 )
 
 // work are totals of a pool that was used n times as much as for n = 1.
 func work(n uint64) pool.Totals {
-	of := func(d time.Duration, times uint64) tally.Distribution {
-		var h tally.Histogram
+	of := func(d time.Duration, times uint64) stats.Distribution {
+		var h stats.Histogram
 		h.AddSome(d*time.Duration(times), times)
 		return h.Read()
 	}

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // probeEvery is the time between two probes of a Pulse.
@@ -23,14 +23,14 @@ type Pulse struct {
 // beat is how one loop answers.
 type beat struct {
 	asked time.Time // the probe under way; zero: none
-	lags  *tally.Histogram
+	lags  *stats.Histogram
 }
 
 // NewPulse returns a Pulse of an engine. Run has to run beside it.
 func NewPulse(e Engine) *Pulse {
 	p := &Pulse{engine: e, loops: make([]beat, len(e.Stats()))}
 	for i := range p.loops {
-		p.loops[i].lags = new(tally.Histogram)
+		p.loops[i].lags = new(stats.Histogram)
 	}
 	return p
 }
@@ -86,8 +86,8 @@ func (p *Pulse) Late() (late time.Duration) {
 }
 
 // Lags returns how long each loop took to answer.
-func (p *Pulse) Lags() []tally.Distribution {
-	list := make([]tally.Distribution, len(p.loops))
+func (p *Pulse) Lags() []stats.Distribution {
+	list := make([]stats.Distribution, len(p.loops))
 	for i := range list {
 		list[i] = p.loops[i].lags.Read()
 	}

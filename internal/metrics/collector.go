@@ -12,7 +12,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/reload"
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -86,10 +86,10 @@ func (o out) value(m *metric, v float64, labels ...string) {
 	o.ch <- prometheus.MustNewConstMetric(m.desc, kind, v, labels...)
 }
 
-func (o out) times(m *metric, d *tally.Distribution, labels ...string) {
-	within := make(map[float64]uint64, len(tally.Bounds))
+func (o out) times(m *metric, d *stats.Distribution, labels ...string) {
+	within := make(map[float64]uint64, len(stats.Bounds))
 	for i, n := range d.Cumulative() {
-		within[tally.Bounds[i].Seconds()] = n
+		within[stats.Bounds[i].Seconds()] = n
 	}
 	o.ch <- prometheus.MustNewConstHistogram(m.desc, d.Count(), d.Sum.Seconds(), within, labels...)
 }
@@ -130,7 +130,7 @@ func (o out) counts(m *metric, counts map[string]uint64) {
 }
 
 func (c *collector) secured(o out) {
-	for leg, h := range map[string]*tally.Handshakes{"client": c.Proxy.ClientHandshakes(), "server": c.Manager.Handshakes()} {
+	for leg, h := range map[string]*stats.Handshakes{"client": c.Proxy.ClientHandshakes(), "server": c.Manager.Handshakes()} {
 		for how, n := range h.Read() {
 			o.value(secured.handshakes, float64(n), leg, how.Outcome, how.Version, how.Cipher)
 		}

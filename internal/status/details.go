@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/proxy"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -130,7 +130,7 @@ func protections(counts map[Protection]int) []Protection {
 	return all
 }
 
-func outcomes(h *tally.Handshakes) map[string]uint64 {
+func outcomes(h *stats.Handshakes) map[string]uint64 {
 	all := map[string]uint64{}
 	for how, n := range h.Read() {
 		all[how.Outcome] += n

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
 )
@@ -18,14 +18,14 @@ type fakePools struct {
 	servers   []pool.ServerView
 	paused    bool
 	asked     int
-	shakes    tally.Handshakes
+	shakes    stats.Handshakes
 }
 
 func (f *fakePools) Snapshots() []pool.Snapshot     { f.asked++; return f.list }
 func (f *fakePools) Databases() []pool.DatabaseView { return f.databases }
 func (f *fakePools) Servers() []pool.ServerView     { return f.servers }
 func (f *fakePools) Paused() bool                   { return f.paused }
-func (f *fakePools) Handshakes() *tally.Handshakes  { return &f.shakes }
+func (f *fakePools) Handshakes() *stats.Handshakes  { return &f.shakes }
 
 // fakeClients is what a server of clients tells.
 type fakeClients struct {
@@ -35,12 +35,12 @@ type fakeClients struct {
 	pinCounts   map[string]uint64
 	errors      []proxy.ErrorEvent
 	counts      map[proxy.ErrorClass]uint64
-	shakes      tally.Handshakes
+	shakes      stats.Handshakes
 }
 
 func (f *fakeClients) Busy() (int, int)                         { return f.busy, f.limit }
 func (f *fakeClients) ClientList() ([]proxy.ClientView, int)    { return f.list, 0 }
-func (f *fakeClients) ClientHandshakes() *tally.Handshakes      { return &f.shakes }
+func (f *fakeClients) ClientHandshakes() *stats.Handshakes      { return &f.shakes }
 func (f *fakeClients) Pins() []proxy.Pin                        { return f.pins }
 func (f *fakeClients) LastErrors() []proxy.ErrorEvent           { return f.errors }
 func (f *fakeClients) ErrorCounts() map[proxy.ErrorClass]uint64 { return f.counts }
@@ -65,7 +65,7 @@ type fake struct {
 func newFake() *fake {
 	f := &fake{pools: &fakePools{}, clients: &fakeClients{limit: 100}}
 	f.clients.shakes.Done(tls.ConnectionState{Version: tls.VersionTLS13, CipherSuite: tls.TLS_AES_128_GCM_SHA256}, time.Millisecond)
-	f.clients.shakes.Failed(tally.HandshakeFailed)
+	f.clients.shakes.Failed(stats.HandshakeFailed)
 	f.Page = New(Sources{
 		Version: "test", Pools: f.pools, Clients: f.clients,
 		Certificates: func() []Loaded { return f.certs }, Files: func() []File { return f.files }, Missing: func() []string { return f.missing },
@@ -74,8 +74,8 @@ func newFake() *fake {
 }
 
 // times returns the distribution of n times.
-func times(d time.Duration, n uint64) tally.Distribution {
-	var h tally.Histogram
+func times(d time.Duration, n uint64) stats.Distribution {
+	var h stats.Histogram
 	h.AddSome(d*time.Duration(n), n)
 	return h.Read()
 }

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/pool"
 )
 
@@ -63,7 +63,7 @@ func keyOf(s *pool.Snapshot) poolKey { return poolKey{s.Database, s.User} }
 type span struct {
 	took                           time.Duration
 	transactions, timeouts, failed uint64 // failed: servers that could not be opened
-	query, wait                    tally.Distribution
+	query, wait                    stats.Distribution
 }
 
 func (s *span) add(o *span) {
@@ -83,7 +83,7 @@ func (s *span) rate() figure {
 }
 
 // quantile returns seconds.
-func quantile(d *tally.Distribution, q float64) figure {
+func quantile(d *stats.Distribution, q float64) figure {
 	if d.Count() == 0 {
 		return unknown
 	}

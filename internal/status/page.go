@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/reload"
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -39,14 +39,14 @@ type Pools interface {
 	Databases() []pool.DatabaseView
 	Servers() []pool.ServerView
 	Paused() bool
-	Handshakes() *tally.Handshakes
+	Handshakes() *stats.Handshakes
 }
 
 // ClientSide is what a proxy.Server tells.
 type ClientSide interface {
 	Busy() (clients, limit int)
 	ClientList() (list []proxy.ClientView, logins int)
-	ClientHandshakes() *tally.Handshakes
+	ClientHandshakes() *stats.Handshakes
 	Pins() []proxy.Pin
 	PinCounts() map[string]uint64
 	LastErrors() []proxy.ErrorEvent

@@ -27,14 +27,14 @@ const (
 // outside of tests. Data flows one way: cmd, config, proxy, pool, tlsconf, and
 // the leaves below.
 var mayImport = map[string][]string{
-	"cmd/pgseal":            {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster", "internal/httpd", "internal/metrics", "internal/console", "internal/status", "internal/reload"},
+	"cmd/pgseal":            {"internal/doctor", "internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/wire", "internal/devca", "internal/pgcluster", "internal/httpd", "internal/metrics", "internal/console", "internal/status", "internal/reload", "internal/stats"},
 	"internal/doctor":       {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/ldap", "internal/wire", "internal/httpd", "internal/console", "internal/reload"},
 	"internal/config":       {"proxy", "pool", "tlsconf", "internal/httpd", "internal/setting"},
-	"proxy":                 {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/ldap", "internal/sqlscan", "internal/wire", "internal/auth/answers", "internal/stats", "proxy/guard", "proxy/relay", "internal/reload", "internal/setting"},
+	"proxy":                 {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/ldap", "internal/sqlscan", "internal/wire", "internal/auth/answers", "internal/stats", "proxy/guard", "proxy/relay", "internal/reload", "internal/setting", "internal/console"},
 	"proxy/guard":           {},
 	"proxy/relay":           {"internal/sqlscan", "internal/wire"},
 	"pool":                  {"tlsconf", "internal/auth", "internal/engine", "internal/wire", "internal/stats", "internal/reload", "internal/setting"},
-	"tlsconf":               {"internal/pgconf", "internal/reload", "internal/setting"},
+	"tlsconf":               {"internal/pgconf", "internal/reload", "internal/setting", "internal/stats"},
 	"internal/auth":         {},
 	"internal/auth/hba":     {"internal/pgconf"},
 	"internal/engine":       {"internal/stats"},
@@ -45,14 +45,14 @@ var mayImport = map[string][]string{
 	"internal/pgcluster":    {},
 	"internal/auth/answers": {},
 	"internal/pgconf":       {},
-	"internal/reload":       {},
+	"internal/reload":       {"internal/stats"},
 	"internal/setting":      {},
-	"internal/metrics":      {"proxy", "pool", "tlsconf", "internal/engine", "internal/stats", "internal/reload"},
+	"internal/metrics":      {"internal/stats"},
 	"internal/httpd":        {"tlsconf", "internal/reload", "internal/setting"},
 	"internal/stats":        {},
 	"internal/pgmodel":      {"internal/wire"},
-	"internal/status":       {"proxy", "pool", "tlsconf", "internal/stats", "internal/wire", "internal/reload"},
-	"internal/console":      {"proxy", "pool", "tlsconf", "internal/wire", "internal/reload"},
+	"internal/status":       {"internal/stats", "internal/wire"},
+	"internal/console":      {"internal/stats", "internal/wire"},
 }
 
 // source is a parsed Go file of any of our modules.

@@ -65,7 +65,7 @@ func (m *Manager) tryConnect(ctx context.Context, at address, trust *tlsconf.Ups
 }
 
 // Handshakes returns how the TLS handshakes with servers ended.
-func (m *Manager) Handshakes() *stats.Handshakes { return &m.handshakes }
+func (m *Manager) Handshakes() stats.HandshakeTotals { return m.handshakes.Read() }
 
 // handshakeError is a TLS handshake with a server that failed, or that what
 // came of it is not what was asked for.

@@ -374,7 +374,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	if conn.tls != nil {
 		state := conn.tls.ConnectionState()
 		s.TLS = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
-		s.facts = tlsconf.FactsOf(state)
+		s.facts = stats.TLSOf(state)
 	}
 	s.expires = expiry(s.Created, spec.lifetime())
 	m.servers.Add(1)

@@ -11,7 +11,7 @@ import (
 
 // handshakes returns how many TLS handshakes of clients ended so.
 func (h *house) handshakes(outcome string) (n uint64) {
-	for how, times := range h.proxy.ClientHandshakes().Read() {
+	for how, times := range h.proxy.Handshakes().Counts {
 		if how.Outcome == outcome {
 			n += times
 		}
@@ -29,7 +29,10 @@ func TestAClientThatStallsInItsHandshakeKeepsNobodyOut(t *testing.T) {
 		defer stalled.raw.Close()
 	}
 	h.login("app").leave()
-	eventually(t, "it was counted", func() bool { return h.handshakes(stats.HandshakeDone) == 1 && h.proxy.Handshakes().Running == 0 })
+	eventually(t, "it was counted", func() bool {
+		running, _ := h.proxy.HandshakesNow()
+		return h.handshakes(stats.HandshakeDone) == 1 && running == 0
+	})
 	failing := h.dial()
 	failing.write(sslRequest)
 	failing.wantByte('S')
@@ -50,7 +53,7 @@ func TestTheCertificateOfAClientIsVerifiedInTurn(t *testing.T) {
 	c := h.dial()
 	c.write(sslRequest)
 	c.wantByte('S')
-	waits := func() bool { s := h.proxy.Handshakes(); return s.Running == 1 && s.Waiting == 1 }
+	waits := func() bool { running, waiting := h.proxy.HandshakesNow(); return running == 1 && waiting == 1 }
 	done := make(chan error, 1)
 	go func() {
 		done <- tls.Client(c.raw, &tls.Config{
@@ -64,11 +67,11 @@ func TestTheCertificateOfAClientIsVerifiedInTurn(t *testing.T) {
 	ok(t, <-done) // TLS 1.3: the client is through before its certificate is read
 	eventually(t, "the certificate waits for its turn", waits)
 	if h.handshakes(stats.HandshakeDone) != 0 {
-		t.Errorf("it was verified before its turn: %+v", h.proxy.Handshakes())
+		t.Errorf("it was verified before its turn: %+v", h.proxy.handshakeTurns.Counts())
 	}
 	h.proxy.handshakeTurns.Release()
 	eventually(t, "the handshake ends", func() bool {
-		s := h.proxy.Handshakes()
-		return s.Running == 0 && s.Waiting == 0 && h.handshakes(stats.HandshakeDone) == 1
+		running, waiting := h.proxy.HandshakesNow()
+		return running == 0 && waiting == 0 && h.handshakes(stats.HandshakeDone) == 1
 	})
 }

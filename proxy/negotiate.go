@@ -178,9 +178,9 @@ func (n *negotiation) manner() string {
 	case n.tls == nil:
 		return ""
 	case n.sslAsked:
-		return NegotiatedSSLRequest
+		return stats.NegotiatedSSLRequest
 	}
-	return NegotiatedDirect
+	return stats.NegotiatedDirect
 }
 
 func (n *negotiation) gssRequest() error {

@@ -70,7 +70,6 @@ type Server struct {
 	secrets    *secrets
 	keys       cancelKeys
 	statements *relay.Statements
-	pinCounts  pinCounts
 	console    Console // nil: there is none
 	consoles   atomic.Int64
 	errors     errorLog
@@ -78,7 +77,7 @@ type Server struct {
 	handshakes stats.Handshakes
 	panics     atomic.Uint64
 
-	loginCounts, cancelCounts stats.Counts[string]
+	loginCounts, cancelCounts, pinCounts stats.Counts[string]
 
 	handshakeTurns *guard.HandshakeLimiter
 	addressLogins  *guard.LoginLimiter

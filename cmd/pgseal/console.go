@@ -7,15 +7,12 @@ import (
 
 	"github.com/pgseal/pgseal/internal/config"
 	"github.com/pgseal/pgseal/internal/console"
+	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// What follows is what the console reaches of the process: console.Process.
-
-// Version implements console.Process.
-func (r *instance) Version() string { return version() }
-
-// Role implements console.Process.
+// Role implements console.SettingSource.
 func (r *instance) Role(user string) console.Role {
 	admin := r.file().Admin
 	switch {
@@ -32,7 +29,7 @@ func (r *instance) file() config.File {
 	return r.parts().file
 }
 
-// Settings implements console.Process.
+// Settings implements console.SettingSource.
 func (r *instance) Settings() (list []console.Setting) {
 	for _, s := range r.file().Settings() {
 		list = append(list, console.Setting(s))
@@ -40,7 +37,7 @@ func (r *instance) Settings() (list []console.Setting) {
 	return list
 }
 
-// Listeners implements console.Process.
+// Listeners implements console.SettingSource.
 func (r *instance) Listeners() (list []string) {
 	for _, l := range r.file().Listen {
 		list = append(list, l.Address)
@@ -48,29 +45,33 @@ func (r *instance) Listeners() (list []string) {
 	return list
 }
 
-// Certificates implements console.Process.
-func (r *instance) Certificates() (list []console.Certificate) {
+// Certificates implements console.SettingSource.
+func (r *instance) Certificates() (list []stats.Certificate) {
 	p := r.parts()
 	for _, l := range p.file.Listen {
 		if store := p.certs[l.Address]; store != nil {
-			for _, x := range store.Load().Loaded(l.TLS) {
-				list = append(list, console.Certificate{Loaded: x, Where: store.Name(), Status: store.Status()})
-			}
+			list = append(list, loaded(store, store.Load().Loaded(l.TLS))...)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.trust)) {
 		store := p.trust[name]
-		for _, x := range store.Load().Loaded(p.file.Databases[name].UpstreamConfig) {
-			list = append(list, console.Certificate{Loaded: x, Where: store.Name(), Status: store.Status()})
-		}
+		list = append(list, loaded(store, store.Load().Loaded(p.file.Databases[name].UpstreamConfig))...)
 	}
 	return list
 }
 
-// Reload implements console.Process.
+// loaded says of certificates which store they are from.
+func loaded[T any](store *reload.Store[T], list []stats.Certificate) []stats.Certificate {
+	for i := range list {
+		list[i].Where, list[i].Status = store.Name(), store.Status()
+	}
+	return list
+}
+
+// Reload implements console.ProcessActions.
 func (r *instance) Reload() error { return r.reload() }
 
-// Set implements console.Process. What it sets holds until the next reload.
+// Set implements console.ProcessActions. What it sets holds until the next reload.
 func (r *instance) Set(key, value string) error {
 	r.changing.Lock()
 	defer r.changing.Unlock()
@@ -89,7 +90,7 @@ func (r *instance) Set(key, value string) error {
 	return nil
 }
 
-// Shutdown implements console.Process.
+// Shutdown implements console.ProcessActions.
 func (r *instance) Shutdown(how console.Stop) {
 	select {
 	case r.stops <- how:

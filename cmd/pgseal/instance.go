@@ -272,7 +272,9 @@ func (r *instance) start(f config.File) error {
 	r.manager = pool.NewManager(r.log, r.engine)
 	r.manager.Apply(p.specs)
 	r.proxy = proxy.New(r.log, r.engine, r.manager, p.settings())
-	r.console = console.New(r.log, r.proxy, r.manager, r)
+	r.console = console.New(r.log,
+		console.Sources{Version: version(), Clients: r.proxy, Pools: r.manager, Settings: r},
+		console.Actions{Clients: r.proxy, Pools: r.manager, Process: r})
 	r.proxy.UseConsole(r.console)
 	r.watcher.OnReload(func(name string, err error) { r.proxy.Audit().Reload(name, err) })
 	r.warn(p)

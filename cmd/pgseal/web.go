@@ -17,6 +17,7 @@ import (
 	"github.com/pgseal/pgseal/internal/httpd"
 	"github.com/pgseal/pgseal/internal/metrics"
 	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -72,7 +73,7 @@ func (r *instance) startHTTP(p parts) error {
 		return nil
 	}
 	pages := map[string]http.Handler{"/metrics": metrics.Handler(metrics.Sources{
-		Version: version(), Manager: r.manager, Proxy: r.proxy, Engine: r.engine, Pulse: w.pulse, Files: r.files,
+		Version: version(), Pools: r.manager, Clients: r.proxy, Loops: w.pulse.Stats, Files: r.files,
 	})}
 	page := r.statusPage()
 	w.pulsing.Go(func() { page.Run(ctx) })
@@ -134,7 +135,7 @@ func (r *instance) started() []string {
 // reloads is what became of the configuration at its reloads.
 type reloads struct {
 	mu     sync.Mutex
-	status reload.Status
+	status stats.ReloadStatus
 }
 
 func (r *reloads) began() {
@@ -156,34 +157,34 @@ func (r *reloads) note(err error) {
 	r.status.LoadedAt = time.Now()
 }
 
-func (r *reloads) read() reload.Status {
+func (r *reloads) read() stats.ReloadStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.status
 }
 
 // files lists all that is reloaded by itself.
-func (r *instance) files() []metrics.Files {
+func (r *instance) files() []stats.Files {
 	p := r.parts()
-	list := []metrics.Files{{Name: "configuration", Status: r.configReloads.read()}}
+	list := []stats.Files{{Name: "configuration", Status: r.configReloads.read()}}
 	for _, s := range p.certs {
 		if s != nil {
-			list = append(list, metrics.Files{Name: s.Name(), Status: s.Status(), Expiry: s.Load().Expiry()})
+			list = append(list, stats.Files{Name: s.Name(), Status: s.Status(), Expiry: s.Load().Expiry()})
 		}
 	}
 	for _, s := range p.trust {
-		list = append(list, metrics.Files{Name: s.Name(), Status: s.Status(), Expiry: s.Load().Expiry()})
+		list = append(list, stats.Files{Name: s.Name(), Status: s.Status(), Expiry: s.Load().Expiry()})
 	}
 	if s := p.http.cert; s != nil {
-		list = append(list, metrics.Files{Name: s.Name(), Status: s.Status(), Expiry: s.Load().Expiry()})
+		list = append(list, stats.Files{Name: s.Name(), Status: s.Status(), Expiry: s.Load().Expiry()})
 	}
 	if s := p.http.token; s != nil {
-		list = append(list, metrics.Files{Name: s.Name(), Status: s.Status()})
+		list = append(list, stats.Files{Name: s.Name(), Status: s.Status()})
 	}
 	if s := p.users; s != nil {
-		list = append(list, metrics.Files{Name: s.Name(), Status: s.Status()})
+		list = append(list, stats.Files{Name: s.Name(), Status: s.Status()})
 	}
-	list = append(list, metrics.Files{Name: p.access.Name(), Status: p.access.Status()})
-	slices.SortFunc(list, func(a, b metrics.Files) int { return strings.Compare(a.Name, b.Name) })
+	list = append(list, stats.Files{Name: p.access.Name(), Status: p.access.Status()})
+	slices.SortFunc(list, func(a, b stats.Files) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }

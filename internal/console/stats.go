@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // statsPeriod is how often the counters are read for averages: the default of
@@ -59,7 +59,7 @@ var figureNames = [figures]struct {
 // microseconds.
 type figureList [figures]uint64
 
-func figuresOf(t *pool.Totals) figureList {
+func figuresOf(t *stats.PoolTotals) figureList {
 	return figureList{
 		t.Assignments, t.Transactions, t.Queries, t.Received, t.Sent, uint64(t.TransactionTime.Microseconds()),
 		uint64(t.QueryTime.Sum.Microseconds()), uint64(t.WaitTime.Sum.Microseconds()), t.ClientParses, t.ServerParses, t.Binds,
@@ -136,7 +136,7 @@ func (c *Console) Run(ctx context.Context) {
 func (c *Console) read() reading {
 	commands := c.commands.Load()
 	r := reading{time.Now(), map[string]figureList{asDatabase: {transactions: commands, queries: commands}}}
-	for _, p := range c.pools.Snapshots() {
+	for _, p := range c.sources.Pools.Snapshots() {
 		s := r.by[p.Database]
 		s.add(figuresOf(&p.Totals))
 		r.by[p.Database] = s

@@ -85,11 +85,11 @@ func (p *Pulse) Late() (late time.Duration) {
 	return late
 }
 
-// Lags returns how long each loop took to answer.
-func (p *Pulse) Lags() []stats.Distribution {
-	list := make([]stats.Distribution, len(p.loops))
+// Stats returns those of the engine, with how long each loop took to answer.
+func (p *Pulse) Stats() []stats.Loop {
+	list := p.engine.Stats()
 	for i := range list {
-		list[i] = p.loops[i].lags.Read()
+		list[i].Lag = p.loops[i].lags.Read()
 	}
 	return list
 }

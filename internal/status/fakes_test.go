@@ -7,43 +7,41 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/stats"
-	"github.com/pgseal/pgseal/pool"
-	"github.com/pgseal/pgseal/proxy"
 )
 
 // fakePools is what a manager tells, as a test says.
 type fakePools struct {
-	list      []pool.Snapshot
-	databases []pool.DatabaseView
-	servers   []pool.ServerView
+	list      []stats.Pool
+	databases []stats.Database
+	servers   []stats.Server
 	paused    bool
 	asked     int
 	shakes    stats.Handshakes
 }
 
-func (f *fakePools) Snapshots() []pool.Snapshot     { f.asked++; return f.list }
-func (f *fakePools) Databases() []pool.DatabaseView { return f.databases }
-func (f *fakePools) Servers() []pool.ServerView     { return f.servers }
-func (f *fakePools) Paused() bool                   { return f.paused }
-func (f *fakePools) Handshakes() *stats.Handshakes  { return &f.shakes }
+func (f *fakePools) Snapshots() []stats.Pool           { f.asked++; return f.list }
+func (f *fakePools) Databases() []stats.Database       { return f.databases }
+func (f *fakePools) Servers() []stats.Server           { return f.servers }
+func (f *fakePools) Paused() bool                      { return f.paused }
+func (f *fakePools) Handshakes() stats.HandshakeTotals { return f.shakes.Read() }
 
 // fakeClients is what a server of clients tells.
 type fakeClients struct {
 	busy, limit int
-	list        []proxy.ClientView
-	pins        []proxy.Pin
+	list        []stats.Client
+	pins        []stats.Pin
 	pinCounts   map[string]uint64
-	errors      []proxy.ErrorEvent
-	counts      map[proxy.ErrorClass]uint64
+	errors      []stats.Error
+	counts      map[stats.ErrorClass]uint64
 	shakes      stats.Handshakes
 }
 
 func (f *fakeClients) Busy() (int, int)                         { return f.busy, f.limit }
-func (f *fakeClients) ClientList() ([]proxy.ClientView, int)    { return f.list, 0 }
-func (f *fakeClients) ClientHandshakes() *stats.Handshakes      { return &f.shakes }
-func (f *fakeClients) Pins() []proxy.Pin                        { return f.pins }
-func (f *fakeClients) LastErrors() []proxy.ErrorEvent           { return f.errors }
-func (f *fakeClients) ErrorCounts() map[proxy.ErrorClass]uint64 { return f.counts }
+func (f *fakeClients) ClientList() ([]stats.Client, int)        { return f.list, 0 }
+func (f *fakeClients) Handshakes() stats.HandshakeTotals        { return f.shakes.Read() }
+func (f *fakeClients) Pins() []stats.Pin                        { return f.pins }
+func (f *fakeClients) LastErrors() []stats.Error                { return f.errors }
+func (f *fakeClients) ErrorCounts() map[stats.ErrorClass]uint64 { return f.counts }
 func (f *fakeClients) PinCounts() map[string]uint64 {
 	all := map[string]uint64{}
 	for reason, n := range f.pinCounts {
@@ -57,8 +55,8 @@ type fake struct {
 	*Page
 	pools   *fakePools
 	clients *fakeClients
-	certs   []Loaded
-	files   []File
+	certs   []stats.Certificate
+	files   []stats.Files
 	missing []string
 }
 
@@ -68,7 +66,7 @@ func newFake() *fake {
 	f.clients.shakes.Failed(stats.HandshakeFailed)
 	f.Page = New(Sources{
 		Version: "test", Pools: f.pools, Clients: f.clients,
-		Certificates: func() []Loaded { return f.certs }, Files: func() []File { return f.files }, Missing: func() []string { return f.missing },
+		Certificates: func() []stats.Certificate { return f.certs }, Files: func() []stats.Files { return f.files }, Missing: func() []string { return f.missing },
 	})
 	return f
 }

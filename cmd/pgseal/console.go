@@ -12,7 +12,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// Role implements console.SettingSource.
+// Role implements console.ConfigSource.
 func (r *instance) Role(user string) console.Role {
 	admin := r.file().Admin
 	switch {
@@ -29,7 +29,7 @@ func (r *instance) file() config.File {
 	return r.parts().file
 }
 
-// Settings implements console.SettingSource.
+// Settings implements console.ConfigSource.
 func (r *instance) Settings() (list []console.Setting) {
 	for _, s := range r.file().Settings() {
 		list = append(list, console.Setting(s))
@@ -37,7 +37,7 @@ func (r *instance) Settings() (list []console.Setting) {
 	return list
 }
 
-// Listeners implements console.SettingSource.
+// Listeners implements console.ConfigSource.
 func (r *instance) Listeners() (list []string) {
 	for _, l := range r.file().Listen {
 		list = append(list, l.Address)
@@ -45,7 +45,7 @@ func (r *instance) Listeners() (list []string) {
 	return list
 }
 
-// Certificates implements console.SettingSource.
+// Certificates implements console.ConfigSource.
 func (r *instance) Certificates() (list []stats.Certificate) {
 	p := r.parts()
 	for _, l := range p.file.Listen {

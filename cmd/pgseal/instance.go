@@ -273,7 +273,7 @@ func (r *instance) start(f config.File) error {
 	r.manager.Apply(p.specs)
 	r.proxy = proxy.New(r.log, r.engine, r.manager, p.settings())
 	r.console = console.New(r.log,
-		console.Sources{Version: version(), Clients: r.proxy, Pools: r.manager, Settings: r},
+		console.Sources{Version: version(), Clients: r.proxy, Pools: r.manager, Config: r},
 		console.Actions{Clients: r.proxy, Pools: r.manager, Process: r})
 	r.proxy.UseConsole(r.console)
 	r.watcher.OnReload(func(name string, err error) { r.proxy.Audit().Reload(name, err) })

@@ -33,10 +33,10 @@ const (
 
 // Sources is what SHOW looks at. All may be asked by any goroutine.
 type Sources struct {
-	Version  string
-	Clients  ClientSource
-	Pools    PoolSource
-	Settings SettingSource
+	Version string
+	Clients ClientSource
+	Pools   PoolSource
+	Config  ConfigSource
 }
 
 // ClientSource is what is known of clients.
@@ -60,8 +60,8 @@ type PoolSource interface {
 	Paused() bool
 }
 
-// SettingSource is what is known of the configuration in force.
-type SettingSource interface {
+// ConfigSource is what is known of the configuration in force.
+type ConfigSource interface {
 	Role(user string) Role
 	Settings() []Setting
 	Certificates() []stats.Certificate
@@ -155,7 +155,7 @@ func (c *Console) Owns(database string) bool { return slices.Contains(Names, dat
 
 // Admits returns why a client that has proved to be user may not come in, or nil.
 func (c *Console) Admits(user string) *wire.Error {
-	if c.sources.Settings.Role(user) == Nobody {
+	if c.sources.Config.Role(user) == Nobody {
 		return wire.Fatal(wire.CodeInsufficientPrivilege, `role "`+user+`" may not use the console`).
 			WithHint("List it in admin.users or admin.stats_users of the connection pooler's configuration.")
 	}

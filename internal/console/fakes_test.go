@@ -117,7 +117,7 @@ func (f *fake) Set(key, value string) error { f.note("set %s=%s", key, value); r
 func (f *fake) Shutdown(how Stop)           { f.note("shutdown %d", how) }
 
 func (f *fake) sources() Sources {
-	return Sources{Version: "1.2.3", Clients: f, Pools: f, Settings: f}
+	return Sources{Version: "1.2.3", Clients: f, Pools: f, Config: f}
 }
 
 func (f *fake) actions() Actions { return Actions{Clients: f, Pools: f, Process: f} }

@@ -41,7 +41,7 @@ func secondsAndMicros(d time.Duration) (seconds, micros int64) {
 }
 
 func showConfig(c *Console) (rows []row) {
-	for _, s := range c.sources.Settings.Settings() {
+	for _, s := range c.sources.Config.Settings() {
 		rows = append(rows, row{s.Key, s.Value, s.Default, yesNo(s.Changeable)})
 	}
 	return rows
@@ -75,7 +75,7 @@ func withConsole(rows []row, own row) []row {
 
 // port returns the port of the first listener that has one.
 func (c *Console) port() int {
-	for _, address := range c.sources.Settings.Listeners() {
+	for _, address := range c.sources.Config.Listeners() {
 		if _, p, err := net.SplitHostPort(address); err == nil {
 			port, _ := strconv.Atoi(p)
 			return port
@@ -173,7 +173,7 @@ func showState(c *Console) []row {
 
 func showCertificates(c *Console) (rows []row) {
 	now := time.Now()
-	for _, x := range c.sources.Settings.Certificates() {
+	for _, x := range c.sources.Config.Certificates() {
 		var days, lastError any
 		if !x.NotAfter.IsZero() {
 			days = int64(x.NotAfter.Sub(now) / (24 * time.Hour))

@@ -159,7 +159,7 @@ func showDescriptors(c *Console) (rows []row) {
 	add := func(task string, user, database any, host string, port int) {
 		rows = append(rows, row{nil, task, user, database, host, port, nil, nil, nil, nil, nil, nil, nil, nil, nil})
 	}
-	for _, listener := range c.sources.Settings.Listeners() {
+	for _, listener := range c.sources.Config.Listeners() {
 		host, port := listener, 0
 		if h, p, err := net.SplitHostPort(listener); err == nil {
 			host = h

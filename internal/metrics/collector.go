@@ -16,23 +16,22 @@ import (
 // Sources is where the figures come from. All may be asked by any goroutine.
 type Sources struct {
 	Version string
-	Pools   Pools
-	Clients Clients
+	Pools   PoolSource
+	Clients ClientSource
 	Loops   func() []stats.Loop
 	Files   func() []stats.Files // what is reloaded by itself
 }
 
-// Pools is what is known of databases, pools and servers.
-type Pools interface {
+// PoolSource is what is known of databases, pools and servers.
+type PoolSource interface {
 	Snapshots() []stats.Pool
 	Handshakes() stats.HandshakeTotals
 	Panics() uint64
 }
 
-// Clients is what is known of clients. Their own number is that of connections,
-// logins included.
-type Clients interface {
-	Clients() int
+// ClientSource is what is known of clients.
+type ClientSource interface {
+	Clients() int // connections, those in their login included
 	Listening() bool
 	Logins() map[string]uint64
 	Cancels() map[string]uint64

@@ -99,9 +99,9 @@ func (r *Relay) tell(m, body []byte, size int, e *entry, st *Step) {
 		st.Insert = e.note.deny.Append(nil)
 	case e.note != nil && e.note.changed && bytes.Contains(body, noStatement) && e.note.blames(body):
 		st.Insert = changedResult(body)
-		if e.kind == describe && e.name != nil && e.name.st != nil {
+		if e.kind == describe && e.note.types != "" {
 			// PostgreSQL has told of the parameters by the time it notices.
-			t := append([]byte{wire.ParameterDescription, 0, 0, 0, 0}, e.name.st.types...)
+			t := append([]byte{wire.ParameterDescription, 0, 0, 0, 0}, e.note.types...)
 			putLength(t)
 			st.Insert = append(t, st.Insert...)
 		}

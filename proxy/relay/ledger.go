@@ -61,6 +61,7 @@ type note struct {
 	copy    *copied     // the copy of a statement that ours makes
 	own     string      // the client's name of a statement that it has not prepared
 	changed bool        // what the client is to be told: the statement's columns have changed
+	types   string      // and before that, of a Describe: of its parameters
 	deny    *wire.Error // what it is to be told instead
 	ops     []nameOp    // what the statements of the text do to names
 	over    int         // statements of the text that are over

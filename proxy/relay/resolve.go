@@ -131,7 +131,7 @@ const maxDepth = 100
 func (r *Relay) changed(own []byte, st *Statement) *note {
 	for _, c := range r.names.changed {
 		if st == nil && c.name == "" || st != nil && c.statement == st {
-			return &note{own: string(own), changed: true}
+			return &note{own: string(own), changed: true, types: c.statement.types}
 		}
 	}
 	return nil

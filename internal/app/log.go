@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"io"
@@ -7,6 +7,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/pgseal/pgseal/internal/config"
 )
 
 // logBacklog is how many bytes of log may wait for whoever reads it. Beyond
@@ -14,30 +16,58 @@ import (
 // is not read.
 const logBacklog = 4 << 20
 
-// newLogger returns a logger of constant messages with typed fields, and what
-// ends it. sampler leaves lines out that come too often. Its caller never waits
-// for w.
-func newLogger(format string, level zap.AtomicLevel, sampler *sampler, w io.Writer) (log *zap.Logger, end func()) {
+// logging is the part of the section log, but for the audit stream and what the
+// proxy and the statistics read of it. The format is that of the start.
+type logging struct {
+	plain
+	config config.Log
+}
+
+func (l *logging) load(_ *App, f config.File, _ *setup) error {
+	l.config = f.Log
+	return nil
+}
+
+func (l *logging) same(old *setup) bool { return *l == old.logging }
+
+func (l *logging) apply(a *App) { a.output.configure(l.config) }
+
+// output is where the log goes.
+type output struct {
+	level   zap.AtomicLevel
+	sampler sampler
+	lines   *logLines
+}
+
+// newOutput returns a log of constant messages with typed fields, and what writes
+// it to w until its lines are ended. Who logs never waits for w.
+func newOutput(c config.Log, w io.Writer) (log *zap.Logger, o *output) {
 	enc := zap.NewProductionEncoderConfig()
 	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	enc.EncodeDuration = zapcore.SecondsDurationEncoder
 	encoder := zapcore.NewJSONEncoder(enc)
-	if format == "console" {
+	if c.Format == "console" {
 		enc.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
 		enc.EncodeDuration = zapcore.StringDurationEncoder
 		enc.EncodeLevel = zapcore.CapitalLevelEncoder
 		encoder = zapcore.NewConsoleEncoder(enc)
 	}
-	lines := newLogLines(w)
-	log = zap.New(sampled{zapcore.NewCore(encoder, lines, level), sampler})
-	go lines.run(func(lost int) {
+	o = &output{level: zap.NewAtomicLevel(), lines: newLogLines(w)}
+	o.configure(c)
+	log = zap.New(o.sampler.sample(zapcore.NewCore(encoder, o.lines, o.level)))
+	go o.lines.run(func(lost int) {
 		log.Error("log lines were lost, because the log was not read", zap.Int("lines", lost))
 	})
-	return log, func() { lines.end() }
+	return log, o
 }
 
-// logLines is a log that never makes its writer wait: event loops write to
-// it.
+func (o *output) configure(c config.Log) {
+	o.level.SetLevel(c.ZapLevel())
+	o.sampler.on.Store(c.Sampling)
+}
+
+// logLines is a log that never makes its writer wait: event loops write to it.
+// zapcore.BufferedWriteSyncer does, once its buffer is full and nobody reads.
 type logLines struct {
 	out  io.Writer
 	wake chan struct{}
@@ -82,24 +112,21 @@ func (l *logLines) nudge() {
 func (l *logLines) run(report func(lost int)) {
 	defer close(l.done)
 	var written []byte
-	for range l.wake {
-		for {
-			lines, lost, ended := l.swap(written)
-			if lost > 0 {
-				report(lost)
-			}
-			if len(lines) > 0 {
-				l.out.Write(lines)
-			}
-			if written = lines; cap(written) > logBacklog/16 {
-				written = nil
-			}
-			if len(lines) == 0 && ended {
-				return
-			}
-			if len(lines) == 0 {
-				break
-			}
+	for {
+		lines, lost, ended := l.swap(written)
+		if lost > 0 {
+			report(lost)
+		}
+		switch {
+		case len(lines) > 0:
+			l.out.Write(lines)
+		case ended:
+			return
+		default:
+			<-l.wake
+		}
+		if written = lines; cap(written) > logBacklog/16 {
+			written = nil
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bytes"
@@ -9,15 +9,22 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/pgseal/pgseal/internal/config"
 )
+
+func samplerOn() *sampler {
+	s := &sampler{}
+	s.on.Store(true)
+	return s
+}
 
 func TestOfAStormOfOneMessageAFewLinesAreWrittenAndTheRestIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.DebugLevel)
-		s := newSampler(true)
-		log := zap.New(sampled{core, s}).With(zap.Int("x", 1))
+		s := samplerOn()
+		log := zap.New(s.sample(core)).With(zap.Int("x", 1))
 		wrote := func(message string) int { return logs.FilterMessage(message).Len() }
 		for range 1000 {
 			log.Warn("login refused")
@@ -46,8 +53,8 @@ func TestOfAStormOfOneMessageAFewLinesAreWrittenAndTheRestIsCounted(t *testing.T
 
 func TestNoErrorIsLeftOutOfTheLogAndNoLineThatIsNotWrittenCounts(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
-	s := newSampler(true)
-	log := zap.New(sampled{core, s})
+	s := samplerOn()
+	log := zap.New(s.sample(core))
 	for range 500 {
 		log.Error("server connection could not be opened")
 		log.Debug("client left before its startup packet")
@@ -63,8 +70,8 @@ func TestNoErrorIsLeftOutOfTheLogAndNoLineThatIsNotWrittenCounts(t *testing.T) {
 func TestWhatWasLeftOutOfTheLogIsToldByMessageOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.DebugLevel)
-		s := newSampler(true)
-		log := zap.New(sampled{core, s})
+		s := samplerOn()
+		log := zap.New(s.sample(core))
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { s.tell(ctx, log); close(done) }()
@@ -102,21 +109,20 @@ func TestWhatWasLeftOutOfTheLogIsToldByMessageOnce(t *testing.T) {
 
 func TestTheAuditStreamIsNotSampledWhereItGoesToTheLog(t *testing.T) {
 	var out bytes.Buffer
-	s := newSampler(true)
-	log, end := newLogger("json", zap.NewAtomicLevelAt(zapcore.InfoLevel), s, &out)
-	a, err := newAuditStream("", log)
-	if err != nil {
+	log, output := newOutput(config.Log{Format: "json", Level: "info", Sampling: true}, &out)
+	a := &audit{}
+	if err := a.open("", log); err != nil {
 		t.Fatal(err)
 	}
 	for range 500 {
 		a.log.Info("login")
 		a.log.With(zap.Int("client", 1)).Info("refusal")
 	}
-	end()
+	output.lines.end()
 	if logins, refusals := strings.Count(out.String(), `"login"`), strings.Count(out.String(), `"refusal"`); logins != 500 || refusals != 500 {
 		t.Errorf("%d and %d events are in the log, want 500 of each", logins, refusals)
 	}
-	if n := s.leftOut(); n != 0 {
+	if n := output.sampler.leftOut(); n != 0 {
 		t.Errorf("%d lines count as left out", n)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/config"
 )
 
 // stalled is a log that nobody reads until it is released.
@@ -33,7 +35,7 @@ func (s *stalled) text() string {
 func TestEveryLogLineArrivesOnceAndWholeHoweverManyWrite(t *testing.T) {
 	out := &stalled{release: make(chan struct{})}
 	close(out.release)
-	log, end := newLogger("json", zap.NewAtomicLevel(), newSampler(false), out)
+	log, output := newOutput(config.Log{Format: "json", Level: "info"}, out)
 	var wg sync.WaitGroup
 	const writers, lines = 8, 200
 	for i := range writers {
@@ -44,7 +46,7 @@ func TestEveryLogLineArrivesOnceAndWholeHoweverManyWrite(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	end()
+	output.lines.end()
 	text := out.text()
 	for i := range writers {
 		for j := range lines {
@@ -60,13 +62,13 @@ func TestEveryLogLineArrivesOnceAndWholeHoweverManyWrite(t *testing.T) {
 
 func TestALogThatNobodyReadsHoldsNobodyUpAndSaysHowManyLinesItLost(t *testing.T) {
 	out := &stalled{release: make(chan struct{})}
-	log, end := newLogger("json", zap.NewAtomicLevel(), newSampler(false), out)
+	log, output := newOutput(config.Log{Format: "json", Level: "info"}, out)
 	long := zap.String("filler", strings.Repeat("x", logBacklog/64))
 	for range 200 {
 		log.Info("a long line", long)
 	}
 	close(out.release)
-	end()
+	output.lines.end()
 	if text := out.text(); !strings.Contains(text, "log lines were lost") {
 		t.Error("lines were lost, and the log does not say so")
 	}

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -23,8 +23,9 @@ var floor []byte
 // floorSize is as much as makes logins cheap again, and no more.
 const floorSize = 8 << 20
 
-// tuneMemory sets what the environment leaves open.
-func tuneMemory() {
+// TuneMemory has the garbage collector of the process run as pgseal needs it,
+// where the environment leaves that open. It is called once, at the start.
+func TuneMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(idleGC)
 		floor = make([]byte, floorSize)

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"os"
@@ -35,7 +35,7 @@ func TestUnwiseLoginsAreWarnedOf(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			all := strings.Join(loginWarnings(f)["app"], "; ")
+			all := strings.Join(loginWarnings(f, "app"), "; ")
 			if !strings.HasPrefix(all, test.want) || test.want == "" && all != "" {
 				t.Errorf("warned %q, want %q", all, test.want)
 			}

@@ -1,14 +1,18 @@
-package main
+package app
 
 import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/pgseal/pgseal/internal/config"
 )
 
 // auditRetry is the pause after audit lines could not be written.
@@ -31,9 +35,10 @@ type auditFile struct {
 	again  chan struct{} // nudges a write that failed
 	closed chan struct{}
 
-	mu    sync.Mutex
-	file  *os.File
-	stats auditStats
+	errors, lost atomic.Uint64 // see auditStats
+
+	mu   sync.Mutex
+	file *os.File
 }
 
 // openAudit opens the file at path for appending, or makes it, readable for its
@@ -78,7 +83,7 @@ func (a *auditFile) Write(b []byte) (int, error) {
 			failing = true
 			a.log.Error("audit lines can't be written and wait", zap.String("path", a.path), zap.Error(err))
 		}
-		a.count(auditStats{Errors: 1})
+		a.errors.Add(1)
 		select {
 		case <-time.After(auditRetry):
 		case <-a.again:
@@ -91,15 +96,8 @@ func (a *auditFile) Write(b []byte) (int, error) {
 
 // lose tells of lines that will never be written.
 func (a *auditFile) lose(lines int) {
-	a.count(auditStats{Lost: uint64(lines)})
+	a.lost.Add(uint64(lines))
 	a.log.Error("audit lines were lost", zap.String("path", a.path), zap.Int("lines", lines))
-}
-
-func (a *auditFile) count(more auditStats) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.stats.Errors += more.Errors
-	a.stats.Lost += more.Lost
 }
 
 // reopen goes on in the file that has the name now, as after a rotation. If that
@@ -107,7 +105,7 @@ func (a *auditFile) count(more auditStats) {
 func (a *auditFile) reopen() {
 	f, err := openAppend(a.path)
 	if err != nil {
-		a.count(auditStats{Errors: 1})
+		a.errors.Add(1)
 		a.log.Error("audit file can't be opened anew, lines go on to the old one", zap.Error(err))
 		return
 	}
@@ -134,42 +132,60 @@ func (a *auditFile) close() {
 	a.file.Close()
 }
 
-// auditStream says where audit lines go: to a file, or to the ordinary log.
-type auditStream struct {
-	file *auditFile // nil: the log
-	log  *zap.Logger
+// audit is the part of log.audit_file: where audit lines go.
+type audit struct {
+	plain
+	path    string // empty: the ordinary log
+	log     *zap.Logger
+	current *auditFile   // nil: the ordinary log
+	opened  []*auditFile // since the start, to be closed at the end: a login under way may still write to any
 }
 
-func newAuditStream(path string, log *zap.Logger) (*auditStream, error) {
+func (s *audit) load(a *App, f config.File, old *setup) error {
+	if *s = old.audit; !old.empty() && s.path == f.Log.AuditFile {
+		return nil
+	}
+	return f.Fault("log.audit_file", s.open(f.Log.AuditFile, a.log))
+}
+
+// open has lines go to the file at path from now on.
+func (s *audit) open(path string, log *zap.Logger) (err error) {
+	s.path, s.current = path, nil
 	if path == "" {
-		return &auditStream{log: log.Named("audit").WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return unfiltered{c} }))}, nil
+		s.log = log.Named("audit").WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return unfiltered{c} }))
+		return nil
 	}
-	file, err := openAudit(path, log)
-	if err != nil {
-		return nil, err
+	if s.current, err = openAudit(path, log); err != nil {
+		return err
 	}
-	return &auditStream{file: file, log: file.audit}, nil
+	s.log = s.current.audit
+	s.opened = append(slices.Clip(s.opened), s.current)
+	return nil
 }
 
-func (s *auditStream) reopen() {
-	if s.file != nil {
-		s.file.reopen()
+func (s *audit) same(old *setup) bool { return s.path == old.audit.path }
+
+// reopen has lines go on in the file that has the name now.
+func (s *audit) reopen() {
+	if s.current != nil {
+		s.current.reopen()
 	}
 }
 
-func (s *auditStream) close() {
-	if s.file != nil {
-		s.file.close()
+// close writes what waits. Nothing may write to any of the files any more.
+func (s *audit) close() {
+	for _, file := range s.opened {
+		file.close()
 	}
 }
 
-func (s *auditStream) stats() (stats auditStats) {
-	if s.file != nil {
-		s.file.mu.Lock()
-		defer s.file.mu.Unlock()
-		stats = s.file.stats
+// stats returns what went wrong with all files since the start.
+func (s *audit) stats() (sum auditStats) {
+	for _, file := range s.opened {
+		sum.Errors += file.errors.Load()
+		sum.Lost += file.lost.Load()
 	}
-	return stats
+	return sum
 }
 
 // unfiltered writes lines of every level: the audit stream has none to leave

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bytes"
@@ -14,14 +14,16 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/pgseal/pgseal/internal/config"
 )
 
 // openTestAudit opens an audit file, and a log that can be looked at.
-func openTestAudit(t *testing.T, path string) (*auditStream, *observer.ObservedLogs) {
+func openTestAudit(t *testing.T, path string) (*audit, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
-	a, err := newAuditStream(path, zap.New(core))
-	if err != nil {
+	a := &audit{}
+	if err := a.open(path, zap.New(core)); err != nil {
 		t.Fatal(err)
 	}
 	return a, logs
@@ -61,7 +63,7 @@ func TestAnAuditFileIsItsOwnersAloneAndIsAppendedTo(t *testing.T) {
 	if mode := info.Mode(); mode != 0o600 {
 		t.Errorf("its mode is %v", mode)
 	}
-	if _, err := newAuditStream(filepath.Join(path, "below"), zap.NewNop()); err == nil {
+	if err := new(audit).open(filepath.Join(path, "below"), zap.NewNop()); err == nil {
 		t.Error("a path that can't be opened is taken")
 	}
 }
@@ -178,16 +180,16 @@ func TestAuditLinesThatAreLostAreCountedAndTold(t *testing.T) {
 
 func TestAuditLinesInTheLogHaveANameAndNoLevelKeepsThemOut(t *testing.T) {
 	var out bytes.Buffer
-	log, end := newLogger("json", zap.NewAtomicLevelAt(zap.ErrorLevel), newSampler(true), &out)
-	a, err := newAuditStream("", log)
-	if err != nil {
+	log, output := newOutput(config.Log{Format: "json", Level: "error", Sampling: true}, &out)
+	a := &audit{}
+	if err := a.open("", log); err != nil {
 		t.Fatal(err)
 	}
 	log.Info("an ordinary line")
 	a.log.Info("login", zap.String("user", "alice"))
 	a.reopen()
 	a.close()
-	end()
+	output.lines.end()
 	var line map[string]any
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
 		t.Fatalf("%q: %v", out.String(), err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // cancelPacket is the request that fits the key in welcome.
@@ -73,17 +74,17 @@ func TestADiscardedServerEndsAfterTheCancelRequest(t *testing.T) {
 	inHouse(t, nil, size(1), func(t *testing.T, h *house) {
 		s := h.take()
 		request := s.PrepareCancel()
-		if v := h.pool.Snapshot(); v.Cancels != 1 || v.Servers != (ServerCounts{Active: 1}) {
+		if v := h.pool.Snapshot(); v.Cancels != 1 || v.Servers != (stats.ServerCounts{Active: 1}) {
 			t.Errorf("while its client has it the pool is %+v", v)
 		}
 		h.pool.Discard(s)
 		h.wants(1, 0)
-		if v := h.pool.Snapshot(); v.Cancels != 1 || v.Servers != (ServerCounts{BeingCanceled: 1}) {
+		if v := h.pool.Snapshot(); v.Cancels != 1 || v.Servers != (stats.ServerCounts{BeingCanceled: 1}) {
 			t.Errorf("when its client has left it the pool is %+v", v)
 		}
 		ok(t, request.Send(t.Context()))
 		h.wants(0, 0)
-		if v := h.pool.Snapshot(); v.Cancels != 0 || v.Servers != (ServerCounts{}) {
+		if v := h.pool.Snapshot(); v.Cancels != 0 || v.Servers != (stats.ServerCounts{}) {
 			t.Errorf("when the request is through the pool is %+v", v)
 		}
 	})

@@ -11,7 +11,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/engine"
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -59,13 +59,13 @@ func (m *Manager) tryConnect(ctx context.Context, at address, trust *tlsconf.Ups
 	case err == nil && t.tls != nil:
 		m.handshakes.Done(t.tls.ConnectionState(), t.took)
 	case errors.As(err, &handshake):
-		m.handshakes.Failed(tally.HandshakeFailed)
+		m.handshakes.Failed(stats.HandshakeFailed)
 	}
 	return t, err
 }
 
 // Handshakes returns how the TLS handshakes with servers ended.
-func (m *Manager) Handshakes() *tally.Handshakes { return &m.handshakes }
+func (m *Manager) Handshakes() stats.HandshakeTotals { return m.handshakes.Read() }
 
 // handshakeError is a TLS handshake with a server that failed, or that what
 // came of it is not what was asked for.

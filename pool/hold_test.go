@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // later runs a command that waits, and returns what it ends with.
@@ -184,7 +186,7 @@ func TestReconnectEndsServersAsTheyComeBackAndWaitCloseWaitsForThem(t *testing.T
 		pass(closeWait)
 		h.wants(1, 0)
 		list := h.manager.Servers()
-		if len(list) != 1 || list[0].ID != lent.ID || !list[0].CloseNeeded || list[0].State != StateActive {
+		if len(list) != 1 || list[0].ID != lent.ID || !list[0].CloseNeeded || list[0].State != stats.StateActive {
 			t.Errorf("the servers are %+v", list)
 		}
 		closed := later(func() error { return h.manager.WaitClose(t.Context(), "app") })
@@ -240,7 +242,7 @@ func TestDatabasesAndRolesAreShownWithTheirServers(t *testing.T) {
 		for _, s := range h.manager.Servers() {
 			states[s.State]++
 		}
-		if len(states) != 2 || states[StateActive] != 1 || states[StateIdle] != 1 {
+		if len(states) != 2 || states[stats.StateActive] != 1 || states[stats.StateIdle] != 1 {
 			t.Errorf("the servers are %v", states)
 		}
 		h.pool.Release(a)

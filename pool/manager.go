@@ -16,7 +16,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/reload"
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -104,7 +104,7 @@ type Manager struct {
 	lookups  lookups
 	panics   atomic.Uint64
 
-	handshakes tally.Handshakes
+	handshakes stats.Handshakes
 
 	mu        sync.RWMutex
 	databases map[string]*Database
@@ -374,7 +374,7 @@ func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Lo
 	if conn.tls != nil {
 		state := conn.tls.ConnectionState()
 		s.TLS = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
-		s.facts = tlsconf.FactsOf(state)
+		s.facts = stats.TLSOf(state)
 	}
 	s.expires = expiry(s.Created, spec.lifetime())
 	m.servers.Add(1)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -55,9 +56,9 @@ type Server struct {
 	conn       engine.Conn
 	remote     net.Addr
 	local      net.Addr
-	facts      *tlsconf.Facts // nil without TLS
-	direct     bool           // TLS began without an SSLRequest
-	own        bool           // a client's own
+	facts      *stats.TLS // nil without TLS
+	direct     bool       // TLS began without an SSLRequest
+	own        bool       // a client's own
 	at         address
 	key        wire.CancelKey
 	trust      *reload.Store[*tlsconf.Upstream] // that it was verified by

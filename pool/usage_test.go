@@ -8,9 +8,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
-func (h *house) totals() Totals { return h.pool.Snapshot().Totals }
+func (h *house) totals() stats.PoolTotals { return h.pool.Snapshot().Totals }
 
 // hasClosed asserts how many servers were closed for each reason.
 func (h *house) hasClosed(want map[string]uint64) {
@@ -31,7 +33,7 @@ func TestASnapshotTellsTheStateOfEachServer(t *testing.T) {
 	inHouse(t, nil, func(s *Spec) {
 		s.Defaults.DefaultPoolSize, s.Defaults.ServerCheckDelay = 3, time.Minute
 	}, func(t *testing.T, h *house) {
-		wants := func(want ServerCounts, waiting int) {
+		wants := func(want stats.ServerCounts, waiting int) {
 			t.Helper()
 			synctest.Wait()
 			s := h.manager.Snapshots()[0]
@@ -39,12 +41,12 @@ func TestASnapshotTellsTheStateOfEachServer(t *testing.T) {
 				t.Errorf("the snapshot is %+v, want servers %+v and %d waiting", s, want, waiting)
 			}
 		}
-		wants(ServerCounts{}, 0)
+		wants(stats.ServerCounts{}, 0)
 		a, b, c := h.take(), h.take(), h.take()
-		wants(ServerCounts{Active: 3}, 0)
+		wants(stats.ServerCounts{Active: 3}, 0)
 		waits := ask(h.pool)
 		pass(2 * time.Second)
-		wants(ServerCounts{Active: 3}, 1)
+		wants(stats.ServerCounts{Active: 3}, 1)
 		if s := h.pool.Snapshot(); s.MaxWait != 2*time.Second {
 			t.Errorf("the longest wait is %v", s.MaxWait)
 		}
@@ -52,11 +54,11 @@ func TestASnapshotTellsTheStateOfEachServer(t *testing.T) {
 		a = waits.server(t)
 		h.pool.Release(a)
 		h.pool.Release(b)
-		wants(ServerCounts{Active: 1, Idle: 2}, 0)
+		wants(stats.ServerCounts{Active: 1, Idle: 2}, 0)
 		pass(time.Minute)
-		wants(ServerCounts{Active: 1, Used: 2}, 0)
+		wants(stats.ServerCounts{Active: 1, Used: 2}, 0)
 		h.pool.Release(c)
-		wants(ServerCounts{Idle: 1, Used: 2}, 0)
+		wants(stats.ServerCounts{Idle: 1, Used: 2}, 0)
 		got := h.totals()
 		if got.Assignments != 4 || got.WaitTime.Count() != 4 || got.WaitTime.Sum < 2*time.Second || got.ServersOpened != 3 {
 			t.Errorf("%d assignments, %d waits of %v, %d opened", got.Assignments, got.WaitTime.Count(), got.WaitTime.Sum, got.ServersOpened)

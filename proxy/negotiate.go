@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/engine"
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -132,10 +132,10 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
 	began := time.Now()
 	if err := conn.Handshake(); err != nil {
 		if errors.Is(err, io.EOF) || isReset(err) {
-			n.proxy.handshakes.Failed(tally.HandshakeLeft)
+			n.proxy.handshakes.Failed(stats.HandshakeLeft)
 			return errProbe
 		}
-		n.proxy.handshakes.Failed(tally.HandshakeFailed)
+		n.proxy.handshakes.Failed(stats.HandshakeFailed)
 		if shown.ShowsNothing() {
 			err = fmt.Errorf("no line of hosts_file is for the server name %.100q that the client asked for: %w", name, err)
 		}
@@ -178,9 +178,9 @@ func (n *negotiation) manner() string {
 	case n.tls == nil:
 		return ""
 	case n.sslAsked:
-		return NegotiatedSSLRequest
+		return stats.NegotiatedSSLRequest
 	}
-	return NegotiatedDirect
+	return stats.NegotiatedDirect
 }
 
 func (n *negotiation) gssRequest() error {

@@ -15,7 +15,7 @@ import (
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/reload"
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy/guard"
@@ -70,15 +70,14 @@ type Server struct {
 	secrets    *secrets
 	keys       cancelKeys
 	statements *relay.Statements
-	pinCounts  pinCounts
 	console    Console // nil: there is none
 	consoles   atomic.Int64
 	errors     errorLog
 	suspension suspension
-	handshakes tally.Handshakes
+	handshakes stats.Handshakes
 	panics     atomic.Uint64
 
-	loginCounts, cancelCounts tally.Counts[string]
+	loginCounts, cancelCounts, pinCounts stats.Counts[string]
 
 	handshakeTurns *guard.HandshakeLimiter
 	addressLogins  *guard.LoginLimiter

@@ -15,6 +15,7 @@ import (
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/httpd"
 	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
 )
@@ -40,10 +41,10 @@ type App struct {
 	stop     context.CancelFunc // ends the children
 	children sync.WaitGroup
 
-	changing sync.Mutex    // held from reading a configuration until it is in force; taken before mu
-	mu       sync.Mutex    // held for moments
-	current  *setup        // in force
-	reloads  reload.Status // of the configuration
+	changing sync.Mutex         // held from reading a configuration until it is in force; taken before mu
+	mu       sync.Mutex         // held for moments
+	current  *setup             // in force
+	reloads  stats.ReloadStatus // of the configuration
 }
 
 // Load reads all that a configuration names, and begins to log to w. Any error
@@ -72,7 +73,9 @@ func (a *App) Start() (err error) {
 	a.manager = pool.NewManager(a.log, a.engine)
 	a.manager.Apply(s.databases.specs)
 	a.proxy = proxy.New(a.log, a.engine, a.manager, s.settings())
-	a.console = console.New(a.log, a.proxy, a.manager, process{a})
+	a.console = console.New(a.log,
+		console.Sources{Version: a.version, Clients: a.proxy, Pools: a.manager, Config: process{a}},
+		console.Actions{Clients: a.proxy, Pools: a.manager, Process: process{a}})
 	a.proxy.UseConsole(a.console)
 	a.watcher.OnReload(func(name string, err error) { a.proxy.Audit().Reload(name, err) })
 	s.warn(a.log)

@@ -137,7 +137,7 @@ func TestReloadAppliesAllOfAConfigurationOrNothing(t *testing.T) {
 	if now.users.store == before.users.store || now.access.store == before.access.store {
 		t.Error("what changed was kept")
 	}
-	if s := a.metricsFiles(); a.reloads.Reloads != 1 || a.reloads.Failures != 1 || len(s) != 5 {
+	if s := a.shownFiles(); a.reloads.Reloads != 1 || a.reloads.Failures != 1 || len(s) != 5 {
 		t.Errorf("counted %+v, files are %v", a.reloads, s)
 	}
 }

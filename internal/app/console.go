@@ -6,14 +6,13 @@ import (
 
 	"github.com/pgseal/pgseal/internal/config"
 	"github.com/pgseal/pgseal/internal/console"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
 // process is what the console reaches of an App: it implements
-// console.Process.
+// console.ConfigSource and console.ProcessActions.
 type process struct{ app *App }
-
-func (p process) Version() string { return p.app.version }
 
 func (p process) Role(user string) console.Role {
 	admin := p.app.inForce().file.Admin
@@ -40,7 +39,7 @@ func (p process) Listeners() (list []string) {
 	return list
 }
 
-func (p process) Certificates() []console.Certificate {
+func (p process) Certificates() []stats.Certificate {
 	s := p.app.inForce()
 	return loadedOf(&s.listeners, &s.databases)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/config"
 	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -94,7 +95,7 @@ func (d *databases) warn(log *zap.Logger, s *setup) {
 func (d *databases) files() (list []files) {
 	for _, name := range slices.Sorted(maps.Keys(d.specs)) {
 		spec := d.specs[name]
-		list = append(list, certificates(spec.Trust, func(v *tlsconf.Upstream) []tlsconf.Loaded { return v.Loaded(spec.UpstreamConfig) }))
+		list = append(list, certificates(spec.Trust, func(v *tlsconf.Upstream) []stats.Certificate { return v.Loaded(spec.UpstreamConfig) }))
 	}
 	return list
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/pgseal/pgseal/internal/httpd"
 	"github.com/pgseal/pgseal/internal/metrics"
 	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/status"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -55,7 +56,7 @@ func (w *web) warn(log *zap.Logger, _ *setup) {
 
 func (w *web) files() (list []files) {
 	if w.cert != nil {
-		list = append(list, certificates(w.cert, func(v *tlsconf.Listener) []tlsconf.Loaded {
+		list = append(list, certificates(w.cert, func(v *tlsconf.Listener) []stats.Certificate {
 			return v.Loaded(tlsconf.ListenerConfig{CertFile: w.config.TLS.CertFile})
 		}))
 	}
@@ -74,12 +75,12 @@ func (a *App) startHTTP(ctx context.Context, w *web) (err error) {
 		return nil
 	}
 	page := status.New(status.Sources{
-		Version: a.version, Pools: a.manager, Clients: a.proxy, Certificates: a.statusCertificates, Files: a.statusFiles, Missing: a.ready,
+		Version: a.version, Pools: a.manager, Clients: a.proxy, Certificates: a.shownCertificates, Files: a.shownFiles, Missing: a.ready,
 	})
 	a.children.Go(func() { page.Run(ctx) })
 	pages := page.Handlers()
 	pages["/metrics"] = metrics.Handler(metrics.Sources{
-		Version: a.version, Manager: a.manager, Proxy: a.proxy, Engine: a.engine, Pulse: a.pulse, Files: a.metricsFiles,
+		Version: a.version, Pools: a.manager, Clients: a.proxy, Loops: a.pulse.Stats, Files: a.shownFiles,
 	})
 	a.http, err = httpd.Listen(a.log, httpd.Options{
 		Address: w.config.Address, Pprof: w.config.Pprof, Certificate: w.cert, Token: w.token,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/config"
 	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/proxy"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -102,7 +103,7 @@ func (l *listeners) warn(log *zap.Logger, _ *setup) {
 func (l *listeners) files() (list []files) {
 	for _, c := range l.configs {
 		if store := l.stores[c.Address]; store != nil {
-			list = append(list, certificates(store, func(v *tlsconf.Listener) []tlsconf.Loaded { return v.Loaded(c.TLS) }))
+			list = append(list, certificates(store, func(v *tlsconf.Listener) []stats.Certificate { return v.Loaded(c.TLS) }))
 		}
 	}
 	return list

@@ -1,4 +1,4 @@
-package tally
+package stats
 
 import (
 	"crypto/tls"
@@ -19,29 +19,24 @@ type Handshake struct{ Outcome, Version, Cipher string }
 // Handshakes counts the TLS handshakes of one leg. The zero value is ready for
 // use, by any goroutine.
 type Handshakes struct {
-	Counts[Handshake]
-	times Histogram
+	counts Counts[Handshake]
+	times  Histogram
+}
+
+// HandshakeTotals is what Handshakes had counted at one moment.
+type HandshakeTotals struct {
+	Counts map[Handshake]uint64
+	Times  Distribution // of those that succeeded
 }
 
 // Done counts a handshake that succeeded, with the time it took.
 func (h *Handshakes) Done(state tls.ConnectionState, took time.Duration) {
-	h.Inc(Handshake{HandshakeDone, versionName(state.Version), tls.CipherSuiteName(state.CipherSuite)})
+	h.counts.Inc(Handshake{HandshakeDone, versionName(state.Version), tls.CipherSuiteName(state.CipherSuite)})
 	h.times.Add(took)
 }
 
 // Failed counts one that did not.
-func (h *Handshakes) Failed(outcome string) { h.Inc(Handshake{Outcome: outcome}) }
+func (h *Handshakes) Failed(outcome string) { h.counts.Inc(Handshake{Outcome: outcome}) }
 
-// Times returns how long those took that succeeded.
-func (h *Handshakes) Times() Distribution { return h.times.Read() }
-
-// versionName is tls.VersionName in PostgreSQL's spelling: TLSv1.3.
-func versionName(version uint16) string {
-	switch version {
-	case tls.VersionTLS12:
-		return "TLSv1.2"
-	case tls.VersionTLS13:
-		return "TLSv1.3"
-	}
-	return tls.VersionName(version)
-}
+// Read returns what was counted until now. The caller owns it.
+func (h *Handshakes) Read() HandshakeTotals { return HandshakeTotals{h.counts.Read(), h.times.Read()} }

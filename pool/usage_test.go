@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/stats"
+	"github.com/pgseal/pgseal/pool/backend"
 )
 
 func (h *house) totals() stats.PoolTotals { return h.pool.Snapshot().Totals }
@@ -87,7 +88,7 @@ func TestASnapshotHoldsWhatIsLeftOfAPoolThatHadToMakeWay(t *testing.T) {
 		sees("without the database", 1, 1)
 		h.pool.Release(s)
 		h.leave()
-		pass(closeWait)
+		pass(backend.CloseWait)
 		if list := h.manager.Snapshots(); len(list) != 0 {
 			t.Errorf("there are still %+v", list)
 		}
@@ -107,9 +108,7 @@ func TestAClosedServerIsCountedByItsReason(t *testing.T) {
 		ClosedPool:     {nil, func(h *house, s *Server) { h.pool.close(errors.New("x")); h.pool.Release(s) }},
 		ClosedLost: {nil, func(h *house, s *Server) {
 			h.pool.Release(s)
-			h.fake.mu.Lock()
-			p := h.fake.peers[0]
-			h.fake.mu.Unlock()
+			p := h.fake.Peer(0)
 			p.Close()
 			pass(2 * time.Second)
 		}},
@@ -131,9 +130,7 @@ func TestWhoWaitsInVainAndWhatCantBeOpenedAreCounted(t *testing.T) {
 		ask(h.pool).refusal(t)
 		h.pool.Discard(s)
 		synctest.Wait()
-		h.fake.mu.Lock()
-		h.fake.refuse = errors.New("refused")
-		h.fake.mu.Unlock()
+		h.fake.SetRefuse(errors.New("refused"))
 		ask(h.pool).refusal(t)
 		got := h.pool.Snapshot()
 		if got.Totals.WaitTimeouts != 1 || got.Totals.ServersFailed != 1 || got.LastError == nil {
@@ -171,9 +168,7 @@ func TestARequiredDatabaseIsReachableWhileItHasAServerOrAnswers(t *testing.T) {
 			}
 		}
 		refuse := func(err error) {
-			h.fake.mu.Lock()
-			defer h.fake.mu.Unlock()
-			h.fake.refuse = err
+			h.fake.SetRefuse(err)
 		}
 		missing("app")
 		refuse(errors.New("refused"))
@@ -199,11 +194,11 @@ func TestARequiredDatabaseIsReachableWhileItHasAServerOrAnswers(t *testing.T) {
 		missing()
 
 		ok(t, h.manager.Pause(t.Context(), "app"))
-		dials := h.fake.dials()
+		dials := len(h.fake.Dialed())
 		refuse(errors.New("refused"))
 		pass(5 * time.Minute)
 		missing() // its clients are to wait, and not to be sent away
-		if n := h.fake.dials() - dials; n != 0 {
+		if n := len(h.fake.Dialed()) - dials; n != 0 {
 			t.Errorf("it was connected to %d times while it was paused", n)
 		}
 		ok(t, h.manager.Resume("app"))

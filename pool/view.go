@@ -27,14 +27,14 @@ func (m *Manager) Servers() (list []stats.Server) {
 // view describes a server. mu is held.
 func (p *Pool) view(s *Server) stats.Server {
 	v := stats.Server{
-		ID: s.ID, Database: p.db.Name, User: p.login.User, State: p.stateOf(s), Host: s.at.host, Addr: s.remote, Local: s.local,
-		Connected: s.Created, PID: s.key.PID, Own: s.own, Prepared: int(s.prepared.Load()),
-		TLS: s.facts, Verified: s.Verified, Bound: s.Bound,
+		ID: s.ID, Database: p.db.Name, User: p.login.User, State: p.stateOf(s), Host: s.Host, Addr: s.Remote, Local: s.Local,
+		Connected: s.Created, PID: s.Key.PID, Own: s.own, Prepared: int(s.prepared.Load()),
+		TLS: s.Facts, Verified: s.Verified, Bound: s.Bound,
 		CloseNeeded: s.generation != p.db.generation.Load() || s.renewal != p.db.renewals.Load() || s.outdated || p.retired.Load() || p.closed != nil || s.ending,
 	}
 	switch {
-	case s.facts == nil:
-	case s.direct:
+	case s.Facts == nil:
+	case s.Direct:
 		v.Negotiation = stats.NegotiatedDirect
 	default:
 		v.Negotiation = stats.NegotiatedSSLRequest

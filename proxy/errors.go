@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -70,19 +69,14 @@ func (s *session) noteError(ours *wire.Error, theirs []byte) {
 
 // severityAndCode reads the body of an ErrorResponse as far as it is there.
 func severityAndCode(body []byte) (severity, code string) {
-	for len(body) > 1 && body[0] != 0 {
-		end := bytes.IndexByte(body[1:], 0)
-		if end < 0 {
-			break
-		}
-		switch value := body[1 : 1+end]; body[0] {
+	wire.ErrorFields(body, func(field byte, value []byte) {
+		switch field {
 		case 'V':
 			severity = short(string(value), len("WARNING"))
 		case 'C':
 			code = short(string(value), len(wire.CodeInternal))
 		}
-		body = body[2+end:]
-	}
+	})
 	return severity, code
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/pgseal/pgseal/internal/config"
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/pgcluster"
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/pool/backend"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -165,7 +165,7 @@ func (d *demo) startPostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	admin, err := pool.Dial(ctx, "localhost", d.cluster.Port(), trust, pool.Login{User: "postgres", Password: d.password}, "postgres", "")
+	admin, err := backend.Dial(ctx, "localhost", d.cluster.Port(), backend.Target{Trust: trust, Login: backend.Login{User: "postgres", Password: d.password}, Database: "postgres"})
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/pool/backend"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -53,10 +53,10 @@ func (d *demo) show(ctx context.Context) error {
 }
 
 // dial logs in at a database of pgseal's, over TLS where trust says so.
-func (d *demo) dial(ctx context.Context, trust *tlsconf.Upstream, database string) (*pool.Conn, error) {
+func (d *demo) dial(ctx context.Context, trust *tlsconf.Upstream, database string) (*backend.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	return pool.Dial(ctx, "localhost", d.port, trust, pool.Login{User: "demo", Password: d.password}, database, "")
+	return backend.Dial(ctx, "localhost", d.port, backend.Target{Trust: trust, Login: backend.Login{User: "demo", Password: d.password}, Database: database})
 }
 
 // refusal returns how such a login is refused, or an error that says otherwise.
@@ -73,7 +73,7 @@ func (d *demo) refusal(ctx context.Context, trust *tlsconf.Upstream, database, o
 }
 
 // query runs one statement on a connection of its own.
-func (d *demo) query(ctx context.Context, sql string) ([]pool.Row, error) {
+func (d *demo) query(ctx context.Context, sql string) ([]wire.Row, error) {
 	c, err := d.dial(ctx, d.trust, "demo")
 	if err != nil {
 		return nil, err
@@ -256,6 +256,5 @@ func (d *demo) servedSerial(ctx context.Context) (*big.Int, error) {
 		return nil, err
 	}
 	defer c.Close()
-	state, _ := c.TLS()
-	return state.PeerCertificates[0].SerialNumber, nil
+	return c.Facts.Peer.SerialNumber, nil
 }

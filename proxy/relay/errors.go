@@ -14,16 +14,11 @@ import (
 // routine.
 func changedResult(body []byte) []byte {
 	out := []byte{wire.ErrorResponse, 0, 0, 0, 0}
-	for len(body) > 0 && body[0] != 0 {
-		end := bytes.IndexByte(body[1:], 0)
-		if end < 0 {
-			break
+	wire.ErrorFields(body, func(field byte, value []byte) {
+		if field == 'S' || field == 'V' {
+			out = append(append(append(out, field), value...), 0)
 		}
-		if f := body[0]; f == 'S' || f == 'V' {
-			out = append(out, body[:end+2]...)
-		}
-		body = body[end+2:]
-	}
+	})
 	for _, f := range []string{"C0A000", "Mcached plan must not change result type", "Fplancache.c", "RRevalidateCachedQuery"} {
 		out = append(append(out, f...), 0)
 	}

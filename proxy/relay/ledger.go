@@ -69,7 +69,7 @@ type note struct {
 	shifts  []shift     // where the text was rewritten
 	lead    byte        // the type of the client's message that waits for what this Sync ends; 0: none
 	failed  bool        // that has failed
-	values  *[]string   // where the columns of the one row go
+	values  *wire.Row   // where the columns of the one row go
 }
 
 // ledger is what the server owes, in the order in which it will answer. Most of

@@ -385,18 +385,13 @@ func (r *Relay) reword(m []byte, e *entry) []byte {
 		return m
 	}
 	out := append([]byte(nil), m[:wire.HeaderSize]...)
-	for body := m[wire.HeaderSize:]; len(body) > 0 && body[0] != 0; {
-		end := bytes.IndexByte(body[1:], 0)
-		if end < 0 {
-			break
+	wire.ErrorFields(m[wire.HeaderSize:], func(field byte, value []byte) {
+		text := r.ownWords(string(value), e)
+		if field == 'P' {
+			text = unshift(text, shifts)
 		}
-		field := r.ownWords(string(body[1:1+end]), e)
-		if body[0] == 'P' {
-			field = unshift(field, shifts)
-		}
-		out = append(append(append(out, body[0]), field...), 0)
-		body = body[2+end:]
-	}
+		out = append(append(append(out, field), text...), 0)
+	})
 	out = append(out, 0)
 	putLength(out)
 	return out

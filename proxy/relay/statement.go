@@ -11,6 +11,8 @@ import (
 	"weak"
 
 	"github.com/pgseal/pgseal/internal/sqlscan"
+
+	"github.com/pgseal/pgseal/internal/wire"
 )
 
 // key is the digest of all that makes two prepared statements one.
@@ -182,7 +184,7 @@ type draft struct {
 	described bool
 	rows      bool
 	columns   key
-	values    []string // of what analysis reads, where that had to be asked
+	values    wire.Row // of what analysis reads, where that had to be asked
 	server    string   // its name on the server
 	ops       []nameOp // what it does to names when it runs
 	made      int      // what the ledger had had when its Parse was sent

@@ -1,4 +1,4 @@
-package pool
+package backend
 
 import (
 	"bytes"
@@ -7,42 +7,37 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/pgfake"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
 // enter logs in to a server without TLS that follows script, within a bubble,
 // and gives the outcome to check. The password must not have come to the
 // server in clear, whatever it asked for.
-func enter(t *testing.T, script func(*peer), check func(*testing.T, *Server, error)) {
+func enter(t *testing.T, script func(*peer), edit func(*setup), check func(*testing.T, *Conn, error)) {
 	t.Helper()
-	inHouse(t, script, nil, func(t *testing.T, h *house) {
-		p, leave := h.manager.Join(h.pool.Database(), Login{User: "app", Password: password})
-		defer leave()
-		g := <-ask(p).got
-		check(t, g.server, g.err)
-		if g.server != nil {
-			p.Discard(g.server)
-		} else {
-			h.wants(0, 0)
+	synctest.Test(t, func(t *testing.T) {
+		f := pgfake.New(t, script)
+		c, err := dial(t, f, edit)
+		check(t, c, err)
+		if c != nil {
+			c.Close()
 		}
-		if got, _ := h.fake.peer(0).received(); strings.Contains(got, password) {
+		f.Wait()
+		if got, _ := f.Peer(0).Received(); strings.Contains(got, password) {
 			t.Error("the password was sent in clear")
-		}
-		for _, entry := range h.logs.All() {
-			if strings.Contains(fmt.Sprint(entry.Message, entry.ContextMap()), password) {
-				t.Errorf("the password stands in the log line %q", entry.Message)
-			}
 		}
 	})
 }
 
 // admitted asserts that the login succeeds, and returns nothing else to know.
-func admitted(t *testing.T, script func(*peer), check func(*testing.T, *Server)) {
+func admitted(t *testing.T, script func(*peer), check func(*testing.T, *Conn)) {
 	t.Helper()
-	enter(t, script, func(t *testing.T, s *Server, err error) {
+	enter(t, script, nil, func(t *testing.T, s *Conn, err error) {
 		ok(t, err)
 		if check != nil {
 			check(t, s)
@@ -54,19 +49,19 @@ func admitted(t *testing.T, script func(*peer), check func(*testing.T, *Server))
 // that stands in the log.
 func refused(t *testing.T, script func(*peer), words ...string) {
 	t.Helper()
-	enter(t, script, func(t *testing.T, _ *Server, err error) {
-		says(t, code(t, err, wire.CodeConnectionFailure).Cause, words...)
+	enter(t, script, nil, func(t *testing.T, _ *Conn, err error) {
+		ours(t, err, words...)
 	})
 }
 
 // withSCRAM is the script of an honest server but for what s changes.
-func withSCRAM(s scram) func(*peer) {
-	s.password = password
+func withSCRAM(s pgfake.SCRAM) func(*peer) {
+	s.Password = password
 	return func(p *peer) {
-		p.startup()
-		if s.run(p) {
-			p.welcome()
-			p.rest()
+		p.Startup()
+		if s.Run(p) {
+			p.Welcome()
+			p.Rest()
 		}
 	}
 }
@@ -74,9 +69,9 @@ func withSCRAM(s scram) func(*peer) {
 // after runs steps behind the startup packet.
 func after(steps func(*peer)) func(*peer) {
 	return func(p *peer) {
-		p.startup()
+		p.Startup()
 		steps(p)
-		p.hold()
+		p.Hold()
 	}
 }
 
@@ -89,20 +84,20 @@ func text(messages ...string) func(*peer) {
 var letIn = frame('R', word(0))
 
 func TestALoginBySCRAMSucceeds(t *testing.T) {
-	admitted(t, withSCRAM(scram{}), func(t *testing.T, s *Server) {
+	admitted(t, withSCRAM(pgfake.SCRAM{}), func(t *testing.T, s *Conn) {
 		want := []wire.Parameter{{Name: "server_version", Value: "18.0"}, {Name: "TimeZone", Value: "UTC"}}
-		if !slices.Equal(s.Parameters(), want) {
-			t.Errorf("the parameters are %v", s.Parameters())
+		if !slices.Equal(s.Parameters, want) {
+			t.Errorf("the parameters are %v", s.Parameters)
 		}
-		if s.key != (wire.CancelKey{PID: 42, Secret: "key!"}) {
-			t.Errorf("the cancel key is %v", s.key)
+		if s.Key != (wire.CancelKey{PID: 42, Secret: "key!"}) {
+			t.Errorf("the cancel key is %v", s.Key)
 		}
 	})
 }
 
 func TestALoginBySCRAMTakesAnyReasonableIterationCount(t *testing.T) {
 	for _, n := range []int{1, 10_000, 100_000} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) { admitted(t, withSCRAM(scram{iterations: n}), nil) })
+		t.Run(fmt.Sprint(n), func(t *testing.T) { admitted(t, withSCRAM(pgfake.SCRAM{Iterations: n}), nil) })
 	}
 }
 
@@ -112,12 +107,12 @@ func TestAServerThatTrustsNeedsNoPassword(t *testing.T) {
 
 func TestAWrongPasswordIsTheServersRefusal(t *testing.T) {
 	wrong := func(p *peer) {
-		p.startup()
-		(scram{password: "another one"}).run(p)
+		p.Startup()
+		(pgfake.SCRAM{Password: "another one"}).Run(p)
 	}
-	enter(t, wrong, func(t *testing.T, _ *Server, err error) {
+	enter(t, wrong, nil, func(t *testing.T, _ *Conn, err error) {
 		e := code(t, err, "28P01")
-		if e.Severity != "FATAL" || e.Message != `password authentication failed for user "app"` || e.Hint != refusalHint {
+		if e.Severity != "FATAL" || e.Message != `password authentication failed for user "app"` {
 			t.Errorf("got %+v", e)
 		}
 	})
@@ -132,7 +127,7 @@ func TestSCRAMIsChosenWhereverItStandsInTheList(t *testing.T) {
 		strings.Repeat("X\x00", 15) + "SCRAM-SHA-256\x00\x00",
 	} {
 		t.Run(fmt.Sprintf("%.60q", list), func(t *testing.T) {
-			admitted(t, withSCRAM(scram{mechanisms: list}), nil)
+			admitted(t, withSCRAM(pgfake.SCRAM{Mechanisms: list}), nil)
 		})
 	}
 }
@@ -159,25 +154,25 @@ func TestAListWithoutSCRAMIsRefused(t *testing.T) {
 func TestAServerThatDoesNotProveThatItKnowsThePasswordIsRefused(t *testing.T) {
 	replace := func(with string) func(string) string { return func(string) string { return with } }
 	for name, c := range map[string]struct {
-		scram scram
+		scram pgfake.SCRAM
 		says  string
 	}{
-		"it leaves the signature out": {scram{final: replace("")}, "before it proved"},
-		"its signature is wrong":      {scram{final: replace("v=" + strings.Repeat("A", 43) + "=")}, "signature is wrong"},
-		"its signature is cut":        {scram{final: func(s string) string { return s[:30] }}, "invalid server signature"},
-		"its signature is empty":      {scram{final: replace("v=")}, "invalid server signature"},
-		"it sends an error":           {scram{final: replace("e=other-error")}, "other-error"},
+		"it leaves the signature out": {pgfake.SCRAM{Final: replace("")}, "before it proved"},
+		"its signature is wrong":      {pgfake.SCRAM{Final: replace("v=" + strings.Repeat("A", 43) + "=")}, "signature is wrong"},
+		"its signature is cut":        {pgfake.SCRAM{Final: func(s string) string { return s[:30] }}, "invalid server signature"},
+		"its signature is empty":      {pgfake.SCRAM{Final: replace("v=")}, "invalid server signature"},
+		"it sends an error":           {pgfake.SCRAM{Final: replace("e=other-error")}, "other-error"},
 		// No nonce of ours has a star.
-		"its nonce is not ours":         {scram{first: func(s string) string { return "r=*" + s[3:] }}, "nonce mismatch"},
-		"it adds nothing to the nonce":  {scram{first: func(s string) string { return s[:26] + s[strings.Index(s, ",s="):] }}, "nonce mismatch"},
-		"its nonce is endless":          {scram{first: func(s string) string { return s[:30] + strings.Repeat("x", 3000) + s[30:] }}, "invalid nonce"},
-		"its message is endless":        {scram{first: func(s string) string { return s + strings.Repeat(",x=y", 50_000) }}, "too long"},
-		"it gives no salt":              {scram{first: func(s string) string { return s[:strings.Index(s, ",s=")] }}, "attribute is missing"},
-		"its salt is no base64":         {scram{first: func(s string) string { return strings.Replace(s, ",s=", ",s=*", 1) }}, "invalid salt"},
-		"it wants no iterations":        {scram{first: func(s string) string { return s[:strings.Index(s, ",i=")] + ",i=0" }}, "iteration count"},
-		"it wants an extension":         {scram{first: func(s string) string { return "m=x," + s }}, "extensions are not supported"},
-		"its first message holds a NUL": {scram{first: func(s string) string { return s + "\x00" }}, "zero byte"},
-		"its first message is empty":    {scram{first: replace("")}, "empty"},
+		"its nonce is not ours":         {pgfake.SCRAM{First: func(s string) string { return "r=*" + s[3:] }}, "nonce mismatch"},
+		"it adds nothing to the nonce":  {pgfake.SCRAM{First: func(s string) string { return s[:26] + s[strings.Index(s, ",s="):] }}, "nonce mismatch"},
+		"its nonce is endless":          {pgfake.SCRAM{First: func(s string) string { return s[:30] + strings.Repeat("x", 3000) + s[30:] }}, "invalid nonce"},
+		"its message is endless":        {pgfake.SCRAM{First: func(s string) string { return s + strings.Repeat(",x=y", 50_000) }}, "too long"},
+		"it gives no salt":              {pgfake.SCRAM{First: func(s string) string { return s[:strings.Index(s, ",s=")] }}, "attribute is missing"},
+		"its salt is no base64":         {pgfake.SCRAM{First: func(s string) string { return strings.Replace(s, ",s=", ",s=*", 1) }}, "invalid salt"},
+		"it wants no iterations":        {pgfake.SCRAM{First: func(s string) string { return s[:strings.Index(s, ",i=")] + ",i=0" }}, "iteration count"},
+		"it wants an extension":         {pgfake.SCRAM{First: func(s string) string { return "m=x," + s }}, "extensions are not supported"},
+		"its first message holds a NUL": {pgfake.SCRAM{First: func(s string) string { return s + "\x00" }}, "zero byte"},
+		"its first message is empty":    {pgfake.SCRAM{First: replace("")}, "empty"},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, withSCRAM(c.scram), c.says) })
 	}
@@ -189,12 +184,12 @@ func TestAServerThatWantsTooManyIterationsGetsNoAnswer(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			steps := 0
 			refused(t, after(func(p *peer) {
-				p.authentication(10, "SCRAM-SHA-256\x00\x00")
-				_, body := p.recv()
+				p.Authentication(10, "SCRAM-SHA-256\x00\x00")
+				_, body := p.Recv()
 				nonce := string(body[bytes.LastIndex(body, []byte("r="))+2:])
-				p.authentication(11, fmt.Sprintf("r=%sserver,s=c2FsdHNhbHQ=,i=%d", nonce, n))
+				p.Authentication(11, fmt.Sprintf("r=%sserver,s=c2FsdHNhbHQ=,i=%d", nonce, n))
 				steps++
-				p.recv()
+				p.Recv()
 				steps++
 			}), "iterations")
 			if steps != 1 {
@@ -244,13 +239,12 @@ func TestWeakAndUnknownMethodsAreRefusedInClearWords(t *testing.T) {
 }
 
 func TestAServerThatWantsAPasswordWhereNoneIsKnownIsToldNothing(t *testing.T) {
-	inHouse(t, withSCRAM(scram{}), nil, func(t *testing.T, h *house) {
-		e := code(t, ask(h.pool).refusal(t), wire.CodeConnectionFailure)
-		says(t, e.Cause, "none is known", `"app"`)
-		if got, _ := h.fake.peer(0).received(); strings.Contains(got, "SCRAM") {
-			t.Error("an exchange was begun")
-		}
-	})
+	f := pgfake.New(t, withSCRAM(pgfake.SCRAM{}))
+	_, err := dial(t, f, func(s *setup) { s.Login.Password = "" })
+	ours(t, err, "none is known", `"app"`)
+	if got, _ := f.Peer(0).Received(); strings.Contains(got, "SCRAM") {
+		t.Error("an exchange was begun")
+	}
 }
 
 // Each of these makes some client library panic, hang or allocate a GiB.
@@ -295,7 +289,7 @@ func TestMalformedMessagesEndTheLogin(t *testing.T) {
 
 func TestMessagesThatMustNotDisturbALoginDoNot(t *testing.T) {
 	notice := frame('N', "SWARNING\x00C01000\x00Mbeware\x00\x00")
-	negotiate := frame('v', word(version30), word(0))
+	negotiate := frame('v', word(pgfake.Version30), word(0))
 	for name, messages := range map[string]string{
 		"notices before":            notice + notice + welcome,
 		"notices between":           letIn + notice + frame('S', "a\x00b\x00") + notice + frame('Z', "I"),
@@ -308,8 +302,8 @@ func TestMessagesThatMustNotDisturbALoginDoNot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			admitted(t, after(func(p *peer) {
-				p.write([]byte(messages)...)
-				p.rest()
+				p.Put([]byte(messages)...)
+				p.Rest()
 			}), nil)
 		})
 	}
@@ -317,9 +311,9 @@ func TestMessagesThatMustNotDisturbALoginDoNot(t *testing.T) {
 
 func TestAParameterToldTwiceHasItsLastValue(t *testing.T) {
 	script := text(letIn, frame('S', "a\x001\x00"), frame('S', "b\x002\x00"), frame('S', "a\x003\x00"), frame('Z', "I"))
-	admitted(t, script, func(t *testing.T, s *Server) {
-		if want := []wire.Parameter{{Name: "a", Value: "3"}, {Name: "b", Value: "2"}}; !slices.Equal(s.Parameters(), want) {
-			t.Errorf("got %v, want %v", s.Parameters(), want)
+	admitted(t, script, func(t *testing.T, s *Conn) {
+		if want := []wire.Parameter{{Name: "a", Value: "3"}, {Name: "b", Value: "2"}}; !slices.Equal(s.Parameters, want) {
+			t.Errorf("got %v, want %v", s.Parameters, want)
 		}
 	})
 }
@@ -344,10 +338,7 @@ func TestAnErrorOfTheServerKeepsItsSQLSTATE(t *testing.T) {
 		"not fatal, it says": {frame('E', "SERROR\x00C22023\x00\x00") + welcome, wire.Error{Severity: "ERROR", Code: "22023"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			enter(t, text(c.messages), func(t *testing.T, _ *Server, err error) {
-				if strings.HasPrefix(c.want.Code, "28") && c.want.Hint == "" {
-					c.want.Hint = refusalHint
-				}
+			enter(t, text(c.messages), nil, func(t *testing.T, _ *Conn, err error) {
 				c.want.Foreign = true
 				if got := code(t, err, c.want.Code); *got != c.want {
 					t.Errorf("got %+v, want %+v", *got, c.want)
@@ -360,15 +351,15 @@ func TestAnErrorOfTheServerKeepsItsSQLSTATE(t *testing.T) {
 // The host of a list that refuses a login has the last word: it knows the role.
 func TestARefusalIsNotTriedAtTheNextHost(t *testing.T) {
 	script := func(p *peer) {
-		p.startup()
-		p.fail("FATAL", "28000", "no")
+		p.Startup()
+		p.Fail("FATAL", "28000", "no")
 	}
-	inHouse(t, script, func(s *Spec) { s.Host = "a,b" }, func(t *testing.T, h *house) {
-		code(t, ask(h.pool).refusal(t), "28000")
-		if n := h.fake.dials(); n != 1 {
-			t.Errorf("%d hosts were tried", n)
-		}
-	})
+	f := pgfake.New(t, script)
+	_, err := dial(t, f, func(s *setup) { s.Host = "a,b" })
+	code(t, err, "28000")
+	if n := len(f.Dialed()); n != 1 {
+		t.Errorf("%d hosts were tried", n)
+	}
 }
 
 func TestAServerThatTalksWithoutEndIsCutOff(t *testing.T) {
@@ -379,10 +370,10 @@ func TestAServerThatTalksWithoutEndIsCutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sent := 0
 			refused(t, func(p *peer) {
-				p.startup()
-				p.authentication(0)
+				p.Startup()
+				p.Authentication(0)
 				for {
-					p.write([]byte(message)...)
+					p.Put([]byte(message)...)
 					sent += len(message)
 				}
 			}, "without becoming ready")
@@ -395,27 +386,27 @@ func TestAServerThatTalksWithoutEndIsCutOff(t *testing.T) {
 
 func TestAServerThatTalksSlowlyIsCutOffAfterServerConnectTimeout(t *testing.T) {
 	enter(t, func(p *peer) {
-		p.startup()
-		p.authentication(0)
+		p.Startup()
+		p.Authentication(0)
 		for {
-			pass(time.Second)
-			p.send('N', "\x00")
+			time.Sleep(time.Second)
+			p.Send('N', "\x00")
 		}
-	}, func(t *testing.T, _ *Server, err error) {
-		says(t, code(t, err, wire.CodeConnectionFailure).Cause, "timeout")
+	}, nil, func(t *testing.T, _ *Conn, err error) {
+		ours(t, err, "timeout")
 	})
 }
 
 // until plays an honest login up to a step and then does what is left to it.
 func until(step int, then func(*peer)) func(*peer) {
 	return func(p *peer) {
-		p.startup()
-		s := scram{password: password}
+		p.Startup()
+		s := pgfake.SCRAM{Password: password}
 		stop := func(n int) func(string) string {
 			return func(message string) string {
 				if step == n {
 					then(p)
-					panic(gone{})
+					panic(pgfake.Gone{})
 				}
 				return message
 			}
@@ -424,13 +415,13 @@ func until(step int, then func(*peer)) func(*peer) {
 			then(p)
 			return
 		}
-		s.first, s.final = stop(1), stop(2)
-		s.run(p)
+		s.First, s.Final = stop(1), stop(2)
+		s.Run(p)
 		if step == 3 {
 			then(p)
 			return
 		}
-		p.authentication(0)
+		p.Authentication(0)
 		then(p)
 	}
 }
@@ -441,45 +432,43 @@ func TestAServerMayStopAtNoStepOfALogin(t *testing.T) {
 			refused(t, until(step, func(*peer) {}), "EOF")
 		})
 		t.Run(fmt.Sprint("goes silent at ", step), func(t *testing.T) {
-			refused(t, until(step, func(p *peer) { p.hold() }), "timeout")
+			refused(t, until(step, func(p *peer) { p.Hold() }), "timeout")
 		})
 		t.Run(fmt.Sprint("breaks off in a header at ", step), func(t *testing.T) {
-			refused(t, until(step, func(p *peer) { p.write('R', 0, 0) }), "EOF")
+			refused(t, until(step, func(p *peer) { p.Put('R', 0, 0) }), "EOF")
 		})
 		t.Run(fmt.Sprint("breaks off in a body at ", step), func(t *testing.T) {
-			refused(t, until(step, func(p *peer) { p.write('R', 0, 0, 0, 9, 0) }), "EOF")
+			refused(t, until(step, func(p *peer) { p.Put('R', 0, 0, 0, 9, 0) }), "EOF")
 		})
 	}
 }
 
 func TestANULByteInARoleStartsNoParameterOfItsOwn(t *testing.T) {
-	inHouse(t, nil, nil, func(t *testing.T, h *house) {
-		p, leave := h.manager.Join(h.pool.Database(), Login{User: "app\x00user\x00postgres"})
-		defer leave()
-		says(t, code(t, ask(p).refusal(t), wire.CodeConnectionFailure).Cause, "NUL byte")
-		if got, _ := h.fake.peer(0).received(); got != "" {
-			t.Errorf("the server got %q", got)
-		}
-	})
+	f := pgfake.New(t, hospitable)
+	_, err := dial(t, f, func(s *setup) { s.Login = Login{User: "app\x00user\x00postgres"} })
+	ours(t, err, "NUL byte")
+	if got, _ := f.Peer(0).Received(); got != "" {
+		t.Errorf("the server got %q", got)
+	}
 }
 
 func TestANegotiationOfTheProtocolThatMakesNoSenseEndsTheLogin(t *testing.T) {
-	negotiate := frame('v', word(version30), word(0))
+	negotiate := frame('v', word(pgfake.Version30), word(0))
 	for name, messages := range map[string]string{
 		"twice":                          negotiate + negotiate,
 		"after it let us in":             letIn + negotiate,
 		"in the midst of SCRAM":          frame('R', word(10), "SCRAM-SHA-256\x00\x00") + negotiate,
-		"the version that was asked for": frame('v', word(version32), word(0)),
-		"a version that never was":       frame('v', word(version30+1), word(0)),
-		"a newer minor version":          frame('v', word(version30+3), word(0)),
+		"the version that was asked for": frame('v', word(pgfake.Version32), word(0)),
+		"a version that never was":       frame('v', word(pgfake.Version30+1), word(0)),
+		"a newer minor version":          frame('v', word(pgfake.Version30+3), word(0)),
 		"an older major version":         frame('v', word(2<<16), word(0)),
 		"a newer major version":          frame('v', word(4<<16), word(0)),
 		"a minor version alone":          frame('v', word(0), word(0)),
-		"an option that was not sent":    frame('v', word(version30), word(1), "_pq_.x\x00"),
-		"more options than there are":    frame('v', word(version30), word(1)),
-		"four billion options":           frame('v', word(version30), word(1<<32-1), "x\x00"),
-		"bytes behind the options":       frame('v', word(version30), word(0), "\x00"),
-		"no count":                       frame('v', word(version30)),
+		"an option that was not sent":    frame('v', word(pgfake.Version30), word(1), "_pq_.x\x00"),
+		"more options than there are":    frame('v', word(pgfake.Version30), word(1)),
+		"four billion options":           frame('v', word(pgfake.Version30), word(1<<32-1), "x\x00"),
+		"bytes behind the options":       frame('v', word(pgfake.Version30), word(0), "\x00"),
+		"no count":                       frame('v', word(pgfake.Version30)),
 		"nothing":                        frame('v'),
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, text(messages+welcome)) })

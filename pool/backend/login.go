@@ -1,13 +1,10 @@
-package pool
+package backend
 
 import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net"
-	"strings"
-
-	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/wire"
@@ -22,9 +19,9 @@ type Login struct {
 	MD5      auth.MD5Secret // instead of a password
 }
 
-// same reports in constant time, but for the lengths, whether both log in as the
+// Equal reports in constant time, but for the lengths, whether both log in as the
 // same role with the same secret.
-func (l Login) same(other Login) bool {
+func (l Login) Equal(other Login) bool {
 	password := subtle.ConstantTimeCompare([]byte(l.Password), []byte(other.Password)) == 1
 	keys, md5 := l.Keys.Equal(other.Keys), l.MD5.Equal(other.MD5)
 	return l.User == other.User && password && keys && md5
@@ -62,17 +59,10 @@ const (
 	loginBytes        = 1 << 20
 )
 
-// greeting is what a server said when it let us in.
-type greeting struct {
-	params []wire.Parameter
-	key    wire.CancelKey
-	bound  bool // by SCRAM-SHA-256-PLUS
-}
-
 // serverLogin is one login under way, as the client of PostgreSQL's
 // "Start-up" message flow.
 type serverLogin struct {
-	conn  net.Conn
+	*Conn // what it tells goes there
 	login Login
 	terms terms
 	scram *auth.ClientExchange // nil until the server asks for SCRAM
@@ -80,36 +70,31 @@ type serverLogin struct {
 	told  bool                 // it was answered by md5, or told the password
 	ok    bool                 // AuthenticationOk was seen
 	lower bool                 // the server negotiated the protocol down
-	greet greeting
 }
 
 // logIn sends a startup packet of protocol 3.2 and answers the server until it is ready for
 // a query. An error that the server reported is returned as *wire.Error.
-func logIn(conn net.Conn, login Login, terms terms, params []wire.Parameter) (greeting, error) {
+func (c *Conn) logIn(login Login, terms terms, params []wire.Parameter) error {
 	packet, err := wire.AppendStartup(nil, wire.Version32, append([]wire.Parameter{{Name: "user", Value: login.User}}, params...))
 	if err != nil {
-		return greeting{}, err
+		return err
 	}
-	if _, err := conn.Write(packet); err != nil {
-		return greeting{}, lastWord(conn, err)
+	if _, err := c.transport.Write(packet); err != nil {
+		return lastWord(c.transport, err)
 	}
-	l := &serverLogin{conn: conn, login: login, terms: terms}
+	l := &serverLogin{Conn: c, login: login, terms: terms}
 	buf := make([]byte, 0, 1024)
 	for got := 0; got < loginBytes; {
-		typ, body, err := wire.ReadMessage(conn, buf, loginMessageLimit)
+		typ, body, err := wire.ReadMessage(c.transport, buf, loginMessageLimit)
 		if err != nil {
-			return greeting{}, err
+			return err
 		}
 		got += wire.HeaderSize + len(body)
-		ready, err := l.message(typ, body)
-		if err != nil {
-			return greeting{}, err
-		}
-		if ready {
-			return l.greet, nil
+		if ready, err := l.message(typ, body); err != nil || ready {
+			return err
 		}
 	}
-	return greeting{}, fmt.Errorf("the server sent %d bytes without becoming ready", loginBytes)
+	return fmt.Errorf("the server sent %d bytes without becoming ready", loginBytes)
 }
 
 func (l *serverLogin) message(typ byte, body []byte) (ready bool, err error) {
@@ -136,10 +121,10 @@ func (l *serverLogin) message(typ byte, body []byte) (ready bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		l.greet.params = setParameter(l.greet.params, p)
+		l.Parameters = wire.SetParameter(l.Parameters, p)
 		return false, nil
 	case wire.BackendKeyData:
-		l.greet.key, err = wire.ParseCancelKey(body)
+		l.Key, err = wire.ParseCancelKey(body)
 		return false, err
 	case wire.ReadyForQuery:
 		if len(body) != 1 || body[0] != wire.StatusIdle {
@@ -182,7 +167,7 @@ func (l *serverLogin) authentication(body []byte) error {
 		if l.scram != nil && !l.proof {
 			return errors.New("the server let us in before it proved that it knows the secret")
 		}
-		if l.terms.binding.Policy == tlsconf.ChannelBindingRequire && !l.greet.bound {
+		if l.terms.binding.Policy == tlsconf.ChannelBindingRequire && !l.Bound {
 			return errors.New("channel_binding is require, and the server let us in without it")
 		}
 		if l.scram == nil && !l.told {
@@ -202,7 +187,7 @@ func (l *serverLogin) authentication(body []byte) error {
 		if err != nil {
 			return err
 		}
-		_, err = l.conn.Write(wire.AppendSASLResponse(nil, answer))
+		_, err = l.transport.Write(wire.AppendSASLResponse(nil, answer))
 		return err
 	case wire.AuthSASLFinal:
 		if l.scram == nil {
@@ -243,44 +228,49 @@ func (l *serverLogin) startSCRAM(data []byte) error {
 	if err != nil {
 		return err
 	}
-	l.scram, l.greet.bound = exchange, mechanism == auth.ScramSHA256Plus
-	_, err = l.conn.Write(wire.AppendSASLInitialResponse(nil, mechanism, l.scram.First()))
+	l.scram, l.Bound = exchange, mechanism == auth.ScramSHA256Plus
+	_, err = l.transport.Write(wire.AppendSASLInitialResponse(nil, mechanism, l.scram.First()))
 	return err
 }
 
 // answerMD5 answers the salt of an AuthenticationMD5Password.
-func (l *serverLogin) answerMD5(data []byte) error {
-	if l.scram != nil || l.told {
-		return errors.New("the server asked for a password twice")
-	}
-	if err := l.terms.allow(md5Method, "asks by md5"); err != nil {
-		return err
-	}
-	if len(data) != auth.MD5SaltLen {
-		return fmt.Errorf("the server sent a salt of %d bytes", len(data))
-	}
-	secret, ok := l.login.md5()
-	if !ok {
-		return fmt.Errorf("the server asks by md5, and of role %q neither a password nor an md5 secret is known", l.login.User)
-	}
-	l.told = true
-	_, err := l.conn.Write(wire.AppendPassword(nil, secret.Respond([auth.MD5SaltLen]byte(data))))
-	return err
+func (l *serverLogin) answerMD5(salt []byte) error {
+	return l.tell(MD5Method, "asks by md5", func() (string, error) {
+		if len(salt) != auth.MD5SaltLen {
+			return "", fmt.Errorf("the server sent a salt of %d bytes", len(salt))
+		}
+		secret, ok := l.login.md5()
+		if !ok {
+			return "", fmt.Errorf("the server asks by md5, and of role %q neither a password nor an md5 secret is known", l.login.User)
+		}
+		return secret.Respond([auth.MD5SaltLen]byte(salt)), nil
+	})
 }
 
 // tellPassword answers an AuthenticationCleartextPassword.
 func (l *serverLogin) tellPassword() error {
+	return l.tell(PasswordMethod, "asks for the password in the clear", func() (string, error) {
+		if l.login.Password == "" {
+			return "", fmt.Errorf("the server asks for the password in the clear, and that of role %q is not known", l.login.User)
+		}
+		return l.login.Password, nil
+	})
+}
+
+// tell sends what a method answers, once and where that is allowed.
+func (l *serverLogin) tell(method, what string, answer func() (string, error)) error {
 	if l.scram != nil || l.told {
 		return errors.New("the server asked for a password twice")
 	}
-	if err := l.terms.allow(passwordMethod, "asks for the password in the clear"); err != nil {
+	if err := l.terms.allow(method, what); err != nil {
 		return err
 	}
-	if l.login.Password == "" {
-		return fmt.Errorf("the server asks for the password in the clear, and that of role %q is not known", l.login.User)
+	text, err := answer()
+	if err != nil {
+		return err
 	}
 	l.told = true
-	_, err := l.conn.Write(wire.AppendPassword(nil, l.login.Password))
+	_, err = l.transport.Write(wire.AppendPassword(nil, text))
 	return err
 }
 
@@ -295,52 +285,4 @@ func lastWord(conn net.Conn, err error) error {
 		return alert
 	}
 	return err
-}
-
-// MaxParameters is how many parameters a server may report. PostgreSQL has
-// fifteen; a server that goes on for ever must not cost memory.
-const MaxParameters = 200
-
-// setParameter sets p in list, keeping the order in which the server
-// reported. What goes beyond MaxParameters is not kept.
-func setParameter(list []wire.Parameter, p wire.Parameter) []wire.Parameter {
-	for i := range list {
-		if list[i].Name == p.Name {
-			list[i].Value = p.Value
-			return list
-		}
-	}
-	if len(list) >= MaxParameters {
-		return list
-	}
-	return append(list, p)
-}
-
-// refusalHint tells a client whose login the server refused: it knows of its
-// own login at the pooler only, and that one was taken.
-const refusalHint = "The client's login was taken: the server refused the connection pooler's own login."
-
-// explainRefusal adds the hint to a server's refusal of a login.
-func explainRefusal(e *wire.Error) *wire.Error {
-	if e.Hint != "" || !strings.HasPrefix(e.Code, "28") { // class 28: invalid authorization
-		return e
-	}
-	return e.WithHint(refusalHint)
-}
-
-// advice tells in the log what to look at where the server does not take the
-// secret that we logged in with.
-func (p *Pool) advice(refused *wire.Error) zap.Field {
-	if refused.Code != wire.CodeInvalidPassword {
-		return zap.Skip()
-	}
-	fixed, ok := p.db.FixedLogin()
-	hint := "the role's line in users_file may differ from the server: copy rolpassword from the server's pg_authid there again"
-	switch {
-	case ok && fixed.User == p.login.User:
-		hint = "the database's user and password_file may differ from the server"
-	case p.login.Password != "":
-		hint = "the role's password in users_file may differ from the server"
-	}
-	return zap.String("hint", hint)
 }

@@ -1,4 +1,4 @@
-package pool
+package backend
 
 import (
 	"strings"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/pgfake"
 )
 
 const (
@@ -13,35 +14,20 @@ const (
 	sslRequest = "\x00\x00\x00\x08\x04\xd2\x16\x2f"
 )
 
-// open tries to open a server at f as role app, with what edit says of TLS.
-func open(t *testing.T, f *fakeListener, edit func(*Spec)) (*Server, error) {
-	t.Helper()
-	h := startHouse(t, f, edit)
-	p, leave := h.manager.Join(h.database("app"), Login{User: "app", Password: password})
-	t.Cleanup(leave)
-	g := <-ask(p).got
-	if g.err == nil {
-		t.Cleanup(func() { p.Release(g.server) })
-	} else if strings.Contains(g.err.Error(), password) {
-		t.Errorf("the password stands in the error %q", g.err)
-	}
-	return g.server, g.err
-}
-
-func quick(edit func(*Spec)) func(*Spec) {
-	return func(s *Spec) {
+func quick(edit func(*setup)) func(*setup) {
+	return func(s *setup) {
 		edit(s)
-		s.Defaults.ServerConnectTimeout = 200 * time.Millisecond
+		s.Timeout = 200 * time.Millisecond
 	}
 }
 
 // trusting secures the connection and lets everybody in.
 func trusting(pair devca.Pair) func(*peer) {
 	return func(p *peer) {
-		p.secure(pair)
-		p.startup()
-		p.welcome()
-		p.rest()
+		p.Secure(pair)
+		p.Startup()
+		p.Welcome()
+		p.Rest()
 	}
 }
 
@@ -63,16 +49,16 @@ func TestAServerWithoutTLSGetsNothingButTheSSLRequest(t *testing.T) {
 	} {
 		for _, sslmode := range []string{"verify-full", "verify-ca", "require"} {
 			t.Run(name+" to "+sslmode, func(t *testing.T) {
-				f := listen(t, func(p *peer) {
-					p.sslRequest()
-					p.write([]byte(c.answer)...)
+				f := pgfake.Listen(t, func(p *peer) {
+					p.SSLRequest()
+					p.Put([]byte(c.answer)...)
 					if c.answer != "" {
-						p.hold()
+						p.Hold()
 					}
 				})
-				_, err := open(t, f, verified(t, roots()[0], sslmode))
-				says(t, code(t, err, "08006").Cause, c.says)
-				if got, _ := f.peer(0).received(); got != sslRequest {
+				_, err := open(t, f, verified(t, pgfake.Roots()[0], sslmode))
+				ours(t, err, c.says)
+				if got, _ := f.Peer(0).Received(); got != sslRequest {
 					t.Errorf("the server got %q, want the SSLRequest alone", got)
 				}
 			})
@@ -83,48 +69,48 @@ func TestAServerWithoutTLSGetsNothingButTheSSLRequest(t *testing.T) {
 // Bytes that come behind the answer in a segment of their own may be missed at
 // first. Then they run into the handshake.
 func TestBytesThatComeBetweenTheAnswerAndTheHandshakeEndIt(t *testing.T) {
-	pair := issued(t)
-	f := listen(t, func(p *peer) {
-		p.sslRequest()
-		p.write('S')
-		p.read(1) // the ClientHello is on its way
-		p.write([]byte(welcome)...)
-		p.handshake(pair)
+	pair := pgfake.Issued(t)
+	f := pgfake.Listen(t, func(p *peer) {
+		p.SSLRequest()
+		p.Put('S')
+		p.Take(1) // the ClientHello is on its way
+		p.Put([]byte(welcome)...)
+		p.Handshake(pair)
 	})
-	_, err := open(t, f, verified(t, roots()[0], "verify-full"))
-	says(t, code(t, err, "08006").Cause, "TLS handshake")
-	if wire, _ := f.peer(0).received(); strings.Contains(wire, "app\x00") {
+	_, err := open(t, f, verified(t, pgfake.Roots()[0], "verify-full"))
+	ours(t, err, "TLS handshake")
+	if wire, _ := f.Peer(0).Received(); strings.Contains(wire, "app\x00") {
 		t.Error("a startup packet was sent in clear")
 	}
 }
 
 func TestAServerThatNeverAnswersTheSSLRequestIsGivenUp(t *testing.T) {
-	f := listen(t, func(p *peer) { p.hold() })
-	_, err := open(t, f, quick(verified(t, roots()[0], "verify-full")))
-	says(t, code(t, err, "08006").Cause, "no answer to SSLRequest", "timeout")
-	if got, _ := f.peer(0).received(); got != sslRequest {
+	f := pgfake.Listen(t, func(p *peer) { p.Hold() })
+	_, err := open(t, f, quick(verified(t, pgfake.Roots()[0], "verify-full")))
+	ours(t, err, "no answer to SSLRequest", "timeout")
+	if got, _ := f.Peer(0).Received(); got != sslRequest {
 		t.Errorf("the server got %q, want the SSLRequest alone", got)
 	}
 }
 
 func TestAServerThatStopsInTheHandshakeIsGivenUp(t *testing.T) {
-	f := listen(t, func(p *peer) {
-		p.sslRequest()
-		p.write('S')
-		p.hold()
+	f := pgfake.Listen(t, func(p *peer) {
+		p.SSLRequest()
+		p.Put('S')
+		p.Hold()
 	})
-	_, err := open(t, f, quick(verified(t, roots()[0], "verify-full")))
-	says(t, code(t, err, "08006").Cause, "TLS handshake")
+	_, err := open(t, f, quick(verified(t, pgfake.Roots()[0], "verify-full")))
+	ours(t, err, "TLS handshake")
 }
 
 func TestEachSSLModeVerifiesWhatItsNameSays(t *testing.T) {
-	good := issued(t)
-	otherName := issued(t, func(r *devca.Request) { r.Hosts = []string{"other.internal"} })
-	nameInSubject := issued(t, func(r *devca.Request) { r.CommonName, r.Hosts = "db.internal", []string{"other.internal"} })
-	expired := issued(t, func(r *devca.Request) { r.NotBefore, r.Life = time.Now().Add(-time.Hour), time.Minute })
-	notYet := issued(t, func(r *devca.Request) { r.NotBefore = time.Now().Add(30 * time.Minute) })
-	forClients := issued(t, func(r *devca.Request) { r.Client = true })
-	otherCA, err := roots()[1].Issue(devca.Request{Hosts: []string{"db.internal"}})
+	good := pgfake.Issued(t)
+	otherName := pgfake.Issued(t, func(r *devca.Request) { r.Hosts = []string{"other.internal"} })
+	nameInSubject := pgfake.Issued(t, func(r *devca.Request) { r.CommonName, r.Hosts = "db.internal", []string{"other.internal"} })
+	expired := pgfake.Issued(t, func(r *devca.Request) { r.NotBefore, r.Life = time.Now().Add(-time.Hour), time.Minute })
+	notYet := pgfake.Issued(t, func(r *devca.Request) { r.NotBefore = time.Now().Add(30 * time.Minute) })
+	forClients := pgfake.Issued(t, func(r *devca.Request) { r.Client = true })
+	otherCA, err := pgfake.Roots()[1].Issue(devca.Request{Hosts: []string{"db.internal"}})
 	ok(t, err)
 
 	type verdicts struct{ full, ca, require, requireWithRoots bool }
@@ -142,17 +128,17 @@ func TestEachSSLModeVerifiesWhatItsNameSays(t *testing.T) {
 	} {
 		for _, mode := range []struct {
 			name  string
-			edit  func(*Spec)
+			edit  func(*setup)
 			taken bool
 			does  string // what is really verified
 		}{
-			{"verify-full", verified(t, roots()[0], "verify-full"), c.want.full, "verify-full"},
-			{"verify-ca", verified(t, roots()[0], "verify-ca"), c.want.ca, "verify-ca"},
-			{"require", func(s *Spec) { s.SSLMode = "require" }, c.want.require, "require"},
-			{"require with roots", verified(t, roots()[0], "require"), c.want.requireWithRoots, "verify-ca"},
+			{"verify-full", verified(t, pgfake.Roots()[0], "verify-full"), c.want.full, "verify-full"},
+			{"verify-ca", verified(t, pgfake.Roots()[0], "verify-ca"), c.want.ca, "verify-ca"},
+			{"require", func(s *setup) { s.SSLMode = "require" }, c.want.require, "require"},
+			{"require with roots", verified(t, pgfake.Roots()[0], "require"), c.want.requireWithRoots, "verify-ca"},
 		} {
 			t.Run(name+" to "+mode.name, func(t *testing.T) {
-				f := listen(t, trusting(c.pair))
+				f := pgfake.Listen(t, trusting(c.pair))
 				s, err := open(t, f, mode.edit)
 				if mode.taken {
 					ok(t, err)
@@ -161,12 +147,8 @@ func TestEachSSLModeVerifiesWhatItsNameSays(t *testing.T) {
 					}
 					return
 				}
-				e := code(t, err, "08006")
-				says(t, e.Cause, "TLS handshake", "certificate")
-				if strings.Contains(e.Message, "certificate") {
-					t.Errorf("clients are told %q", e.Message)
-				}
-				if _, inside := f.peer(0).received(); inside != "" {
+				ours(t, err, "TLS handshake", "certificate")
+				if _, inside := f.Peer(0).Received(); inside != "" {
 					t.Errorf("a server that was refused got %q", inside)
 				}
 			})
@@ -175,33 +157,33 @@ func TestEachSSLModeVerifiesWhatItsNameSays(t *testing.T) {
 }
 
 func TestSSLModeDisableSendsNoSSLRequest(t *testing.T) {
-	f := listen(t, hospitable)
+	f := pgfake.Listen(t, hospitable)
 	s, err := open(t, f, nil)
 	ok(t, err)
-	if s.TLS != "" || s.Verified != "disable" || s.Addr != f.ln.Addr().String() {
+	if s.TLS != "" || s.Verified != "disable" || s.Addr != f.Addr() {
 		t.Errorf("the server says TLS %q, verified %q, at %s", s.TLS, s.Verified, s.Addr)
 	}
-	if got := f.peer(0).startedWith()["user"]; got != "app" {
+	if got := f.Peer(0).StartedWith()["user"]; got != "app" {
 		t.Errorf("the first packet came from user %q", got)
 	}
 }
 
 func TestNothingIsReadableOnTheWireToASecuredServer(t *testing.T) {
-	f := listen(t, func(p *peer) {
-		p.secure(issued(t))
-		p.startup()
-		if (scram{password: password}).run(p) {
-			p.welcome()
-			p.rest()
+	f := pgfake.Listen(t, func(p *peer) {
+		p.Secure(pgfake.Issued(t))
+		p.Startup()
+		if (pgfake.SCRAM{Password: password}).Run(p) {
+			p.Welcome()
+			p.Rest()
 		}
 	})
-	h := startHouse(t, f, verified(t, roots()[0], "verify-full"))
-	p, leave := h.manager.Join(h.database("app"), Login{User: "app_role", Password: password})
-	defer leave()
-	s := ask(p).server(t)
-	s.Write([]byte(frame('Q', "SELECT secret\x00")), nil)
-	p.Discard(s)
-	wire, inside := f.peer(0).received()
+	trust := verified(t, pgfake.Roots()[0], "verify-full")
+	c, err := dial(t, f, func(s *setup) { trust(s); s.Login.User = "app_role" })
+	ok(t, err)
+	_, err = c.Query(t.Context(), "SELECT secret")
+	ok(t, err)
+	c.Close()
+	wire, inside := f.Peer(0).Received()
 	for _, text := range []string{"app_role", "SCRAM", "SELECT"} {
 		if strings.Contains(wire, text) {
 			t.Errorf("%q stood on the wire in clear", text)
@@ -216,11 +198,11 @@ func TestNothingIsReadableOnTheWireToASecuredServer(t *testing.T) {
 }
 
 // dribble sends each byte in a segment of its own.
-type dribble struct{ *recorder }
+type dribble struct{ *pgfake.Recorder }
 
 func (d dribble) Write(b []byte) (int, error) {
 	for i := range b {
-		if _, err := d.recorder.Write(b[i : i+1]); err != nil {
+		if _, err := d.Recorder.Write(b[i : i+1]); err != nil {
 			return i, err
 		}
 	}
@@ -228,30 +210,30 @@ func (d dribble) Write(b []byte) (int, error) {
 }
 
 func TestALoginSucceedsOneBytePerSegment(t *testing.T) {
-	pair := issued(t)
+	pair := pgfake.Issued(t)
 	for name, secure := range map[string]bool{"with TLS": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
-			f := listen(t, func(p *peer) {
-				p.Conn = dribble{p.raw}
+			f := pgfake.Listen(t, func(p *peer) {
+				p.Conn = dribble{p.Raw}
 				if secure {
-					p.sslRequest()
-					p.write('S')
-					p.handshakeOver(dribble{p.raw}, pair)
+					p.SSLRequest()
+					p.Put('S')
+					p.HandshakeOver(dribble{p.Raw}, pair)
 				}
-				p.startup()
-				if (scram{password: password}).run(p) {
-					p.welcome()
-					p.rest()
+				p.Startup()
+				if (pgfake.SCRAM{Password: password}).Run(p) {
+					p.Welcome()
+					p.Rest()
 				}
 			})
-			var edit func(*Spec)
+			var edit func(*setup)
 			if secure {
-				edit = verified(t, roots()[0], "verify-full")
+				edit = verified(t, pgfake.Roots()[0], "verify-full")
 			}
 			s, err := open(t, f, edit)
 			ok(t, err)
-			if len(s.Parameters()) != 2 {
-				t.Errorf("the parameters are %v", s.Parameters())
+			if len(s.Parameters) != 2 {
+				t.Errorf("the parameters are %v", s.Parameters)
 			}
 		})
 	}

@@ -1,9 +1,11 @@
-package pool
+package backend
 
 import (
-	"crypto/fips140"
+	"context"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/wire"
@@ -33,9 +35,7 @@ func TestRequireAuthReadsAsInLibpq(t *testing.T) {
 		"scram-sha-256-plus":            "error is none of",
 		"scram-sha-256,md5,oauth,!none": "error does not speak",
 	} {
-		c := DefaultDatabaseConfig()
-		c.RequireAuth = value
-		got, err := c.AuthMethods()
+		got, err := ParseRequireAuth(value)
 		if says, fails := strings.CutPrefix(want, "error "); fails {
 			if err == nil || !strings.Contains(err.Error(), says) {
 				t.Errorf("%q: error %v, want one with %q", value, err, says)
@@ -48,53 +48,30 @@ func TestRequireAuthReadsAsInLibpq(t *testing.T) {
 	}
 }
 
-func TestPasswordsAreToldInVerifiedTLSAndOnSocketsOnly(t *testing.T) {
-	for _, test := range []struct {
-		host, sslmode string
-		refused       bool
-	}{
-		{"db.internal", "verify-full", false}, {"db.internal", "verify-ca", false},
-		{"db.internal", "require", true}, {"db.internal", "disable", true},
-		{"/run/postgresql", "disable", false}, {"/run/postgresql,db.internal", "disable", true},
-	} {
-		for value, told := range map[string]bool{"password": true, "scram-sha-256,password": true, "!md5": true, "scram-sha-256": false, "!password,!md5": false} {
-			c := DefaultDatabaseConfig()
-			c.Host, c.SSLMode, c.RequireAuth = test.host, test.sslmode, value
-			if err := c.checkAuth(); (err != nil) != (told && test.refused) {
-				t.Errorf("%s, sslmode %s, require_auth %s: %v", test.host, test.sslmode, value, err)
-			}
-		}
-	}
-}
-
-func TestMD5IsAllowedUnlessInFIPSMode(t *testing.T) {
-	for _, value := range []string{"md5", "scram-sha-256,md5,none", "!password"} {
-		c := DefaultDatabaseConfig()
-		c.Host, c.RequireAuth = "db.internal", value
-		if err := c.checkAuth(); (err != nil) != fips140.Enabled() {
-			t.Errorf("%s: %v", value, err)
-		}
-	}
-}
-
 // enterBy logs in by the methods of require_auth to a server that asks by
 // messages, and returns what it was sent behind the startup packet.
 func enterBy(t *testing.T, requireAuth string, login Login, messages ...string) (sent string, err error) {
 	t.Helper()
-	c := DatabaseConfig{RequireAuth: requireAuth}
-	methods, err := c.AuthMethods()
-	ok(t, err)
 	conn := &script{in: strings.NewReader(strings.Join(messages, ""))}
-	_, err = logIn(conn, login, terms{methods: methods}, nil)
+	d, to := Dialer{Net: conn.dial}, target(t, nil)
+	to.Login, to.RequireAuth = login, requireAuth
+	_, err = d.Dial(t.Context(), to)
 	return strings.Join(conn.sent[1:], ""), err
 }
 
 // script is a connection to a server that has said all it will say.
 type script struct {
-	answers
+	net.Conn
 	in   *strings.Reader
 	sent []string
 }
+
+func (s *script) dial(context.Context, string, string) (net.Conn, error) { return s, nil }
+
+func (s *script) Close() error                { return nil }
+func (s *script) SetDeadline(time.Time) error { return nil }
+func (s *script) RemoteAddr() net.Addr        { return new(net.TCPAddr) }
+func (s *script) LocalAddr() net.Addr         { return new(net.TCPAddr) }
 
 func (s *script) Read(b []byte) (int, error) { return s.in.Read(b) }
 func (s *script) Write(b []byte) (int, error) {
@@ -148,7 +125,8 @@ func TestAServerIsAnsweredByTheMethodsThatAreAllowedAlone(t *testing.T) {
 func TestChannelBindingThatIsRequiredForbidsWeakerMethods(t *testing.T) {
 	for _, asks := range []string{frame('R', word(5), "salt"), frame('R', word(3))} {
 		conn := &script{in: strings.NewReader(asks)}
-		_, err := logIn(conn, Login{User: "app", Password: password}, terms{authMethods, auth.ChannelBinding{Policy: tlsconf.ChannelBindingRequire}}, nil)
+		c := &Conn{transport: &transport{Conn: conn}}
+		err := c.logIn(Login{User: "app", Password: password}, terms{authMethods, auth.ChannelBinding{Policy: tlsconf.ChannelBindingRequire}}, nil)
 		says(t, err, "channel_binding is require")
 		if len(conn.sent) != 1 {
 			t.Errorf("the server was sent %q", conn.sent)

@@ -1,4 +1,4 @@
-package pool
+package backend
 
 import (
 	"crypto/tls"
@@ -26,7 +26,8 @@ func TestAServerThatRefusedOurCertificateAndLeftIsHeard(t *testing.T) {
 		{nil, syscall.ECONNRESET},
 		{&net.OpError{Op: "read", Err: syscall.ETIMEDOUT}, syscall.ECONNRESET},
 	} {
-		if _, err := logIn(farewell{left: test.left}, Login{User: "app"}, terms{}, nil); !errors.Is(err, test.want) {
+		c := &Conn{transport: &transport{Conn: farewell{left: test.left}}}
+		if err := c.logIn(Login{User: "app"}, terms{}, nil); !errors.Is(err, test.want) {
 			t.Errorf("with %v left to read the error is %v", test.left, err)
 		}
 	}

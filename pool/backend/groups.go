@@ -1,4 +1,4 @@
-package pool
+package backend
 
 import (
 	"crypto/tls"

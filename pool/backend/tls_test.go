@@ -1,4 +1,4 @@
-package pool
+package backend
 
 import (
 	"crypto/tls"
@@ -9,40 +9,26 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/pgfake"
 )
 
-// handshakeAs is handshake with more said about TLS.
-func (p *peer) handshakeAs(pair devca.Pair, edit func(*tls.Config)) tls.ConnectionState {
-	cert, err := tls.X509KeyPair(pair.CertPEM, pair.KeyPEM)
-	if err != nil {
-		panic(err)
-	}
-	config := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"postgresql"}}
-	edit(config)
-	conn := tls.Server(p.raw, config)
-	if err := conn.Handshake(); err != nil {
-		panic(gone{err})
-	}
-	p.Conn = conn
-	return conn.ConnectionState()
-}
-
 func TestWhatAServerChoseIsOfferedFirstNextTimeAndAllOfItAfterARefusal(t *testing.T) {
-	pair := issued(t)
+	pair := pgfake.Issued(t)
 	groups := []tls.CurveID{tls.CurveP256}
 	states := make(chan tls.ConnectionState, 10)
-	f := listen(t, func(p *peer) {
-		p.sslRequest()
-		p.write('S')
-		states <- p.handshakeAs(pair, func(c *tls.Config) { c.CurvePreferences = groups })
-		p.startup()
-		p.welcome()
-		p.rest()
+	f := pgfake.Listen(t, func(p *peer) {
+		p.SSLRequest()
+		p.Put('S')
+		states <- p.Handshake(pair, func(c *tls.Config) { c.CurvePreferences = groups })
+		p.Startup()
+		p.Welcome()
+		p.Rest()
 	})
-	h := startHouse(t, f, verified(t, roots()[0], "verify-full"))
+	d, to := Dialer{Net: f.Dial}, target(t, verified(t, pgfake.Roots()[0], "verify-full"))
 	connect := func() tls.ConnectionState {
-		s := ask(h.pool).server(t)
-		h.pool.Discard(s)
+		c, err := d.Dial(t.Context(), to)
+		ok(t, err)
+		c.Close()
 		return <-states
 	}
 	if first := connect(); !first.HelloRetryRequest {
@@ -76,18 +62,18 @@ func TestAServersChoiceIsForgottenInTime(t *testing.T) {
 }
 
 func TestTheConfiguredGroupsAloneAreOffered(t *testing.T) {
-	pair := issued(t)
+	pair := pgfake.Issued(t)
 	states := make(chan tls.ConnectionState, 1)
-	f := listen(t, func(p *peer) {
-		p.sslRequest()
-		p.write('S')
-		states <- p.handshakeAs(pair, func(*tls.Config) {})
-		p.startup()
-		p.welcome()
-		p.rest()
+	f := pgfake.Listen(t, func(p *peer) {
+		p.SSLRequest()
+		p.Put('S')
+		states <- p.Handshake(pair, func(*tls.Config) {})
+		p.Startup()
+		p.Welcome()
+		p.Rest()
 	})
-	trust := verified(t, roots()[0], "verify-full")
-	_, err := open(t, f, func(s *Spec) { trust(s); s.Groups = "secp384r1" })
+	trust := verified(t, pgfake.Roots()[0], "verify-full")
+	_, err := open(t, f, func(s *setup) { trust(s); s.Groups = "secp384r1" })
 	ok(t, err)
 	if state := <-states; state.CurveID != tls.CurveP384 || state.HelloRetryRequest {
 		t.Errorf("agreed on %v, with a retry: %t", state.CurveID, state.HelloRetryRequest)
@@ -95,51 +81,51 @@ func TestTheConfiguredGroupsAloneAreOffered(t *testing.T) {
 }
 
 func TestADirectConnectionBeginsWithTLSAndNeedsALPN(t *testing.T) {
-	pair := issued(t)
-	trust := verified(t, roots()[0], "verify-full")
-	direct := func(s *Spec) { trust(s); s.SSLNegotiation = "direct" }
+	pair := pgfake.Issued(t)
+	trust := verified(t, pgfake.Roots()[0], "verify-full")
+	direct := func(s *setup) { trust(s); s.SSLNegotiation = "direct" }
 	for _, alpn := range []bool{true, false} {
-		f := listen(t, func(p *peer) {
-			p.handshakeAs(pair, func(c *tls.Config) {
+		f := pgfake.Listen(t, func(p *peer) {
+			p.Handshake(pair, func(c *tls.Config) {
 				if !alpn {
 					c.NextProtos = nil
 				}
 			})
-			p.startup()
-			p.welcome()
-			p.rest()
+			p.Startup()
+			p.Welcome()
+			p.Rest()
 		})
 		_, err := open(t, f, direct)
 		if alpn {
 			ok(t, err)
 			continue
 		}
-		says(t, code(t, err, "08006").Cause, "without agreeing to ALPN")
-		if _, inside := f.peer(0).received(); inside != "" {
+		ours(t, err, "without agreeing to ALPN")
+		if _, inside := f.Peer(0).Received(); inside != "" {
 			t.Errorf("the server was sent %q", inside)
 		}
 	}
 }
 
 func TestAServerIsShownTheClientCertificateItAsksFor(t *testing.T) {
-	pair := issued(t)
-	client := issued(t, func(r *devca.Request) { r.CommonName, r.Hosts, r.Client = "app", nil, true })
+	pair := pgfake.Issued(t)
+	client := pgfake.Issued(t, func(r *devca.Request) { r.CommonName, r.Hosts, r.Client = "app", nil, true })
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	ok(t, client.WriteFiles(cert, key))
-	trust := verified(t, roots()[0], "verify-full")
+	trust := verified(t, pgfake.Roots()[0], "verify-full")
 	for _, shows := range []bool{true, false} {
-		f := listen(t, func(p *peer) {
-			p.sslRequest()
-			p.write('S')
-			p.handshakeAs(pair, func(c *tls.Config) {
-				c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, roots()[0].Pool()
+		f := pgfake.Listen(t, func(p *peer) {
+			p.SSLRequest()
+			p.Put('S')
+			p.Handshake(pair, func(c *tls.Config) {
+				c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, pgfake.Roots()[0].Pool()
 			})
-			p.startup()
-			p.welcome()
-			p.rest()
+			p.Startup()
+			p.Welcome()
+			p.Rest()
 		})
-		_, err := open(t, f, func(s *Spec) {
+		_, err := open(t, f, func(s *setup) {
 			trust(s)
 			if shows {
 				s.SSLCert, s.SSLKey = cert, key
@@ -152,9 +138,9 @@ func TestAServerIsShownTheClientCertificateItAsksFor(t *testing.T) {
 }
 
 func TestARevokedServerIsSentNothing(t *testing.T) {
-	bad, good := issued(t), issued(t)
+	bad, good := pgfake.Issued(t), pgfake.Issued(t)
 	list := func(next time.Time, revoked ...*x509.Certificate) string {
-		data, err := roots()[0].CRLPEM(next, revoked...)
+		data, err := pgfake.Roots()[0].CRLPEM(next, revoked...)
 		ok(t, err)
 		file := filepath.Join(t.TempDir(), "crl.pem")
 		ok(t, os.WriteFile(file, data, 0o644))
@@ -171,15 +157,15 @@ func TestARevokedServerIsSentNothing(t *testing.T) {
 			"revoked":  {bad, list(soon, bad.Cert), "was revoked on"},
 			"outdated": {good, list(time.Now().Add(-time.Minute)), "CRL of CN=test root 0"},
 		} {
-			f := listen(t, trusting(test.pair))
-			trust := verified(t, roots()[0], mode)
-			_, err := open(t, f, func(s *Spec) { trust(s); s.SSLCRL = test.crl })
+			f := pgfake.Listen(t, trusting(test.pair))
+			trust := verified(t, pgfake.Roots()[0], mode)
+			_, err := open(t, f, func(s *setup) { trust(s); s.SSLCRL = test.crl })
 			if test.says == "" {
 				ok(t, err)
 				continue
 			}
-			says(t, code(t, err, "08006").Cause, test.says)
-			if _, inside := f.peer(0).received(); inside != "" {
+			ours(t, err, test.says)
+			if _, inside := f.Peer(0).Received(); inside != "" {
 				t.Errorf("%s: the server was sent %q", name, inside)
 			}
 		}
@@ -187,20 +173,20 @@ func TestARevokedServerIsSentNothing(t *testing.T) {
 }
 
 func TestEachHostOfAListIsVerifiedByItsOwnName(t *testing.T) {
-	second := issued(t, func(r *devca.Request) { r.Hosts = []string{"two.internal"} })
+	second := pgfake.Issued(t, func(r *devca.Request) { r.Hosts = []string{"two.internal"} })
 	pairs := make(chan devca.Pair, 2)
 	pairs <- second // the first host shows the second's certificate
 	pairs <- second
-	f := listen(t, func(p *peer) {
-		p.secure(<-pairs)
-		p.startup()
-		p.welcome()
-		p.rest()
+	f := pgfake.Listen(t, func(p *peer) {
+		p.Secure(<-pairs)
+		p.Startup()
+		p.Welcome()
+		p.Rest()
 	})
-	trust := verified(t, roots()[0], "verify-full")
-	_, err := open(t, f, func(s *Spec) { trust(s); s.Host = "one.internal,two.internal" })
+	trust := verified(t, pgfake.Roots()[0], "verify-full")
+	_, err := open(t, f, func(s *setup) { trust(s); s.Host = "one.internal,two.internal" })
 	ok(t, err)
-	if f.dials() != 2 {
-		t.Errorf("%d hosts were tried", f.dials())
+	if len(f.Dialed()) != 2 {
+		t.Errorf("%d hosts were tried", len(f.Dialed()))
 	}
 }

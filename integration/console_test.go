@@ -459,6 +459,11 @@ func TestTheConsoleTellsOfPreparedStatementsAndPins(t *testing.T) {
 	if list := rowsOf(t, console, "SHOW PREPARED"); len(list) != 1 || list[0]["query"] != "SELECT 1 AS told_by_name" || text(list[0]["clients"]) != "1" {
 		t.Errorf("the prepared statements are %v", list)
 	}
+	execute(t, client, "DROP TABLE kept", pgx.QueryExecModeSimpleProtocol)
+	eventually(t, patience, "the server is idle", func() bool { return len(rowsOf(t, console, "SHOW PINS")) == 0 })
+	if s := rowsOf(t, console, "SHOW SERVERS"); len(s) != 1 || text(s[0]["prepared_statements"]) != "1" || text(s[0]["link_id"]) != "" {
+		t.Errorf("the servers that nobody holds are %v", s)
+	}
 }
 
 // What a client sends that is none of the protocol, behind an error whose rest is

@@ -95,6 +95,7 @@ var nameScenarios = []scenario{
 	{name: "a query behind what was only prepared is in no transaction", pools: []int{1}, text: `
 		a  call 0 ;; parse p: set role = scenario_role ;; parse q: select timestamptz '2021-01-01 00:00' ;; query deallocate p
 		a  query select 1 ;; parse q: select 2 ;; query select 3
+		a  call 0 ;; parse u: select timestamptz '2021-01-01 00:00' ;; call 1397 (-5)
 		a  sync
 		a  call 0 ;; parse r: select timestamptz '2021-01-01 00:00' ;; parse r: select 1 ;; query select 4
 		a  sync

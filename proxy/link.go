@@ -366,6 +366,7 @@ func (s *session) decide(server *pool.Server) (d decision) {
 	}
 	d.wake = (s.ending() != nil || s.end != nil) && s.client != nil && (gone || s.mayEnd() || d.End != nil)
 	if gone {
+		server.NotePrepared(s.relay.ServerPrepared())
 		if d.settled = s.settled; d.settled != nil && d.End != nil {
 			d.refused = d.End
 		}

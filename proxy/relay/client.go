@@ -363,7 +363,7 @@ func (r *Relay) oust(typ byte, m []byte) []byte {
 		r.ex.back = ""
 		return r.appendHidden(nil, back, nil) // as the Sync would have, which it stands for
 	}
-	if typ == wire.Query && r.onlyHelped() && r.ledger.empty() && !r.ex.skipping {
+	if (typ == wire.Query || typ == wire.FunctionCall) && r.onlyHelped() && r.ledger.empty() && !r.ex.skipping {
 		// To PostgreSQL 18 a Query behind what was executed without a Sync is
 		// within a transaction. The client executed nothing.
 		r.push(entry{kind: syncing, flags: ours | aside})

@@ -151,6 +151,9 @@ var harmlessCalls = map[uint32]bool{
 // onCall takes a FunctionCall, which names its function by number. Any but a few
 // may do what can't be seen, as DO may.
 func (r *Relay) onCall(m []byte) edit {
+	if r.onlyHelped() {
+		return edit{wait: true}
+	}
 	seen := sqlscan.Opaque
 	if len(m) >= wire.HeaderSize+4 {
 		switch function := binary.BigEndian.Uint32(m[wire.HeaderSize:]); {

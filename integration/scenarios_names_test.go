@@ -45,6 +45,11 @@ var nameScenarios = []scenario{
 		a  parse : execute p ('1') ;; sync ;; describe = ;; sync ;; bind = () ;; execute ;; sync
 		a  query execute p ('1')
 	`},
+	{name: "an unnamed statement that executes one which was not there at its Parse", pools: []int{1}, text: `
+		a  parse : execute p ;; parse p: select 1 as a ;; sync ;; describe = ;; sync
+		a  bind () ;; describe ;; execute ;; sync
+		a  describe = ;; sync
+	`},
 	{name: "a statement with rows that executes one which is gone", pools: []int{1, 2}, text: `
 		a  parse p: select 1 as a ;; parse e: execute p ;; parse : execute p ;; describe = ;; sync
 		a  close =p ;; sync

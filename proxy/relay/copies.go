@@ -75,6 +75,7 @@ func (r *Relay) parseUnnamed(m, text, types []byte, seen sqlscan.Effects) edit {
 		}
 		e.note = &note{ops: t.ops, shifts: t.shifts}
 		p.ops, p.looked = t.ops, r.looked()
+		p.missed = r.executes(t.ops, "", true) != nil
 		p.effects |= t.effects
 		out = appendParse(t.lead, "", string(t.text)+"\x00"+string(types))
 	}
@@ -128,10 +129,20 @@ func (r *Relay) outdated(p *plan) bool {
 	return p.effects&sqlscan.Names != 0 && len(p.parse) > 0 && p.looked != r.looked()
 }
 
-// toldNoRows reports whether the unnamed statement is confirmed, and its client
-// knows its parameters and that it returns no rows.
-func (n *names) toldNoRows() bool {
-	return n.unnamed.number != 0 && n.unnamed.none && len(n.unnamed.types) > 0 && len(n.candidates) == 0 && n.dropping == 0
+// noRows returns the types of the parameters of the unnamed statement, as a Parse
+// message tells them, if it is known to return no rows and PostgreSQL would look
+// at something else to describe it: on a server whose unnamed statement is
+// another, or where what it executes was not there at its Parse and may be now.
+func (n *names) noRows(onServer uint64) (types string, ok bool) {
+	u := &n.unnamed
+	switch {
+	case u.number == 0 || len(n.candidates) > 0 || n.dropping > 0 || len(u.parse) == 0:
+		return "", false
+	case u.missed:
+		_, types, _ := bytes.Cut(u.parse[wire.HeaderSize+1:], []byte{0})
+		return string(types), true
+	}
+	return string(u.types), u.none && len(u.types) > 0 && onServer != u.number
 }
 
 // spareOf keeps the buffer of a plan that is over for the next.

@@ -62,6 +62,7 @@ type plan struct {
 	batch   uint32   // that its Parse is in
 	ops     []nameOp // what it does to names when it runs
 	looked  uint64   // when those were looked up, by looked of the relay
+	missed  bool     // what it executes was not there at its Parse, or its columns had changed
 }
 
 // maxName is how many bytes of a statement's name PostgreSQL looks at:

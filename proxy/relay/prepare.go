@@ -430,7 +430,7 @@ func (r *Relay) onDescribe(m []byte) edit {
 func (r *Relay) namesLost(own []byte, nm *name) *note {
 	u := &r.names.unnamed
 	switch {
-	case len(own) == 0 && len(r.names.candidates) == 0 && !r.names.toldNoRows():
+	case len(own) == 0 && len(r.names.candidates) == 0 && !u.none:
 		if ops := r.names.unnamedOps(); len(ops) > 0 {
 			_, types, _ := bytes.Cut(u.parse[wire.HeaderSize+1:], []byte{0})
 			return r.executes(ops, string(types), len(u.rows) > 0)

@@ -35,8 +35,8 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 			}
 			return r.out[:0], "", nil, false // PostgreSQL notices when it runs
 		}
-		if by == describe && r.names.toldNoRows() && r.server.unnamed != r.names.unnamed.number {
-			return r.standIn(string(r.names.unnamed.types))
+		if types, ok := r.names.noRows(r.server.unnamed); ok && by == describe {
+			return r.standIn(types)
 		}
 		lead, wait = r.carryUnnamed()
 		return lead, "", nil, wait

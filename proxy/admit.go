@@ -11,6 +11,7 @@ import (
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/guard"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // admit finds the rule for a client and has it prove who it is. physical is set
@@ -30,12 +31,12 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 	}
 	s.rule = rule
 	if rule.Method == hba.Reject {
-		return auth.Credential{}, s.barred("pg_hba.conf rejects connection for").WithCause(at(rule, "the rule rejects"))
+		return auth.Credential{}, s.barred("pg_hba.conf rejects connection for").Why(at(rule, "the rule rejects"))
 	}
 	cert := s.clientCertificate()
 	if rule.ClientCert != "" && cert == nil {
-		return auth.Credential{}, wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate").
-			WithCause(at(rule, "the client showed no certificate of a trusted authority"))
+		return auth.Credential{}, login.Refuse(login.Rule, wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate")).
+			Why(at(rule, "the client showed no certificate of a trusted authority"))
 	}
 	proved := s.user
 	if rule.Method == hba.Peer {
@@ -45,7 +46,7 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 			return auth.Credential{}, look.failed
 		}
 		refusal := wire.Fatal(wire.CodeInvalidAuth, `Peer authentication failed for user "`+s.user+`"`)
-		if err := p.decideProof(s, wrongName(guard.WrongPeer, err), refusal); err != nil {
+		if err := p.decideProof(s, login.WrongPeer, wrongName(guard.WrongPeer, err), refusal); err != nil {
 			return auth.Credential{}, err
 		}
 	}
@@ -59,7 +60,7 @@ func (p *Server) admit(s *session, physical bool) (auth.Credential, error) {
 			return auth.Credential{}, look.failed
 		}
 		refusal := wire.Fatal(wire.CodeInvalidAuth, `certificate authentication failed for user "`+s.user+`"`)
-		if err := p.decideProof(s, wrongName(guard.WrongCertificate, err), refusal); err != nil {
+		if err := p.decideProof(s, login.WrongCertificate, wrongName(guard.WrongCertificate, err), refusal); err != nil {
 			return auth.Credential{}, err
 		}
 	}
@@ -90,11 +91,11 @@ func (p *Server) prove(s *session, rule hba.Rule, access *Access) (auth.Credenti
 	case hba.Trust:
 		if addr := peerAddr(s.raw.RemoteAddr()); addr.IsValid() && !addr.IsLoopback() && !access.trustAnywhere {
 			return auth.Credential{}, s.barred("pg_hba.conf rejects connection for").
-				WithCause(at(rule, "trust is for unix sockets and the loopback address unless auth.trust_anywhere is set"))
+				Why(at(rule, "trust is for unix sockets and the loopback address unless auth.trust_anywhere is set"))
 		}
 	case hba.Cert, hba.Peer: // certificates are looked at for every rule that asks for one
 	default:
-		return auth.Credential{}, fmt.Errorf("method %q of %s:%d", rule.Method, rule.File, rule.Line)
+		return auth.Credential{}, login.Refuse(login.Internal, wire.AsError(fmt.Errorf("method %q of %s:%d", rule.Method, rule.File, rule.Line)))
 	}
 	credential, _ := p.settings.Load().Users.Lookup(s.user)
 	return credential, nil
@@ -185,7 +186,7 @@ func (s *session) clientCertificate() *x509.Certificate {
 }
 
 // barred is what a client is told that no rule lets in, in PostgreSQL's words.
-func (s *session) barred(what string) *wire.Error {
+func (s *session) barred(what string) *login.Refusal {
 	host, encryption := "[local]", "no encryption"
 	if addr := peerAddr(s.raw.RemoteAddr()); addr.IsValid() {
 		host = addr.String()
@@ -193,8 +194,8 @@ func (s *session) barred(what string) *wire.Error {
 	if s.tls != nil {
 		encryption = "SSL encryption"
 	}
-	return wire.Fatal(wire.CodeInvalidAuth, fmt.Sprintf("%s host %q, user %q, database %q, %s", what, host, s.user, s.database, encryption)).
-		WithHint("The access rules are those of the connection pooler.")
+	return login.Refuse(login.Rule, wire.Fatal(wire.CodeInvalidAuth, fmt.Sprintf("%s host %q, user %q, database %q, %s", what, host, s.user, s.database, encryption)).
+		WithHint("The access rules are those of the connection pooler."))
 }
 
 // at tells the log, not the client, which rule it was.

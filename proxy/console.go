@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // maxConsoles bounds the sessions of the console. They do not count against
@@ -15,10 +16,10 @@ import (
 const maxConsoles = 32
 
 var (
-	errTooManyClients = wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already (max_client_conn)").
-				WithHint("Raise max_client_conn of the connection pooler.")
-	errTooManyConsoles  = wire.Fatal(wire.CodeTooManyConnections, "too many sessions of the console are open")
-	errConsoleForeign   = wire.Fatal(wire.CodeFeatureNotSupported, "the console has no replication")
+	errTooManyClients = login.Refuse(login.Limit, wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already (max_client_conn)").
+				WithHint("Raise max_client_conn of the connection pooler."))
+	errTooManyConsoles  = login.Refuse(login.Limit, wire.Fatal(wire.CodeTooManyConnections, "too many sessions of the console are open"))
+	errConsoleForeign   = login.Refuse(login.Protocol, wire.Fatal(wire.CodeFeatureNotSupported, "the console has no replication"))
 	errKilled           = wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command").WithHint("An administrator of the connection pooler ended it.")
 	errConsoleNotServed = wire.Fatal(wire.CodeInternal, "the console ended unexpectedly")
 )
@@ -64,7 +65,7 @@ func (p *Server) toConsole(s *session) bool { return p.console != nil && p.conso
 // openConsole lets a client that has proved who it is in to the console.
 func (p *Server) openConsole(s *session, ask startup) error {
 	if err := p.console.Admits(s.user); err != nil {
-		return err
+		return login.Refuse(login.NotAdmin, err)
 	}
 	if ask.replication != nil {
 		return errConsoleForeign

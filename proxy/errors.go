@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -138,9 +137,4 @@ func classOf(code string) string {
 		}
 	}
 	return "other"
-}
-
-// violation returns what a client is told that breaks the protocol.
-func violation(format string, args ...any) *wire.Error {
-	return wire.Fatal(wire.CodeProtocolViolation, fmt.Sprintf(format, args...))
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/guard"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 var (
@@ -21,10 +22,11 @@ var (
 func (p *Server) FailedLogins() guard.FailedLoginCounts { return p.failedLogins.Counts() }
 
 // decideProof counts the proof of s, which failed or, with nil, was right, and
-// returns what the client is told: refusal, or nil where it is let in.
-func (p *Server) decideProof(s *session, failed *guard.FailedProof, refusal *wire.Error) error {
+// returns a Refusal that tells the client so, or nil where it is let in. kind is
+// the reason of proofs of the kind that are wrong.
+func (p *Server) decideProof(s *session, kind login.Reason, failed *guard.FailedProof, told *wire.Error) error {
 	if why := p.failedLogins.Decide(s.whoLogsIn(), failed); why != nil {
-		return refusal.WithCause(why)
+		return login.RefuseProof(kind, why, told)
 	}
 	return nil
 }
@@ -43,9 +45,8 @@ func (s *session) whoLogsIn() guard.Login {
 
 // delayAnswer has a client whose proof was refused wait for its answer, unless the
 // login is to end first.
-func (s *session) delayAnswer(err error) {
-	var failed *guard.FailedProof
-	if !errors.As(err, &failed) {
+func (s *session) delayAnswer(r *login.Refusal) {
+	if !r.OfProof() {
 		return
 	}
 	at := guard.AnswerTime(s.heard, time.Now(), s.proxy.settings.Load().Auth.AuthDelay)

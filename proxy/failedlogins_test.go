@@ -13,6 +13,7 @@ import (
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy/guard"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // limits sets how failed logins are met.
@@ -88,12 +89,12 @@ func TestTheTimeOfARefusalDoesNotTellWhatWasComputed(t *testing.T) {
 			s := newSession(p, ours)
 			s.heard = time.Now()
 			<-time.After(computed)
-			s.delayAnswer(errWrongPassword("alice").WithCause(errPassword))
+			s.delayAnswer(&login.Refusal{Reason: login.WrongPassword})
 			if took := time.Since(s.heard); took != want {
 				t.Errorf("after %v of computing the answer comes after %v, want %v", computed, took, want)
 			}
 			began := time.Now()
-			s.delayAnswer(violation("malformed"))
+			s.delayAnswer(login.Violation("malformed"))
 			if took := time.Since(began); took != 0 {
 				t.Errorf("what is no guess waits for %v", took)
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy/guard"
+	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/proxy/relay"
 )
 
@@ -19,9 +20,9 @@ import (
 // authenticated.
 const saslLimit = 4 << 10
 
-// errWrongPassword is what a client is told whatever was wrong with its role
+// wrongPasswordTold is what a client is told whatever was wrong with its role
 // or its secret, in PostgreSQL's words.
-func errWrongPassword(user string) *wire.Error {
+func wrongPasswordTold(user string) *wire.Error {
 	return wire.Fatal(wire.CodeInvalidPassword, `password authentication failed for user "`+user+`"`)
 }
 
@@ -30,7 +31,7 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	s.heard = time.Now()
 	list, err := wire.ParseParameters(packet.Body)
 	if err != nil {
-		return violation("%v", err)
+		return login.Violation("%v", err)
 	}
 	ask, refused := newStartup(list)
 	if refused != nil {
@@ -55,15 +56,14 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 	if err != nil {
 		return err
 	}
-	s.admitted = true
 	if p.toConsole(s) {
 		p.loginSucceeded(s)
 		return p.openConsole(s, ask)
 	}
 	db, ok := p.manager.Database(ask.database)
 	if !ok {
-		return wire.Fatal(wire.CodeUndefinedDatabase, `database "`+ask.database+`" does not exist`).
-			WithHint("It is not among the databases of the connection pooler.")
+		return login.Refuse(login.NoDatabase, wire.Fatal(wire.CodeUndefinedDatabase, `database "`+ask.database+`" does not exist`).
+			WithHint("It is not among the databases of the connection pooler."))
 	}
 	p.loginSucceeded(s)
 	if err := s.join(db, credential); err != nil {
@@ -76,8 +76,9 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 		err = s.prepare(ask.params)
 	}
 	if err != nil {
-		p.refusedAtServer(s, err)
-		return err
+		r := refusedByPool(err)
+		p.refusedAtServer(s, r)
+		return r
 	}
 	return s.greet(s.relay.Told())
 }
@@ -85,7 +86,7 @@ func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
 // confine has the client reach no other database than the one that the server
 // name it asked for leads to. A client that names none, or whose database has
 // the name of its role since libpq puts that in for none, gets that one.
-func (s *session) confine(ask *startup) *wire.Error {
+func (s *session) confine(ask *startup) *login.Refusal {
 	switch {
 	case s.only == "" || s.only == ask.database && !ask.physical:
 		return nil
@@ -93,8 +94,8 @@ func (s *session) confine(ask *startup) *wire.Error {
 		ask.database = s.only
 		return nil
 	}
-	return wire.Fatal(wire.CodeInvalidAuth, "the server name of this connection leads to one database, and not to the one asked for").
-		WithHint(`Connect to the database that the host name in your DSN stands for, or by another host name.`)
+	return login.Refuse(login.Rule, wire.Fatal(wire.CodeInvalidAuth, "the server name of this connection leads to one database, and not to the one asked for").
+		WithHint(`Connect to the database that the host name in your DSN stands for, or by another host name.`))
 }
 
 // negotiate settles which version of the protocol is spoken, in the way that
@@ -105,8 +106,7 @@ func (s *session) negotiate(asked uint32, unknown []string) error {
 	if s.version == asked && len(unknown) == 0 {
 		return nil
 	}
-	_, err := s.conn.Write(wire.AppendNegotiateProtocolVersion(nil, s.version, unknown))
-	return err
+	return s.write(wire.AppendNegotiateProtocolVersion(nil, s.version, unknown))
 }
 
 // authenticate runs SCRAM-SHA-256 with a client, bound to its TLS connection
@@ -114,7 +114,6 @@ func (s *session) negotiate(asked uint32, unknown []string) error {
 // unknown goes through the same exchange and gets the same answer as a wrong
 // password.
 func (p *Server) authenticate(s *session) (auth.Credential, error) {
-	conn := s.conn
 	credential, known, err := p.secrets.of(s)
 	if err != nil {
 		return auth.Credential{}, err
@@ -122,7 +121,7 @@ func (p *Server) authenticate(s *session) (auth.Credential, error) {
 	md5 := credential.MD5.Known() // as in PostgreSQL nobody can prove that by SCRAM
 	exchange := auth.NewServerExchange(credential.Secret, known && !md5)
 	exchange.Bind(s.endpointHash)
-	if _, err := conn.Write(wire.AppendAuthenticationSASL(nil, exchange.Mechanisms()...)); err != nil {
+	if err := s.write(wire.AppendAuthenticationSASL(nil, exchange.Mechanisms()...)); err != nil {
 		return auth.Credential{}, err
 	}
 	body, err := s.readPassword()
@@ -131,16 +130,16 @@ func (p *Server) authenticate(s *session) (auth.Credential, error) {
 	}
 	mechanism, first, err := wire.ParseSASLInitialResponse(body)
 	if err != nil {
-		return auth.Credential{}, violation("malformed SASL message")
+		return auth.Credential{}, login.Violation("malformed SASL message")
 	}
 	if !exchange.Choose(mechanism) {
-		return auth.Credential{}, violation("client selected an invalid SASL authentication mechanism")
+		return auth.Credential{}, login.Violation("client selected an invalid SASL authentication mechanism")
 	}
 	answer, err := exchange.First(first)
 	if err != nil {
 		return auth.Credential{}, scramError(err)
 	}
-	if _, err := conn.Write(wire.AppendSASLContinue(nil, answer)); err != nil {
+	if err := s.write(wire.AppendSASLContinue(nil, answer)); err != nil {
 		return auth.Credential{}, err
 	}
 	if body, err = s.readPassword(); err != nil {
@@ -153,12 +152,20 @@ func (p *Server) authenticate(s *session) (auth.Credential, error) {
 	if err != nil {
 		p.secrets.doubt(s)
 	}
-	if err := p.decideProof(s, wrongSecret(err == nil, known, md5), errWrongPassword(s.user)); err != nil {
+	if err := p.decideProof(s, login.WrongPassword, wrongSecret(err == nil, known, md5), wrongPasswordTold(s.user)); err != nil {
 		return auth.Credential{}, err
 	}
 	credential.Keys = exchange.Keys()
 	s.unsent = wire.AppendSASLFinal(nil, answer)
 	return credential, nil
+}
+
+// write sends a message of the login.
+func (s *session) write(b []byte) error {
+	if _, err := s.conn.Write(b); err != nil {
+		return login.Lost(err)
+	}
+	return nil
 }
 
 // readPassword reads a message that may only be of type 'p'.
@@ -168,11 +175,11 @@ func (s *session) readPassword() ([]byte, error) {
 	var length *wire.LengthError
 	switch {
 	case errors.As(err, &length):
-		return nil, violation("invalid message length")
+		return nil, login.Violation("invalid message length")
 	case err != nil:
-		return nil, err
+		return nil, login.Lost(err)
 	case typ != wire.Password:
-		return nil, violation("expected SASL response, got message type %d", typ)
+		return nil, login.Violation("expected SASL response, got message type %d", typ)
 	}
 	return body, nil
 }
@@ -180,13 +187,13 @@ func (s *session) readPassword() ([]byte, error) {
 // scramError is what a client is told whose exchange did not come to a proof.
 func scramError(err error) error {
 	if errors.Is(err, auth.ErrBinding) || errors.Is(err, auth.ErrBindingDowngrade) {
-		return wire.Fatal(wire.CodeInvalidAuth, err.Error()).WithCause(err)
+		return login.Refuse(login.ChannelBinding, wire.Fatal(wire.CodeInvalidAuth, err.Error()).WithCause(err))
 	}
 	var malformed *auth.ProtocolError
 	if errors.As(err, &malformed) {
-		return violation("malformed SCRAM message").WithCause(err)
+		return login.Violation("malformed SCRAM message").Why(err)
 	}
-	return err
+	return login.Refuse(login.Internal, wire.AsError(err))
 }
 
 // wrongSecret is wrongPassword for a proof by SCRAM.
@@ -208,31 +215,53 @@ func wrongPassword(right, known bool) *guard.FailedProof {
 	return nil
 }
 
+// refusedByPool refuses a client that can't have a server, or none that takes
+// what it asks for. A Refusal stays as it is.
+func refusedByPool(err error) *login.Refusal {
+	if r, ok := err.(*login.Refusal); ok {
+		return r
+	}
+	told, reason := wire.AsError(err), login.NoServer
+	switch {
+	case errors.Is(err, pool.ErrWaitTimeout):
+		reason = login.Limit
+	case errors.Is(err, pool.ErrClosed):
+		reason = login.Shutdown
+	case errors.Is(err, pool.ErrRemoved):
+		reason = login.NoDatabase
+	case told.Foreign:
+		reason = login.ServerRefused
+	}
+	return login.Refuse(reason, told)
+}
+
 // refusedAtServer has a role's secret looked up again where the server refused
 // the login: the password may have changed.
-func (p *Server) refusedAtServer(s *session, err error) {
-	var refused *wire.Error
-	if errors.As(err, &refused) && strings.HasPrefix(refused.Code, "28") { // class 28: invalid authorization
+func (p *Server) refusedAtServer(s *session, r *login.Refusal) {
+	if strings.HasPrefix(r.Told.Code, "28") { // class 28: invalid authorization
 		p.secrets.doubt(s)
 	}
 }
 
 // join finds the pool whose servers the client will use.
 func (s *session) join(db *pool.Database, credential auth.Credential) error {
-	login, fixed := db.FixedLogin()
+	as, fixed := db.FixedLogin()
 	if !fixed {
-		login = pool.Login{User: s.user, Password: credential.Password}
-		if login.Password == "" {
-			login.Keys, login.MD5 = credential.Keys, credential.MD5
+		as = pool.Login{User: s.user, Password: credential.Password}
+		if as.Password == "" {
+			as.Keys, as.MD5 = credential.Keys, credential.MD5
 		}
-		if !login.Known() {
-			return wire.Fatal(wire.CodeInvalidAuth, `the connection pooler has no password to log in as "`+s.user+`"`).
-				WithHint("Set user and password_file for the database, have the role log in by SCRAM, or give users_file its password.")
+		if !as.Known() {
+			return login.Refuse(login.NoServerLogin, wire.Fatal(wire.CodeInvalidAuth, `the connection pooler has no password to log in as "`+s.user+`"`).
+				WithHint("Set user and password_file for the database, have the role log in by SCRAM, or give users_file its password."))
 		}
 	}
+	if disabled := db.Disabled(); disabled != nil {
+		return login.Refuse(login.Disabled, disabled)
+	}
 	var err error
-	if s.pool, s.leavePool, err = s.proxy.manager.Admit(db, s.user, login); err != nil {
-		return err
+	if s.pool, s.leavePool, err = s.proxy.manager.Admit(db, s.user, as); err != nil {
+		return login.Refuse(login.Limit, wire.AsError(err))
 	}
 	s.db, s.mode = s.pool.Database(), s.pool.Mode()
 	return nil
@@ -297,11 +326,11 @@ func (s *session) greet(told []wire.Parameter) error {
 	}
 	out = wire.AppendBackendKeyData(out, s.key)
 	out = wire.AppendReadyForQuery(out, wire.StatusIdle)
-	if _, err := s.conn.Write(out); err != nil {
+	if err := s.write(out); err != nil {
 		return err
 	}
 	s.proxy.Audit().login(s)
-	s.proxy.loginCounts.Inc(LoginDone)
+	s.proxy.loginCounts.Inc(login.OutcomeDone)
 	s.proxy.log.Info("client logged in", append(s.fields(), zap.Duration("took", time.Since(s.since)))...)
 	return nil
 }

@@ -11,12 +11,9 @@ import (
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/tally"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/tlsconf"
 )
-
-// errProbe says that a peer left before it said who it is, as load balancers
-// and port scanners do. It is no event for the log.
-var errProbe = errors.New("the peer left before its startup packet")
 
 // errServed says that a connection came for something else than a session,
 // and got it.
@@ -83,26 +80,26 @@ func (n *negotiation) readError(err error) error {
 	var malformed *wire.StartupError
 	switch {
 	case errors.As(err, &malformed):
-		return violation("%v", malformed)
+		return login.Violation("%v", malformed)
 	case errors.Is(err, io.EOF), isReset(err):
 		if n.tls != nil {
-			return fmt.Errorf("%w, after TLS was established", errProbe)
+			return fmt.Errorf("%w, after TLS was established", login.ErrProbe)
 		}
-		return errProbe
+		return login.ErrProbe
 	}
-	return err
+	return login.Lost(err)
 }
 
 // sslRequest answers an SSLRequest and secures the connection.
 func (n *negotiation) sslRequest() error {
 	if n.sslAsked || n.tls != nil {
-		return violation("the client asked for TLS twice")
+		return login.Violation("the client asked for TLS twice")
 	}
 	n.sslAsked = true
 	// Bytes sent before our answer came in plaintext: whoever put them there
 	// is not the TLS peer (CVE-2021-23214).
 	if engine.HasUnread(n.conn) {
-		return violation("received unencrypted data after SSL request")
+		return login.Violation("received unencrypted data after SSL request")
 	}
 	store := n.policy.tls
 	if store == nil {
@@ -133,13 +130,13 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
 	if err := conn.Handshake(); err != nil {
 		if errors.Is(err, io.EOF) || isReset(err) {
 			n.proxy.handshakes.Failed(tally.HandshakeLeft)
-			return errProbe
+			return login.ErrProbe
 		}
 		n.proxy.handshakes.Failed(tally.HandshakeFailed)
 		if shown.ShowsNothing() {
 			err = fmt.Errorf("no line of hosts_file is for the server name %.100q that the client asked for: %w", name, err)
 		}
-		return &handshakeError{err}
+		return refuseHandshake(err)
 	}
 	n.proxy.handshakes.Done(conn.ConnectionState(), time.Since(began))
 	n.tls, n.conn, n.shown = conn, n.raw.LimitRecords(conn, shown.MaxRecordSize), shown
@@ -155,9 +152,9 @@ func (n *negotiation) direct() error {
 	}
 	if n.tls.ConnectionState().NegotiatedProtocol == "" {
 		if n.leaves() {
-			return errProbe
+			return login.ErrProbe
 		}
-		return &handshakeError{errors.New("direct TLS connection without ALPN")}
+		return refuseHandshake(errors.New("direct TLS connection without ALPN"))
 	}
 	return nil
 }
@@ -185,11 +182,11 @@ func (n *negotiation) manner() string {
 
 func (n *negotiation) gssRequest() error {
 	if n.gssAsked || n.tls != nil {
-		return violation("the client asked for GSSAPI encryption twice, or inside TLS")
+		return login.Violation("the client asked for GSSAPI encryption twice, or inside TLS")
 	}
 	n.gssAsked = true
 	if engine.HasUnread(n.conn) {
-		return violation("received unencrypted data after GSSAPI encryption request")
+		return login.Violation("received unencrypted data after GSSAPI encryption request")
 	}
 	return n.answer('N')
 }
@@ -197,32 +194,33 @@ func (n *negotiation) gssRequest() error {
 // answer sends the one byte that answers a request for encryption.
 func (n *negotiation) answer(b byte) error {
 	_, err := n.conn.Write([]byte{b})
-	if err != nil && isReset(err) {
-		return errProbe
+	switch {
+	case err == nil:
+		return nil
+	case isReset(err):
+		return login.ErrProbe
 	}
-	return err
+	return login.Lost(err)
 }
 
 // startup judges the packet that is to open a session.
 func (n *negotiation) startup(p wire.StartupPacket) error {
 	if p.Major() != 3 {
-		return wire.Fatal(wire.CodeFeatureNotSupported,
-			fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.2", p.Major(), p.Minor()))
+		return login.Refuse(login.Protocol, wire.Fatal(wire.CodeFeatureNotSupported,
+			fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.2", p.Major(), p.Minor())))
 	}
 	if n.tls == nil && n.policy.mode == "require" {
-		return wire.Fatal(wire.CodeInvalidAuth, "this connection pooler takes no connection without TLS").
-			WithHint("Connect with sslmode=verify-full and sslrootcert set to the CA of its certificate.")
+		return login.Refuse(login.Rule, wire.Fatal(wire.CodeInvalidAuth, "this connection pooler takes no connection without TLS").
+			WithHint("Connect with sslmode=verify-full and sslrootcert set to the CA of its certificate."))
 	}
 	if n.shown != nil && n.shown.RequiresClientCert() && len(n.tls.ConnectionState().PeerCertificates) == 0 {
-		return wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate").
-			WithHint("Connect with sslcert and sslkey set to a certificate that the connection pooler trusts.")
+		return login.Refuse(login.Rule, wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate").
+			WithHint("Connect with sslcert and sslkey set to a certificate that the connection pooler trusts."))
 	}
 	return nil
 }
 
-// handshakeError is a TLS handshake that did not come to its end. The peer
-// was told by a TLS alert; it can't be told in PostgreSQL's protocol.
-type handshakeError struct{ err error }
-
-func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error() }
-func (e *handshakeError) Unwrap() error { return e.err }
+// refuseHandshake refuses a peer whose TLS handshake did not come to its end.
+func refuseHandshake(err error) *login.Refusal {
+	return &login.Refusal{Reason: login.Handshake, Cause: err}
+}

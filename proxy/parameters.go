@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // startup is what a client asked for in its startup packet.
@@ -19,7 +20,7 @@ type startup struct {
 
 // newStartup sorts the parameters of a startup packet. The rules are those of
 // PostgreSQL's ProcessStartupPacket.
-func newStartup(list []wire.Parameter) (startup, *wire.Error) {
+func newStartup(list []wire.Parameter) (startup, *login.Refusal) {
 	var s startup
 	var options string
 	var replication bool
@@ -45,7 +46,7 @@ func newStartup(list []wire.Parameter) (startup, *wire.Error) {
 		}
 	}
 	if s.user == "" {
-		return s, wire.Fatal(wire.CodeInvalidAuth, "no PostgreSQL user name specified in startup packet")
+		return s, login.Refuse(login.Protocol, wire.Fatal(wire.CodeInvalidAuth, "no PostgreSQL user name specified in startup packet"))
 	}
 	if s.database == "" {
 		s.database = s.user
@@ -66,7 +67,7 @@ func newStartup(list []wire.Parameter) (startup, *wire.Error) {
 // parseOptions reads the command-line options of a startup packet: -c
 // name=value, -cname=value and --name=value, separated by white space, with
 // backslash as the escape character (PostgreSQL's pg_split_opts).
-func parseOptions(options string) ([]wire.Parameter, *wire.Error) {
+func parseOptions(options string) ([]wire.Parameter, *login.Refusal) {
 	var params []wire.Parameter
 	words := splitOptions(options)
 	for i := 0; i < len(words); i++ {
@@ -80,8 +81,8 @@ func parseOptions(options string) ([]wire.Parameter, *wire.Error) {
 		}
 		name, value, hasValue := strings.Cut(setting, "=")
 		if !ok || !hasValue || name == "" {
-			return nil, wire.Fatal(wire.CodeFeatureNotSupported, "a command-line option in the startup packet is not supported").
-				WithHint("Only -c name=value and --name=value pass through the connection pooler.")
+			return nil, login.Refuse(login.Protocol, wire.Fatal(wire.CodeFeatureNotSupported, "a command-line option in the startup packet is not supported").
+				WithHint("Only -c name=value and --name=value pass through the connection pooler."))
 		}
 		params = append(params, wire.Parameter{Name: strings.ReplaceAll(name, "-", "_"), Value: value})
 	}

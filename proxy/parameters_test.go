@@ -64,7 +64,7 @@ func TestOtherCommandLineOptionsAreRefusedWithAHint(t *testing.T) {
 			t.Errorf("%q was read as %q", options, got)
 			continue
 		}
-		if err.Code != wire.CodeFeatureNotSupported || err.Hint == "" || err.Severity != "FATAL" {
+		if err.Told.Code != wire.CodeFeatureNotSupported || err.Told.Hint == "" || err.Told.Severity != "FATAL" {
 			t.Errorf("%q: %+v", options, err)
 		}
 	}
@@ -102,7 +102,7 @@ func TestADatabaseThatIsNotNamedIsTheRolesOwn(t *testing.T) {
 
 func TestAStartupPacketWithoutARoleIsRefused(t *testing.T) {
 	for _, list := range []string{"", "user=", "database=app", "USER=alice"} {
-		if _, err := newStartup(params(list)); err == nil || err.Code != wire.CodeInvalidAuth {
+		if _, err := newStartup(params(list)); err == nil || err.Told.Code != wire.CodeInvalidAuth {
 			t.Errorf("%q: %v", list, err)
 		}
 	}
@@ -144,7 +144,7 @@ func FuzzParseOptions(f *testing.F) {
 	f.Fuzz(func(t *testing.T, options string) {
 		got, err := parseOptions(options)
 		if err != nil {
-			if len(got) != 0 || err.Code != wire.CodeFeatureNotSupported {
+			if len(got) != 0 || err.Told.Code != wire.CodeFeatureNotSupported {
 				t.Fatalf("%q: %q and %v", options, got, err)
 			}
 			return
@@ -178,7 +178,7 @@ func FuzzNewStartup(f *testing.F) {
 		}
 		s, refused := newStartup(list)
 		if refused != nil {
-			if len(refused.Code) != 5 || refused.Message == "" {
+			if len(refused.Told.Code) != 5 || refused.Told.Message == "" {
 				t.Fatalf("%q was refused with %+v", body, refused)
 			}
 			return

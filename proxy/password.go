@@ -12,6 +12,7 @@ import (
 	"github.com/pgseal/pgseal/internal/ldap"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/guard"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // passwordLimit is the longest password that is read in the clear, as in
@@ -22,10 +23,10 @@ const passwordLimit = 65535
 // inside TLS or on a unix socket.
 func (s *session) askPassword(rule hba.Rule) (string, error) {
 	if s.tls == nil && rule.Connection != hba.Local {
-		return "", wire.Fatal(wire.CodeInvalidAuth, "the connection pooler asks for a password inside TLS only").
-			WithCause(at(rule, "the connection has no TLS"))
+		return "", login.Refuse(login.Rule, wire.Fatal(wire.CodeInvalidAuth, "the connection pooler asks for a password inside TLS only")).
+			Why(at(rule, "the connection has no TLS"))
 	}
-	if _, err := s.conn.Write(wire.AppendAuthenticationCleartext(nil)); err != nil {
+	if err := s.write(wire.AppendAuthenticationCleartext(nil)); err != nil {
 		return "", err
 	}
 	return s.readClear()
@@ -38,15 +39,15 @@ func (s *session) readClear() (string, error) {
 	var length *wire.LengthError
 	switch {
 	case errors.As(err, &length):
-		return "", violation("invalid message length")
+		return "", login.Violation("invalid message length")
 	case err != nil:
-		return "", err
+		return "", login.Lost(err)
 	case typ != wire.Password:
-		return "", violation("expected password response, got message type %d", typ)
+		return "", login.Violation("expected password response, got message type %d", typ)
 	}
 	password, ok := strings.CutSuffix(string(body), "\x00")
 	if !ok || strings.IndexByte(password, 0) >= 0 {
-		return "", violation("invalid password packet size")
+		return "", login.Violation("invalid password packet size")
 	}
 	return password, nil
 }
@@ -71,7 +72,7 @@ func (p *Server) checkPassword(s *session, rule hba.Rule) (auth.Credential, erro
 		}
 		right = known && credential.Secret.Encode() != before && credential.Secret.Verify(password)
 	}
-	if err := p.decideProof(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
+	if err := p.decideProof(s, login.WrongPassword, wrongPassword(right, known), wrongPasswordTold(s.user)); err != nil {
 		return auth.Credential{}, err
 	}
 	return auth.Credential{Password: password}, nil
@@ -107,7 +108,7 @@ func (p *Server) asksMD5(s *session) (bool, error) {
 func (p *Server) askMD5(s *session) (auth.Credential, error) {
 	credential, known := p.settings.Load().Users.Lookup(s.user)
 	salt := auth.NewMD5Salt()
-	if _, err := s.conn.Write(wire.AppendAuthenticationMD5(nil, salt)); err != nil {
+	if err := s.write(wire.AppendAuthenticationMD5(nil, salt)); err != nil {
 		return auth.Credential{}, err
 	}
 	response, err := s.readClear()
@@ -118,7 +119,7 @@ func (p *Server) askMD5(s *session) (auth.Credential, error) {
 	if !right {
 		p.secrets.doubt(s) // auth_query may have it by now
 	}
-	if err := p.decideProof(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
+	if err := p.decideProof(s, login.WrongPassword, wrongPassword(right, known), wrongPasswordTold(s.user)); err != nil {
 		return auth.Credential{}, err
 	}
 	return credential, nil
@@ -146,16 +147,11 @@ func (p *Server) checkLDAP(s *session, rule hba.Rule, access *Access) error {
 	refusal := wire.Fatal(wire.CodeInvalidAuth, `LDAP authentication failed for user "`+s.user+`"`)
 	err = access.ldap.Authenticate(ctx, rule.LDAP, s.user, password)
 	if err == nil {
-		return p.decideProof(s, nil, refusal)
+		return p.decideProof(s, login.LDAPRefused, nil, refusal)
 	}
 	cause := at(rule, err.Error()) // its text only: a timeout there is none of the login
 	if errors.As(err, new(ldap.Refused)) {
-		return p.decideProof(s, &guard.FailedProof{Reason: guard.LDAPRefused, Err: cause}, refusal)
+		return p.decideProof(s, login.LDAPRefused, &guard.FailedProof{Reason: guard.LDAPRefused, Err: cause}, refusal)
 	}
-	return refusal.WithCause(&ldapError{cause})
+	return login.Refuse(login.LDAPError, refusal).Why(cause)
 }
-
-// ldapError is why no LDAP server judged a password.
-type ldapError struct{ error }
-
-func (e *ldapError) Unwrap() error { return e.error }

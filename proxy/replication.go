@@ -6,19 +6,20 @@ import (
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // parseReplication reads the parameter that asks for a replication
 // connection, with PostgreSQL's rules: "database", or what reads as a boolean.
-func parseReplication(v string) (bool, *wire.Error) {
+func parseReplication(v string) (bool, *login.Refusal) {
 	if v == "database" {
 		return true, nil
 	}
 	if b, ok := parseBool(v); ok {
 		return b, nil
 	}
-	return false, wire.Fatal(wire.CodeInvalidParameter, `invalid value for parameter "replication": "`+v+`"`).
-		WithHint(`Valid values are: "false", 0, "true", 1, "database".`)
+	return false, login.Refuse(login.Protocol, wire.Fatal(wire.CodeInvalidParameter, `invalid value for parameter "replication": "`+v+`"`).
+		WithHint(`Valid values are: "false", 0, "true", 1, "database".`))
 }
 
 // parseBool reads a boolean as PostgreSQL does: any beginning of true, false,
@@ -64,18 +65,18 @@ func (s *session) replicate(startup []wire.Parameter) error {
 	switch {
 	case err == nil:
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return errLoginTimeout
+		return login.ErrTimeout
 	case ctx.Err() != nil:
-		return errShutdown
+		return login.ErrShutdown
 	default:
-		return err
+		return refusedByPool(err)
 	}
 	s.mu.Lock()
 	s.replication = true
 	s.newRelay(nil)
 	s.mu.Unlock()
 	if !s.attach(server) {
-		return errServerLost
+		return refusedByPool(errServerLost)
 	}
 	return nil
 }

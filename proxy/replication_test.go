@@ -22,7 +22,7 @@ func TestWhatAsksForAReplicationConnectionIsReadAsPostgreSQLReadsIt(t *testing.T
 		}
 	}
 	for _, value := range []string{"", "o", "Database", "2", "whatever", "truer", "10"} {
-		if _, err := newStartup(params("user=alice replication=" + value)); err == nil || err.Code != wire.CodeInvalidParameter || err.Hint == "" {
+		if _, err := newStartup(params("user=alice replication=" + value)); err == nil || err.Told.Code != wire.CodeInvalidParameter || err.Told.Hint == "" {
 			t.Errorf("%q: %v", value, err)
 		}
 	}

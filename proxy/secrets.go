@@ -14,6 +14,7 @@ import (
 	"github.com/pgseal/pgseal/internal/auth/answers"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 const (
@@ -84,7 +85,7 @@ func (s *secrets) of(c *session) (auth.Credential, bool, error) {
 		return s.askSecret(from, login, c.user)
 	})
 	if err != nil {
-		return auth.Credential{}, false, errNoLookup(err)
+		return auth.Credential{}, false, noLookup(ctx, err)
 	}
 	if f.known {
 		credential = f.credential
@@ -114,7 +115,7 @@ func (s *secrets) member(database, role, group string, deadline time.Time) (bool
 		return s.askMember(from, login, role, group)
 	})
 	if err != nil {
-		return false, errNoLookup(err)
+		return false, noLookup(ctx, err)
 	}
 	return is, nil
 }
@@ -238,11 +239,14 @@ func (s *secrets) failed(from origin, err error) {
 		zap.String("user", from.user), zap.NamedError("error", err))
 }
 
-// errNoLookup is what a client is told while nobody can say whether it may log
-// in: to try again, not that its password is wrong.
-func errNoLookup(cause error) *wire.Error {
-	return wire.Fatal(wire.CodeCannotConnectNow, "the connection pooler cannot look up roles at present").
-		WithHint("The pooler's log says why.").WithCause(cause)
+// noLookup refuses a client of whom nobody can say whether it may log in: it is
+// told to try again, not that its password is wrong. ctx is that of its wait.
+func noLookup(ctx context.Context, cause error) *login.Refusal {
+	if ctx.Err() == context.DeadlineExceeded {
+		return login.ErrTimeout
+	}
+	return login.Refuse(login.Lookup, wire.Fatal(wire.CodeCannotConnectNow, "the connection pooler cannot look up roles at present").
+		WithHint("The pooler's log says why.")).Why(cause)
 }
 
 // SQLSTATEs of names that the encoding of the database does not have: no role

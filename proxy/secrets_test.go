@@ -17,6 +17,7 @@ import (
 	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // null stands for NULL in the rows of a directory.
@@ -277,8 +278,8 @@ func TestWhatIsKnownServesWhileTheServerIsGoneAndNobodyElseIsToldOfAWrongPasswor
 		t.Errorf("without a server carol is known: %v, %v", known, err)
 	}
 	for _, role := range []string{"nobody", "newcomer"} {
-		var told *wire.Error
-		if _, err := h.secretOf(role); !errors.As(err, &told) || told.Code != wire.CodeCannotConnectNow {
+		var told *login.Refusal
+		if _, err := h.secretOf(role); !errors.As(err, &told) || told.Reason != login.Lookup || told.Told.Code != wire.CodeCannotConnectNow {
 			t.Errorf("%s is told %v", role, err)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy/guard"
+	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/proxy/relay"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -213,7 +214,7 @@ func (p *Server) accept(l *Listener) {
 		if n > limit+overflow {
 			p.clients.Add(-1)
 			p.addressLogins.End(source)
-			p.loginCounts.Inc(LoginTooMany)
+			p.loginCounts.Inc(login.OutcomeTooMany)
 			conn.Close()
 			continue
 		}
@@ -243,7 +244,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 	}()
 	s.raw.SetDeadline(s.deadline) // before drain, which enter makes possible, can break it off
 	if !p.enter(s) {
-		s.refuse(errShutdown)
+		s.refuse(login.ErrShutdown)
 		return
 	}
 	n := &negotiation{proxy: p, policy: l.policy.Load(), raw: s.raw, deadline: s.deadline, stop: s.stop, conn: s.raw}

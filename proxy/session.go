@@ -14,6 +14,7 @@ import (
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/proxy/relay"
 )
 
@@ -23,7 +24,7 @@ const leaveTimeout = 5 * time.Second
 
 // Why a session ends, where the client is told.
 var (
-	errShutdown   = wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command")
+	errShutdown   = login.ErrShutdown.Told
 	errServerLost = wire.Fatal(wire.CodeConnectionFailure, "the server closed the connection unexpectedly").
 			WithHint("The connection pooler lost its connection to PostgreSQL; the last transaction may not have been committed.")
 	errCanceled = &wire.Error{Severity: "ERROR", Code: wire.CodeQueryCanceled,
@@ -64,7 +65,6 @@ type session struct {
 	database     string
 	rule         hba.Rule  // that decided how the client proves who it is
 	heard        time.Time // when the login's last message came
-	admitted     bool      // it proved that
 	only         string    // the database that the server name the client asked for leads to; empty: any
 	db           *pool.Database
 	pool         *pool.Pool

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // flushEvery is how often Suspend looks whether all has been sent.
@@ -82,8 +83,8 @@ func (s *session) awaitUnsuspend() error {
 	case <-over:
 		return nil
 	case <-timer.C:
-		return errLoginTimeout
+		return login.ErrTimeout
 	case <-s.stop:
-		return errShutdown
+		return login.ErrShutdown
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // acquireNow waits for a server during login, on the goroutine of the login.
@@ -31,9 +32,9 @@ func (s *session) awaitNow(w *pool.Waiter, grants <-chan grant) grant {
 	case g := <-grants:
 		return g
 	case <-timer.C:
-		err = errLoginTimeout
+		err = login.ErrTimeout
 	case <-s.stop:
-		err = errShutdown
+		err = login.ErrShutdown
 	}
 	if s.pool.Leave(w) {
 		return grant{nil, err}

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"fmt"
 
 	"go.uber.org/zap"
 
@@ -83,10 +82,10 @@ func (a Audit) Command(s *session, command, object string, err error) {
 // auditFields says who is at the other end of s, and by which rule.
 func (s *session) auditFields() []zap.Field {
 	fields := s.fields()
-	if s.rule.Method != "" {
-		fields = append(fields, zap.String("method", s.rule.Method), zap.String("rule", fmt.Sprintf("%s:%d", s.rule.File, s.rule.Line)))
+	if s.method != "" {
+		fields = append(fields, zap.String("method", s.method), zap.String("rule", s.rule))
 	}
-	if cert := s.clientCertificate(); cert != nil {
+	if cert := login.ClientCertificate(s.tls); cert != nil {
 		fields = append(fields, identityFields(cert)...)
 	}
 	return fields

@@ -114,8 +114,8 @@ func TestARefusalIsAuditedWithItsTrueReason(t *testing.T) {
 			readMsg(c)
 		}, nil, map[string]any{"reason": "tls", "user": nil}},
 		"capped": {func(h *house) {
-			h.limits(AuthConfig{MaxFailedPerRole: 1})
-			h.proxy.failedLogins.Decide(guard.Login{Role: "alice", Database: "app"}, errPassword)
+			h.limits(login.Config{MaxFailedPerRole: 1})
+			h.proxy.failedLogins.Decide(guard.Login{Role: "alice", Database: "app"}, &guard.FailedProof{Reason: guard.WrongPassword})
 			h.attempt("alice", "app", password)
 		}, nil, map[string]any{"reason": "role_capped", "sqlstate": "28P01"}},
 	} {

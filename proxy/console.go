@@ -53,6 +53,9 @@ type ConsoleClient struct {
 
 // seat is what a session has that is the console's.
 type seat struct {
+	conn     net.Conn
+	ctx      context.Context // ends when its client has to leave
+	stop     context.CancelFunc
 	canceled chan struct{}
 }
 
@@ -63,11 +66,11 @@ func (p *Server) UseConsole(c Console) { p.console = c }
 func (p *Server) toConsole(s *session) bool { return p.console != nil && p.console.Owns(s.database) }
 
 // openConsole lets a client that has proved who it is in to the console.
-func (p *Server) openConsole(s *session, ask startup) error {
+func (p *Server) openConsole(s *session, ask login.Startup) error {
 	if err := p.console.Admits(s.user); err != nil {
 		return login.Refuse(login.NotAdmin, err)
 	}
-	if ask.replication != nil {
+	if ask.Replication != nil {
 		return errConsoleForeign
 	}
 	if p.consoles.Add(1) > maxConsoles {
@@ -76,7 +79,7 @@ func (p *Server) openConsole(s *session, ask startup) error {
 	}
 	s.seated = true // exit gives the place back
 	s.told = p.console.Parameters()
-	for _, param := range ask.params {
+	for _, param := range ask.Params {
 		if param.Name == "application_name" {
 			s.told = append(s.told, param)
 		}
@@ -85,12 +88,12 @@ func (p *Server) openConsole(s *session, ask startup) error {
 		return err
 	}
 	s.mu.Lock()
-	s.seat = &seat{canceled: make(chan struct{}, 1)}
-	if s.cert.invalid { // since it was asked for
+	s.seat = &seat{conn: s.login.Conn(), canceled: make(chan struct{}, 1)}
+	s.seat.ctx, s.seat.stop = context.WithCancel(context.Background())
+	s.login = nil
+	s.raw.SetDeadline(time.Time{})
+	if s.ending() != nil || s.muted { // since it was asked for
 		s.breakOff()
-	}
-	if !s.stopped {
-		s.raw.SetDeadline(time.Time{})
 	}
 	s.mu.Unlock()
 	return nil
@@ -108,29 +111,21 @@ func (p *Server) attend(s *session) {
 		p.exit(s)
 		p.log.Info("client disconnected", append(s.fields(), zap.Duration("duration", time.Since(s.since)))...)
 	}()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		select {
-		case <-s.stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	defer s.seat.stop()
 	defer func() {
 		last := s.lastOfConsole()
 		if r := recover(); r != nil {
 			p.consolePanic(s, r)
 			last = errConsoleNotServed
 		}
-		var out []byte
-		if last != nil {
-			out = last.Append(nil)
-		}
-		s.farewell(out)
+		s.farewell(func() {
+			if last != nil {
+				s.seat.conn.Write(last.Append(nil))
+			}
+		})
 		s.linger()
 	}()
-	p.console.Serve(ctx, ConsoleClient{Conn: s.conn, ID: s.id, User: s.user, Database: s.database, PID: s.key.PID, Canceled: s.seat.canceled,
+	p.console.Serve(s.seat.ctx, ConsoleClient{Conn: s.seat.conn, ID: s.id, User: s.user, Database: s.database, PID: s.key.PID, Canceled: s.seat.canceled,
 		Audit: func(command, object string, err error) { p.Audit().Command(s, command, object, err) }})
 }
 

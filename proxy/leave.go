@@ -207,11 +207,10 @@ func (s *session) refuse(err error) {
 	}
 	last := *r.Told // it may be shared with other sessions
 	last.Severity = "FATAL"
-	out := last.Append(s.unsent)
 	logins.Inc(r.Outcome())
 	s.noteError(r.Told, nil)
-	s.delayAnswer(r)
-	s.farewell(out)
+	s.login.AwaitAnswer(r)
+	s.farewell(func() { s.login.Send(last.Append(nil)) })
 	// Only now, so that the time that a client sees does not tell what is logged.
 	s.tellRefusal(r)
 	s.linger()
@@ -227,10 +226,11 @@ func (s *session) tellRefusal(r *login.Refusal) {
 	s.proxy.log.Warn("login refused", fields...)
 }
 
-// farewell sends the last words on a connection, and that they are the last.
-func (s *session) farewell(out []byte) {
+// farewell has the last words sent on a connection, and says that they are the
+// last.
+func (s *session) farewell(send func()) {
 	s.raw.SetDeadline(time.Now().Add(closeWait))
-	s.conn.Write(out)
+	send()
 	if s.tls != nil {
 		s.tls.CloseWrite()
 	}

@@ -211,10 +211,4 @@ func (s *session) tell(message []byte) {
 
 // recheck has the session look at settings that may have changed. A login
 // will, when it ends.
-func (s *session) recheck() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client != nil {
-		s.client.Post(s.onCheck)
-	}
-}
+func (s *session) recheck() { s.poke() }

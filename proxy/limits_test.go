@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // watched drives a watch as a session and an engine do, within a bubble.
@@ -245,7 +246,7 @@ func TestATimeoutThatComesWithAReloadHoldsForClientsThatAreIdle(t *testing.T) {
 	p := plan{pool: pool.DefaultConfig(), port: h.server.port()}
 	p.pool.ClientIdleTimeout = 50 * time.Millisecond
 	h.manager.Apply(h.specs(p))
-	h.proxy.Configure(Settings{Pool: p.pool, Users: h.proxy.settings.Load().Users})
+	h.proxy.Configure(Settings{Pool: p.pool, Settings: login.Settings{Users: h.proxy.settings.Load().Users}})
 	a.refused("57P05")
 }
 

@@ -26,7 +26,11 @@ func (p *Server) Cancels() map[string]uint64 { return p.cancelCounts.Read() }
 func (p *Server) Handshakes() guard.HandshakeCounts { return p.handshakeTurns.Counts() }
 
 // ClientHandshakes returns how the TLS handshakes with clients ended.
-func (p *Server) ClientHandshakes() *tally.Handshakes { return &p.handshakes }
+func (p *Server) ClientHandshakes() *tally.Handshakes { return p.logins.Handshakes() }
+
+// FailedLogins returns the counts of failed logins as they are now. It may be
+// called from any goroutine.
+func (p *Server) FailedLogins() guard.FailedLoginCounts { return p.failedLogins.Counts() }
 
 // Panics returns how many logins ended in a panic. Those of sessions are the
 // engine's to count.

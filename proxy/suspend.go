@@ -72,19 +72,15 @@ func (p *Server) Suspended() bool { return p.suspension.ending() != nil }
 
 // awaitUnsuspend holds up a login while the Server is suspended, on the login's
 // goroutine.
-func (s *session) awaitUnsuspend() error {
-	over := s.proxy.suspension.ending()
+func (p *Server) awaitUnsuspend(in *login.Login) error {
+	over := p.suspension.ending()
 	if over == nil {
 		return nil
 	}
-	timer := time.NewTimer(time.Until(s.deadline))
-	defer timer.Stop()
 	select {
 	case <-over:
 		return nil
-	case <-timer.C:
-		return login.ErrTimeout
-	case <-s.stop:
-		return login.ErrShutdown
+	case <-in.Context().Done():
+		return context.Cause(in.Context())
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/proxy/relay"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -20,8 +21,8 @@ const (
 
 // How a client's TLS began.
 const (
-	NegotiatedSSLRequest = "sslrequest"
-	NegotiatedDirect     = "direct"
+	NegotiatedSSLRequest = login.NegotiatedSSLRequest
+	NegotiatedDirect     = login.NegotiatedDirect
 )
 
 // ClientView is a client as it was when it was looked at.

@@ -18,6 +18,7 @@ import (
 	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -51,7 +52,7 @@ type parts struct {
 	certs  map[string]*reload.Store[*tlsconf.Listener] // by address
 	trust  map[string]*reload.Store[*tlsconf.Upstream] // by database
 	users  *reload.Store[*auth.Users]                  // nil without a users_file
-	access *reload.Store[*proxy.Access]
+	access *reload.Store[*login.Access]
 	mocker *auth.Mocker
 	audit  *auditStream
 	http   webFiles
@@ -170,7 +171,7 @@ func (r *instance) spec(name string, d config.Database, defaults pool.Config, ol
 }
 
 // mockerOf returns what makes the salts of strangers.
-func mockerOf(c proxy.AuthConfig, old parts) (*auth.Mocker, error) {
+func mockerOf(c login.Config, old parts) (*auth.Mocker, error) {
 	switch {
 	case c.MockSecretFile != "":
 		m, err := readMocker(c.MockSecretFile)
@@ -214,7 +215,7 @@ func readPassword(path string) (string, error) {
 	return strings.TrimRight(string(secret), "\r\n"), err
 }
 
-func (r *instance) usersStore(c proxy.AuthConfig, m *auth.Mocker, old parts) (*reload.Store[*auth.Users], error) {
+func (r *instance) usersStore(c login.Config, m *auth.Mocker, old parts) (*reload.Store[*auth.Users], error) {
 	if c.UsersFile == "" || m == nil {
 		return nil, nil
 	}
@@ -241,17 +242,17 @@ func (r *instance) usersStore(c proxy.AuthConfig, m *auth.Mocker, old parts) (*r
 }
 
 // accessStore holds the access rules and user name maps, and what they include.
-func (r *instance) accessStore(c proxy.AuthConfig, old parts) (*reload.Store[*proxy.Access], error) {
+func (r *instance) accessStore(c login.Config, old parts) (*reload.Store[*login.Access], error) {
 	if old.access != nil && reflect.DeepEqual(old.file.Auth, c) {
 		return old.access, nil
 	}
-	store, err := reload.NewTreeStore("access rules", func(files *reload.Reader) (*proxy.Access, error) {
-		return proxy.ParseAccess(files, r.path, c)
+	store, err := reload.NewTreeStore("access rules", func(files *reload.Reader) (*login.Access, error) {
+		return login.ParseAccess(files, r.path, c)
 	})
 	if err != nil {
 		return nil, err
 	}
-	store.OnChange(func(*proxy.Access) { r.configureProxy() })
+	store.OnChange(func(*login.Access) { r.configureProxy() })
 	return store, nil
 }
 
@@ -303,8 +304,8 @@ func listenError(address string, err error) error {
 
 func (p parts) settings() proxy.Settings {
 	s := proxy.Settings{
-		Pool: p.file.Pool, Access: p.access.Load(), Auth: p.file.Auth, AuthPass: p.authPass,
-		Mocker: p.mocker, Audit: p.audit.log, SlowWait: p.file.Log.SlowWait,
+		Settings: login.Settings{Access: p.access.Load(), Auth: p.file.Auth, AuthPass: p.authPass, Mocker: p.mocker},
+		Pool:     p.file.Pool, Audit: p.audit.log, SlowWait: p.file.Log.SlowWait,
 	}
 	if p.users != nil {
 		s.Users = p.users.Load()

@@ -8,7 +8,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/config"
-	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // loginWarnings says, by database, what is unwise about the logins that a
@@ -43,7 +43,7 @@ func loginWarnings(f config.File) map[string][]string {
 // unservedWarnings says, by database, which access rules let clients in whom
 // pgseal can't log in at the server: they reveal no password or key, and
 // neither the database nor any role has a password.
-func unservedWarnings(f config.File, access *proxy.Access, users *auth.Users) map[string][]string {
+func unservedWarnings(f config.File, access *login.Access, users *auth.Users) map[string][]string {
 	warnings := map[string][]string{}
 	for name, d := range f.Databases {
 		if d.User != "" || users.HavePasswords() {

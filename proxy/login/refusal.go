@@ -108,9 +108,9 @@ func (r *Refusal) Why(cause error) *Refusal {
 	return &c
 }
 
-// RefuseProof returns the Refusal of a proof of identity; kind is the Reason of
+// refuseProof returns the Refusal of a proof of identity; kind is the Reason of
 // one that is wrong.
-func RefuseProof(kind Reason, why *guard.FailedProof, told *wire.Error) *Refusal {
+func refuseProof(kind Reason, why *guard.FailedProof, told *wire.Error) *Refusal {
 	r := &Refusal{Reason: kind, Told: told, Cause: why, kind: kind}
 	for reason := WrongPassword; reason <= RoleCapped; reason++ {
 		if reason.String() == why.Reason {
@@ -159,8 +159,8 @@ var (
 	ErrLeft = errors.New("the client left during its login")
 )
 
-// Lost returns what a login ends with whose connection can't be read or written.
-func Lost(err error) error {
+// lost returns what a login ends with whose connection can't be read or written.
+func lost(err error) error {
 	switch {
 	case isTimeout(err):
 		return ErrTimeout
@@ -175,6 +175,10 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-func hasLeft(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+// hasEnded reports whether a connection has come to its end between messages, and
+// hasLeft also within one.
+func hasEnded(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
+
+func hasLeft(err error) bool { return hasEnded(err) || errors.Is(err, io.ErrUnexpectedEOF) }

@@ -37,23 +37,23 @@ func TestARefusedProofIsCountedAsOneOfItsKind(t *testing.T) {
 		{WrongPeer, &guard.FailedProof{Reason: guard.WrongPeer}, WrongPeer, OutcomeRefused},
 		{LDAPRefused, &guard.FailedProof{Reason: guard.LDAPRefused}, LDAPRefused, OutcomeRefused},
 	} {
-		r := RefuseProof(c.kind, c.why, nil)
+		r := refuseProof(c.kind, c.why, nil)
 		if r.Reason != c.reason || r.Outcome() != c.outcome || r.Cause != c.why || !r.OfProof() {
 			t.Errorf("%v of kind %v is %v, counted as %s", c.why, c.kind, r.Reason, r.Outcome())
 		}
 	}
 }
 
-func TestTheConnectionOfALoginIsLost(t *testing.T) {
+func TestTheConnectionOfALoginIslost(t *testing.T) {
 	for err, want := range map[error]error{
 		os.ErrDeadlineExceeded: ErrTimeout, io.EOF: ErrLeft, io.ErrUnexpectedEOF: ErrLeft, syscall.ECONNRESET: ErrLeft, syscall.EPIPE: ErrLeft,
 	} {
-		if got := Lost(err); got != want {
+		if got := lost(err); got != want {
 			t.Errorf("%v is %v, want %v", err, got, want)
 		}
 	}
 	cause := errors.New("no space")
-	if r, ok := Lost(cause).(*Refusal); !ok || r.Reason != Internal || r.Cause != cause || strings.Contains(r.Told.Message, "space") {
+	if r, ok := lost(cause).(*Refusal); !ok || r.Reason != Internal || r.Cause != cause || strings.Contains(r.Told.Message, "space") {
 		t.Errorf("got %+v", r)
 	}
 }

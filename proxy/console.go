@@ -54,7 +54,8 @@ type ConsoleClient struct {
 // seat is what a session has that is the console's.
 type seat struct {
 	conn     net.Conn
-	ctx      context.Context // ends when its client has to leave
+	told     []wire.Parameter // what the client was told of its parameters
+	ctx      context.Context  // ends when its client has to leave
 	stop     context.CancelFunc
 	canceled chan struct{}
 }
@@ -78,19 +79,19 @@ func (p *Server) openConsole(s *session, ask login.Startup) error {
 		return errTooManyConsoles
 	}
 	s.seated = true // exit gives the place back
-	s.told = p.console.Parameters()
+	told := p.console.Parameters()
 	for _, param := range ask.Params {
 		if param.Name == "application_name" {
-			s.told = append(s.told, param)
+			told = append(told, param)
 		}
 	}
-	if err := s.greet(s.told); err != nil {
+	if err := s.greet(told); err != nil {
 		return err
 	}
 	s.mu.Lock()
-	s.seat = &seat{conn: s.login.Conn(), canceled: make(chan struct{}, 1)}
+	s.seat = &seat{conn: s.login.Conn(), told: told, canceled: make(chan struct{}, 1)}
 	s.seat.ctx, s.seat.stop = context.WithCancel(context.Background())
-	s.login = nil
+	s.phase, s.login = phaseConsole, nil
 	s.raw.SetDeadline(time.Time{})
 	if s.ending() != nil || s.muted { // since it was asked for
 		s.breakOff()
@@ -157,7 +158,7 @@ func (s *session) lastOfConsole() *wire.Error {
 func (s *session) cancelConsole() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.seat == nil {
+	if s.phase != phaseConsole {
 		return false
 	}
 	select {
@@ -171,7 +172,7 @@ func (s *session) cancelConsole() bool {
 // reports false for one that ends anyway, or whose login is not over.
 func (s *session) kill() bool {
 	s.mu.Lock()
-	alive := (s.client != nil || s.seat != nil) && s.end == nil && s.killed == nil
+	alive := s.phase != phaseLogin && s.end == nil && s.killed == nil
 	if alive {
 		s.killed = errKilled
 		s.breakOff()
@@ -207,7 +208,7 @@ func (p *Server) KillAll(database string) {
 func (s *session) atConsole() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.seat != nil
+	return s.phase == phaseConsole
 }
 
 // uses reports whether the session is logged in to the database, or to any
@@ -215,7 +216,7 @@ func (s *session) atConsole() bool {
 func (s *session) uses(database string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.client != nil && (database == "" || s.database == database)
+	return s.phase >= phaseReady && (database == "" || s.database == database)
 }
 
 // list returns the sessions that there are, logins among them.

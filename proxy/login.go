@@ -38,7 +38,7 @@ func (p *Server) logIn(s *session, policy login.Policy, surplus bool) error {
 	if surplus && !console {
 		return errTooManyClients
 	}
-	if s.version, err = in.AgreeVersion(ask); err != nil {
+	if err := in.AgreeVersion(ask); err != nil {
 		return err
 	}
 	if !console {
@@ -185,7 +185,7 @@ func (s *session) prepare(asked []wire.Parameter) error {
 
 // greet lets the client in, and tells it of its session's parameters.
 func (s *session) greet(told []wire.Parameter) error {
-	s.proxy.keys.issue(s)
+	s.proxy.keys.issue(s, s.login.Version())
 	out := wire.AppendAuthenticationOK(nil)
 	for _, param := range told {
 		out = wire.AppendParameterStatus(out, param)

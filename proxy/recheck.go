@@ -74,10 +74,10 @@ func (s *session) distrust(reason error) {
 	s.mu.Lock()
 	known := s.cert.invalid
 	s.cert.invalid = true
-	switch {
-	case s.client != nil:
+	switch s.phase {
+	case phaseReady:
 		s.client.Post(s.onCheck)
-	case s.seat != nil:
+	case phaseConsole:
 		s.breakOff()
 	}
 	s.mu.Unlock()

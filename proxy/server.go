@@ -115,7 +115,7 @@ func (p *Server) Configure(settings Settings) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for s := range p.sessions {
-		s.recheck()
+		s.poke() // a login looks at them when it ends
 	}
 }
 
@@ -241,7 +241,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, surplus bool) {
 		return
 	}
 	started = true
-	if s.seat != nil {
+	if s.phase == phaseConsole {
 		p.attended.Go(func() { p.attend(s) })
 		return
 	}

@@ -37,10 +37,20 @@ var (
 	errServerSaid = errors.New("the server ended the session")
 )
 
+// phase is where a session is in its life.
+type phase byte
+
+const (
+	phaseLogin   phase = iota // its goroutine's alone; others may break it off
+	phaseConsole              // it is served by the console
+	phaseReady                // it is the engine's
+	phaseClosed               // the client's connection is closed
+)
+
 // session is one client, from accept to close.
 //
-// A goroutine brings it through login. Then an engine calls it: Data, HungUp,
-// TimedOut and Closed at the client's home, ServerBytes, ServerTimedOut and
+// A goroutine brings it through login. Then the console serves it, or an engine
+// calls it: Data, HungUp, TimedOut and Closed at the client's home, ServerBytes, ServerTimedOut and
 // ServerClosed at the home of the server it holds. Only the client's home
 // writes to the server while the client is there, and the server's home to the
 // client; wmu makes such a write and the decision that led to it one. Any
@@ -63,7 +73,6 @@ type session struct {
 	db           *pool.Database
 	pool         *pool.Pool
 	leavePool    func()
-	version      uint32 // of the protocol
 	key          wire.CancelKey
 	seated       bool // it has a place among those of the console
 	onGranted    func()
@@ -83,19 +92,18 @@ type session struct {
 	wmu sync.Mutex // held while bytes are written to the client; taken before mu
 
 	mu          sync.Mutex
-	login       *login.Login     // nil when that is over
-	client      engine.Conn      // nil during login
-	relay       *relay.Relay     // nil until it is known what the client may do
-	server      *pool.Server     // nil while none is held
-	replication bool             // the server is its own
-	told        []wire.Parameter // at the console: what it tells of its parameters
-	requested   int64            // when it took a server last, in seconds since 1970
-	waiting     bool             // in the pool's queue, or granted a server that was not taken yet
+	phase       phase
+	login       *login.Login // in phaseLogin
+	seat        *seat        // in phaseConsole
+	client      engine.Conn  // from phaseReady on
+	relay       *relay.Relay // nil until it is known what the client may do
+	server      *pool.Server // nil while none is held
+	replication bool         // the server is its own
+	requested   int64        // when it took a server last, in seconds since 1970
+	waiting     bool         // in the pool's queue, or granted a server that was not taken yet
 	granted     grant
 	watch       watch
-	gone        bool // the client's connection is closed
 	draining    bool
-	seat        *seat         // nil: not the console's
 	killed      *wire.Error   // why it is to end at once
 	muted       bool          // nothing is to be written to the client any more
 	cancelling  chan struct{} // closed when the cancel request under way is through
@@ -142,7 +150,7 @@ func (s *session) LogFields() []zap.Field { return s.fields() }
 func (s *session) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.login = nil
+	s.phase, s.login = phaseReady, nil
 	s.raw.SetDeadline(time.Time{})
 	s.proxy.engine.Adopt(s.raw, s.tls, s, func(c engine.Conn) { s.client = c })
 	s.client.Post(s.onCheck) // drain may have been called before
@@ -253,7 +261,7 @@ func (s *session) Closed(err error) {
 	}
 	s.leave(err)
 	s.mu.Lock()
-	s.gone = true
+	s.phase = phaseClosed
 	unused := s.granted.server
 	s.granted = grant{}
 	reason, waited := s.end, s.endWait()
@@ -302,7 +310,7 @@ func (s *session) mayEnd() bool {
 func (s *session) poke() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.client != nil {
+	if s.phase == phaseReady {
 		s.client.Post(s.onCheck)
 	}
 }
@@ -318,10 +326,10 @@ func (s *session) drain() {
 
 // breakOff ends a login, or a session of the console. mu is held.
 func (s *session) breakOff() {
-	switch {
-	case s.login != nil:
+	switch s.phase {
+	case phaseLogin:
 		s.login.BreakOff()
-	case s.seat != nil:
+	case phaseConsole:
 		s.seat.stop()
 		s.raw.SetReadDeadline(time.Unix(1, 0))
 	}
@@ -339,7 +347,7 @@ func (s *session) abort() {
 		s.relay.Doubt()
 	}
 	s.breakOff()
-	if s.client != nil {
+	if s.phase >= phaseReady {
 		s.client.Close()
 	} else {
 		s.raw.Close()

@@ -38,7 +38,7 @@ func (p *Server) Pins() []Pin {
 func (s *session) pin() (Pin, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.client == nil || s.server == nil { // a login is its goroutine's alone
+	if s.phase == phaseLogin || s.server == nil { // a login is its goroutine's alone
 		return Pin{}, false
 	}
 	why := s.relay.HoldsFor()

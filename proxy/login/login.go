@@ -85,6 +85,7 @@ type Login struct {
 	conn           net.Conn  // raw, or TLS on it
 	tls            *tls.Conn // nil without TLS
 	user, database string    // that the client asks for
+	version        uint32    // of the protocol
 	rule           hba.Rule  // that decides how it proves who it is
 	endpointHash   []byte    // of the certificate that the client was shown
 	heard          time.Time // when its last message came
@@ -126,6 +127,9 @@ func (l *Login) Deadline() time.Time {
 
 // Conn returns the connection, with TLS where that has been negotiated.
 func (l *Login) Conn() net.Conn { return l.conn }
+
+// Version returns the version of the protocol that was agreed on.
+func (l *Login) Version() uint32 { return l.version }
 
 // Rule returns the method and the place of the access rule that was found, empty
 // where none was yet.

@@ -60,12 +60,12 @@ func (s *Startup) confine(only string) *Refusal {
 // AgreeVersion settles which version of the protocol is spoken, in the way that
 // PostgreSQL 18 does: a client that asks for a newer one than ours, or for
 // options that we do not know, is told so before it is asked for its secret.
-func (l *Login) AgreeVersion(ask Startup) (version uint32, err error) {
-	version = min(ask.version, wire.Version32)
-	if version == ask.version && len(ask.unknown) == 0 {
-		return version, nil
+func (l *Login) AgreeVersion(ask Startup) error {
+	l.version = min(ask.version, wire.Version32)
+	if l.version == ask.version && len(ask.unknown) == 0 {
+		return nil
 	}
-	return version, l.write(wire.AppendNegotiateProtocolVersion(nil, version, ask.unknown))
+	return l.write(wire.AppendNegotiateProtocolVersion(nil, l.version, ask.unknown))
 }
 
 // newStartup sorts the parameters of a startup packet. The rules are those of

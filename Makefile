@@ -22,12 +22,21 @@ demo: build ## show it with a throwaway PostgreSQL; ARGS=--once leaves after the
 	@scripts/install-postgres.sh any
 	@bin/pgseal demo $(ARGS)
 
-test: ## every test of all modules, with the race detector
+# sum runs tests and keeps what it saw under a name, for the list of the slowest.
+SEEN := $(CURDIR)/.cache/tests
+sum = $(CURDIR)/bin/gotestsum --format pkgname --format-icons text --hide-summary skipped --jsonfile $(SEEN)/$(1).json --
+
+test: bin/gotestsum ## every test of all modules, with the race detector
 	scripts/install-test-tools.sh
-	@set -e; for m in $(MODULES); do echo "== go test $$m"; (cd $$m && $(GO) test -race -timeout 45m ./...); done
-	$(GO) test -run Allocates ./internal/engine # the race detector allocates itself
-	$(GO) test -run TestClientsCannotTell ./proxy/relay # and is too slow for a million messages
-	@set -e; for e in portable 1 8; do echo "== sessions on engine $$e"; PGSEAL_TEST_ENGINE=$$e $(GO) test -race -skip '$(NO_ENGINE)' ./proxy; done
+	@rm -rf $(SEEN) && mkdir -p $(SEEN) && date +%s >$(SEEN)/began
+	$(call sum,root) -race ./...
+	cd integration && $(call sum,integration) -race -timeout 45m ./...
+	cd bench && $(call sum,bench) -race ./...
+	$(call sum,plain) -run Allocates ./internal/engine # the race detector allocates itself
+	$(call sum,model) -run TestClientsCannotTell ./proxy/relay # and is too slow for a million messages
+	PGSEAL_TEST_ENGINE=portable $(call sum,portable) -race -skip '$(NO_ENGINE)' ./proxy # as where there is no epoll
+	@echo "== the slowest"; cat $(SEEN)/*.json | bin/gotestsum tool slowest --num 10 --threshold 1s
+	@echo "== all tests took $$(($$(date +%s) - $$(cat $(SEEN)/began))) s"
 
 test-matrix: ## the integration tests on PostgreSQL 14 to 18
 	scripts/install-test-tools.sh $(ALL_POSTGRES)
@@ -49,6 +58,9 @@ lint: bin/staticcheck ## formatting, vet, staticcheck
 
 bin/staticcheck: tools/go.mod
 	cd tools && $(GO) build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+
+bin/gotestsum: tools/go.mod
+	cd tools && $(GO) build -o ../bin/gotestsum gotest.tools/gotestsum
 
 fmt:
 	gofmt -w $$(git ls-files '*.go')

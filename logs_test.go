@@ -3,12 +3,17 @@ package pgseal_test
 import (
 	"go/ast"
 	"go/token"
+	"io"
 	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // logLine is one kind of line of the log.
@@ -141,6 +146,33 @@ func TestEveryLineOfTheLogIsDocumented(t *testing.T) {
 	for id, r := range rows {
 		if !r.used {
 			t.Errorf("docs/logs.md tells of %q at level %s, which nothing writes", id[0], id[1])
+		}
+	}
+}
+
+// zap's sampler counts by the hash of level and message. Two messages in one
+// counter would be left out for one another.
+func TestNoTwoLinesOfTheLogShareACounterOfZapsSampler(t *testing.T) {
+	shared := zapcore.SamplerHook(func(e zapcore.Entry, decision zapcore.SamplingDecision) {
+		if decision == zapcore.LogDropped {
+			t.Errorf("%q at level %s hits the counter of another message: word it differently", e.Message, e.Level)
+		}
+	})
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.AddSync(io.Discard), zapcore.DebugLevel)
+	log := zap.New(zapcore.NewSamplerWithOptions(core, time.Hour, 1, 0, shared))
+	levels := map[string]string{}
+	for _, l := range loggedLines(t) {
+		switch level, known := levels[l.message]; {
+		case l.level == "error": // none is left out
+		case !known:
+			levels[l.message] = l.level
+			level, err := zapcore.ParseLevel(l.level)
+			if err != nil {
+				t.Fatal(err)
+			}
+			log.Log(level, l.message)
+		case level != l.level:
+			t.Errorf("%q is written at the levels %s and %s, which are counted apart", l.message, level, l.level)
 		}
 	}
 }

@@ -51,7 +51,6 @@ type options struct {
 	config    func(*pgseal) string // the whole file, in place of all of these
 	http      settings             // no HTTP where nil
 	admin     settings             // who may use the console
-	engine    string               // the default where empty
 }
 
 // listener is an address of pgseal and the files of its certificate.
@@ -160,9 +159,6 @@ func (p *pgseal) writeConfig() {
 	fmt.Fprintf(&b, "pool: %s\n", p.options.pool)
 	fmt.Fprintf(&b, "auth: %s\n", settings{"users_file": p.usersFile()}.with(p.options.auth))
 	fmt.Fprintf(&b, "admin: %s\n", p.options.admin)
-	if p.options.engine != "" {
-		fmt.Fprintf(&b, "engine: %s\n", p.options.engine)
-	}
 	if p.options.http == nil {
 		p.options.http = settings{"address": `""`}
 	}

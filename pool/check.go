@@ -1,8 +1,6 @@
 package pool
 
 import (
-	"errors"
-	"io"
 	"slices"
 	"time"
 
@@ -22,7 +20,7 @@ func (p *Pool) stale(s *Server, now time.Time) bool {
 // ask sends the check query to a server that was idle, and has its answer
 // decide what becomes of it. mu is held.
 func (p *Pool) ask(s *Server) {
-	if !s.SetLink(&check{p}) {
+	if !s.SetLink(&check{pool: p, answer: wire.Answer{SkipRows: true}}) {
 		p.end(s, s.fate())
 		return
 	}
@@ -36,7 +34,10 @@ func (p *Pool) ask(s *Server) {
 }
 
 // check holds a server while that answers the check query.
-type check struct{ pool *Pool }
+type check struct {
+	pool   *Pool
+	answer wire.Answer
+}
 
 // fails ends a server that did not pass.
 func (c *check) fails(s *Server) {
@@ -56,30 +57,24 @@ func (c *check) ServerBytes(s *Server, b []byte) (used int) {
 		if len(b) < end {
 			break
 		}
-		body := b[used+wire.HeaderSize : end]
-		used = end
-		switch typ {
-		case wire.ParameterStatus:
-			if p, err := wire.ParseParameterStatus(body); err == nil {
-				s.SetParameter(p)
-				s.SetDefault(p)
-			}
-		case wire.ReadyForQuery:
-			if n != 1 || body[0] != wire.StatusIdle {
-				c.fails(s)
-				return len(b)
-			}
-			c.passed(s)
-			return used
-		case wire.ErrorResponse, wire.CopyInResponse, wire.CopyOutResponse, wire.CopyBothResponse:
+		err := c.answer.Take(typ, b[used+wire.HeaderSize:end])
+		if used = end; err != nil || c.answer.Refused != nil || c.answer.Ready && !c.answer.Idle {
 			c.fails(s)
 			return len(b)
+		}
+		if c.answer.Ready {
+			c.passed(s)
+			return used
 		}
 	}
 	return used
 }
 
 func (c *check) passed(s *Server) {
+	for _, p := range c.answer.Reported {
+		s.SetParameter(p)
+		s.SetDefault(p)
+	}
 	s.conn.SetTimeout(0)
 	c.pool.answered(s)
 	c.pool.Release(s)
@@ -100,48 +95,4 @@ func (c *check) ServerClosed(s *Server, err error) {
 	c.pool.manager.log.Warn("server failed its check", zap.Uint64("server", s.ID), zap.String("database", c.pool.db.Name), zap.Error(err))
 	c.pool.answered(s)
 	c.pool.Discard(s)
-}
-
-// greet runs connect_query on a connection that has just logged in. As in
-// PgBouncer an error of the server is logged and nothing more; parameters that
-// the query sets become those of the login.
-func (m *Manager) greet(conn io.ReadWriter, id uint64, d *Database, sql string, to *greeting) error {
-	if sql == "" {
-		return nil
-	}
-	if _, err := conn.Write(wire.AppendQuery(nil, sql)); err != nil {
-		return err
-	}
-	for got := 0; got < loginBytes; {
-		typ, body, err := wire.ReadMessage(conn, nil, loginMessageLimit)
-		if err != nil {
-			return err
-		}
-		got += wire.HeaderSize + len(body)
-		switch typ {
-		case wire.ParameterStatus:
-			p, err := wire.ParseParameterStatus(body)
-			if err != nil {
-				return err
-			}
-			to.params = setParameter(to.params, p)
-		case wire.ErrorResponse:
-			e, err := wire.ParseError(body)
-			if err != nil {
-				return err
-			}
-			if e.Severity == "FATAL" || e.Severity == "PANIC" {
-				return e
-			}
-			m.log.Warn("connect_query failed", zap.Uint64("server", id), zap.String("database", d.Name), zap.String("sqlstate", e.Code))
-		case wire.CopyInResponse, wire.CopyOutResponse, wire.CopyBothResponse:
-			return errors.New("it is a COPY")
-		case wire.ReadyForQuery:
-			if len(body) != 1 || body[0] != wire.StatusIdle {
-				return errors.New("it leaves a transaction open")
-			}
-			return nil
-		}
-	}
-	return errors.New("it returns too much")
 }

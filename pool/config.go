@@ -1,14 +1,14 @@
 package pool
 
 import (
-	"fmt"
-	"net"
-	"path/filepath"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/setting"
+	"github.com/pgseal/pgseal/pool/backend"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -175,7 +175,7 @@ type DatabaseConfig struct {
 // DefaultDatabaseConfig returns the values that hold where the file is
 // silent. An empty dbname means the name clients ask for.
 func DefaultDatabaseConfig() DatabaseConfig {
-	return DatabaseConfig{Port: 5432, RequireAuth: defaultRequireAuth, UpstreamConfig: tlsconf.DefaultUpstreamConfig(), DatabaseLimits: defaultDatabaseLimits()}
+	return DatabaseConfig{Port: 5432, RequireAuth: backend.DefaultRequireAuth, UpstreamConfig: tlsconf.DefaultUpstreamConfig(), DatabaseLimits: defaultDatabaseLimits()}
 }
 
 // Validate returns a *setting.Error for each value that can't be used. The
@@ -185,7 +185,7 @@ func (c DatabaseConfig) Validate() error {
 	f.AddIf(c.Host == "", "host", "is missing")
 	for host := range strings.SplitSeq(c.Host, ",") {
 		f.AddIf(c.Host != "" && strings.TrimSpace(host) == "", "host", "the list has an empty name")
-		f.AddIf(isSocketDir(host) && c.SSLMode != "disable", "sslmode", "PostgreSQL speaks no TLS on a unix socket: write sslmode: disable for host %s", host)
+		f.AddIf(backend.IsSocketDir(host) && c.SSLMode != "disable", "sslmode", "PostgreSQL speaks no TLS on a unix socket: write sslmode: disable for host %s", host)
 	}
 	f.Between("port", c.Port, 1, 65535)
 	f.AddIf(c.Password != "" && c.PasswordFile != "", "password_file", "stands beside password: keep one")
@@ -193,6 +193,41 @@ func (c DatabaseConfig) Validate() error {
 	f.AddErr("require_auth", c.checkAuth())
 	f.NoNUL("connect_query", c.ConnectQuery)
 	return f.Err()
+}
+
+// checkAuth refuses methods that are allowed where they may not be.
+func (c DatabaseConfig) checkAuth() error {
+	allowed, err := backend.ParseRequireAuth(c.RequireAuth)
+	switch {
+	case err != nil:
+		return err
+	case slices.Contains(allowed, backend.MD5Method) && auth.CheckMD5() != nil:
+		return auth.CheckMD5()
+	case slices.Contains(allowed, backend.PasswordMethod) && !c.private():
+		return errors.New("password is sent in the clear, so it is allowed with sslmode verify-full or verify-ca and on unix sockets only")
+	}
+	return nil
+}
+
+// private reports whether nobody but the server that is meant can read what
+// it is sent.
+func (c DatabaseConfig) private() bool {
+	if c.SSLMode == tlsconf.SSLModeVerifyFull || c.SSLMode == tlsconf.SSLModeVerifyCA {
+		return true
+	}
+	return !slices.ContainsFunc(strings.Split(c.Host, ","), func(host string) bool { return !backend.IsSocketDir(host) })
+}
+
+// AllowsMD5 reports whether pgseal answers a server that asks by md5.
+func (c DatabaseConfig) AllowsMD5() bool { return c.allows(backend.MD5Method) }
+
+// AllowsPassword reports whether pgseal tells a server that asks for it the
+// password in the clear.
+func (c DatabaseConfig) AllowsPassword() bool { return c.allows(backend.PasswordMethod) }
+
+func (c DatabaseConfig) allows(method string) bool {
+	allowed, _ := backend.ParseRequireAuth(c.RequireAuth)
+	return slices.Contains(allowed, method)
 }
 
 // LookupConfig tells how secrets of roles are looked up for the clients of one
@@ -212,24 +247,3 @@ func (c LookupConfig) Validate() error {
 	f.AddIf(c.AuthPasswordFile != "" && c.AuthUser == "", "auth_user", "is missing beside auth_password_file")
 	return f.Err()
 }
-
-// addresses returns the network and address of each host of the list.
-func (c DatabaseConfig) addresses() []address {
-	var list []address
-	port := fmt.Sprint(c.Port)
-	for host := range strings.SplitSeq(c.Host, ",") {
-		host = strings.TrimSpace(host)
-		if isSocketDir(host) {
-			list = append(list, address{"unix", filepath.Join(host, ".s.PGSQL."+port), host})
-		} else {
-			list = append(list, address{"tcp", net.JoinHostPort(host, port), host})
-		}
-	}
-	return list
-}
-
-func isSocketDir(host string) bool { return strings.HasPrefix(strings.TrimSpace(host), "/") }
-
-// address is where one host of a database listens, and the name that its
-// certificate has to bear.
-type address struct{ network, addr, host string }

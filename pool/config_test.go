@@ -1,8 +1,8 @@
 package pool
 
 import (
+	"crypto/fips140"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -189,18 +189,31 @@ func TestAllFaultsAreNamedTogetherInTheOrderOfTheKeys(t *testing.T) {
 	}
 }
 
-func TestEachHostOfAListHasItsAddress(t *testing.T) {
-	got := map[string]address{}
-	for _, a := range (DatabaseConfig{Host: "db.internal, ::1 ,10.0.0.1,/run/postgresql", Port: 5433}).addresses() {
-		got[a.host] = a
+func TestPasswordsAreToldInVerifiedTLSAndOnSocketsOnly(t *testing.T) {
+	for _, test := range []struct {
+		host, sslmode string
+		refused       bool
+	}{
+		{"db.internal", "verify-full", false}, {"db.internal", "verify-ca", false},
+		{"db.internal", "require", true}, {"db.internal", "disable", true},
+		{"/run/postgresql", "disable", false}, {"/run/postgresql,db.internal", "disable", true},
+	} {
+		for value, told := range map[string]bool{"password": true, "scram-sha-256,password": true, "!md5": true, "scram-sha-256": false, "!password,!md5": false} {
+			c := DefaultDatabaseConfig()
+			c.Host, c.SSLMode, c.RequireAuth = test.host, test.sslmode, value
+			if err := c.checkAuth(); (err != nil) != (told && test.refused) {
+				t.Errorf("%s, sslmode %s, require_auth %s: %v", test.host, test.sslmode, value, err)
+			}
+		}
 	}
-	want := map[string]address{
-		"db.internal":     {"tcp", "db.internal:5433", "db.internal"},
-		"::1":             {"tcp", "[::1]:5433", "::1"},
-		"10.0.0.1":        {"tcp", "10.0.0.1:5433", "10.0.0.1"},
-		"/run/postgresql": {"unix", "/run/postgresql/.s.PGSQL.5433", "/run/postgresql"},
-	}
-	if !maps.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
+}
+
+func TestMD5IsAllowedUnlessInFIPSMode(t *testing.T) {
+	for _, value := range []string{"md5", "scram-sha-256,md5,none", "!password"} {
+		c := DefaultDatabaseConfig()
+		c.Host, c.RequireAuth = "db.internal", value
+		if err := c.checkAuth(); (err != nil) != fips140.Enabled() {
+			t.Errorf("%s: %v", value, err)
+		}
 	}
 }

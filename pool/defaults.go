@@ -36,7 +36,7 @@ func (s *Server) SetDefault(param wire.Parameter) {
 		s.differs, s.outdated = false, false
 	}
 	if p.params != nil && !s.differs && !slices.Contains(p.params, param) {
-		p.params = setParameter(slices.Clone(p.params), param)
+		p.params = wire.SetParameter(slices.Clone(p.params), param)
 	}
 }
 
@@ -47,7 +47,7 @@ func (s *Server) setDefault(param wire.Parameter) bool {
 	if slices.Contains(s.defaults, param) {
 		return false
 	}
-	s.defaults = setParameter(slices.Clone(s.defaults), param)
+	s.defaults = wire.SetParameter(slices.Clone(s.defaults), param)
 	return true
 }
 

@@ -8,18 +8,19 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool/backend"
 )
 
 // zoned is the script of a server whose TimeZone is what zone holds at login, or
 // what its startup packet says.
 func zoned(zone *atomic.Value) func(*peer) {
 	return func(p *peer) {
-		own := p.startup()["TimeZone"]
+		own := p.Startup()["TimeZone"]
 		if own == "" {
 			own = zone.Load().(string)
 		}
-		p.write([]byte("R\x00\x00\x00\x08\x00\x00\x00\x00" + frame('S', "server_version\x0018.0\x00") + frame('S', "TimeZone\x00", own, "\x00") + frame('Z', "I"))...)
-		p.rest()
+		p.Put([]byte("R\x00\x00\x00\x08\x00\x00\x00\x00" + frame('S', "server_version\x0018.0\x00") + frame('S', "TimeZone\x00", own, "\x00") + frame('Z', "I"))...)
+		p.Rest()
 	}
 }
 
@@ -51,7 +52,7 @@ func TestServersThatAreLentBearNoApplicationNameOfOurs(t *testing.T) {
 		h.pool.Release(h.take())
 		h.pool.Release(h.takeFor(exactly("a=1")))
 		for i := range 2 {
-			if name, set := h.fake.peer(i).startedWith()["application_name"]; set {
+			if name, set := h.fake.Peer(i).StartedWith()["application_name"]; set {
 				t.Errorf("a server was opened as %q", name)
 			}
 		}
@@ -99,7 +100,7 @@ func TestADefaultThatOneServerTellsOfHoldsForThePool(t *testing.T) {
 		h.pool.Discard(b)
 		h.tells("GMT")
 		h.pool.Release(a)
-		h.fake.push(0, frame('S', "TimeZone\x00Europe/Vienna\x00")) // a reload
+		h.fake.Push(0, frame('S', "TimeZone\x00Europe/Vienna\x00")) // a reload
 		h.tells("Europe/Vienna")
 		if got := zoneOf(a.Defaults()); got != "Europe/Vienna" {
 			t.Errorf("the default of the idle server is %q", got)
@@ -144,7 +145,7 @@ func TestServersOfOldDefaultsMakeWayOneByOne(t *testing.T) {
 		newer := h.takeFor(&Need{Fresh: true})
 		h.tells("GMT")
 		h.pool.Release(old[1])
-		pass(renewWithin + closeWait)
+		pass(renewWithin + backend.CloseWait)
 		if old[0].Err() == nil || old[1].Err() == nil || special.Err() == nil {
 			t.Error("an idle server of old defaults is left")
 		}
@@ -160,7 +161,7 @@ func TestServersOfOldDefaultsMakeWayOneByOne(t *testing.T) {
 		synctest.Wait()
 		h.tells("GMT") // of those that were opened ahead
 		h.pool.Release(old[2])
-		pass(renewWithin + closeWait)
+		pass(renewWithin + backend.CloseWait)
 		h.tells("GMT")
 		if old[2].Err() == nil {
 			t.Error("a server of old defaults is left")
@@ -205,7 +206,7 @@ func TestHostsOfDifferentDefaultsDoNotReplaceEachOthersServersForEver(t *testing
 				h.pool.Release(s)
 			}
 		}
-		if n := h.fake.dials(); n > 20 {
+		if n := len(h.fake.Dialed()); n > 20 {
 			t.Errorf("%d servers were opened in five minutes", n)
 		}
 	})
@@ -221,7 +222,7 @@ func TestWhatTheOnlyServerHasIsToldAlthoughNewOnesHadOther(t *testing.T) {
 		h.pool.Discard(h.take())
 		h.tells("UTC")
 		h.pool.Release(old)
-		pass(2*sweepEvery + closeWait)
+		pass(2*sweepEvery + backend.CloseWait)
 		h.pool.Release(h.take())
 		h.tells("GMT")
 	})

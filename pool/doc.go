@@ -1,5 +1,5 @@
-// Package pool is the server side of pgseal: it opens verified connections to
-// PostgreSQL, logs in, and lends them to clients.
+// Package pool is the server side of pgseal: it has verified connections to
+// PostgreSQL opened, by package backend, and lends them to clients.
 //
 //	Manager ── Database "app" ── Pool (one per server login) ── Server, Server, …
 //	                                  │
@@ -30,6 +30,6 @@
 // pool is noticed at once. The Manager owns the openers, the janitor and the
 // servers, and Close waits for them all.
 //
-// The package knows no client. It imports tlsconf for verification, wire for
-// messages and auth for SCRAM.
+// The package knows no client. How a connection is dialed, verified and logged in
+// is package backend's; when that is done, to where and for whom is decided here.
 package pool

@@ -3,9 +3,6 @@ package pool
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,9 +13,10 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/pgfake"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool/backend"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -80,42 +78,15 @@ func newSpec(t testing.TB, edit ...func(*Spec)) *Spec {
 	return s
 }
 
-// verified makes a specification verify by ca.
-func verified(t testing.TB, ca *devca.CA, sslmode string) func(*Spec) {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "ca.crt")
-	ok(t, os.WriteFile(file, ca.CertPEM(), 0o644))
-	return func(s *Spec) { s.SSLMode, s.SSLRootCert = sslmode, file }
-}
+// What the scripts of servers are made of.
+type peer = pgfake.Peer
 
-// roots makes the two authorities that all tests share.
-var roots = sync.OnceValue(func() (list [2]*devca.CA) {
-	for i := range list {
-		ca, err := devca.New(fmt.Sprintf("test root %d", i), time.Hour)
-		if err != nil {
-			panic(err)
-		}
-		list[i] = ca
-	}
-	return list
-})
-
-// issued returns a server certificate for db.internal, by our authority.
-func issued(t testing.TB, edit ...func(*devca.Request)) devca.Pair {
-	t.Helper()
-	req := devca.Request{CommonName: "db", Hosts: []string{"db.internal"}}
-	for _, e := range edit {
-		e(&req)
-	}
-	pair, err := roots()[0].Issue(req)
-	ok(t, err)
-	return pair
-}
+var frame, word, hospitable = pgfake.Frame, pgfake.Word, pgfake.Hospitable
 
 // house is a manager with one database "app" in front of a fake.
 type house struct {
 	t       testing.TB
-	fake    *fake
+	fake    *pgfake.Server
 	manager *Manager
 	logs    *observer.ObservedLogs
 	pool    *Pool
@@ -131,8 +102,8 @@ func inHouse(t *testing.T, script func(*peer), edit func(*Spec), test func(*test
 		if script == nil {
 			script = hospitable
 		}
-		f := &fake{t: t, script: script}
-		h := newHouse(t, f, f.dial, edit)
+		f := pgfake.New(t, script)
+		h := newHouse(t, f, f.Dial, edit)
 		ctx, cancel := context.WithCancel(t.Context())
 		var janitor sync.WaitGroup
 		janitor.Go(func() { h.manager.Run(ctx) })
@@ -143,23 +114,14 @@ func inHouse(t *testing.T, script func(*peer), edit func(*Spec), test func(*test
 	})
 }
 
-// startHouse puts a house before a fake that listens, for tests that need
-// sockets and TLS. It ends with the test.
-func startHouse(t testing.TB, f *fakeListener, edit func(*Spec)) *house {
-	t.Helper()
-	h := newHouse(t, &f.fake, f.dial, edit)
-	t.Cleanup(h.end)
-	return h
-}
-
-func newHouse(t testing.TB, f *fake, dialer dialFunc, edit func(*Spec)) *house {
+func newHouse(t testing.TB, f *pgfake.Server, dialer backend.DialFunc, edit func(*Spec)) *house {
 	t.Helper()
 	if edit == nil {
 		edit = func(*Spec) {}
 	}
 	log, logs := newLog()
 	h := &house{t: t, fake: f, manager: NewManager(log, engine.NewPortable(log)), logs: logs}
-	h.manager.dialer = dialer
+	h.manager.dialer.Net = dialer
 	h.manager.Apply(map[string]*Spec{"app": newSpec(t, edit)})
 	h.pool, h.leave = h.manager.Join(h.database("app"), Login{User: "app"})
 	return h
@@ -177,10 +139,10 @@ func (h *house) end() {
 	if servers, waiting := h.pool.counts(); servers != 0 || waiting != 0 {
 		h.t.Errorf("%d servers and %d waiters are left", servers, waiting)
 	}
-	if open, _ := h.fake.limits(); open != 0 {
+	if open, _ := h.fake.Limits(); open != 0 {
 		h.t.Errorf("%d connections are still open", open)
 	}
-	h.fake.wg.Wait()
+	h.fake.Wait()
 }
 
 func (h *house) database(name string) *Database {

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pgseal/pgseal/internal/stats"
+	"github.com/pgseal/pgseal/pool/backend"
 )
 
 // later runs a command that waits, and returns what it ends with.
@@ -32,7 +35,7 @@ func TestPauseWaitsForLentServersAndClientsWaitForResume(t *testing.T) {
 		idle, lent := h.take(), h.take()
 		h.pool.Release(idle)
 		paused := later(func() error { return h.manager.Pause(t.Context(), "app") })
-		pass(closeWait)
+		pass(backend.CloseWait)
 		h.wants(1, 0) // the idle one has ended
 		waiter := ask(h.pool)
 		h.wants(1, 1)
@@ -40,7 +43,7 @@ func TestPauseWaitsForLentServersAndClientsWaitForResume(t *testing.T) {
 			t.Error("PAUSE ended while a server was lent")
 		}
 		h.pool.Release(lent)
-		pass(closeWait)
+		pass(backend.CloseWait)
 		ended(t, paused, "PAUSE")
 		pass(time.Minute) // the janitor opens none
 		h.wants(0, 1)
@@ -153,7 +156,7 @@ func TestServersOfAPoolThatAnotherTookThePlaceOfAreSeenUntilTheyEnd(t *testing.T
 					t.Error("WAIT_CLOSE or PAUSE ended although a client holds a server")
 				}
 				h.pool.Release(s)
-				pass(closeWait)
+				pass(backend.CloseWait)
 				ended(t, closed, "WAIT_CLOSE")
 				ended(t, paused, "PAUSE")
 				if list := h.manager.Servers(); len(list) != 0 {
@@ -168,7 +171,7 @@ func TestAServerThatIsOpenedWhileItsDatabaseIsPausedIsNotLent(t *testing.T) {
 	inHouse(t, slowly(time.Second), size(1), func(t *testing.T, h *house) {
 		waiter := ask(h.pool)
 		paused := later(func() error { return h.manager.Pause(t.Context(), "app") })
-		pass(time.Second + closeWait)
+		pass(time.Second + backend.CloseWait)
 		ended(t, paused, "PAUSE")
 		h.wants(0, 1)
 		ok(t, h.manager.Resume("app"))
@@ -181,10 +184,10 @@ func TestReconnectEndsServersAsTheyComeBackAndWaitCloseWaitsForThem(t *testing.T
 		idle, lent := h.take(), h.take()
 		h.pool.Release(idle)
 		ok(t, h.manager.Reconnect("app"))
-		pass(closeWait)
+		pass(backend.CloseWait)
 		h.wants(1, 0)
 		list := h.manager.Servers()
-		if len(list) != 1 || list[0].ID != lent.ID || !list[0].CloseNeeded || list[0].State != StateActive {
+		if len(list) != 1 || list[0].ID != lent.ID || !list[0].CloseNeeded || list[0].State != stats.StateActive {
 			t.Errorf("the servers are %+v", list)
 		}
 		closed := later(func() error { return h.manager.WaitClose(t.Context(), "app") })
@@ -192,7 +195,7 @@ func TestReconnectEndsServersAsTheyComeBackAndWaitCloseWaitsForThem(t *testing.T
 			t.Error("WAIT_CLOSE ended while an old server was lent")
 		}
 		h.pool.Release(lent)
-		pass(closeWait)
+		pass(backend.CloseWait)
 		ended(t, closed, "WAIT_CLOSE")
 		s := h.take()
 		ok(t, h.manager.WaitClose(t.Context(), ""))
@@ -239,7 +242,7 @@ func TestDatabasesAndRolesAreShownWithTheirServers(t *testing.T) {
 		for _, s := range h.manager.Servers() {
 			states[s.State]++
 		}
-		if len(states) != 2 || states[StateActive] != 1 || states[StateIdle] != 1 {
+		if len(states) != 2 || states[stats.StateActive] != 1 || states[stats.StateIdle] != 1 {
 			t.Errorf("the servers are %v", states)
 		}
 		h.pool.Release(a)

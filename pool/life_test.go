@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool/backend"
 )
 
 func TestServersThatBeganTogetherEndSpreadOverTheLastTenthOfTheirLifetime(t *testing.T) {
@@ -98,7 +99,7 @@ func TestAServerEndsWhenItWasIdleForServerIdleTimeout(t *testing.T) {
 func TestAServerIsToldGoodbyeBeforeItIsClosed(t *testing.T) {
 	inHouse(t, nil, nil, func(t *testing.T, h *house) {
 		h.pool.Discard(h.take())
-		got, _ := h.fake.peer(0).received()
+		got, _ := h.fake.Peer(0).Received()
 		if !strings.HasSuffix(got, "X\x00\x00\x00\x04") {
 			t.Errorf("the server's last message was %q, want Terminate", got[max(0, len(got)-20):])
 		}
@@ -107,17 +108,17 @@ func TestAServerIsToldGoodbyeBeforeItIsClosed(t *testing.T) {
 
 func TestAServerThatNeverHangsUpIsClosedAfterCloseWait(t *testing.T) {
 	script := func(p *peer) {
-		p.startup()
-		p.welcome()
-		p.hold()
+		p.Startup()
+		p.Welcome()
+		p.Hold()
 	}
 	inHouse(t, script, size(1), func(t *testing.T, h *house) {
 		h.pool.Discard(h.take())
 		next := ask(h.pool)
 		began := time.Now()
 		h.pool.Release(next.server(t))
-		if took := time.Since(began); took != closeWait {
-			t.Errorf("the next client got a server after %v, want %v: until then the old one counts", took, closeWait)
+		if took := time.Since(began); took != backend.CloseWait {
+			t.Errorf("the next client got a server after %v, want %v: until then the old one counts", took, backend.CloseWait)
 		}
 	})
 }
@@ -126,10 +127,10 @@ func TestAServerThatDiesIdleIsDroppedAndItsPlaceFilled(t *testing.T) {
 	inHouse(t, nil, size(1), func(t *testing.T, h *house) {
 		first := h.take()
 		h.pool.Release(first)
-		h.fake.peer(0).Close()
+		h.fake.Peer(0).Close()
 		h.wants(0, 0)
 		second := h.take()
-		if second == first || h.fake.dials() != 2 {
+		if second == first || len(h.fake.Dialed()) != 2 {
 			t.Error("the dead server was lent")
 		}
 		h.pool.Release(second)
@@ -140,7 +141,7 @@ func TestAServerThatDiesAtTheMomentItIsReleasedIsNotLent(t *testing.T) {
 	inHouse(t, nil, size(1), func(t *testing.T, h *house) {
 		first := h.take()
 		waiting := ask(h.pool)
-		h.fake.peer(0).Close()
+		h.fake.Peer(0).Close()
 		synctest.Wait()
 		h.pool.Release(first)
 		second := waiting.server(t)
@@ -157,7 +158,7 @@ func TestADeadServerTakesNoLink(t *testing.T) {
 		if s.Err() != nil {
 			t.Errorf("a living server has the error %v", s.Err())
 		}
-		h.fake.peer(0).Close()
+		h.fake.Peer(0).Close()
 		synctest.Wait()
 		if s.SetLink(newHolder()) {
 			t.Error("a dead server took a link, which would never hear of it")
@@ -192,8 +193,8 @@ func TestAnIdleServerThatSpeaksOutOfTurnIsDropped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inHouse(t, nil, size(1), func(t *testing.T, h *house) {
 				h.pool.Release(h.take())
-				h.fake.push(0, message)
-				pass(closeWait) // the fake has not hung up by itself
+				h.fake.Push(0, message)
+				pass(backend.CloseWait) // the fake has not hung up by itself
 				h.wants(0, 0)
 				closed := h.logs.FilterMessage("server closed").All()
 				if len(closed) != 1 || closed[0].ContextMap()["reason"] == nil {
@@ -214,12 +215,12 @@ func TestAnIdleServerMaySendWhatIsAsynchronous(t *testing.T) {
 			frame('A', word(7), "channel\x00payload\x00") +
 			frame('S', "search_path\x00", strings.Repeat("x", 9000), "\x00") +
 			frame('N', strings.Repeat("x", asyncLimit-wire.HeaderSize))
-		h.fake.push(0, append([]string{messages}, strings.Split(messages[:90], "")...)...)
+		h.fake.Push(0, append([]string{messages}, strings.Split(messages[:90], "")...)...)
 		h.wants(1, 0)
 		if h.take() != s {
 			t.Fatal("the server was dropped")
 		}
-		params := s.Parameters()
+		params := s.Reported()
 		if len(params) != 3 || params[1].Value != "Europe/Vienna" || params[2].Name != "search_path" {
 			t.Errorf("the parameters are now %.80v", params)
 		}
@@ -238,7 +239,7 @@ func TestAServersBytesGoToTheLinkThatHoldsIt(t *testing.T) {
 			t.Errorf("the link was given %q, want %q", got, want)
 		}
 		h.pool.Release(s)
-		h.fake.push(0, frame('N', "\x00"))
+		h.fake.Push(0, frame('N', "\x00"))
 		synctest.Wait()
 		if strings.Contains(link.text(), "N\x00") {
 			t.Error("a link was given bytes that came after it gave the server back")
@@ -267,7 +268,7 @@ func TestWhatALinkLeavesComesAgainBeforeWhatFollows(t *testing.T) {
 		link := picky{newHolder()}
 		s.SetLink(link)
 		want := frame('T', "\x00\x00") + frame('D', strings.Repeat("y", 5000)) + frame('C', "SELECT 1\x00") + frame('Z', "I")
-		h.fake.push(0, strings.Split(want, "")...)
+		h.fake.Push(0, strings.Split(want, "")...)
 		synctest.Wait()
 		if link.text() != want {
 			t.Error("the link was given other bytes than the server sent")
@@ -281,7 +282,7 @@ func TestALinkThatLeavesMoreThanTheBufferHoldsLosesTheServer(t *testing.T) {
 		s := h.take()
 		link := picky{newHolder()}
 		s.SetLink(link)
-		h.fake.push(0, frame('D', strings.Repeat("y", 3*asyncLimit)))
+		h.fake.Push(0, frame('D', strings.Repeat("y", 3*asyncLimit)))
 		says(t, <-link.closed, "does not fit the buffer")
 		h.pool.Discard(s)
 	})
@@ -293,9 +294,9 @@ func TestALinkLearnsThatItsServerClosedAfterItsLastWords(t *testing.T) {
 		link := newHolder()
 		s.SetLink(link)
 		words := frame('E', "SFATAL\x00C57P01\x00\x00")
-		h.fake.push(0, words)
+		h.fake.Push(0, words)
 		synctest.Wait()
-		h.fake.peer(0).Close()
+		h.fake.Peer(0).Close()
 		if err := <-link.closed; !errors.Is(err, io.EOF) {
 			t.Errorf("it ended with %v, want EOF", err)
 		}
@@ -320,7 +321,7 @@ func TestBreakEndsAServerWhoeverHoldsIt(t *testing.T) {
 		}
 		h.pool.Release(held)
 		idle.Break()
-		pass(closeWait) // for the fake to hang up, which it does not
+		pass(backend.CloseWait) // for the fake to hang up, which it does not
 		h.wants(0, 0)
 	})
 }
@@ -356,7 +357,7 @@ func TestAServerThatWasBeingOpenedDuringRecycleIsNotLent(t *testing.T) {
 		pass(time.Second / 2)
 		h.pool.Database().Recycle()
 		h.pool.Release(a.server(t))
-		if n := h.fake.dials(); n != 2 {
+		if n := len(h.fake.Dialed()); n != 2 {
 			t.Errorf("%d servers were opened, want a second one of the new generation", n)
 		}
 		h.wants(1, 0)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool/backend"
 )
 
 // both is a house with two databases on one fake, each with a pool of app.
@@ -102,7 +103,7 @@ func TestMinPoolSizeIsKeptBeforeTheFirstClientWhereTheLoginIsFixed(t *testing.T)
 			t.Fatalf("%d servers are open before the first client", n)
 		}
 		pass(time.Minute)
-		if n, dials := count(warm), h.fake.dials(); n != 3 || dials != 3 {
+		if n, dials := count(warm), len(h.fake.Dialed()); n != 3 || dials != 3 {
 			t.Errorf("%d servers are left of %d that were opened, although min_pool_size is 3", n, dials)
 		}
 		if n := count(h.pool); n != 0 {
@@ -137,7 +138,7 @@ func TestMaxDBConnectionsEvictsAnIdleServerOfAnotherPoolForWhoWaits(t *testing.T
 			t.Error("not the server that was idle for longest was evicted")
 		}
 		bob.Release(s)
-		if _, most := h.fake.limits(); most != 2 {
+		if _, most := h.fake.Limits(); most != 2 {
 			t.Errorf("%d servers were open at once", most)
 		}
 	})
@@ -155,7 +156,7 @@ func TestAServerThatComesBackMakesRoomForAnotherPoolThatWaits(t *testing.T) {
 		}
 		h.pool.Release(s)
 		bob.Release(waiting.server(t))
-		if _, most := h.fake.limits(); most != 1 {
+		if _, most := h.fake.Limits(); most != 1 {
 			t.Errorf("%d servers were open at once", most)
 		}
 	})
@@ -205,19 +206,19 @@ func TestMinPoolSizeBelowALowerLimitEvictsNobody(t *testing.T) {
 			s.Defaults.ServerLifetime, s.Defaults.ServerIdleTimeout = 0, 0
 		})
 		pass(10 * sweepEvery)
-		dials := h.fake.dials()
+		dials := len(h.fake.Dialed())
 		if n := count(app) + count(other); n != 3 || dials != 3 {
 			t.Fatalf("%d servers are open and %d were opened, want three", n, dials)
 		}
 		pass(10 * time.Minute)
-		if n := h.fake.dials(); n != dials {
+		if n := len(h.fake.Dialed()); n != dials {
 			t.Errorf("%d servers more were opened while nobody did anything", n-dials)
 		}
 		for _, p := range []*Pool{app, other} { // and whoever comes is served
 			p.Release(ask(p).server(t))
 		}
 		pass(10 * time.Minute)
-		if n := h.fake.dials(); n > dials+1 {
+		if n := len(h.fake.Dialed()); n > dials+1 {
 			t.Errorf("%d servers were opened for one client that had none", n-dials)
 		}
 	})
@@ -225,7 +226,7 @@ func TestMinPoolSizeBelowALowerLimitEvictsNobody(t *testing.T) {
 
 func TestCountersReturnToZeroAfterFailures(t *testing.T) {
 	inHouse(t, nil, func(s *Spec) { s.MaxDBConnections, s.MaxDBClientConnections = 2, 2 }, func(t *testing.T, h *house) {
-		h.fake.setRefuse(errDown)
+		h.fake.SetRefuse(errDown)
 		db, role := h.database("app"), h.manager.role("app")
 		for range 3 {
 			ask(h.pool).refusal(t)
@@ -245,7 +246,7 @@ func TestCountersReturnToZeroAfterFailures(t *testing.T) {
 		if n := db.share.clients.Load() + h.manager.role("bob").clients.Load() + h.manager.role("carl").clients.Load(); n != 0 {
 			t.Errorf("%d clients are counted", n)
 		}
-		h.fake.setRefuse(nil)
+		h.fake.SetRefuse(nil)
 	})
 }
 
@@ -293,7 +294,7 @@ func TestAnIdleServerIsAskedAfterServerCheckDelayAndLentWhenItAnswers(t *testing
 		}
 		h.wants(1, 0)
 		h.pool.Discard(first)
-		if sent, _ := h.fake.peer(0).received(); strings.Count(sent, "SELECT 42") != 1 {
+		if sent, _ := h.fake.Peer(0).Received(); strings.Count(sent, "SELECT 42") != 1 {
 			t.Errorf("the server got %q", sent)
 		}
 	})
@@ -301,29 +302,29 @@ func TestAnIdleServerIsAskedAfterServerCheckDelayAndLentWhenItAnswers(t *testing
 
 func TestAServerThatFailsItsCheckIsReplaced(t *testing.T) {
 	for name, answer := range map[string]func(*peer){
-		"silence": func(p *peer) { p.hold() },
+		"silence": func(p *peer) { p.Hold() },
 		"the end": func(*peer) {},
 		"an error": func(p *peer) {
-			p.fail("ERROR", "57P03", "no")
-			p.send('Z', "I")
-			p.hold()
+			p.Fail("ERROR", "57P03", "no")
+			p.Send('Z', "I")
+			p.Hold()
 		},
 		"a transaction": func(p *peer) {
-			p.send('Z', "T")
-			p.hold()
+			p.Send('Z', "T")
+			p.Hold()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			first := true
 			script := func(p *peer) {
-				p.startup()
-				p.welcome()
+				p.Startup()
+				p.Welcome()
 				if !first {
-					p.rest()
+					p.Rest()
 					return
 				}
 				first = false
-				p.recv()
+				p.Recv()
 				answer(p)
 			}
 			inHouse(t, script, size(1), func(t *testing.T, h *house) {
@@ -332,7 +333,7 @@ func TestAServerThatFailsItsCheckIsReplaced(t *testing.T) {
 				pass(time.Minute)
 				began := time.Now()
 				next := ask(h.pool).server(t)
-				if next == s || time.Since(began) > DefaultConfig().ServerConnectTimeout+2*closeWait {
+				if next == s || time.Since(began) > DefaultConfig().ServerConnectTimeout+2*backend.CloseWait {
 					t.Errorf("after %v the client got server %d", time.Since(began), next.ID)
 				}
 				h.pool.Release(next)
@@ -356,15 +357,15 @@ func TestWithoutACheckQueryAnIdleServerIsLentAtOnce(t *testing.T) {
 
 func TestConnectQueryRunsOnEachNewServerAndWhatItSetsIsKnown(t *testing.T) {
 	script := func(p *peer) {
-		p.startup()
-		p.welcome()
-		if _, body := p.recv(); string(body) != "SET TimeZone = 'CET'\x00" {
+		p.Startup()
+		p.Welcome()
+		if _, body := p.Recv(); string(body) != "SET TimeZone = 'CET'\x00" {
 			panic("the first query is " + string(body))
 		}
-		p.send('S', "TimeZone\x00CET\x00")
-		p.send('C', "SET\x00")
-		p.send('Z', "I")
-		p.rest()
+		p.Send('S', "TimeZone\x00CET\x00")
+		p.Send('C', "SET\x00")
+		p.Send('Z', "I")
+		p.Rest()
 	}
 	inHouse(t, script, func(s *Spec) { s.ConnectQuery = "SET TimeZone = 'CET'" }, func(t *testing.T, h *house) {
 		h.pool.Release(h.take())
@@ -380,12 +381,12 @@ func TestConnectQueryRunsOnEachNewServerAndWhatItSetsIsKnown(t *testing.T) {
 func TestAConnectQueryThatFailsIsLoggedAndOneThatLeavesATransactionRefused(t *testing.T) {
 	status := "I"
 	script := func(p *peer) {
-		p.startup()
-		p.welcome()
-		p.recv()
-		p.fail("ERROR", "42601", "syntax error")
-		p.send('Z', status)
-		p.rest()
+		p.Startup()
+		p.Welcome()
+		p.Recv()
+		p.Fail("ERROR", "42601", "syntax error")
+		p.Send('Z', status)
+		p.Rest()
 	}
 	inHouse(t, script, func(s *Spec) { s.ConnectQuery, s.Defaults.ServerLoginRetry = "nonsense", 0 }, func(t *testing.T, h *house) {
 		h.pool.Discard(h.take())
@@ -463,7 +464,7 @@ func TestTheLimitsAcrossPoolsHoldUnderStress(t *testing.T) {
 				t.Error("a pool is still counted as waiting, or a server as closing")
 			}
 		}
-		if _, most := h.fake.limits(); most > 2*ofDatabase {
+		if _, most := h.fake.Limits(); most > 2*ofDatabase {
 			t.Errorf("%d servers were open at once", most)
 		}
 	})

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/tlsconf"
+	"github.com/pgseal/pgseal/pool/backend"
 )
 
 const (
@@ -50,7 +50,7 @@ type lookupLine struct {
 }
 
 type lookupConn struct {
-	*Conn
+	*backend.Conn
 	version uint64
 	since   time.Time // it has been idle
 	once    bool      // it was opened while the database was paused
@@ -91,7 +91,7 @@ func (m *Manager) specOf(database string) *Spec {
 // It blocks for some seconds at most, so it may not be called on an event
 // loop. An error that the server reported of the query or the login is, or
 // wraps, a *wire.Error; it is for the log, and not for clients.
-func (m *Manager) LookUp(ctx context.Context, database string, login Login, most int, sql string, args ...string) ([]Row, error) {
+func (m *Manager) LookUp(ctx context.Context, database string, login Login, most int, sql string, args ...string) ([]wire.Row, error) {
 	line, err := m.lookups.line(database, login)
 	if err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func (m *Manager) LookUp(ctx context.Context, database string, login Login, most
 	if conn, ok := m.lookups.take(line); ok {
 		rows, err := m.lookups.query(ctx, line, conn, most, sql, args)
 		var refused *wire.Error
-		if err == nil || errors.As(err, &refused) && conn.err == nil || ctx.Err() != nil {
+		if err == nil || errors.As(err, &refused) && conn.Err() == nil || ctx.Err() != nil {
 			return rows, err
 		}
 		// It was cut while it was idle: a new one may do.
@@ -124,7 +124,7 @@ func (m *Manager) LookUp(ctx context.Context, database string, login Login, most
 }
 
 // query runs a lookup and keeps the connection if it may be used again.
-func (l *lookups) query(ctx context.Context, line *lookupLine, conn lookupConn, most int, sql string, args []string) ([]Row, error) {
+func (l *lookups) query(ctx context.Context, line *lookupLine, conn lookupConn, most int, sql string, args []string) ([]wire.Row, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	rows, err := conn.QueryRows(ctx, most, sql, args...)
@@ -140,38 +140,9 @@ func (m *Manager) openLookup(ctx context.Context, database string, login Login) 
 	if spec == nil {
 		return c, fmt.Errorf("there is no database %q", database)
 	}
-	dbname := spec.DBName
-	if dbname == "" {
-		dbname = database
-	}
-	startup := append([]wire.Parameter{
-		{Name: "database", Value: dbname},
-		{Name: "statement_timeout", Value: strconv.Itoa(int(statementTimeout.Milliseconds()))},
-	}, ourStartup...)
-	trust := spec.Trust.Load()
-	var errs []error
-	for _, at := range spec.addresses() {
-		conn, err := m.openLookupAt(ctx, spec, at, trust, login, startup)
-		if err == nil {
-			return lookupConn{Conn: conn, version: version, once: m.isPaused(database)}, nil
-		}
-		errs = append(errs, fmt.Errorf("%s: %w", at.addr, err))
-		var refused *wire.Error
-		if errors.As(err, &refused) {
-			break
-		}
-	}
-	return c, errors.Join(errs...)
-}
-
-func (m *Manager) openLookupAt(ctx context.Context, spec *Spec, at address, trust *tlsconf.Upstream, login Login, startup []wire.Parameter) (*Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, spec.Defaults.ServerConnectTimeout)
-	defer cancel()
-	conn, err := m.connect(ctx, at, trust)
-	if err != nil {
-		return nil, err
-	}
-	return spec.logInConn(ctx, conn, trust, login, startup)
+	bound := wire.Parameter{Name: "statement_timeout", Value: strconv.Itoa(int(statementTimeout.Milliseconds()))}
+	conn, err := m.dialer.Dial(ctx, spec.target(database, login, bound, backend.AsPgseal))
+	return lookupConn{Conn: conn, version: version, once: m.isPaused(database)}, err
 }
 
 // line returns the connections of a login to a database.
@@ -182,7 +153,7 @@ func (l *lookups) line(database string, login Login) (*lookupLine, error) {
 		return nil, ErrClosed
 	}
 	for _, line := range l.lines {
-		if line.database == database && line.login.same(login) {
+		if line.database == database && line.login.Equal(login) {
 			return line, nil
 		}
 	}
@@ -225,7 +196,7 @@ func (l *lookups) take(line *lookupLine) (c lookupConn, ok bool) {
 // keep takes back a connection, or closes it.
 func (l *lookups) keep(line *lookupLine, conn lookupConn) {
 	l.mu.Lock()
-	fit := conn.err == nil && !conn.once && conn.version == l.version && !l.closed && slices.Contains(l.lines, line)
+	fit := conn.Err() == nil && !conn.once && conn.version == l.version && !l.closed && slices.Contains(l.lines, line)
 	if fit {
 		conn.since = time.Now()
 		line.idle = append(line.idle, conn)

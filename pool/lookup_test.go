@@ -24,11 +24,11 @@ func dataRow(value string) string {
 // answer says of its messages, up to and with ReadyForQuery.
 func answering(answer func(p *peer, messages string)) func(*peer) {
 	return func(p *peer) {
-		p.startup()
-		p.welcome()
+		p.Startup()
+		p.Welcome()
 		var said strings.Builder
 		for {
-			typ, body := p.recv()
+			typ, body := p.Recv()
 			if typ == 'X' {
 				return
 			}
@@ -43,7 +43,7 @@ func answering(answer func(p *peer, messages string)) func(*peer) {
 
 // yes answers every statement with one row.
 var yes = answering(func(p *peer, _ string) {
-	p.write([]byte(frame('1') + frame('2') + dataRow("yes") + frame('C', "SELECT 1\x00") + frame('Z', "I"))...)
+	p.Put([]byte(frame('1') + frame('2') + dataRow("yes") + frame('C', "SELECT 1\x00") + frame('Z', "I"))...)
 })
 
 func (h *house) lookUp(args ...string) (string, error) {
@@ -65,17 +65,17 @@ func TestALookupHasAConnectionOfItsOwnThatIsUsedAgain(t *testing.T) {
 	inHouse(t, yes, nil, func(t *testing.T, h *house) {
 		h.finds()
 		h.finds()
-		if n := h.fake.dials(); n != 1 {
+		if n := len(h.fake.Dialed()); n != 1 {
 			t.Errorf("%d connections were opened", n)
 		}
-		got := h.fake.peer(0).startedWith()
+		got := h.fake.Peer(0).StartedWith()
 		if got["user"] != "looker" || got["database"] != "app" || got["statement_timeout"] != "5000" ||
 			got["application_name"] != "pgseal" || len(got) != 4 {
 			t.Errorf("the startup packet bears %v", got)
 		}
 		h.wants(0, 0) // it is none of the pool's
 		pass(lookupIdle + 2*sweepEvery)
-		if open, _ := h.fake.limits(); open != 0 {
+		if open, _ := h.fake.Limits(); open != 0 {
 			t.Errorf("%d connections are open after %v", open, lookupIdle)
 		}
 		h.finds()
@@ -87,7 +87,7 @@ func TestAPauseLeavesNoConnectionOfLookupsOpen(t *testing.T) {
 		none := func(when string) {
 			t.Helper()
 			synctest.Wait()
-			if open, _ := h.fake.limits(); open != 0 {
+			if open, _ := h.fake.Limits(); open != 0 {
 				t.Errorf("%d connections are open %s", open, when)
 			}
 		}
@@ -99,7 +99,7 @@ func TestAPauseLeavesNoConnectionOfLookupsOpen(t *testing.T) {
 		ok(t, h.manager.Resume("app"))
 		h.finds()
 		h.finds()
-		if n := h.fake.dials(); n != 3 {
+		if n := len(h.fake.Dialed()); n != 3 {
 			t.Errorf("%d connections were opened", n)
 		}
 	})
@@ -113,7 +113,7 @@ func TestALookupUsesNoConnectionOfAnotherLogin(t *testing.T) {
 				ok(t, err)
 			}
 		}
-		if n := h.fake.dials(); n != 3 {
+		if n := len(h.fake.Dialed()); n != 3 {
 			t.Errorf("%d connections were opened for 3 logins", n)
 		}
 	})
@@ -124,7 +124,7 @@ func TestWhatIsLookedUpIsAParameterAndNoPartOfTheStatement(t *testing.T) {
 	var said string
 	script := answering(func(p *peer, messages string) {
 		said = messages
-		p.write([]byte(frame('1') + frame('2') + frame('C', "SELECT 0\x00") + frame('Z', "I"))...)
+		p.Put([]byte(frame('1') + frame('2') + frame('C', "SELECT 0\x00") + frame('Z', "I"))...)
 	})
 	inHouse(t, script, nil, func(t *testing.T, h *house) {
 		if _, err := h.lookUp(hostile); err != nil {
@@ -140,17 +140,9 @@ func TestWhatIsLookedUpIsAParameterAndNoPartOfTheStatement(t *testing.T) {
 	})
 }
 
-func TestNULLIsNoEmptyString(t *testing.T) {
-	row, err := parseRow([]byte("\x00\x02\xff\xff\xff\xff\x00\x00\x00\x00"))
-	ok(t, err)
-	if len(row) != 2 || !row[0].Null || row[1].Null || row[1].Text != "" {
-		t.Errorf("read %v", row)
-	}
-}
-
 func TestMessagesThatMustNotDisturbALookupDoNot(t *testing.T) {
 	inHouse(t, answering(func(p *peer, _ string) {
-		p.write([]byte(frame('N', "SNOTICE\x00C00000\x00Mhello\x00\x00") + frame('1') + frame('S', "TimeZone\x00GMT\x00") + frame('2') +
+		p.Put([]byte(frame('N', "SNOTICE\x00C00000\x00Mhello\x00\x00") + frame('1') + frame('S', "TimeZone\x00GMT\x00") + frame('2') +
 			dataRow("yes") + frame('A', word(1), "c\x00p\x00") + frame('C', "SELECT 1\x00") + frame('Z', "I"))...)
 	}), nil, func(t *testing.T, h *house) {
 		h.finds()
@@ -161,9 +153,9 @@ func TestMessagesThatMustNotDisturbALookupDoNot(t *testing.T) {
 func TestALookupSurvivesThatItsIdleConnectionWasCut(t *testing.T) {
 	inHouse(t, yes, nil, func(t *testing.T, h *house) {
 		h.finds()
-		h.fake.peer(0).raw.Close()
+		h.fake.Peer(0).Raw.Close()
 		h.finds()
-		if n := h.fake.dials(); n != 2 {
+		if n := len(h.fake.Dialed()); n != 2 {
 			t.Errorf("%d connections were opened", n)
 		}
 	})
@@ -171,22 +163,22 @@ func TestALookupSurvivesThatItsIdleConnectionWasCut(t *testing.T) {
 
 func TestAnErrorOfTheStatementKeepsTheConnection(t *testing.T) {
 	script := answering(func(p *peer, _ string) {
-		p.fail("ERROR", "42501", "permission denied for table pg_authid")
-		p.send('Z', "I")
+		p.Fail("ERROR", "42501", "permission denied for table pg_authid")
+		p.Send('Z', "I")
 	})
 	inHouse(t, script, nil, func(t *testing.T, h *house) {
 		for range 2 {
 			_, err := h.lookUp("alice")
 			code(t, err, "42501")
 		}
-		if n := h.fake.dials(); n != 1 {
+		if n := len(h.fake.Dialed()); n != 1 {
 			t.Errorf("%d connections were opened", n)
 		}
 	})
 }
 
 func TestAServerThatDoesNotAnswerALookupIsLeft(t *testing.T) {
-	inHouse(t, answering(func(p *peer, _ string) { p.hold() }), nil, func(t *testing.T, h *house) {
+	inHouse(t, answering(func(p *peer, _ string) { p.Hold() }), nil, func(t *testing.T, h *house) {
 		began := time.Now()
 		if _, err := h.lookUp("alice"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the lookup ended with %v", err)
@@ -195,7 +187,7 @@ func TestAServerThatDoesNotAnswerALookupIsLeft(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 		synctest.Wait()
-		if open, _ := h.fake.limits(); open != 0 {
+		if open, _ := h.fake.Limits(); open != 0 {
 			t.Errorf("%d connections are open", open)
 		}
 	})
@@ -204,7 +196,7 @@ func TestAServerThatDoesNotAnswerALookupIsLeft(t *testing.T) {
 func TestLookupsAreBoundedAndTakeTurns(t *testing.T) {
 	slow := answering(func(p *peer, _ string) {
 		pass(time.Second)
-		p.write([]byte(frame('1') + frame('2') + dataRow("yes") + frame('C', "SELECT 1\x00") + frame('Z', "I"))...)
+		p.Put([]byte(frame('1') + frame('2') + dataRow("yes") + frame('C', "SELECT 1\x00") + frame('Z', "I"))...)
 	})
 	inHouse(t, slow, nil, func(t *testing.T, h *house) {
 		const many = 5 * lookupsAtOnce
@@ -218,7 +210,7 @@ func TestLookupsAreBoundedAndTakeTurns(t *testing.T) {
 		for range many {
 			ok(t, <-done)
 		}
-		if _, most := h.fake.limits(); most != lookupsAtOnce {
+		if _, most := h.fake.Limits(); most != lookupsAtOnce {
 			t.Errorf("there were %d connections at once, want %d", most, lookupsAtOnce)
 		}
 	})
@@ -226,15 +218,15 @@ func TestLookupsAreBoundedAndTakeTurns(t *testing.T) {
 
 func TestAServerThatCannotBeReachedIsNotTriedByEveryLookup(t *testing.T) {
 	inHouse(t, yes, nil, func(t *testing.T, h *house) {
-		h.fake.setRefuse(errors.New("connection refused"))
+		h.fake.SetRefuse(errors.New("connection refused"))
 		for range 10 {
 			_, err := h.lookUp("alice")
 			says(t, err, "connection refused")
 		}
-		if n := h.fake.dials(); n != 1 {
+		if n := len(h.fake.Dialed()); n != 1 {
 			t.Errorf("it was tried %d times", n)
 		}
-		h.fake.setRefuse(nil)
+		h.fake.SetRefuse(nil)
 		pass(lookupRetry)
 		h.finds()
 	})
@@ -242,8 +234,8 @@ func TestAServerThatCannotBeReachedIsNotTriedByEveryLookup(t *testing.T) {
 
 func TestTheRefusalOfALookupsLoginIsTheServers(t *testing.T) {
 	inHouse(t, func(p *peer) {
-		p.startup()
-		p.fail("FATAL", "28P01", "password authentication failed for user \"looker\"")
+		p.Startup()
+		p.Fail("FATAL", "28P01", "password authentication failed for user \"looker\"")
 	}, nil, func(t *testing.T, h *house) {
 		_, err := h.lookUp("alice")
 		code(t, err, wire.CodeInvalidPassword)
@@ -255,11 +247,11 @@ func TestANewConfigurationHasLookupsConnectAgain(t *testing.T) {
 		h.finds()
 		h.manager.Apply(map[string]*Spec{"app": newSpec(t, func(s *Spec) { s.DBName = "other" })})
 		synctest.Wait()
-		if open, _ := h.fake.limits(); open != 0 {
+		if open, _ := h.fake.Limits(); open != 0 {
 			t.Errorf("%d connections of the old configuration are open", open)
 		}
 		h.finds()
-		if got := h.fake.peer(1).startedWith()["database"]; got != "other" {
+		if got := h.fake.Peer(1).StartedWith()["database"]; got != "other" {
 			t.Errorf("the lookup is made in %q", got)
 		}
 	})
@@ -270,7 +262,7 @@ func TestLookupsInADatabaseThatTheStarStandsForBringNoneToLife(t *testing.T) {
 		h.manager.Apply(map[string]*Spec{"app": newSpec(t), AnyDatabase: newSpec(t)})
 		_, err := h.manager.LookUp(t.Context(), "postgres", looker, 1, "SELECT $1", "alice")
 		ok(t, err)
-		if got := h.fake.peer(0).startedWith()["database"]; got != "postgres" {
+		if got := h.fake.Peer(0).StartedWith()["database"]; got != "postgres" {
 			t.Errorf("the lookup is made in %q", got)
 		}
 		if n := len(h.manager.databases); n != 2 {

@@ -2,11 +2,6 @@ package pool
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
-	"fmt"
-	"math/rand/v2"
-	"net"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -16,8 +11,9 @@ import (
 
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/reload"
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool/backend"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -94,8 +90,7 @@ type Manager struct {
 	children sync.WaitGroup // openers
 	servers  sync.WaitGroup
 	lastID   atomic.Uint64
-	dialer   dialFunc // tests put servers without sockets behind it
-	groups   groupMemory
+	dialer   backend.Dialer
 	paused   atomic.Uint64 // all databases, as in Database
 	holds    atomic.Uint64 // the number of the last Pause or Hold
 	retired  retired
@@ -103,8 +98,6 @@ type Manager struct {
 	gone     bell         // rung when a server has gone
 	lookups  lookups
 	panics   atomic.Uint64
-
-	handshakes tally.Handshakes
 
 	mu        sync.RWMutex
 	databases map[string]*Database
@@ -117,7 +110,7 @@ type Manager struct {
 // NewManager returns a Manager without databases, whose servers are driven by
 // engine. Apply gives it some; Run has to run beside it.
 func NewManager(log *zap.Logger, engine engine.Engine) *Manager {
-	m := &Manager{log: log, engine: engine, dialer: new(net.Dialer).DialContext, databases: map[string]*Database{}, roles: map[string]*share{}}
+	m := &Manager{log: log, engine: engine, databases: map[string]*Database{}, roles: map[string]*share{}}
 	m.clock.Store(time.Now().Unix())
 	return m
 }
@@ -172,7 +165,7 @@ func (d *Database) apply(spec *Spec) {
 	if !sameTrust {
 		d.Renew()
 	}
-	sameLogin := old.login().same(spec.login())
+	sameLogin := old.login().Equal(spec.login())
 	if !reflect.DeepEqual(a, b) || !sameLogin {
 		d.reached.Store(nil)
 		d.Recycle()
@@ -261,7 +254,7 @@ func (d *Database) pool(m *Manager, login Login) *Pool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.pools[login.User]
-	if p == nil || !p.login.same(login) {
+	if p == nil || !p.login.Equal(login) {
 		if p != nil { // the role's password changed
 			p.closeSoon(wire.Fatal(wire.CodeInvalidPassword, "the password of this role changed"))
 		}
@@ -301,98 +294,10 @@ func (m *Manager) keep(d *Database) *Database {
 // Database returns the database that the pool's servers are connected to.
 func (p *Pool) Database() *Database { return p.db }
 
-// ourStartup is what connections for queries of pgseal's own log in with. Servers
-// that are lent bear nothing of ours: a client that asked for no
-// application_name has none.
-var ourStartup = []wire.Parameter{{Name: "application_name", Value: "pgseal"}}
-
-// dial opens a server: transport, TLS with verification, login with startup in
-// the startup packet, beside the role and the database. Errors are
-// *wire.Error: the server's own where it refused the login, else one that
-// tells the client little and keeps the cause for the log.
-func (m *Manager) dial(ctx context.Context, d *Database, login Login, startup []wire.Parameter) (*Server, *transport, error) {
-	// The generation first: a server must not be taken for newer than the
-	// settings it was opened with.
-	generation, renewal := d.generation.Load(), d.renewals.Load()
-	spec := d.spec.Load()
-	var errs []error
-	for _, at := range spec.addresses() {
-		s, conn, err := m.dialOne(ctx, d, spec, login, startup, at)
-		if err == nil {
-			s.generation, s.renewal = generation, renewal
-			return s, conn, nil
-		}
-		var refused *wire.Error
-		if errors.As(err, &refused) {
-			return nil, nil, explainRefusal(refused)
-		}
-		errs = append(errs, fmt.Errorf("%s: %w", at.addr, err))
-	}
-	return nil, nil, wire.Fatal(wire.CodeConnectionFailure, "the connection pooler has no connection to the server of this database").
-		WithHint("The pooler's log says why.").WithCause(errors.Join(errs...))
-}
-
-func (m *Manager) dialOne(ctx context.Context, d *Database, spec *Spec, login Login, startup []wire.Parameter, at address) (*Server, *transport, error) {
-	began := time.Now()
-	trust := spec.Trust.Load()
-	// Each host has the whole of the time, as in libpq: one that never answers
-	// must not use up that of the next.
-	ctx, cancel := context.WithTimeout(ctx, spec.Defaults.ServerConnectTimeout)
-	defer cancel()
-	conn, err := m.connect(ctx, at, trust)
-	if err != nil {
-		return nil, nil, err
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		conn.SetDeadline(deadline)
-	}
-	dbname := spec.DBName
-	if dbname == "" {
-		dbname = d.Name
-	}
-	terms, err := spec.termsOf(conn, trust)
-	if err != nil {
-		conn.Close()
-		return nil, nil, err
-	}
-	greet, err := logIn(conn, login, terms, append([]wire.Parameter{{Name: "database", Value: dbname}}, startup...))
-	if err != nil {
-		conn.Close()
-		return nil, nil, err
-	}
-	id := m.lastID.Add(1)
-	if err := m.greet(conn, id, d, spec.ConnectQuery, &greet); err != nil {
-		conn.Close()
-		return nil, nil, fmt.Errorf("connect_query: %w", err)
-	}
-	conn.SetDeadline(time.Time{})
-	at.addr = conn.RemoteAddr().String()
-	s := &Server{
-		ID: id, Addr: at.addr, Verified: trust.Verification(), Created: time.Now(),
-		Bound: greet.bound, remote: conn.RemoteAddr(), local: conn.LocalAddr(), direct: trust.Direct(), at: at, key: greet.key, trust: spec.Trust, params: greet.params, defaults: greet.params, done: make(chan struct{}),
-	}
-	if conn.tls != nil {
-		state := conn.tls.ConnectionState()
-		s.TLS = tls.VersionName(state.Version) + " " + tls.CipherSuiteName(state.CipherSuite)
-		s.facts = tlsconf.FactsOf(state)
-	}
-	s.expires = expiry(s.Created, spec.lifetime())
-	m.servers.Add(1)
-	m.log.Info("server opened", zap.Uint64("server", s.ID), zap.String("database", d.Name), zap.String("user", login.User),
-		zap.String("addr", s.Addr), zap.String("tls", s.TLS), zap.String("verified", s.Verified), zap.Bool("bound", s.Bound), zap.Duration("took", time.Since(began)))
-	return s, conn, nil
-}
-
-// expiry spreads the ends of servers that began together over the last tenth
-// of their lifetime, so that they do not all reconnect at once.
-func expiry(created time.Time, lifetime time.Duration) time.Time {
-	if lifetime == 0 {
-		return time.Time{}
-	}
-	return created.Add(lifetime - time.Duration(rand.Float64()*float64(lifetime)/10))
-}
-
 func (m *Manager) serverGone() { m.servers.Done() }
+
+// Handshakes returns how the TLS handshakes with servers ended.
+func (m *Manager) Handshakes() stats.HandshakeTotals { return m.dialer.Handshakes.Read() }
 
 // Run looks after idle servers, and opens those that min_pool_size asks for,
 // until ctx ends.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool/backend"
 )
 
 // apply makes spec, with edit, the database "app".
@@ -87,10 +88,10 @@ func TestAServerIsOpenedWithTheSettingsAsTheyAreNow(t *testing.T) {
 		h.pool.Release(h.take())
 		h.apply(func(s *Spec) { s.Host, s.Port, s.DBName = "new.internal", 6000, "other" })
 		h.pool.Release(h.take())
-		if got := h.fake.dialed[1]; got != "new.internal:6000" {
+		if got := h.fake.Dialed()[1]; got != "new.internal:6000" {
 			t.Errorf("dialed %s", got)
 		}
-		first, second := h.fake.peer(0).startedWith(), h.fake.peer(1).startedWith()
+		first, second := h.fake.Peer(0).StartedWith(), h.fake.Peer(1).StartedWith()
 		if first["database"] != "app" || second["database"] != "other" || second["user"] != "app" || len(first) != 2 {
 			t.Errorf("the startup packets say %v and %v", first, second)
 		}
@@ -111,7 +112,7 @@ func TestAChangedLoginFailsWhoWaitsForTheOldOne(t *testing.T) {
 				code(t, waiting.refusal(t), wire.CodeAdminShutdown)
 				code(t, ask(h.pool).refusal(t), wire.CodeAdminShutdown)
 				login, fixed := db.FixedLogin()
-				if !fixed || login.same(Login{User: "app", Password: "old"}) {
+				if !fixed || login.Equal(Login{User: "app", Password: "old"}) {
 					t.Errorf("the login is %v, fixed %v", login, fixed)
 				}
 				p, leave := h.manager.Join(db, login)
@@ -120,7 +121,7 @@ func TestAChangedLoginFailsWhoWaitsForTheOldOne(t *testing.T) {
 					t.Fatal("clients that come now get the old pool")
 				}
 				s := ask(p).server(t)
-				if got := h.fake.peer(1).startedWith()["user"]; got != login.User {
+				if got := h.fake.Peer(1).StartedWith()["user"]; got != login.User {
 					t.Errorf("the new server's user is %s", got)
 				}
 				p.Release(s)
@@ -219,7 +220,7 @@ func TestAServerOpenedForADatabaseThatWasRemovedMeanwhileEnds(t *testing.T) {
 		code(t, a.refusal(t), wire.CodeUndefinedDatabase)
 		pass(time.Second)
 		h.wants(0, 0)
-		if h.fake.dials() != 1 {
+		if len(h.fake.Dialed()) != 1 {
 			t.Error("the server was not even opened")
 		}
 	})
@@ -259,7 +260,7 @@ func TestEachRoleOfADatabaseHasAPoolOfItsOwn(t *testing.T) {
 		}
 		s := h.take()
 		other := ask(alice).server(t)
-		if got := h.fake.peer(1).startedWith()["user"]; got != "alice" {
+		if got := h.fake.Peer(1).StartedWith()["user"]; got != "alice" {
 			t.Errorf("alice's server was logged in as %s", got)
 		}
 		alice.Release(other)
@@ -290,7 +291,7 @@ func TestANewPasswordOfARoleEndsItsOldPool(t *testing.T) {
 
 func TestLoginsAreTheSameOnlyInAllThatTheyProve(t *testing.T) {
 	login := Login{User: "alice", Password: "sesame", MD5: auth.NewMD5Secret("sesame", "alice")}
-	if same := login; !login.same(same) || !(Login{}).same(Login{}) {
+	if same := login; !login.Equal(same) || !(Login{}).Equal(Login{}) {
 		t.Error("a login is not itself")
 	}
 	for name, edit := range map[string]func(*Login){
@@ -302,7 +303,7 @@ func TestLoginsAreTheSameOnlyInAllThatTheyProve(t *testing.T) {
 		"keys":       func(l *Login) { l.Keys = keysOf(t, "sesame") },
 	} {
 		other := login
-		if edit(&other); login.same(other) || other.same(login) {
+		if edit(&other); login.Equal(other) || other.Equal(login) {
 			t.Errorf("%s: the login is the same", name)
 		}
 	}
@@ -365,7 +366,7 @@ func TestTheAnyDatabaseEntryStandsForDatabasesThatHaveNone(t *testing.T) {
 		}
 		p, leave := h.manager.Join(db, Login{User: "app"})
 		s := ask(p).server(t)
-		if got := h.fake.peer(0).startedWith()["database"]; got != "shop" {
+		if got := h.fake.Peer(0).StartedWith()["database"]; got != "shop" {
 			t.Errorf("the server was asked for database %s", got)
 		}
 		p.Release(s)
@@ -438,7 +439,7 @@ func TestAnAutomaticDatabaseFollowsTheConfiguration(t *testing.T) {
 		changed := newSpec(t, func(s *Spec) { s.Host = "new.internal" })
 		h.manager.Apply(map[string]*Spec{"app": app, AnyDatabase: changed})
 		p.Release(ask(p).server(t))
-		if got := h.fake.dialed[1]; got != "new.internal:5432" {
+		if got := h.fake.Dialed()[1]; got != "new.internal:5432" {
 			t.Errorf("after the entry changed its servers are at %s", got)
 		}
 
@@ -462,7 +463,7 @@ func TestAnAutomaticDatabaseFollowsTheConfiguration(t *testing.T) {
 }
 
 func TestCloseFailsWhoWaitsAndWaitsForTheServers(t *testing.T) {
-	const farewell = closeWait / 2
+	const farewell = backend.CloseWait / 2
 	script := func(p *peer) {
 		hospitable(p)
 		pass(farewell) // a backend takes a while to go
@@ -527,7 +528,7 @@ func TestAfterCloseNothingIsOpened(t *testing.T) {
 		if _, found := h.manager.Database("new"); found {
 			t.Error("a configuration was applied")
 		}
-		if h.fake.dials() != 0 {
+		if len(h.fake.Dialed()) != 0 {
 			t.Error("a server was opened")
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool/backend"
 )
 
 // settings reads a list such as "DateStyle=German TimeZone=UTC".
@@ -89,7 +90,7 @@ func TestAServerIsOpenedWithTheClientsOwnStartupValues(t *testing.T) {
 		plain := h.take()
 		h.pool.Release(plain)
 		s := h.takeFor(exactly("DateStyle=German TimeZone=CET"))
-		if got := h.fake.peer(1).startedWith(); got["DateStyle"] != "German" || got["TimeZone"] != "CET" || got["user"] != "app" {
+		if got := h.fake.Peer(1).StartedWith(); got["DateStyle"] != "German" || got["TimeZone"] != "CET" || got["user"] != "app" {
 			t.Errorf("the startup packet bears %v", got)
 		}
 		if plain.Startup != nil {
@@ -123,12 +124,12 @@ func TestAFreshServerWasLentToNobodyBefore(t *testing.T) {
 		h.pool.Release(first)
 		second := h.takeFor(&Need{Fresh: true})
 		h.pool.Release(second)
-		if first == used || second == first || second == used || h.fake.dials() != 3 {
+		if first == used || second == first || second == used || len(h.fake.Dialed()) != 3 {
 			t.Error("a server was taken for fresh that was lent before")
 		}
 		pass(sweepEvery)
 		third := h.takeFor(&Need{Fresh: true}) // at the limit one makes way
-		if _, most := h.fake.limits(); most > 3 {
+		if _, most := h.fake.Limits(); most > 3 {
 			t.Errorf("there were %d servers at once", most)
 		}
 		if used.Err() == nil || first.Err() != nil || second.Err() != nil {
@@ -145,7 +146,7 @@ func TestAServerThatWasOnlyAskedWhetherItLivesIsStillFresh(t *testing.T) {
 	}, func(t *testing.T, h *house) {
 		pass(2*sweepEvery + DefaultConfig().ServerCheckDelay)
 		h.pool.Release(h.takeFor(&Need{Fresh: true}))
-		if n := h.fake.dials(); n != 1 {
+		if n := len(h.fake.Dialed()); n != 1 {
 			t.Errorf("%d servers were opened", n)
 		}
 	})
@@ -220,7 +221,7 @@ func TestASpecialNeedIsNeitherStarvedNorDoesItStarveOthers(t *testing.T) {
 			h.pool.Release(a.server(t))
 		}
 		h.pool.Release(again.server(t))
-		if _, most := h.fake.limits(); most > 4 {
+		if _, most := h.fake.Limits(); most > 4 {
 			t.Errorf("there were %d servers at once", most)
 		}
 	})
@@ -233,7 +234,7 @@ func TestAtTheLimitAnIdleServerThatDoesNotFitMakesWay(t *testing.T) {
 			h.pool.Release(h.takeFor(exactly("b=2")))
 			h.pool.Release(h.takeFor(nil))
 		}
-		if _, most := h.fake.limits(); most != 1 {
+		if _, most := h.fake.Limits(); most != 1 {
 			t.Errorf("there were %d servers at once", most)
 		}
 	})
@@ -251,7 +252,7 @@ func TestAnIdleServerOfTheSamePoolMakesRoomInItsShares(t *testing.T) {
 		h.pool.Release(waiting.server(t))
 		h.pool.Release(s)
 		h.pool.Release(behind.server(t))
-		if _, most := h.fake.limits(); most != 2 {
+		if _, most := h.fake.Limits(); most != 2 {
 			t.Errorf("there were %d servers at once", most)
 		}
 	})
@@ -300,14 +301,14 @@ func TestInSessionModeSpecialServersAreNotBounded(t *testing.T) {
 
 func TestAValueThatTheServerRefusesFailsItsClientAlone(t *testing.T) {
 	picky := func(p *peer) {
-		switch p.startup()["DateStyle"] {
+		switch p.Startup()["DateStyle"] {
 		case "wrong":
-			p.fail("FATAL", "22023", `invalid value for parameter "DateStyle": "wrong"`)
+			p.Fail("FATAL", "22023", `invalid value for parameter "DateStyle": "wrong"`)
 		case "crowded":
-			p.fail("FATAL", "53300", "sorry, too many clients already")
+			p.Fail("FATAL", "53300", "sorry, too many clients already")
 		default:
-			p.welcome()
-			p.rest()
+			p.Welcome()
+			p.Rest()
 		}
 	}
 	inHouse(t, picky, nil, func(t *testing.T, h *house) {
@@ -341,7 +342,7 @@ func TestMinPoolSizeCountsPlainServersOnly(t *testing.T) {
 		h.pool.Release(b)
 		pass(2 * sweepEvery)
 		h.wants(4, 0)
-		pass(DefaultConfig().ServerIdleTimeout + 2*sweepEvery + closeWait)
+		pass(DefaultConfig().ServerIdleTimeout + 2*sweepEvery + backend.CloseWait)
 		h.wants(2, 0)
 		if a.Err() == nil || b.Err() == nil {
 			t.Error("special servers were kept although they were idle for long")
@@ -351,9 +352,9 @@ func TestMinPoolSizeCountsPlainServersOnly(t *testing.T) {
 
 // mute is the script of a server that answers no query.
 func mute(p *peer) {
-	p.startup()
-	p.welcome()
-	p.hold()
+	p.Startup()
+	p.Welcome()
+	p.Hold()
 }
 
 func TestNobodyWaitsInVainForAServerThatIsAskedAndDoesNotFit(t *testing.T) {
@@ -487,7 +488,7 @@ func TestNobodyStarvesWhateverOthersNeed(t *testing.T) {
 			if waited := time.Duration(longest.Load()); waited > time.Second {
 				t.Errorf("seed %d: somebody waited for %v", seed, waited)
 			}
-			if _, most := h.fake.limits(); most > limit {
+			if _, most := h.fake.Limits(); most > limit {
 				t.Errorf("there were %d servers at once", most)
 			}
 		})

@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
@@ -204,8 +203,7 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 			err = wire.Fatal(wire.CodeInternal, "internal error in the connection pooler")
 		}
 	}()
-	var conn *transport
-	s, conn, err = p.manager.dial(ctx, p.db, p.login, o.startup)
+	s, conn, err := p.manager.dial(ctx, p.db, p.login, o.startup)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +214,7 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 	p.servers[s] = struct{}{}
 	p.countFresh(s)
 	p.mu.Unlock()
-	p.manager.engine.Adopt(conn.raw, conn.tls, s, func(c engine.Conn) { s.conn = c })
+	p.manager.adopt(s, conn)
 	return s, nil
 }
 
@@ -256,4 +254,9 @@ func unwrapCause(err error) error {
 		return e.Cause
 	}
 	return err
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
 }

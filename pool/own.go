@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
@@ -47,7 +46,7 @@ func (p *Pool) openOwn(ctx context.Context, startup []wire.Parameter) (*Server, 
 	p.mu.Lock()
 	p.servers[s] = struct{}{}
 	p.mu.Unlock()
-	p.manager.engine.Adopt(conn.raw, conn.tls, s, func(c engine.Conn) { s.conn = c })
+	p.manager.adopt(s, conn)
 	return s, nil
 }
 

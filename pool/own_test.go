@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool/backend"
 )
 
 var replication = []wire.Parameter{{Name: "replication", Value: "true"}, {Name: "client_encoding", Value: "UTF8"}}
@@ -26,7 +27,7 @@ func askOwn(ctx context.Context, p *Pool) *asker {
 func TestAServerOfItsOwnBearsTheClientsStartupAndIsLentToNobodyElse(t *testing.T) {
 	inHouse(t, nil, size(2), func(t *testing.T, h *house) {
 		s := askOwn(t.Context(), h.pool).server(t)
-		got := h.fake.peer(0).startedWith()
+		got := h.fake.Peer(0).StartedWith()
 		if got["user"] != "app" || got["database"] != "app" || got["replication"] != "true" ||
 			got["client_encoding"] != "UTF8" || len(got) != 4 {
 			t.Errorf("the startup packet bears %v", got)
@@ -38,7 +39,7 @@ func TestAServerOfItsOwnBearsTheClientsStartupAndIsLentToNobodyElse(t *testing.T
 		if other == s {
 			t.Error("it was lent to another")
 		}
-		if got := h.fake.peer(1).startedWith(); got["replication"] != "" || got["client_encoding"] != "" {
+		if got := h.fake.Peer(1).StartedWith(); got["replication"] != "" || got["client_encoding"] != "" {
 			t.Errorf("the next server was started with %v", got)
 		}
 		h.pool.Release(other)
@@ -51,7 +52,7 @@ func TestAnIdleServerGivesWayToOneOfAClientsOwn(t *testing.T) {
 		h.pool.Release(idle)
 		own := askOwn(t.Context(), h.pool).server(t)
 		h.wants(2, 0)
-		if _, most := h.fake.limits(); most > 2 {
+		if _, most := h.fake.Limits(); most > 2 {
 			t.Errorf("there were %d connections, limit 2", most)
 		}
 		if idle.usable() || !kept.usable() {
@@ -85,7 +86,7 @@ func TestWhoWantsAServerOfHisOwnWaitsInTurn(t *testing.T) {
 		}
 		h.pool.Discard(own)
 		h.pool.Release(third.server(t))
-		if _, most := h.fake.limits(); most > 1 {
+		if _, most := h.fake.Limits(); most > 1 {
 			t.Errorf("there were %d connections, limit 1", most)
 		}
 	})
@@ -120,12 +121,12 @@ func TestAWaitForAServerOfOnesOwnEndsInTime(t *testing.T) {
 
 func TestAServersRefusalOfAClientsOwnConnectionConcernsNobodyElse(t *testing.T) {
 	picky := func(p *peer) {
-		if p.startup()["replication"] != "" {
-			p.fail("FATAL", "42501", "must be superuser or replication role to start walsender")
+		if p.Startup()["replication"] != "" {
+			p.Fail("FATAL", "42501", "must be superuser or replication role to start walsender")
 			return
 		}
-		p.welcome()
-		p.rest()
+		p.Welcome()
+		p.Rest()
 	}
 	inHouse(t, picky, size(1), func(t *testing.T, h *house) {
 		e := code(t, askOwn(t.Context(), h.pool).refusal(t), "42501")
@@ -159,7 +160,7 @@ func TestAServerOfOnesOwnThatIsOpenedWhileItsDatabaseIsPausedIsNotLent(t *testin
 	inHouse(t, slowly(time.Second), size(1), func(t *testing.T, h *house) {
 		own := askOwn(t.Context(), h.pool)
 		ok(t, h.manager.Hold("app")) // KILL
-		pass(time.Second + closeWait)
+		pass(time.Second + backend.CloseWait)
 		h.wants(0, 1)
 		if own.answered() {
 			t.Error("a client got a server of a database that is paused")

@@ -1,8 +1,10 @@
 package pool
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -19,10 +21,10 @@ func size(n int) func(*Spec) { return func(s *Spec) { s.PoolSize = n } }
 // slowly is the script of a hospitable server that takes a time to log in.
 func slowly(d time.Duration) func(*peer) {
 	return func(p *peer) {
-		p.startup()
+		p.Startup()
 		pass(d)
-		p.welcome()
-		p.rest()
+		p.Welcome()
+		p.Rest()
 	}
 }
 
@@ -123,7 +125,7 @@ func TestAColdBurstOpensFewServers(t *testing.T) {
 			})
 		}
 		clients.Wait()
-		if n := h.fake.dials(); n > 3 {
+		if n := len(h.fake.Dialed()); n > 3 {
 			t.Errorf("%d servers were opened for 20 clients of 1 ms each, while one was opened every 10 ms", n)
 		}
 	})
@@ -132,12 +134,12 @@ func TestAColdBurstOpensFewServers(t *testing.T) {
 func TestServersAreOpenedOneAtATime(t *testing.T) {
 	var at, most atomic.Int32
 	script := func(p *peer) {
-		p.startup()
+		p.Startup()
 		most.Store(max(most.Load(), at.Add(1)))
 		pass(10 * time.Millisecond)
 		at.Add(-1)
-		p.welcome()
-		p.rest()
+		p.Welcome()
+		p.Rest()
 	}
 	inHouse(t, script, size(5), func(t *testing.T, h *house) {
 		for _, a := range askers(h.pool, 5) {
@@ -158,7 +160,7 @@ func TestABurstOpensNoMoreServersThanPoolSize(t *testing.T) {
 		for _, a := range waiting {
 			h.pool.Release(a.server(t))
 		}
-		if n := h.fake.dials(); n != 3 {
+		if n := len(h.fake.Dialed()); n != 3 {
 			t.Errorf("%d servers were opened, pool_size is 3", n)
 		}
 	})
@@ -167,7 +169,7 @@ func TestABurstOpensNoMoreServersThanPoolSize(t *testing.T) {
 func TestNoServerIsOpenedWhereNobodyWaits(t *testing.T) {
 	inHouse(t, nil, nil, func(t *testing.T, h *house) {
 		pass(time.Minute)
-		if n := h.fake.dials(); n != 0 {
+		if n := len(h.fake.Dialed()); n != 0 {
 			t.Errorf("%d servers were opened for nobody", n)
 		}
 	})
@@ -182,7 +184,7 @@ func TestAServerOpenedForAClientThatLeftServesTheNext(t *testing.T) {
 		pass(20 * time.Millisecond)
 		h.wants(1, 0)
 		h.pool.Release(h.take())
-		if n := h.fake.dials(); n != 1 || a.answered() {
+		if n := len(h.fake.Dialed()); n != 1 || a.answered() {
 			t.Errorf("%d servers were opened, and the client that left was answered: %v", n, a.answered())
 		}
 	})
@@ -229,7 +231,7 @@ func TestTheLimitHoldsUnderStress(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if _, most := h.fake.limits(); most != limit {
+		if _, most := h.fake.Limits(); most != limit {
 			t.Errorf("at most %d servers were open at once, want the limit of %d", most, limit)
 		}
 	})
@@ -237,14 +239,14 @@ func TestTheLimitHoldsUnderStress(t *testing.T) {
 
 func TestADeadServerIsTriedOnceForAllWhoWait(t *testing.T) {
 	inHouse(t, nil, size(4), func(t *testing.T, h *house) {
-		h.fake.setRefuse(errDown)
+		h.fake.SetRefuse(errDown)
 		for _, a := range askers(h.pool, 40) {
 			e := code(t, a.refusal(t), wire.CodeConnectionFailure)
 			if !errors.Is(e, errDown) || strings.Contains(e.Message+e.Hint+e.Detail, "refused") {
 				t.Errorf("the cause %v must stand in the log and not in %q", e.Cause, e.Message)
 			}
 		}
-		if n := h.fake.dials(); n != 1 {
+		if n := len(h.fake.Dialed()); n != 1 {
 			t.Errorf("the server was tried %d times", n)
 		}
 		h.wants(0, 0)
@@ -259,7 +261,7 @@ func TestNewClientsFailAtOnceUntilServerLoginRetryHasPassed(t *testing.T) {
 		if h.pool.LastError() != nil {
 			t.Error("an error is known before anything was tried")
 		}
-		h.fake.setRefuse(errDown)
+		h.fake.SetRefuse(errDown)
 		ask(h.pool).refusal(t)
 		for range 14 {
 			pass(time.Second)
@@ -268,7 +270,7 @@ func TestNewClientsFailAtOnceUntilServerLoginRetryHasPassed(t *testing.T) {
 				t.Fatalf("got %v, want the error of the last attempt at once", err)
 			}
 		}
-		if n := h.fake.dials(); n != 1 {
+		if n := len(h.fake.Dialed()); n != 1 {
 			t.Errorf("the server was tried %d times within server_login_retry", n)
 		}
 		pass(time.Second)
@@ -276,11 +278,11 @@ func TestNewClientsFailAtOnceUntilServerLoginRetryHasPassed(t *testing.T) {
 			t.Errorf("after server_login_retry clients are still told %v", err)
 		}
 		ask(h.pool).refusal(t)
-		if n := h.fake.dials(); n != 2 {
+		if n := len(h.fake.Dialed()); n != 2 {
 			t.Errorf("the server was tried %d times, want a second one", n)
 		}
 		pass(15 * time.Second)
-		h.fake.setRefuse(nil)
+		h.fake.SetRefuse(nil)
 		h.pool.Release(h.take())
 		if err := h.pool.LastError(); err != nil {
 			t.Errorf("with a server at hand clients are told %v", err)
@@ -290,9 +292,9 @@ func TestNewClientsFailAtOnceUntilServerLoginRetryHasPassed(t *testing.T) {
 
 func TestWithoutServerLoginRetryEachClientTriesAgain(t *testing.T) {
 	inHouse(t, nil, func(s *Spec) { s.Defaults.ServerLoginRetry = 0 }, func(t *testing.T, h *house) {
-		h.fake.setRefuse(errDown)
+		h.fake.SetRefuse(errDown)
 		ask(h.pool).refusal(t)
-		h.fake.setRefuse(nil)
+		h.fake.SetRefuse(nil)
 		h.pool.Release(h.take())
 	})
 }
@@ -300,7 +302,7 @@ func TestWithoutServerLoginRetryEachClientTriesAgain(t *testing.T) {
 func TestWhoWaitsStaysWhileAnotherServerLives(t *testing.T) {
 	inHouse(t, nil, size(2), func(t *testing.T, h *house) {
 		s := h.take()
-		h.fake.setRefuse(errDown)
+		h.fake.SetRefuse(errDown)
 		first, second := ask(h.pool), ask(h.pool)
 		h.wants(1, 2)
 		if first.answered() {
@@ -311,10 +313,10 @@ func TestWhoWaitsStaysWhileAnotherServerLives(t *testing.T) {
 		}
 		h.pool.Release(s)
 		first.server(t)
-		h.fake.setRefuse(nil)
+		h.fake.SetRefuse(nil)
 		pass(DefaultConfig().ServerLoginRetry + sweepEvery)
 		other := second.server(t)
-		if other == s || h.fake.dials() != 3 {
+		if other == s || len(h.fake.Dialed()) != 3 {
 			t.Errorf("after server_login_retry no second server was opened")
 		}
 		h.pool.Release(s)
@@ -324,8 +326,8 @@ func TestWhoWaitsStaysWhileAnotherServerLives(t *testing.T) {
 
 func TestTheServersRefusalReachesAllWhoWait(t *testing.T) {
 	script := func(p *peer) {
-		p.startup()
-		p.fail("FATAL", "53300", "sorry, too many clients already")
+		p.Startup()
+		p.Fail("FATAL", "53300", "sorry, too many clients already")
 	}
 	inHouse(t, script, nil, func(t *testing.T, h *house) {
 		for _, a := range askers(h.pool, 3) {
@@ -340,9 +342,9 @@ func TestTheServersRefusalReachesAllWhoWait(t *testing.T) {
 
 func TestAPanicWhileAServerIsOpenedFailsOnlyWhoWaits(t *testing.T) {
 	inHouse(t, nil, nil, func(t *testing.T, h *house) {
-		h.manager.dialer = nil
+		h.manager.dialer.Net = func(context.Context, string, string) (net.Conn, error) { panic("no dialer") }
 		code(t, ask(h.pool).refusal(t), wire.CodeInternal)
-		h.manager.dialer = h.fake.dial
+		h.manager.dialer.Net = h.fake.Dial
 		pass(DefaultConfig().ServerLoginRetry)
 		h.pool.Release(h.take())
 		if n := h.logs.FilterMessage("panic while a server was opened").Len(); n != 1 {
@@ -424,7 +426,7 @@ func TestWithoutQueryWaitTimeoutClientsWaitOn(t *testing.T) {
 }
 
 func TestAServerThatHangsAtLoginIsGivenUpAfterServerConnectTimeout(t *testing.T) {
-	silent := func(p *peer) { p.hold() }
+	silent := func(p *peer) { p.Hold() }
 	inHouse(t, silent, nil, func(t *testing.T, h *house) {
 		began := time.Now()
 		code(t, ask(h.pool).refusal(t), wire.CodeConnectionFailure)
@@ -432,7 +434,7 @@ func TestAServerThatHangsAtLoginIsGivenUpAfterServerConnectTimeout(t *testing.T)
 			t.Errorf("it took %v", took)
 		}
 		synctest.Wait()
-		if open, _ := h.fake.limits(); open != 0 {
+		if open, _ := h.fake.Limits(); open != 0 {
 			t.Error("the connection was left open")
 		}
 	})
@@ -442,21 +444,21 @@ func TestEachHostOfAListHasServerConnectTimeoutOfItsOwn(t *testing.T) {
 	var calls atomic.Int32
 	script := func(p *peer) {
 		if calls.Add(1) == 1 {
-			p.hold()
+			p.Hold()
 		}
 		hospitable(p)
 	}
 	inHouse(t, script, func(s *Spec) { s.Host = "a.internal, b.internal" }, func(t *testing.T, h *house) {
 		h.pool.Release(h.take())
-		if want := []string{"a.internal:5432", "b.internal:5432"}; !slices.Equal(h.fake.dialed, want) {
-			t.Errorf("dialed %v, want %v", h.fake.dialed, want)
+		if want := []string{"a.internal:5432", "b.internal:5432"}; !slices.Equal(h.fake.Dialed(), want) {
+			t.Errorf("dialed %v, want %v", h.fake.Dialed(), want)
 		}
 	})
 }
 
 func TestTheErrorOfEachHostOfAListIsKeptForTheLog(t *testing.T) {
 	inHouse(t, nil, func(s *Spec) { s.Host, s.Port = "a.internal,::1,/run/pg", 5433 }, func(t *testing.T, h *house) {
-		h.fake.setRefuse(errDown)
+		h.fake.SetRefuse(errDown)
 		e := code(t, ask(h.pool).refusal(t), wire.CodeConnectionFailure)
 		says(t, e.Cause, "a.internal:5433", "[::1]:5433", "/run/pg/.s.PGSQL.5433")
 	})
@@ -464,13 +466,44 @@ func TestTheErrorOfEachHostOfAListIsKeptForTheLog(t *testing.T) {
 
 func TestAReloadThatMayHaveCuredTheServerEndsThePauseAfterItsFailure(t *testing.T) {
 	inHouse(t, nil, nil, func(t *testing.T, h *house) {
-		h.fake.setRefuse(errDown)
+		h.fake.SetRefuse(errDown)
 		ask(h.pool).refusal(t)
-		h.fake.setRefuse(nil)
+		h.fake.SetRefuse(nil)
 		h.database("app").Recycle()
 		if err := h.pool.LastError(); err != nil {
 			t.Errorf("clients are still told %v", err)
 		}
 		h.pool.Release(ask(h.pool).server(t))
 	})
+}
+
+func TestClientsAreToldLittleOfWhyAServerCannotBeUsed(t *testing.T) {
+	inHouse(t, func(p *peer) { p.Startup() }, nil, func(t *testing.T, h *house) {
+		e := code(t, ask(h.pool).refusal(t), "08006")
+		says(t, e.Cause, "db.internal:5432: EOF")
+		if strings.Contains(e.Message+e.Hint, "internal:") || strings.Contains(e.Message, "EOF") {
+			t.Errorf("clients are told %q, %q", e.Message, e.Hint)
+		}
+	})
+}
+
+func TestAServersRefusalOfALoginSaysWhoseLoginItWas(t *testing.T) {
+	for name, test := range map[string]struct{ code, hint, want string }{
+		"a wrong password":        {"28P01", "", refusalHint},
+		"no line in pg_hba.conf":  {"28000", "", refusalHint},
+		"with a hint of its own":  {"28000", "peut-\u00eatre", "peut-\u00eatre"},
+		"no database of the name": {"3D000", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			script := func(p *peer) {
+				p.Startup()
+				p.Send('E', "SFATAL\x00C", test.code, "\x00Mno\x00H", test.hint, "\x00\x00")
+			}
+			inHouse(t, script, nil, func(t *testing.T, h *house) {
+				if e := code(t, ask(h.pool).refusal(t), test.code); e.Hint != test.want || e.Message != "no" {
+					t.Errorf("got %+v", e)
+				}
+			})
+		})
+	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool/backend"
 )
 
 const (
@@ -84,7 +84,9 @@ func (d *Database) reach(ctx context.Context, m *Manager) {
 		if at := d.reached.Load(); at != nil && time.Since(*at) < reachAnew {
 			return
 		}
-		if err := d.try(ctx, m); err != nil {
+		spec := d.spec.Load()
+		// As its pools would: where its clients share no login, there is none.
+		if err := m.dialer.Reach(ctx, spec.target(d.Name, spec.login(), backend.AsPgseal)); err != nil {
 			if ctx.Err() == nil && !d.lost.Swap(true) {
 				m.log.Warn("required database can't be reached", zap.String("database", d.Name), zap.Error(err))
 			}
@@ -104,40 +106,4 @@ func (d *Database) open() bool {
 		}
 	}
 	return false
-}
-
-// try connects to the database as its pools would: it verifies the server, and
-// logs in where all clients share a login, since only then it has one.
-func (d *Database) try(ctx context.Context, m *Manager) (err error) {
-	spec := d.spec.Load()
-	for _, at := range spec.addresses() {
-		if err = d.tryHost(ctx, m, spec, at); err == nil {
-			return nil
-		}
-	}
-	return err
-}
-
-func (d *Database) tryHost(ctx context.Context, m *Manager, spec *Spec, at address) error {
-	ctx, cancel := context.WithTimeout(ctx, spec.Defaults.ServerConnectTimeout)
-	defer cancel()
-	trust := spec.Trust.Load()
-	conn, err := m.connect(ctx, at, trust)
-	if err != nil {
-		return err
-	}
-	login, fixed := d.FixedLogin()
-	if !fixed {
-		return conn.Close()
-	}
-	dbname := spec.DBName
-	if dbname == "" {
-		dbname = d.Name
-	}
-	c, err := spec.logInConn(ctx, conn, trust, login, append([]wire.Parameter{{Name: "database", Value: dbname}}, ourStartup...))
-	if err != nil {
-		return err
-	}
-	c.Close()
-	return nil
 }

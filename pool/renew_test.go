@@ -3,6 +3,8 @@ package pool
 import (
 	"testing"
 	"time"
+
+	"github.com/pgseal/pgseal/pool/backend"
 )
 
 func TestServersMakeWayOneByOneAfterAChangeOfTrust(t *testing.T) {
@@ -37,7 +39,7 @@ func TestServersMakeWayOneByOneAfterAChangeOfTrust(t *testing.T) {
 		}
 		pass(2 * sweepEvery)
 		h.pool.Release(old[4])
-		pass(renewWithin + closeWait)
+		pass(renewWithin + backend.CloseWait)
 		for _, s := range old {
 			if s.Err() == nil {
 				t.Error("a server of the old trust is left")
@@ -89,7 +91,7 @@ func TestANewServerIsThereBeforeTheOldOneMakesWay(t *testing.T) {
 			pass(login)
 			h.pool.Release(s)
 		}
-		pass(sweepEvery + closeWait)
+		pass(sweepEvery + backend.CloseWait)
 		h.wants(1, 0)
 		if first.Err() == nil {
 			t.Error("the server of the old trust is left")
@@ -104,7 +106,7 @@ func TestNoMoreServersThanPoolSizeAreOpenedAhead(t *testing.T) {
 		h.pool.Release(a)
 		h.pool.Release(b)
 		pass(renewWithin)
-		if _, most := h.fake.limits(); most > 2 {
+		if _, most := h.fake.Limits(); most > 2 {
 			t.Errorf("there were %d servers at once, pool_size is 2", most)
 		}
 		if a.Err() == nil || b.Err() == nil {
@@ -116,10 +118,10 @@ func TestNoMoreServersThanPoolSizeAreOpenedAhead(t *testing.T) {
 func TestServersMakeWayAlthoughNoNewOneCanBeOpened(t *testing.T) {
 	inHouse(t, nil, size(5), func(t *testing.T, h *house) {
 		s := h.take()
-		h.fake.setRefuse(errDown)
+		h.fake.SetRefuse(errDown)
 		h.pool.Database().Renew()
 		h.pool.Release(s)
-		pass(2*sweepEvery + closeWait)
+		pass(2*sweepEvery + backend.CloseWait)
 		h.wants(0, 0)
 	})
 }

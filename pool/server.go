@@ -2,7 +2,6 @@ package pool
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,15 +13,12 @@ import (
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool/backend"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // asyncLimit is the largest message that an idle server may send.
 const asyncLimit = 16 << 10
-
-// closeWait is how long a server that was told to terminate may take to close
-// the connection before we do.
-const closeWait = time.Second
 
 // A Link is what holds a server: it is given the server's bytes. Its methods
 // are called at the server's home in the engine, and must not block.
@@ -44,22 +40,13 @@ type Link interface {
 // methods may be called from any goroutine.
 type Server struct {
 	// Set once.
+	backend.Peer
 	ID         uint64
-	Addr       string // host:port or path of the socket that answered
-	TLS        string // protocol version and cipher suite; empty without TLS
-	Verified   string // what was verified of the server, an sslmode
-	Bound      bool   // the login was bound to the TLS connection
 	Created    time.Time
 	Startup    []wire.Parameter // of a client's startup packet, as in Need; nil for a plain server
 	pool       *Pool
 	conn       engine.Conn
-	remote     net.Addr
-	local      net.Addr
-	facts      *tlsconf.Facts // nil without TLS
-	direct     bool           // TLS began without an SSLRequest
-	own        bool           // a client's own
-	at         address
-	key        wire.CancelKey
+	own        bool                             // a client's own
 	trust      *reload.Store[*tlsconf.Upstream] // that it was verified by
 	generation uint64
 	renewal    uint64
@@ -133,14 +120,6 @@ func (s *Server) SetTimeout(d time.Duration) {
 	s.conn.Post(func() { s.conn.SetTimeout(d) })
 }
 
-// Parameters returns a copy of the run-time parameters that the server
-// reported, as they are now.
-func (s *Server) Parameters() []wire.Parameter {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.params)
-}
-
 // Reported returns the run-time parameters that the server reports now. The list
 // is shared and never changed.
 func (s *Server) Reported() []wire.Parameter {
@@ -165,17 +144,17 @@ func (s *Server) SetParameter(p wire.Parameter) {
 	if i := slices.IndexFunc(s.params, func(q wire.Parameter) bool { return q.Name == p.Name }); i >= 0 && s.params[i] == p {
 		return
 	}
-	s.params = setParameter(slices.Clone(s.params), p)
+	s.params = wire.SetParameter(slices.Clone(s.params), p)
 }
 
 // Break ends the connection, whatever state it is in. The link, or the pool,
 // learns that it closed when PostgreSQL has closed its side too, or after
-// closeWait: until then its backend lives and counts.
+// backend.CloseWait: until then its backend lives and counts.
 func (s *Server) Break() {
 	s.mu.Lock()
 	s.broken = true
 	s.mu.Unlock()
-	s.conn.Finish(closeWait)
+	s.conn.Finish(backend.CloseWait)
 }
 
 // Data implements engine.Handler.
@@ -329,10 +308,10 @@ func (s *Server) usable() bool {
 
 // close ends the connection in order: it says goodbye, waits until PostgreSQL
 // has closed its side, so that its backend is gone when we count it as gone,
-// and closes ours. It blocks for closeWait at most.
+// and closes ours. It blocks for backend.CloseWait at most.
 func (s *Server) close() {
-	s.conn.Write([]byte{wire.Terminate, 0, 0, 0, 4}, nil)
-	s.conn.Finish(closeWait)
+	s.conn.Write(wire.AppendTerminate(nil), nil)
+	s.conn.Finish(backend.CloseWait)
 	<-s.done
 }
 

@@ -4,64 +4,16 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/pgseal/pgseal/internal/stats"
 )
-
-// Snapshot is one pool at one moment: what it has, and what it has counted. Its
-// states are those of PgBouncer's SHOW POOLS.
-type Snapshot struct {
-	Database string
-	Auto     bool   // the AnyDatabase entry stands for it: a client chose the name
-	User     string // that its servers log in as
-	Mode     string // a pool mode
-	Size     int    // most servers, without the reserve
-	Reserve  int
-
-	LoadBalanceHosts string // how one of several hosts is chosen; empty: there is one
-
-	Clients   int           // that are logged in
-	Waiting   int           // of them, for a server
-	MaxWait   time.Duration // of the one who waits longest; zero where nobody does
-	Servers   ServerCounts
-	Cancels   int   // CancelRequests that are on their way to servers
-	LastError error // why no server can be opened at present, or nil
-
-	Totals Totals
-}
-
-// ServerCounts is how many servers of a pool are in which state. Each is in one.
-type ServerCounts struct {
-	Active        int // a client holds it
-	BeingCanceled int // it comes back when a CancelRequest for it is through
-	Idle          int // fit to be lent at once
-	Used          int // idle for longer than server_check_delay: asked before it is lent
-	Tested        int // being asked
-	Login         int // being opened
-	Closing       int
-}
-
-// Total returns how many servers there are, those included that are being
-// opened and closed. They count against pool_size.
-func (s ServerCounts) Total() int {
-	return s.Active + s.BeingCanceled + s.Idle + s.Used + s.Tested + s.Login + s.Closing
-}
-
-// Add adds the servers of another pool.
-func (s *ServerCounts) Add(o ServerCounts) {
-	s.Active += o.Active
-	s.BeingCanceled += o.BeingCanceled
-	s.Idle += o.Idle
-	s.Used += o.Used
-	s.Tested += o.Tested
-	s.Login += o.Login
-	s.Closing += o.Closing
-}
 
 // Snapshots returns all pools by database and user. A pool that no new client
 // finds, but that others still use, is part of the one that took its place, if
 // there is one. It may be called from any goroutine.
-func (m *Manager) Snapshots() []Snapshot {
+func (m *Manager) Snapshots() []stats.Pool {
 	pools := m.pools()
-	list := make([]Snapshot, len(pools))
+	list := make([]stats.Pool, len(pools))
 	for i, p := range pools {
 		list[i] = p.Snapshot()
 	}
@@ -75,9 +27,9 @@ func (m *Manager) Snapshots() []Snapshot {
 			continue
 		}
 		old := p.Snapshot()
-		at, found := slices.BinarySearchFunc(list, old, bySnapshot)
+		at, found := slices.BinarySearchFunc(list, old, byName)
 		if found {
-			list[at].addRetired(old)
+			addRetired(&list[at], old)
 		} else {
 			list = slices.Insert(list, at, old)
 		}
@@ -85,12 +37,12 @@ func (m *Manager) Snapshots() []Snapshot {
 	return list
 }
 
-func bySnapshot(a, b Snapshot) int {
+func byName(a, b stats.Pool) int {
 	return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))
 }
 
 // addRetired adds what is left of a pool that s took the place of.
-func (s *Snapshot) addRetired(old Snapshot) {
+func addRetired(s *stats.Pool, old stats.Pool) {
 	s.Servers.Add(old.Servers)
 	s.Clients += old.Clients
 	s.Waiting += old.Waiting
@@ -115,10 +67,10 @@ func (m *Manager) pools() (list []*Pool) {
 func (m *Manager) Panics() uint64 { return m.panics.Load() }
 
 // Snapshot returns the pool as it is now.
-func (p *Pool) Snapshot() Snapshot {
+func (p *Pool) Snapshot() stats.Pool {
 	spec := p.db.spec.Load()
 	user := p.login.User
-	v := Snapshot{
+	v := stats.Pool{
 		Database: p.db.Name, User: user, Mode: spec.mode(user), Size: spec.size(user), Reserve: spec.reserve(user),
 		LoadBalanceHosts: spec.loadBalance(), Clients: int(p.clients.Load()), Cancels: int(p.cancels.Load()), Totals: p.usage.read(),
 	}
@@ -139,15 +91,15 @@ func (p *Pool) Snapshot() Snapshot {
 }
 
 // states returns how many servers are in which state.
-func (p *Pool) states(now time.Time) ServerCounts {
+func (p *Pool) states(now time.Time) stats.ServerCounts {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.count(now)
 }
 
 // count is states; mu is held.
-func (p *Pool) count(now time.Time) ServerCounts {
-	s := ServerCounts{Idle: len(p.idle), Tested: len(p.asked), Closing: p.closing, Login: p.logins, BeingCanceled: int(p.parked.Load())}
+func (p *Pool) count(now time.Time) stats.ServerCounts {
+	s := stats.ServerCounts{Idle: len(p.idle), Tested: len(p.asked), Closing: p.closing, Login: p.logins, BeingCanceled: int(p.parked.Load())}
 	if p.opening != nil {
 		s.Login++
 	}

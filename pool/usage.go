@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // Why servers are closed.
@@ -42,8 +42,8 @@ type usage struct {
 	assignments                atomic.Uint64
 	waitTimeouts               atomic.Uint64
 	opened, failed             atomic.Uint64 // servers
-	waits, queryTimes          tally.Histogram
-	closed                     tally.Counts[string]
+	waits, queryTimes          stats.Histogram
+	closed                     stats.Counts[string]
 }
 
 // Count adds what a client has had done, and empties w.
@@ -80,49 +80,8 @@ func (p *Pool) lent(w *Waiter, now time.Time) {
 	p.usage.waits.Add(w.Waited)
 }
 
-// Totals is what was counted of a pool, or of several, since pgseal started.
-// The names are those of PgBouncer's SHOW STATS in full.
-type Totals struct {
-	Assignments                uint64 // how often a client was given a server
-	Transactions, Queries      uint64
-	Received, Sent             uint64 // bytes from and to clients
-	ClientParses, ServerParses uint64
-	Binds                      uint64
-	TransactionTime            time.Duration      // servers were held, or a transaction open
-	QueryTime                  tally.Distribution // of queries on a server
-	WaitTime                   tally.Distribution // of clients that waited and got a server; who need not wait is not in it
-	WaitTimeouts               uint64             // of clients that got none within query_wait_timeout
-	ServersOpened              uint64
-	ServersFailed              uint64            // could not be opened
-	ServersClosed              map[string]uint64 // by reason, one of the Closed constants
-}
-
-// Add adds the totals of another pool.
-func (t *Totals) Add(o *Totals) {
-	t.Assignments += o.Assignments
-	t.Transactions += o.Transactions
-	t.Queries += o.Queries
-	t.Received += o.Received
-	t.Sent += o.Sent
-	t.ClientParses += o.ClientParses
-	t.ServerParses += o.ServerParses
-	t.Binds += o.Binds
-	t.TransactionTime += o.TransactionTime
-	t.QueryTime.Add(&o.QueryTime)
-	t.WaitTime.Add(&o.WaitTime)
-	t.WaitTimeouts += o.WaitTimeouts
-	t.ServersOpened += o.ServersOpened
-	t.ServersFailed += o.ServersFailed
-	for reason, n := range o.ServersClosed {
-		if t.ServersClosed == nil {
-			t.ServersClosed = map[string]uint64{}
-		}
-		t.ServersClosed[reason] += n
-	}
-}
-
-func (u *usage) read() Totals {
-	return Totals{
+func (u *usage) read() stats.PoolTotals {
+	return stats.PoolTotals{
 		Assignments: u.assignments.Load(), Transactions: u.transactions.Load(), Queries: u.queries.Load(),
 		Received: u.received.Load(), Sent: u.sent.Load(),
 		ClientParses: u.clientParses.Load(), ServerParses: u.serverParses.Load(), Binds: u.binds.Load(),

@@ -8,9 +8,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pgseal/pgseal/internal/stats"
+	"github.com/pgseal/pgseal/pool/backend"
 )
 
-func (h *house) totals() Totals { return h.pool.Snapshot().Totals }
+func (h *house) totals() stats.PoolTotals { return h.pool.Snapshot().Totals }
 
 // hasClosed asserts how many servers were closed for each reason.
 func (h *house) hasClosed(want map[string]uint64) {
@@ -31,7 +34,7 @@ func TestASnapshotTellsTheStateOfEachServer(t *testing.T) {
 	inHouse(t, nil, func(s *Spec) {
 		s.Defaults.DefaultPoolSize, s.Defaults.ServerCheckDelay = 3, time.Minute
 	}, func(t *testing.T, h *house) {
-		wants := func(want ServerCounts, waiting int) {
+		wants := func(want stats.ServerCounts, waiting int) {
 			t.Helper()
 			synctest.Wait()
 			s := h.manager.Snapshots()[0]
@@ -39,12 +42,12 @@ func TestASnapshotTellsTheStateOfEachServer(t *testing.T) {
 				t.Errorf("the snapshot is %+v, want servers %+v and %d waiting", s, want, waiting)
 			}
 		}
-		wants(ServerCounts{}, 0)
+		wants(stats.ServerCounts{}, 0)
 		a, b, c := h.take(), h.take(), h.take()
-		wants(ServerCounts{Active: 3}, 0)
+		wants(stats.ServerCounts{Active: 3}, 0)
 		waits := ask(h.pool)
 		pass(2 * time.Second)
-		wants(ServerCounts{Active: 3}, 1)
+		wants(stats.ServerCounts{Active: 3}, 1)
 		if s := h.pool.Snapshot(); s.MaxWait != 2*time.Second {
 			t.Errorf("the longest wait is %v", s.MaxWait)
 		}
@@ -52,11 +55,11 @@ func TestASnapshotTellsTheStateOfEachServer(t *testing.T) {
 		a = waits.server(t)
 		h.pool.Release(a)
 		h.pool.Release(b)
-		wants(ServerCounts{Active: 1, Idle: 2}, 0)
+		wants(stats.ServerCounts{Active: 1, Idle: 2}, 0)
 		pass(time.Minute)
-		wants(ServerCounts{Active: 1, Used: 2}, 0)
+		wants(stats.ServerCounts{Active: 1, Used: 2}, 0)
 		h.pool.Release(c)
-		wants(ServerCounts{Idle: 1, Used: 2}, 0)
+		wants(stats.ServerCounts{Idle: 1, Used: 2}, 0)
 		got := h.totals()
 		if got.Assignments != 4 || got.WaitTime.Count() != 4 || got.WaitTime.Sum < 2*time.Second || got.ServersOpened != 3 {
 			t.Errorf("%d assignments, %d waits of %v, %d opened", got.Assignments, got.WaitTime.Count(), got.WaitTime.Sum, got.ServersOpened)
@@ -85,7 +88,7 @@ func TestASnapshotHoldsWhatIsLeftOfAPoolThatHadToMakeWay(t *testing.T) {
 		sees("without the database", 1, 1)
 		h.pool.Release(s)
 		h.leave()
-		pass(closeWait)
+		pass(backend.CloseWait)
 		if list := h.manager.Snapshots(); len(list) != 0 {
 			t.Errorf("there are still %+v", list)
 		}
@@ -105,9 +108,7 @@ func TestAClosedServerIsCountedByItsReason(t *testing.T) {
 		ClosedPool:     {nil, func(h *house, s *Server) { h.pool.close(errors.New("x")); h.pool.Release(s) }},
 		ClosedLost: {nil, func(h *house, s *Server) {
 			h.pool.Release(s)
-			h.fake.mu.Lock()
-			p := h.fake.peers[0]
-			h.fake.mu.Unlock()
+			p := h.fake.Peer(0)
 			p.Close()
 			pass(2 * time.Second)
 		}},
@@ -129,9 +130,7 @@ func TestWhoWaitsInVainAndWhatCantBeOpenedAreCounted(t *testing.T) {
 		ask(h.pool).refusal(t)
 		h.pool.Discard(s)
 		synctest.Wait()
-		h.fake.mu.Lock()
-		h.fake.refuse = errors.New("refused")
-		h.fake.mu.Unlock()
+		h.fake.SetRefuse(errors.New("refused"))
 		ask(h.pool).refusal(t)
 		got := h.pool.Snapshot()
 		if got.Totals.WaitTimeouts != 1 || got.Totals.ServersFailed != 1 || got.LastError == nil {
@@ -169,9 +168,7 @@ func TestARequiredDatabaseIsReachableWhileItHasAServerOrAnswers(t *testing.T) {
 			}
 		}
 		refuse := func(err error) {
-			h.fake.mu.Lock()
-			defer h.fake.mu.Unlock()
-			h.fake.refuse = err
+			h.fake.SetRefuse(err)
 		}
 		missing("app")
 		refuse(errors.New("refused"))
@@ -197,11 +194,11 @@ func TestARequiredDatabaseIsReachableWhileItHasAServerOrAnswers(t *testing.T) {
 		missing()
 
 		ok(t, h.manager.Pause(t.Context(), "app"))
-		dials := h.fake.dials()
+		dials := len(h.fake.Dialed())
 		refuse(errors.New("refused"))
 		pass(5 * time.Minute)
 		missing() // its clients are to wait, and not to be sent away
-		if n := h.fake.dials() - dials; n != 0 {
+		if n := len(h.fake.Dialed()) - dials; n != 0 {
 			t.Errorf("it was connected to %d times while it was paused", n)
 		}
 		ok(t, h.manager.Resume("app"))

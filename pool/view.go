@@ -3,46 +3,16 @@ package pool
 import (
 	"cmp"
 	"maps"
-	"net"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/pgseal/pgseal/tlsconf"
+	"github.com/pgseal/pgseal/internal/stats"
 )
-
-// States of a server, under PgBouncer's names.
-const (
-	StateActive        = "active"         // a client holds it
-	StateIdle          = "idle"           // ready to be lent
-	StateUsed          = "used"           // idle for so long that it is asked first whether it lives
-	StateTested        = "tested"         // it is being asked
-	StateBeingCanceled = "being_canceled" // it comes back when a CancelRequest for it is through
-)
-
-// ServerView is a server as it was when it was looked at.
-type ServerView struct {
-	ID          uint64 // its number in the log
-	Database    string
-	User        string // the role that it is logged in as
-	State       string
-	Host        string // as configured; a directory for a unix socket
-	Addr, Local net.Addr
-	Connected   time.Time
-	Requested   time.Time // when it was lent last, to a second; zero: never
-	PID         uint32    // of its backend
-	CloseNeeded bool      // it ends when it comes back
-	Prepared    int       // statements that it had when it came back last
-	Own         bool      // a client's own, for replication
-	TLS         *tlsconf.Facts
-	Direct      bool // TLS began without an SSLRequest
-	Verified    string
-	Bound       bool
-}
 
 // Servers returns the servers that there are, by their numbers. It may be
 // called from any goroutine.
-func (m *Manager) Servers() (list []ServerView) {
+func (m *Manager) Servers() (list []stats.Server) {
 	for _, p := range m.everyPool() {
 		p.mu.Lock()
 		for s := range p.servers {
@@ -50,17 +20,24 @@ func (m *Manager) Servers() (list []ServerView) {
 		}
 		p.mu.Unlock()
 	}
-	slices.SortFunc(list, func(a, b ServerView) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(list, func(a, b stats.Server) int { return cmp.Compare(a.ID, b.ID) })
 	return list
 }
 
 // view describes a server. mu is held.
-func (p *Pool) view(s *Server) ServerView {
-	v := ServerView{
-		ID: s.ID, Database: p.db.Name, User: p.login.User, State: p.stateOf(s), Host: s.at.host, Addr: s.remote, Local: s.local,
-		Connected: s.Created, PID: s.key.PID, Own: s.own, Prepared: int(s.prepared.Load()),
-		TLS: s.facts, Direct: s.direct, Verified: s.Verified, Bound: s.Bound,
+func (p *Pool) view(s *Server) stats.Server {
+	v := stats.Server{
+		ID: s.ID, Database: p.db.Name, User: p.login.User, State: p.stateOf(s), Host: s.Host, Addr: s.Remote, Local: s.Local,
+		Connected: s.Created, PID: s.Key.PID, Own: s.own, Prepared: int(s.prepared.Load()),
+		TLS: s.Facts, Verified: s.Verified, Bound: s.Bound,
 		CloseNeeded: s.generation != p.db.generation.Load() || s.renewal != p.db.renewals.Load() || s.outdated || p.retired.Load() || p.closed != nil || s.ending,
+	}
+	switch {
+	case s.Facts == nil:
+	case s.Direct:
+		v.Negotiation = stats.NegotiatedDirect
+	default:
+		v.Negotiation = stats.NegotiatedSSLRequest
 	}
 	if at := s.lent.Load(); at != 0 {
 		v.Requested = time.Unix(at, 0)
@@ -76,15 +53,15 @@ func (p *Pool) stateOf(s *Server) string {
 	s.mu.Unlock()
 	switch {
 	case s.idle && p.stale(s, time.Now()):
-		return StateUsed
+		return stats.StateUsed
 	case s.idle, s.ending:
-		return StateIdle
+		return stats.StateIdle
 	case tested:
-		return StateTested
+		return stats.StateTested
 	case !held && canceled:
-		return StateBeingCanceled
+		return stats.StateBeingCanceled
 	}
-	return StateActive
+	return stats.StateActive
 }
 
 // loadBalance names how hosts are chosen, where there are several.
@@ -95,24 +72,9 @@ func (s *Spec) loadBalance() string {
 	return ""
 }
 
-// DatabaseView is a database as it was when it was looked at.
-type DatabaseView struct {
-	Name, Host                         string
-	Port                               int
-	DBName, ForceUser                  string
-	PoolSize, MinPoolSize, ReserveSize int
-	ServerLifetime                     time.Duration
-	PoolMode                           string // empty: the default
-	LoadBalanceHosts                   string
-	MaxServers, Servers                int
-	MaxClients, Clients                int
-	Paused, Disabled                   bool
-	Auto                               bool // made from the entry for any database
-}
-
 // Databases returns the databases that there are, by name. The entry for any
 // database is one of them.
-func (m *Manager) Databases() (list []DatabaseView) {
+func (m *Manager) Databases() (list []stats.Database) {
 	m.mu.RLock()
 	auto := make(map[*Database]bool, len(m.databases))
 	for _, d := range m.databases {
@@ -121,7 +83,7 @@ func (m *Manager) Databases() (list []DatabaseView) {
 	m.mu.RUnlock()
 	for d := range auto {
 		s := d.spec.Load()
-		v := DatabaseView{
+		v := stats.Database{
 			Name: d.Name, Host: s.Host, Port: s.Port, DBName: s.DBName, ForceUser: s.User,
 			PoolSize: s.size(s.User), MinPoolSize: s.least(s.User), ReserveSize: firstSet(s.DatabaseLimits.ReservePoolSize, s.Defaults.ReservePoolSize),
 			ServerLifetime: s.lifetime(), PoolMode: s.DatabaseLimits.PoolMode, LoadBalanceHosts: s.loadBalance(),
@@ -134,23 +96,13 @@ func (m *Manager) Databases() (list []DatabaseView) {
 		}
 		list = append(list, v)
 	}
-	slices.SortFunc(list, func(a, b DatabaseView) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(list, func(a, b stats.Database) int { return strings.Compare(a.Name, b.Name) })
 	return list
-}
-
-// UserView is a role as it was when it was looked at.
-type UserView struct {
-	Name                string
-	PoolSize            int // 0: the database's
-	ReserveSize         int // negative: the database's
-	PoolMode            string
-	MaxServers, Servers int
-	MaxClients, Clients int
 }
 
 // Users returns the roles that have an entry in the configuration or have
 // logged in, by name.
-func (m *Manager) Users() (list []UserView) {
+func (m *Manager) Users() (list []stats.User) {
 	names := map[string]bool{}
 	m.rolesMu.Lock()
 	shares := maps.Clone(m.roles)
@@ -171,7 +123,7 @@ func (m *Manager) Users() (list []UserView) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		u := spec.user(name)
-		v := UserView{
+		v := stats.User{
 			Name: name, PoolSize: u.PoolSize, ReserveSize: u.ReservePoolSize, PoolMode: u.PoolMode,
 			MaxServers: spec.maxUserConnections(name), MaxClients: spec.maxUserClients(name),
 		}

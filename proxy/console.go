@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgseal/pgseal/internal/console"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/login"
 )
@@ -25,7 +26,7 @@ var (
 )
 
 // Console serves the clients of databases that are its own, instead of a
-// server. Its methods may be called from any goroutine.
+// server: *console.Console. Its methods may be called from any goroutine.
 type Console interface {
 	// Owns reports whether clients that ask for the database are the console's.
 	Owns(database string) bool
@@ -36,19 +37,7 @@ type Console interface {
 	Parameters() []wire.Parameter
 	// Serve talks to a client that was greeted, until it leaves or ctx ends. It
 	// blocks, and writes nothing once it has returned.
-	Serve(ctx context.Context, c ConsoleClient)
-}
-
-// ConsoleClient is a client of the console.
-type ConsoleClient struct {
-	net.Conn
-	ID       uint64 // the session's number in the log and in SHOW CLIENTS
-	User     string
-	Database string
-	PID      uint32          // that it was greeted with
-	Canceled <-chan struct{} // receives where what it waits for is cancelled
-	// Audit tells of a command that it gave, and what came of that.
-	Audit func(command, object string, err error)
+	Serve(ctx context.Context, c console.Client)
 }
 
 // seat is what a session has that is the console's.
@@ -126,7 +115,7 @@ func (p *Server) attend(s *session) {
 		})
 		s.linger()
 	}()
-	p.console.Serve(s.seat.ctx, ConsoleClient{Conn: s.seat.conn, ID: s.id, User: s.user, Database: s.database, PID: s.key.PID, Canceled: s.seat.canceled,
+	p.console.Serve(s.seat.ctx, console.Client{Conn: s.seat.conn, ID: s.id, User: s.user, Database: s.database, PID: s.key.PID, Canceled: s.seat.canceled,
 		Audit: func(command, object string, err error) { p.Audit().Command(s, command, object, err) }})
 }
 

@@ -10,7 +10,9 @@ import (
 	"testing"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/console"
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/login"
 )
@@ -31,7 +33,7 @@ func (d *desk) Parameters() []wire.Parameter {
 	return []wire.Parameter{{Name: "server_version", Value: "15.0"}}
 }
 
-func (d *desk) Serve(ctx context.Context, c ConsoleClient) {
+func (d *desk) Serve(ctx context.Context, c console.Client) {
 	for ctx.Err() == nil {
 		typ, body, err := wire.ReadMessage(c, nil, 100)
 		if err != nil || typ == wire.Terminate {
@@ -71,7 +73,7 @@ func TestAClientOfTheConsoleLogsInLikeEverybody(t *testing.T) {
 	}
 	v := list[0]
 	if !v.Console || v.User != "alice" || v.Database != "pgseal" || v.Application != "psql" || v.Identity != "scram-sha-256:alice" ||
-		v.Negotiation != NegotiatedSSLRequest || v.TLS == nil || v.TLS.ServerName != "localhost" || v.State != StateActive {
+		v.Negotiation != stats.NegotiatedSSLRequest || v.TLS == nil || v.TLS.ServerName != "localhost" || v.State != stats.StateActive {
 		t.Errorf("the client is shown as %+v", v)
 	}
 	if h.proxy.Clients() != 0 {
@@ -238,7 +240,7 @@ func TestAnAdministratorEndsSessionsAndTheyAreToldSo(t *testing.T) {
 	busy.do("BEGIN", "T")
 	eventually(t, "all are known", func() bool { list, _ := h.proxy.ClientList(); return len(list) == 3 })
 	list, _ := h.proxy.ClientList()
-	if list[1].State != StateActive || list[1].Server == 0 || list[2].State != StateIdle {
+	if list[1].State != stats.StateActive || list[1].Server == 0 || list[2].State != stats.StateIdle {
 		t.Fatalf("the clients are %+v", list)
 	}
 	if !h.proxy.Kill(list[1].ID) || h.proxy.Kill(12345) {

@@ -1,38 +1,14 @@
 package proxy
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 )
-
-// Who an error comes from.
-const (
-	ErrorOurs   = "pgseal"
-	ErrorServer = "server"
-)
-
-// ErrorClass is a kind of error that clients were sent.
-type ErrorClass struct {
-	Source string // ErrorOurs or ErrorServer
-	Class  string // the first two characters of its SQLSTATE, or "other"
-}
-
-// ErrorEvent is an error that a client was sent.
-type ErrorEvent struct {
-	Time     time.Time
-	Client   uint64 // the session's number in the log
-	Database string // what the client asked for, also where it did not log in
-	User     string
-	Source   string // ErrorOurs or ErrorServer
-	Severity string
-	Code     string // SQLSTATE
-	Message  string // empty for a server's, since it may hold data
-}
 
 const (
 	keptErrors  = 100
@@ -43,42 +19,30 @@ const (
 // errorLog counts the errors that clients were sent and remembers the last. The
 // zero value is ready for use, by any goroutine.
 type errorLog struct {
-	mu     sync.Mutex
-	counts map[ErrorClass]uint64
-	last   [keptErrors]ErrorEvent
+	counts stats.Counts[stats.ErrorClass]
+	mu     sync.Mutex // guards what follows
+	last   [keptErrors]stats.Error
 	next   int // place in last
 }
 
-func (l *errorLog) add(e ErrorEvent) {
-	class := ErrorClass{e.Source, classOf(e.Code)}
+func (l *errorLog) add(e stats.Error) {
+	l.counts.Inc(stats.ErrorClass{Source: e.Source, Class: classOf(e.Code)})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.counts == nil {
-		l.counts = map[ErrorClass]uint64{}
-	}
-	l.counts[class]++
 	l.last[l.next] = e
 	l.next = (l.next + 1) % keptErrors
 }
 
 // ErrorCounts returns how many errors clients were sent since the start. The
 // caller owns the map, which has few entries whatever servers send.
-func (p *Server) ErrorCounts() map[ErrorClass]uint64 {
-	p.errors.mu.Lock()
-	defer p.errors.mu.Unlock()
-	all := make(map[ErrorClass]uint64, len(p.errors.counts))
-	for class, n := range p.errors.counts {
-		all[class] = n
-	}
-	return all
-}
+func (p *Server) ErrorCounts() map[stats.ErrorClass]uint64 { return p.errors.counts.Read() }
 
 // LastErrors returns the last errors that clients were sent, the newest first:
 // a hundred at most.
-func (p *Server) LastErrors() []ErrorEvent {
+func (p *Server) LastErrors() []stats.Error {
 	p.errors.mu.Lock()
 	defer p.errors.mu.Unlock()
-	list := make([]ErrorEvent, 0, keptErrors)
+	list := make([]stats.Error, 0, keptErrors)
 	for i := range keptErrors {
 		if e := &p.errors.last[(p.errors.next+keptErrors-1-i)%keptErrors]; !e.Time.IsZero() {
 			list = append(list, *e)
@@ -90,11 +54,11 @@ func (p *Server) LastErrors() []ErrorEvent {
 // noteError notes an error that the client is sent: ours, or that in the body
 // of a server's message.
 func (s *session) noteError(ours *wire.Error, theirs []byte) {
-	e := ErrorEvent{Time: time.Now(), Client: s.id, Database: short(s.database, keptName), User: short(s.user, keptName), Source: ErrorServer}
+	e := stats.Error{Time: time.Now(), Client: s.id, Database: short(s.database, keptName), User: short(s.user, keptName), Source: stats.ErrorServer}
 	if ours != nil {
 		e.Severity, e.Code = ours.Severity, ours.Code
 		if !ours.Foreign {
-			e.Source, e.Message = ErrorOurs, short(ours.Message, keptMessage)
+			e.Source, e.Message = stats.ErrorOurs, short(ours.Message, keptMessage)
 		}
 	} else {
 		e.Severity, e.Code = severityAndCode(theirs)
@@ -104,19 +68,14 @@ func (s *session) noteError(ours *wire.Error, theirs []byte) {
 
 // severityAndCode reads the body of an ErrorResponse as far as it is there.
 func severityAndCode(body []byte) (severity, code string) {
-	for len(body) > 1 && body[0] != 0 {
-		end := bytes.IndexByte(body[1:], 0)
-		if end < 0 {
-			break
-		}
-		switch value := body[1 : 1+end]; body[0] {
+	wire.ErrorFields(body, func(field byte, value []byte) {
+		switch field {
 		case 'V':
 			severity = short(string(value), len("WARNING"))
 		case 'C':
 			code = short(string(value), len(wire.CodeInternal))
 		}
-		body = body[2+end:]
-	}
+	})
 	return severity, code
 }
 

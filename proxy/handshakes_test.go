@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // handshakes returns how many TLS handshakes of clients ended so.
 func (h *house) handshakes(outcome string) (n uint64) {
-	for how, times := range h.proxy.ClientHandshakes().Read() {
+	for how, times := range h.proxy.Handshakes().Counts {
 		if how.Outcome == outcome {
 			n += times
 		}
@@ -29,13 +29,16 @@ func TestAClientThatStallsInItsHandshakeKeepsNobodyOut(t *testing.T) {
 		defer stalled.raw.Close()
 	}
 	h.login("app").leave()
-	eventually(t, "it was counted", func() bool { return h.handshakes(tally.HandshakeDone) == 1 && h.proxy.Handshakes().Running == 0 })
+	eventually(t, "it was counted", func() bool {
+		running, _ := h.proxy.HandshakesNow()
+		return h.handshakes(stats.HandshakeDone) == 1 && running == 0
+	})
 	failing := h.dial()
 	failing.write(sslRequest)
 	failing.wantByte('S')
 	failing.write(packet(version3, "user", "alice"))
 	failing.ended()
-	eventually(t, "a failure was counted", func() bool { return h.handshakes(tally.HandshakeFailed) == 1 })
+	eventually(t, "a failure was counted", func() bool { return h.handshakes(stats.HandshakeFailed) == 1 })
 }
 
 func TestTheCertificateOfAClientIsVerifiedInTurn(t *testing.T) {
@@ -50,7 +53,7 @@ func TestTheCertificateOfAClientIsVerifiedInTurn(t *testing.T) {
 	c := h.dial()
 	c.write(sslRequest)
 	c.wantByte('S')
-	waits := func() bool { s := h.proxy.Handshakes(); return s.Running == 1 && s.Waiting == 1 }
+	waits := func() bool { running, waiting := h.proxy.HandshakesNow(); return running == 1 && waiting == 1 }
 	done := make(chan error, 1)
 	go func() {
 		done <- tls.Client(c.raw, &tls.Config{
@@ -63,12 +66,12 @@ func TestTheCertificateOfAClientIsVerifiedInTurn(t *testing.T) {
 	}()
 	ok(t, <-done) // TLS 1.3: the client is through before its certificate is read
 	eventually(t, "the certificate waits for its turn", waits)
-	if h.handshakes(tally.HandshakeDone) != 0 {
-		t.Errorf("it was verified before its turn: %+v", h.proxy.Handshakes())
+	if h.handshakes(stats.HandshakeDone) != 0 {
+		t.Errorf("it was verified before its turn: %+v", h.proxy.handshakeTurns.Counts())
 	}
 	h.proxy.handshakeTurns.Release()
 	eventually(t, "the handshake ends", func() bool {
-		s := h.proxy.Handshakes()
-		return s.Running == 0 && s.Waiting == 0 && h.handshakes(tally.HandshakeDone) == 1
+		running, waiting := h.proxy.HandshakesNow()
+		return running == 0 && waiting == 0 && h.handshakes(stats.HandshakeDone) == 1
 	})
 }

@@ -331,8 +331,11 @@ func (s *session) settle(server *pool.Server) {
 		server.SetDefault(p)
 	}
 	if d.Pinned != 0 {
-		s.proxy.pinCounts.add(d.Pinned)
-		s.proxy.log.Info("client pinned to server", append(s.fields(), zap.Strings("reasons", relay.Reasons(d.Pinned)))...)
+		reasons := relay.Reasons(d.Pinned)
+		for _, reason := range reasons {
+			s.proxy.pinCounts.Inc(reason)
+		}
+		s.proxy.log.Info("client pinned to server", append(s.fields(), zap.Strings("reasons", reasons))...)
 	}
 	if d.wake {
 		s.poke()

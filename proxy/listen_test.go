@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"github.com/pgseal/pgseal/internal/wire"
 	"errors"
 	"net"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/setting"
+	"github.com/pgseal/pgseal/internal/wire"
 )
 
 func TestAnAddressIsAHostWithAPortOrTheAbsolutePathOfASocket(t *testing.T) {

@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/proxy/guard"
 )
 
@@ -21,12 +21,15 @@ func (p *Server) Logins() map[string]uint64 { return p.loginCounts.Read() }
 // Cancels returns what became of clients' CancelRequests since the start.
 func (p *Server) Cancels() map[string]uint64 { return p.cancelCounts.Read() }
 
-// Handshakes returns how many TLS handshakes with clients are being computed or
-// wait for their turn.
-func (p *Server) Handshakes() guard.HandshakeCounts { return p.handshakeTurns.Counts() }
+// Handshakes returns how the TLS handshakes with clients ended.
+func (p *Server) Handshakes() stats.HandshakeTotals { return p.logins.Handshakes().Read() }
 
-// ClientHandshakes returns how the TLS handshakes with clients ended.
-func (p *Server) ClientHandshakes() *tally.Handshakes { return p.logins.Handshakes() }
+// HandshakesNow returns how many TLS handshakes with clients are computed at
+// present, and how many wait for their turn.
+func (p *Server) HandshakesNow() (running, waiting int) {
+	now := p.handshakeTurns.Counts()
+	return now.Running, now.Waiting
+}
 
 // FailedLogins returns the counts of failed logins as they are now. It may be
 // called from any goroutine.

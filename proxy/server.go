@@ -14,7 +14,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/reload"
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy/guard"
@@ -63,14 +63,13 @@ type Server struct {
 	logins     *login.Logins
 	keys       cancelKeys
 	statements *relay.Statements
-	pinCounts  pinCounts
 	console    Console // nil: there is none
 	consoles   atomic.Int64
 	errors     errorLog
 	suspension suspension
 	panics     atomic.Uint64
 
-	loginCounts, cancelCounts tally.Counts[string]
+	loginCounts, cancelCounts, pinCounts stats.Counts[string]
 
 	handshakeTurns *guard.HandshakeLimiter
 	addressLogins  *guard.LoginLimiter

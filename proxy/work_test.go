@@ -1,19 +1,18 @@
 package proxy
 
 import (
-	"github.com/pgseal/pgseal/proxy/login"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // totals returns what the pool of alice and a database has counted.
-func (h *house) totals(database string) pool.Totals {
+func (h *house) totals(database string) stats.PoolTotals {
 	h.t.Helper()
 	for _, s := range h.manager.Snapshots() {
 		if s.Database == database && s.User == "alice" {
@@ -21,7 +20,7 @@ func (h *house) totals(database string) pool.Totals {
 		}
 	}
 	h.t.Fatalf("alice has no pool of %s", database)
-	return pool.Totals{}
+	return stats.PoolTotals{}
 }
 
 func TestTransactionsAndQueriesAreCountedWhenTheyEnd(t *testing.T) {
@@ -171,21 +170,21 @@ func TestErrorsAreCountedByClassAndTheLastAreRemembered(t *testing.T) {
 	wrong.refused(wire.CodeInvalidPassword)
 	wrong.ended()
 	counts := h.proxy.ErrorCounts()
-	if counts[ErrorClass{ErrorServer, "23"}] != 2 || counts[ErrorClass{ErrorOurs, "28"}] != 1 || len(counts) != 2 {
+	if counts[stats.ErrorClass{Source: stats.ErrorServer, Class: "23"}] != 2 || counts[stats.ErrorClass{Source: stats.ErrorOurs, Class: "28"}] != 1 || len(counts) != 2 {
 		t.Errorf("the counts are %v", counts)
 	}
 	last := h.proxy.LastErrors()
 	if len(last) != 3 {
 		t.Fatalf("%d errors are remembered", len(last))
 	}
-	if e := last[0]; e.Source != ErrorOurs || e.Code != wire.CodeInvalidPassword || e.Severity != "FATAL" || !strings.Contains(e.Message, "alice") {
+	if e := last[0]; e.Source != stats.ErrorOurs || e.Code != wire.CodeInvalidPassword || e.Severity != "FATAL" || !strings.Contains(e.Message, "alice") {
 		t.Errorf("the last error is %+v", e)
 	}
-	if e := last[2]; e.Source != ErrorServer || e.Code != "23505" || e.Severity != "ERROR" || e.Database != "app" || e.User != "alice" || e.Client == 0 {
+	if e := last[2]; e.Source != stats.ErrorServer || e.Code != "23505" || e.Severity != "ERROR" || e.Database != "app" || e.User != "alice" || e.Client == 0 {
 		t.Errorf("the first error is %+v", e)
 	}
 	for _, e := range last {
-		if strings.Contains(e.Message, "secret data") || e.Source == ErrorServer && e.Message != "" {
+		if strings.Contains(e.Message, "secret data") || e.Source == stats.ErrorServer && e.Message != "" {
 			t.Errorf("a server's text is remembered: %+v", e)
 		}
 	}
@@ -194,13 +193,13 @@ func TestErrorsAreCountedByClassAndTheLastAreRemembered(t *testing.T) {
 func TestTheErrorsThatAreRememberedAreBounded(t *testing.T) {
 	p := &Server{}
 	for i := range 3 * keptErrors {
-		p.errors.add(ErrorEvent{Time: time.Unix(int64(i+1), 0), Source: ErrorServer, Code: string([]byte{byte(i), byte(i >> 4), 'x', 'x', 'x'})})
+		p.errors.add(stats.Error{Time: time.Unix(int64(i+1), 0), Source: stats.ErrorServer, Code: string([]byte{byte(i), byte(i >> 4), 'x', 'x', 'x'})})
 	}
 	if n := len(p.ErrorCounts()); n > len(errorClasses)+1 {
 		t.Errorf("%d classes are counted", n)
 	}
 	last := p.LastErrors()
-	if len(last) != keptErrors || last[0].Time.Unix() != 3*keptErrors || !slices.IsSortedFunc(last, func(a, b ErrorEvent) int { return b.Time.Compare(a.Time) }) {
+	if len(last) != keptErrors || last[0].Time.Unix() != 3*keptErrors || !slices.IsSortedFunc(last, func(a, b stats.Error) int { return b.Time.Compare(a.Time) }) {
 		t.Errorf("%d errors are remembered, from %v", len(last), last[0].Time)
 	}
 }
@@ -253,17 +252,17 @@ func TestLoginsHandshakesAndCancelsAreCountedByOutcome(t *testing.T) {
 	if got := h.proxy.Logins(); got[login.OutcomeDone] != 1 || got[login.OutcomeRefused] != 1 || got[login.OutcomeDatabase] != 1 || len(got) != 4 {
 		t.Errorf("logins are %v", got)
 	}
-	for leg, shakes := range map[string]*tally.Handshakes{"client": h.proxy.ClientHandshakes(), "server": h.manager.Handshakes()} {
+	for leg, shakes := range map[string]stats.HandshakeTotals{"client": h.proxy.Handshakes(), "server": h.manager.Handshakes()} {
 		done := uint64(0)
-		for how, n := range shakes.Read() {
-			if how.Outcome == tally.HandshakeDone {
+		for how, n := range shakes.Counts {
+			if how.Outcome == stats.HandshakeDone {
 				done += n
 				if how.Version != "TLSv1.3" || !strings.HasPrefix(how.Cipher, "TLS_") {
 					t.Errorf("%s: %+v", leg, how)
 				}
 			}
 		}
-		if times := shakes.Times(); done < 2 || times.Count() != done || times.Sum <= 0 {
+		if times := shakes.Times; done < 2 || times.Count() != done || times.Sum <= 0 {
 			t.Errorf("%s: %d handshakes took %v", leg, done, times.Sum)
 		}
 	}

@@ -3,15 +3,9 @@ package tlsconf
 import (
 	"crypto/x509"
 	"time"
-)
 
-// Expiry is when the first of each kind of what is in force ceases to be valid.
-// It is zero where there is none of the kind, or where it does not say.
-type Expiry struct {
-	Certificate time.Time // shown to the other side, with its chain
-	Authority   time.Time // by which the other side is verified
-	CRL         time.Time // its next update is due
-}
+	"github.com/pgseal/pgseal/internal/stats"
+)
 
 // earliest sets at to when, where that is before it.
 func earliest(at *time.Time, when time.Time) {
@@ -39,7 +33,7 @@ func (r *revocations) nextUpdate() (at time.Time) {
 }
 
 // Expiry tells it of all certificates of the listener.
-func (l *Listener) Expiry() (e Expiry) {
+func (l *Listener) Expiry() (e stats.Expiry) {
 	earliestOf(&e.Certificate, l.Chain)
 	if l.clients != nil {
 		earliestOf(&e.Authority, l.clients.authorities)
@@ -56,7 +50,7 @@ func (l *Listener) Expiry() (e Expiry) {
 
 // Expiry tells it of what servers are verified by, but for the system's roots,
 // and of what they are shown.
-func (u *Upstream) Expiry() (e Expiry) {
+func (u *Upstream) Expiry() (e stats.Expiry) {
 	earliestOf(&e.Authority, u.Roots)
 	if u.client != nil {
 		earliest(&e.Certificate, u.client.Leaf.NotAfter)

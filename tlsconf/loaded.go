@@ -4,28 +4,11 @@ import (
 	"crypto/x509"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
-// Kinds of what is loaded.
-const (
-	LoadedCertificate = "certificate" // shown to the other side, with a key
-	LoadedAuthority   = "authority"   // trusted
-	LoadedCRL         = "crl"
-)
-
-// Loaded is a certificate or CRL that is in force, by public facts.
-type Loaded struct {
-	Kind, File      string
-	Subject, Issuer string
-	Names           []string // alternative names
-	Serial          string   // in hex
-	Fingerprint     string   // SHA-256, in hex
-	NotBefore       time.Time
-	NotAfter        time.Time // for a CRL when the next is due; zero: it does not say
-}
-
-func loadedCertificate(kind, file string, cert *x509.Certificate) Loaded {
+func loadedCertificate(kind, file string, cert *x509.Certificate) stats.Certificate {
 	names := slices.Concat(cert.DNSNames, cert.EmailAddresses)
 	for _, ip := range cert.IPAddresses {
 		names = append(names, ip.String())
@@ -33,28 +16,28 @@ func loadedCertificate(kind, file string, cert *x509.Certificate) Loaded {
 	for _, u := range cert.URIs {
 		names = append(names, u.String())
 	}
-	return Loaded{
+	return stats.Certificate{
 		Kind: kind, File: file, Subject: cert.Subject.String(), Issuer: cert.Issuer.String(), Names: names,
 		Serial: cert.SerialNumber.Text(16), Fingerprint: fingerprint(cert.Raw), NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
 	}
 }
 
-func loadedAuthorities(file string, list []*x509.Certificate) (all []Loaded) {
+func loadedAuthorities(file string, list []*x509.Certificate) (all []stats.Certificate) {
 	for _, cert := range list {
-		all = append(all, loadedCertificate(LoadedAuthority, file, cert))
+		all = append(all, loadedCertificate(stats.KindAuthority, file, cert))
 	}
 	return all
 }
 
 // loaded lists the CRLs. A nil receiver has none.
-func (r *revocations) loaded() (all []Loaded) {
+func (r *revocations) loaded() (all []stats.Certificate) {
 	if r == nil {
 		return nil
 	}
 	for _, lists := range r.lists {
 		for _, list := range lists {
-			crl := Loaded{
-				Kind: LoadedCRL, File: r.file, Issuer: list.Issuer.String(), Fingerprint: fingerprint(list.Raw),
+			crl := stats.Certificate{
+				Kind: stats.KindCRL, File: r.file, Issuer: list.Issuer.String(), Fingerprint: fingerprint(list.Raw),
 				NotBefore: list.ThisUpdate, NotAfter: list.NextUpdate,
 			}
 			if list.Number != nil {
@@ -63,18 +46,18 @@ func (r *revocations) loaded() (all []Loaded) {
 			all = append(all, crl)
 		}
 	}
-	slices.SortFunc(all, func(a, b Loaded) int { return strings.Compare(a.Issuer+a.Serial, b.Issuer+b.Serial) })
+	slices.SortFunc(all, func(a, b stats.Certificate) int { return strings.Compare(a.Issuer+a.Serial, b.Issuer+b.Serial) })
 	return all
 }
 
 // Loaded lists what the listener is made of. c is its configuration, for the
 // names of the files.
-func (l *Listener) Loaded(c ListenerConfig) (all []Loaded) {
+func (l *Listener) Loaded(c ListenerConfig) (all []stats.Certificate) {
 	if l.Leaf == nil {
 		return nil
 	}
 	for _, cert := range l.Chain {
-		all = append(all, loadedCertificate(LoadedCertificate, c.CertFile, cert))
+		all = append(all, loadedCertificate(stats.KindCertificate, c.CertFile, cert))
 	}
 	if l.clients != nil {
 		all = append(all, loadedAuthorities(c.ClientCAFile, l.clients.authorities)...)
@@ -83,7 +66,7 @@ func (l *Listener) Loaded(c ListenerConfig) (all []Loaded) {
 	for _, s := range l.names.shown {
 		own := s.listener.Loaded(s.config)
 		if s.config.ClientCAFile == c.ClientCAFile { // the listener's, which stand there already
-			own = slices.DeleteFunc(own, func(x Loaded) bool { return x.Kind != LoadedCertificate })
+			own = slices.DeleteFunc(own, func(x stats.Certificate) bool { return x.Kind != stats.KindCertificate })
 		}
 		all = append(all, own...)
 	}
@@ -92,10 +75,10 @@ func (l *Listener) Loaded(c ListenerConfig) (all []Loaded) {
 
 // Loaded lists what servers are verified by and logged in to with. The system's
 // roots are not listed. c is its configuration, for the names of the files.
-func (u *Upstream) Loaded(c UpstreamConfig) (all []Loaded) {
+func (u *Upstream) Loaded(c UpstreamConfig) (all []stats.Certificate) {
 	all = loadedAuthorities(c.SSLRootCert, u.Roots)
 	if u.client != nil {
-		all = append(all, loadedCertificate(LoadedCertificate, c.SSLCert, u.client.Leaf))
+		all = append(all, loadedCertificate(stats.KindCertificate, c.SSLCert, u.client.Leaf))
 	}
 	return append(all, u.revoked.loaded()...)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // rotated is a store of either leg and what the matrix does to one of its
@@ -19,7 +20,7 @@ import (
 type rotated struct {
 	reload   reload.Reloadable
 	value    func() any // the snapshot in force
-	errorsOf func() reload.Status
+	errorsOf func() stats.ReloadStatus
 	files    map[string]string // by kind: cert, key, CA, CRL
 	good     map[string][]byte // the next content of each
 	bad      map[string]map[string]bad

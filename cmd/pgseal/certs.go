@@ -46,17 +46,6 @@ Example:
 Run server or client again to rotate: the pair is replaced by rename, key first.
 `
 
-// certsCommand makes certificates for development: an authority, and pairs for
-// servers and clients below it.
-func certsCommand() command {
-	return command{
-		name:    "certs",
-		args:    "ca|server|client ...",
-		summary: "make certificates for development: an authority, server and client pairs",
-		run:     runCerts,
-	}
-}
-
 func runCerts(c *cli, args []string) error {
 	if len(args) == 0 {
 		return usagef("certs: say which: ca, server or client (see \"pgseal certs --help\")")

@@ -20,7 +20,7 @@ import (
 // certs runs "pgseal certs args..." and returns what it printed.
 func certs(args ...string) (stdout string, err error) {
 	var out bytes.Buffer
-	err = certsCommand().run(&cli{stdout: &out, stderr: &out}, args)
+	err = runCerts(&cli{stdout: &out, stderr: &out}, args)
 	return out.String(), err
 }
 

@@ -20,14 +20,6 @@ anything there. Exit status: 0 no error found, 1 at least one, 2 usage or a
 configuration that cannot be used.
 `
 
-func checkCommand() command {
-	return command{
-		name: "check", args: "[--config FILE] [--connect] [--format text|json]",
-		summary: "find what is wrong or weak in configuration and certificates",
-		run:     runCheck,
-	}
-}
-
 // errFound is returned after a report that holds errors was printed.
 var errFound = errors.New("check: errors were found")
 

@@ -11,17 +11,15 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"syscall"
 	"text/template"
 	"time"
 
-	"go.uber.org/zap"
-
+	"github.com/pgseal/pgseal/internal/app"
 	"github.com/pgseal/pgseal/internal/config"
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/pgcluster"
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/pool/backend"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -30,14 +28,6 @@ const (
 	demoPoolSize = 5
 	demoLife     = 30 * 24 * time.Hour
 )
-
-func demoCommand() command {
-	return command{
-		name: "demo", args: "[--once] [--dir DIR] [--port N]",
-		summary: "show it all with a throwaway PostgreSQL",
-		run:     runDemo,
-	}
-}
 
 const demoHelp = `Makes a throwaway PostgreSQL that takes only TLS and SCRAM, certificates for it
 and for pgseal, and pgseal before it. Shows in a few lines what that gives you,
@@ -89,12 +79,9 @@ type demo struct {
 
 	clientCA, serverCA *devca.CA
 	cluster            *pgcluster.Cluster
-	instance           *instance
+	app                *app.App
 	log                *os.File
-	endLog             func()
 	trust              *tlsconf.Upstream // what a client of pgseal trusts
-	running            sync.WaitGroup
-	stopRunning        context.CancelFunc
 }
 
 func (d *demo) file(name string) string { return filepath.Join(d.dir, name) }
@@ -178,7 +165,7 @@ func (d *demo) startPostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	admin, err := pool.Dial(ctx, "localhost", d.cluster.Port(), trust, pool.Login{User: "postgres", Password: d.password}, "postgres", "")
+	admin, err := backend.Dial(ctx, "localhost", d.cluster.Port(), backend.Target{Trust: trust, Login: backend.Login{User: "postgres", Password: d.password}, Database: "postgres"})
 	if err != nil {
 		return err
 	}
@@ -259,18 +246,12 @@ func (d *demo) startProxy() error {
 	if d.log, err = os.Create(d.file("pgseal.log")); err != nil {
 		return err
 	}
-	level := zap.NewAtomicLevelAt(f.Log.ZapLevel())
-	sampler := newSampler(f.Log.Sampling)
-	log, end := newLogger(f.Log.Format, level, sampler, d.log)
-	d.endLog = end
-	in := newInstance(path, log, level, sampler)
-	if err := in.start(f); err != nil {
+	if d.app, err = app.Load(f, version(), d.log); err != nil {
 		return err
 	}
-	d.instance = in
-	ctx, cancel := context.WithCancel(context.Background())
-	d.stopRunning = cancel
-	d.running.Go(func() { in.run(ctx) })
+	if err := d.app.Start(); err != nil {
+		return err
+	}
 	d.trust, err = d.trustIn("ca.crt")
 	return err
 }
@@ -295,20 +276,13 @@ func (d *demo) choosePort() error {
 
 // close stops and removes everything.
 func (d *demo) close() {
-	if d.instance != nil {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // nobody's transaction is worth waiting for
-		d.instance.shutdown(ctx)
-		d.stopRunning()
-		d.running.Wait()
+	if d.app != nil {
+		d.app.Close() // nobody's transaction is worth waiting for
 	}
 	if d.cluster != nil {
 		if err := d.cluster.Stop(); err != nil {
 			fmt.Fprintf(d.cli.stderr, "pgseal: %v\n", err)
 		}
-	}
-	if d.endLog != nil {
-		d.endLog()
 	}
 	if d.log != nil {
 		d.log.Close()

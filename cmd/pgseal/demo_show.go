@@ -2,20 +2,16 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/big"
-	"net"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/pool/backend"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -56,15 +52,29 @@ func (d *demo) show(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) dial(ctx context.Context) (*pool.Conn, error) {
+// dial logs in at a database of pgseal's, over TLS where trust says so.
+func (d *demo) dial(ctx context.Context, trust *tlsconf.Upstream, database string) (*backend.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	return pool.Dial(ctx, "localhost", d.port, d.trust, pool.Login{User: "demo", Password: d.password}, "demo", "")
+	return backend.Dial(ctx, "localhost", d.port, backend.Target{Trust: trust, Login: backend.Login{User: "demo", Password: d.password}, Database: database})
+}
+
+// refusal returns how such a login is refused, or an error that says otherwise.
+func (d *demo) refusal(ctx context.Context, trust *tlsconf.Upstream, database, otherwise string) (*wire.Error, error) {
+	c, err := d.dial(ctx, trust, database)
+	if err == nil {
+		c.Close()
+		return nil, errors.New(otherwise)
+	}
+	if refused, ok := errors.AsType[*wire.Error](err); ok {
+		return refused, nil
+	}
+	return nil, err
 }
 
 // query runs one statement on a connection of its own.
-func (d *demo) query(ctx context.Context, sql string) ([]pool.Row, error) {
-	c, err := d.dial(ctx)
+func (d *demo) query(ctx context.Context, sql string) ([]wire.Row, error) {
+	c, err := d.dial(ctx, d.trust, "demo")
 	if err != nil {
 		return nil, err
 	}
@@ -105,8 +115,9 @@ func (d *demo) manyClients(ctx context.Context) (string, error) {
 		demoClients, demoClients*demoQueries, len(backends), time.Since(began).Seconds()), nil
 }
 
+// oneClient logs in, runs its queries and tells of each the server that ran it.
 func (d *demo) oneClient(ctx context.Context, seen func(pid string)) error {
-	c, err := d.dial(ctx)
+	c, err := d.dial(ctx, d.trust, "demo")
 	if err != nil {
 		return err
 	}
@@ -141,13 +152,8 @@ func (d *demo) plaintextRefused(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c, err := pool.Dial(ctx, "localhost", d.port, plain.Load(), pool.Login{User: "demo", Password: d.password}, "demo", "")
-	if err == nil {
-		c.Close()
-		return "", errors.New("a client without TLS was let in")
-	}
-	refused, ok := errors.AsType[*wire.Error](err)
-	if !ok {
+	refused, err := d.refusal(ctx, plain.Load(), "demo", "a client without TLS was let in")
+	if err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("A client without TLS is refused: %s, %s.", refused.Code, refused.Message), nil
@@ -156,14 +162,12 @@ func (d *demo) plaintextRefused(ctx context.Context) (string, error) {
 // unverifiedRefused asks for a database whose server can't prove that it is
 // the right one.
 func (d *demo) unverifiedRefused(ctx context.Context) (string, error) {
-	c, err := pool.Dial(ctx, "localhost", d.port, d.trust, pool.Login{User: "demo", Password: d.password}, "impostor", "")
-	if err == nil {
-		c.Close()
-		return "", errors.New("a server that is not trusted was used")
-	}
-	refused, ok := errors.AsType[*wire.Error](err)
-	if !ok || refused.Code != wire.CodeConnectionFailure {
+	refused, err := d.refusal(ctx, d.trust, "impostor", "a server that is not trusted was used")
+	if err != nil {
 		return "", err
+	}
+	if refused.Code != wire.CodeConnectionFailure {
+		return "", refused
 	}
 	return fmt.Sprintf("A server that can't prove who it is gets no password: %s, %s.", refused.Code, refused.Message), nil
 }
@@ -179,7 +183,7 @@ func (d *demo) certificatesReplaced(ctx context.Context) (string, error) {
 	for range demoLoad {
 		wg.Go(func() {
 			for load.Err() == nil {
-				if err := d.loadOnce(load, &queries); err != nil && load.Err() == nil {
+				if err := d.oneClient(load, func(string) { queries.Add(1) }); err != nil && load.Err() == nil {
 					failure <- err
 					return
 				}
@@ -200,21 +204,6 @@ func (d *demo) certificatesReplaced(ctx context.Context) (string, error) {
 	}
 	return fmt.Sprintf("Both certificates were replaced %d times under load: %d logins, %d queries, none failed.",
 		demoRotations, logins.Load(), queries.Load()), nil
-}
-
-func (d *demo) loadOnce(ctx context.Context, queries *atomic.Int64) error {
-	c, err := d.dial(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	for range demoQueries {
-		if _, err := c.Query(ctx, "SELECT 1"); err != nil {
-			return err
-		}
-		queries.Add(1)
-	}
-	return nil
 }
 
 // rotate replaces both pairs and waits each time until both are served.
@@ -259,25 +248,13 @@ func (d *demo) waitForSerial(ctx context.Context, serial *big.Int) error {
 	}
 }
 
-// servedSerial makes a TLS handshake with pgseal's listener and returns the
-// serial number of the certificate it shows.
+// servedSerial returns the serial number of the certificate that a new client is
+// shown.
 func (d *demo) servedSerial(ctx context.Context) (*big.Int, error) {
-	var dialer net.Dialer
-	raw, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(d.port)))
+	c, err := d.dial(ctx, d.trust, "demo")
 	if err != nil {
 		return nil, err
 	}
-	defer raw.Close()
-	if _, err := raw.Write(wire.AppendRequest(nil, wire.SSLRequestCode)); err != nil {
-		return nil, err
-	}
-	var answer [1]byte
-	if _, err := raw.Read(answer[:]); err != nil || !strings.HasPrefix(string(answer[:]), "S") {
-		return nil, errors.New("no TLS")
-	}
-	conn := tls.Client(raw, d.trust.ClientConfig("localhost"))
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil, err
-	}
-	return conn.ConnectionState().PeerCertificates[0].SerialNumber, nil
+	defer c.Close()
+	return c.Facts.Peer.SerialNumber, nil
 }

@@ -1,7 +1,6 @@
 // Command pgseal is a TLS-terminating connection proxy and pooler for
 // PostgreSQL.
 //
-// main.go finds the command, each command has a file of its own, and
-// instance.go wires the packages together as the configuration says. The
-// program owns the signals, the log and every goroutine that no package owns.
+// main.go finds the command, and each command has a file of its own. What serve
+// runs is internal/app; the program's own are flags, exit statuses and signals.
 package main

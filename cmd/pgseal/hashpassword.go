@@ -29,15 +29,6 @@ otherwise the password is the one line on standard input.
   --iterations N   PBKDF2 iterations, 1 to %d (default %d)
 `
 
-func hashPasswordCommand() command {
-	return command{
-		name:    "hash-password",
-		args:    "[--iterations N]",
-		summary: "read a password, print its SCRAM-SHA-256 secret",
-		run:     hashPassword,
-	}
-}
-
 func hashPassword(c *cli, args []string) error {
 	flags := flag.NewFlagSet("hash-password", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)

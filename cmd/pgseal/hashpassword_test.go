@@ -14,7 +14,7 @@ import (
 func runHashPassword(stdin string, args ...string) (stdout, stderr string, err error) {
 	var out, errs bytes.Buffer
 	c := &cli{stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs}
-	err = hashPasswordCommand().run(c, args)
+	err = hashPassword(c, args)
 	return out.String(), errs.String(), err
 }
 

@@ -10,10 +10,9 @@ import (
 // A command is one word after the program's name. run returns nil for exit
 // status 0, a usageError for 2 and any other error for 1.
 type command struct {
-	name    string
-	args    string
-	summary string
-	run     func(c *cli, args []string) error
+	name, summary string
+
+	run func(c *cli, args []string) error
 }
 
 // cli is what a command may touch of the outside, so that tests can stand in
@@ -37,8 +36,13 @@ func usagef(format string, args ...any) error {
 // errHelp is returned by a command that was asked for its help and printed it.
 var errHelp = errors.New("help")
 
-func commands() []command {
-	return []command{serveCommand(), checkCommand(), demoCommand(), certsCommand(), hashPasswordCommand(), versionCommand()}
+var commands = []command{
+	{"serve", "run the proxy until it is told to stop", runServe},
+	{"check", "find what is wrong or weak in configuration and certificates", runCheck},
+	{"demo", "show it all with a throwaway PostgreSQL", runDemo},
+	{"certs", "make certificates for development: an authority, server and client pairs", runCerts},
+	{"hash-password", "read a password, print its SCRAM-SHA-256 secret", hashPassword},
+	{"version", "print the version", runVersion},
 }
 
 func main() {
@@ -60,7 +64,7 @@ func (c *cli) main(args []string) int {
 	case "--version", "-V":
 		name = "version"
 	}
-	for _, cmd := range commands() {
+	for _, cmd := range commands {
 		if cmd.name == name {
 			return c.exit(cmd.run(c, args[1:]))
 		}
@@ -88,7 +92,7 @@ func (c *cli) exit(err error) int {
 func (c *cli) usage(w io.Writer) {
 	fmt.Fprintln(w, "pgseal terminates TLS in front of PostgreSQL and pools the connections behind it.")
 	fmt.Fprintln(w, "\nCommands:")
-	for _, cmd := range commands() {
+	for _, cmd := range commands {
 		fmt.Fprintf(w, "  pgseal %-14s %s\n", cmd.name, cmd.summary)
 	}
 	fmt.Fprintln(w, "\nEach takes --help.")

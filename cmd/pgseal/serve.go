@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,25 +10,10 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
-	"go.uber.org/zap"
-
+	"github.com/pgseal/pgseal/internal/app"
 	"github.com/pgseal/pgseal/internal/config"
-	"github.com/pgseal/pgseal/internal/console"
 )
-
-// closeServers is how long the servers may take to close once all clients
-// have gone.
-const closeServers = 3 * time.Second
-
-func serveCommand() command {
-	return command{
-		name: "serve", args: "[--config FILE]",
-		summary: "run the proxy until it is told to stop",
-		run:     runServe,
-	}
-}
 
 func runServe(c *cli, args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
@@ -41,112 +25,28 @@ func runServe(c *cli, args []string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	tuneMemory()
-	level := zap.NewAtomicLevelAt(f.Log.ZapLevel())
-	sampler := newSampler(f.Log.Sampling)
-	log, end := newLogger(f.Log.Format, level, sampler, c.stderr)
-	defer end()
-	r := newInstance(*path, log, level, sampler)
-	signals := make(chan os.Signal, 8)
+	reload, stop := make(chan os.Signal, 8), make(chan os.Signal, 8)
 	// For good: a second SIGTERM in the last moments would otherwise have the
 	// program end as if it had been killed, although it left in order.
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	defer r.closeAudit()
-	if err := r.start(f); err != nil {
+	signal.Notify(reload, syscall.SIGHUP)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	app.TuneMemory()
+	a, err := app.Load(f, version(), c.stderr)
+	if err != nil {
+		return usageError{err}
+	}
+	defer a.Close()
+	if err := a.Start(); err != nil {
 		return err
 	}
-	log.Info("pgseal started", zap.String("version", version()), zap.Int("pid", os.Getpid()))
-	return r.serve(signals)
+	a.Serve(reload, stop)
+	return nil
 }
 
 const serveHelp = `Runs the proxy. SIGHUP reloads the configuration and every file it names.
 SIGTERM or SIGINT stops accepting, lets transactions end and leaves; a second
 one leaves at once.
 `
-
-// serve runs until signals say stop.
-func (r *instance) serve(signals <-chan os.Signal) error {
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		r.run(ctx)
-	}()
-	defer func() {
-		stop()
-		<-done
-	}()
-	for {
-		select {
-		case sig := <-signals:
-			if sig != syscall.SIGHUP {
-				r.log.Info("stopping", zap.String("signal", sig.String()), zap.Int("clients", r.proxy.Clients()))
-				return r.drain(signals, false)
-			}
-			r.reload()
-		case how := <-r.stops:
-			r.log.Info("stopping", zap.String("command", "SHUTDOWN"), zap.Int("clients", r.proxy.Clients()))
-			if how == console.StopForClients {
-				how = r.awaitClients(signals)
-			}
-			return r.drain(signals, how == console.StopNow)
-		}
-	}
-}
-
-// awaitClients accepts nobody any more and returns how to stop when all clients
-// have left, or when a signal or another SHUTDOWN has no patience with them.
-func (r *instance) awaitClients(signals <-chan os.Signal) console.Stop {
-	r.proxy.StopAccepting()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for r.proxy.Clients() > 0 {
-		select {
-		case <-tick.C:
-		case how := <-r.stops:
-			if how != console.StopForClients {
-				return how
-			}
-		case sig := <-signals:
-			if sig != syscall.SIGHUP {
-				return console.StopForServers
-			}
-		}
-	}
-	return console.StopForServers
-}
-
-// drain waits for clients to end their transactions, until another signal or
-// SHUTDOWN has no more patience with them, or ends them at once.
-func (r *instance) drain(signals <-chan os.Signal, now bool) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	if now {
-		cancel()
-	}
-	finished := make(chan error, 1)
-	go func() { finished <- r.shutdown(ctx) }()
-	for {
-		select {
-		case err := <-finished:
-			if err != nil && !errors.Is(err, context.Canceled) {
-				r.log.Warn("stopped with connections left", zap.Error(err))
-			} else {
-				r.log.Info("stopped")
-			}
-			return nil
-		case how := <-r.stops:
-			if how == console.StopNow {
-				cancel()
-			}
-		case sig := <-signals:
-			if sig != syscall.SIGHUP {
-				r.log.Info("stopping at once", zap.Int("clients", r.proxy.Clients()))
-				cancel()
-			}
-		}
-	}
-}
 
 // loadConfig reads the configuration for a command with the flag --config.
 func loadConfig(path string) (config.File, error) {

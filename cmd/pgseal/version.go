@@ -26,16 +26,11 @@ func version() string {
 	return "devel"
 }
 
-func versionCommand() command {
-	return command{
-		name: "version", summary: "print the version",
-		run: func(c *cli, args []string) error {
-			flags := flag.NewFlagSet("version", flag.ContinueOnError)
-			if err := c.parse(flags, args, "pgseal version", "Prints the version, and what it was built with."); err != nil {
-				return err
-			}
-			fmt.Fprintf(c.stdout, "pgseal %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return nil
-		},
+func runVersion(c *cli, args []string) error {
+	flags := flag.NewFlagSet("version", flag.ContinueOnError)
+	if err := c.parse(flags, args, "pgseal version", "Prints the version, and what it was built with."); err != nil {
+		return err
 	}
+	fmt.Fprintf(c.stdout, "pgseal %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return nil
 }

@@ -32,17 +32,10 @@ type File struct {
 	Admin     Admin               `yaml:"admin"`
 	HTTP      httpd.Config        `yaml:"http"`
 	Log       Log                 `yaml:"log"`
-	Engine    string              `yaml:"engine"`  // loops | portable
 	Workers   int                 `yaml:"workers"` // event loops
 
 	source source
 }
-
-// Engines. Where there are no event loops for the system, both are portable.
-const (
-	LoopsEngine    = "loops"
-	PortableEngine = "portable"
-)
 
 // maxWorkers is more event loops than any machine has use for.
 const maxWorkers = 64
@@ -51,7 +44,6 @@ const maxWorkers = 64
 // can't be used.
 func (f File) Validate() error {
 	var bad setting.Faults
-	bad.AddIf(f.Engine != LoopsEngine && f.Engine != PortableEngine, "engine", "%q is neither loops nor portable", f.Engine)
 	bad.Between("workers", f.Workers, 1, maxWorkers)
 	f.validateNames(&bad)
 	return bad.Err()
@@ -163,7 +155,7 @@ func (l Log) ZapLevel() zapcore.Level {
 func Default() File {
 	return File{
 		Pool: pool.DefaultConfig(), Auth: login.DefaultConfig(), HTTP: httpd.DefaultConfig(),
-		Log: Log{Level: "info", Format: "json", StatsPeriod: time.Minute, SlowWait: time.Second, Sampling: true}, Engine: LoopsEngine, Workers: 1,
+		Log: Log{Level: "info", Format: "json", StatsPeriod: time.Minute, SlowWait: time.Second, Sampling: true}, Workers: 1,
 	}
 }
 

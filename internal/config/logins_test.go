@@ -15,6 +15,11 @@ func TestAKeyThatIsGoneIsRefusedWithWhatToUseInstead(t *testing.T) {
 	}
 }
 
+func TestTheKeyEngineIsRefusedAsGone(t *testing.T) {
+	_, err := parse(base + "engine: portable\n")
+	wants(t, err, "10 engine: is gone")
+}
+
 func TestTheNameOfASettingForTheIdentityIsAnsweredWithWhatIsNew(t *testing.T) {
 	for _, value := range []string{"true", "false"} {
 		accepted(t, base+"    stamp_identity: "+value+"\n")

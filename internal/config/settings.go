@@ -59,8 +59,7 @@ func (f File) Settings() (list []Setting) {
 	add("admin.", valueOf(&f.Admin), valueOf(&defaults.Admin), false)
 	add("http.", valueOf(&f.HTTP), valueOf(&defaults.HTTP), false)
 	add("log.", valueOf(&f.Log), valueOf(&defaults.Log), false)
-	list = append(list, Setting{"engine", f.Engine, defaults.Engine, false},
-		Setting{"workers", strconv.Itoa(f.Workers), strconv.Itoa(defaults.Workers), false})
+	list = append(list, Setting{"workers", strconv.Itoa(f.Workers), strconv.Itoa(defaults.Workers), false})
 	slices.SortStableFunc(list, func(a, b Setting) int { return strings.Compare(a.Key, b.Key) })
 	return list
 }

@@ -2,17 +2,15 @@ package console
 
 import (
 	"context"
+	"net"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/pool"
-	"github.com/pgseal/pgseal/proxy"
-	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // Names are the databases that lead to the console: our own, and that of
@@ -33,35 +31,41 @@ const (
 	Admin       // may do everything
 )
 
-// Clients are the clients of the pooler: *proxy.Server.
-type Clients interface {
-	ClientList() (list []proxy.ClientView, logins int)
+// Sources is what SHOW looks at. All may be asked by any goroutine.
+type Sources struct {
+	Version string
+	Clients ClientSource
+	Pools   PoolSource
+	Config  ConfigSource
+}
+
+// ClientSource is what is known of clients.
+type ClientSource interface {
+	ClientList() (list []stats.Client, logins int)
 	Busy() (clients, limit int)
-	Pins() []proxy.Pin
-	StatementList() []proxy.StatementView
-	LastErrors() []proxy.ErrorEvent
-	ErrorCounts() map[proxy.ErrorClass]uint64
+	Pins() []stats.Pin
+	StatementList() []stats.Statement
+	LastErrors() []stats.Error
+	ErrorCounts() map[stats.ErrorClass]uint64
 	Statements() (count int, bytes int64)
-	Kill(id uint64) bool
-	KillAll(database string)
-	Suspend(ctx context.Context) error
-	Unsuspend() bool
 	Suspended() bool
 }
 
-// Pools are the databases, pools and servers: *pool.Manager.
-type Pools interface {
-	Databases() []pool.DatabaseView
-	Snapshots() []pool.Snapshot
-	Servers() []pool.ServerView
-	Users() []pool.UserView
+// PoolSource is what is known of databases, pools and servers.
+type PoolSource interface {
+	Databases() []stats.Database
+	Snapshots() []stats.Pool
+	Servers() []stats.Server
+	Users() []stats.User
 	Paused() bool
-	Pause(ctx context.Context, name string) error
-	Hold(name string) error
-	Resume(name string) error
-	Enable(name string, enabled bool) error
-	Reconnect(name string) error
-	WaitClose(ctx context.Context, name string) error
+}
+
+// ConfigSource is what is known of the configuration in force.
+type ConfigSource interface {
+	Role(user string) Role
+	Settings() []Setting
+	Certificates() []stats.Certificate
+	Listeners() []string
 }
 
 // Setting is a key of the configuration.
@@ -70,12 +74,38 @@ type Setting struct {
 	Changeable          bool // by SET, and without a restart
 }
 
-// Certificate is a certificate or CRL that is loaded, with the state of the
-// files that it came from.
-type Certificate struct {
-	tlsconf.Loaded
-	Where  string // who uses it
-	Status reload.Status
+// Actions is what commands do. An error that is a *wire.Error is told as it is.
+// All may be called by any goroutine.
+type Actions struct {
+	Clients ClientActions
+	Pools   PoolActions
+	Process ProcessActions
+}
+
+// ClientActions are those on clients.
+type ClientActions interface {
+	Kill(id uint64) bool
+	KillAll(database string)
+	Suspend(ctx context.Context) error
+	Unsuspend() bool
+}
+
+// PoolActions are those on the database of that name, or on all where the name
+// is empty.
+type PoolActions interface {
+	Pause(ctx context.Context, name string) error
+	Hold(name string) error
+	Resume(name string) error
+	Enable(name string, enabled bool) error
+	Reconnect(name string) error
+	WaitClose(ctx context.Context, name string) error
+}
+
+// ProcessActions are those on the process.
+type ProcessActions interface {
+	Reload() error
+	Set(key, value string) error
+	Shutdown(how Stop)
 }
 
 // Stop is how SHUTDOWN ends the process.
@@ -88,25 +118,24 @@ const (
 	StopForClients             // clients leave by themselves first
 )
 
-// Process is what the console reaches of the process around it.
-type Process interface {
-	Version() string
-	Role(user string) Role
-	Settings() []Setting
-	Certificates() []Certificate
-	Listeners() []string
-	Reload() error
-	Set(key, value string) error
-	Shutdown(how Stop)
+// Client is a client of the console that was greeted.
+type Client struct {
+	net.Conn
+	ID       uint64 // its number in the log and in SHOW CLIENTS
+	User     string
+	Database string
+	PID      uint32          // that it was greeted with
+	Canceled <-chan struct{} // receives where what it waits for is cancelled
+	// Audit tells of a command that it gave, and what came of that.
+	Audit func(command, object string, err error)
 }
 
 // Console answers administrators. Its methods may be called from any
 // goroutine.
 type Console struct {
+	sources Sources
 	log     *zap.Logger
-	clients Clients
-	pools   Pools
-	process Process
+	act     Actions
 
 	sessions atomic.Int64  // that are open
 	commands atomic.Uint64 // statements that were run
@@ -114,19 +143,19 @@ type Console struct {
 }
 
 // New returns a Console.
-func New(log *zap.Logger, clients Clients, pools Pools, process Process) *Console {
-	c := &Console{log: log, clients: clients, pools: pools, process: process}
+func New(log *zap.Logger, sources Sources, act Actions) *Console {
+	c := &Console{sources: sources, log: log, act: act}
 	start := reading{at: time.Now()}
 	c.history.older, c.history.newer = start, start
 	return c
 }
 
-// Owns implements proxy.Console.
+// Owns reports whether clients that ask for the database are the console's.
 func (c *Console) Owns(database string) bool { return slices.Contains(Names, database) }
 
-// Admits implements proxy.Console.
+// Admits returns why a client that has proved to be user may not come in, or nil.
 func (c *Console) Admits(user string) *wire.Error {
-	if c.process.Role(user) == Nobody {
+	if c.sources.Config.Role(user) == Nobody {
 		return wire.Fatal(wire.CodeInsufficientPrivilege, `role "`+user+`" may not use the console`).
 			WithHint("List it in admin.users or admin.stats_users of the connection pooler's configuration.")
 	}
@@ -137,10 +166,10 @@ func (c *Console) Admits(user string) *wire.Error {
 // drivers look for a number.
 const serverVersion = "15.0"
 
-// Parameters implements proxy.Console.
+// Parameters is what a client is told when it comes in.
 func (c *Console) Parameters() []wire.Parameter {
 	return []wire.Parameter{
-		{Name: "server_version", Value: serverVersion + " (pgseal " + c.process.Version() + ")"},
+		{Name: "server_version", Value: serverVersion + " (pgseal " + c.sources.Version + ")"},
 		{Name: "server_encoding", Value: "UTF8"},
 		{Name: "client_encoding", Value: "UTF8"},
 		{Name: "DateStyle", Value: "ISO, MDY"},

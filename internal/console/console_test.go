@@ -52,6 +52,15 @@ func TestEachCommandIsForTheRolesThatTheTableNames(t *testing.T) {
 	}
 }
 
+func TestSHOWCLIENTSDescribesTLSAsPgBouncerDoes(t *testing.T) {
+	d := sit(t, "stats")
+	r := d.ask("SHOW CLIENTS")
+	at := slices.Index(r.names, "tls")
+	if len(r.rows) != 2 || r.rows[0][at] != "TLSv1.3/TLS_AES_128_GCM_SHA256/ECDH=X25519" || r.rows[1][at] != "" {
+		t.Errorf("%v", r.rows)
+	}
+}
+
 func TestAnEmptyNameDoesNotStandForAllDatabases(t *testing.T) {
 	admin := sit(t, "admin")
 	for _, command := range []string{"DISABLE", "ENABLE", "KILL", "PAUSE", "RESUME", "RECONNECT", "WAIT_CLOSE"} {

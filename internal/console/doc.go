@@ -12,6 +12,8 @@
 //
 // Each session runs on a goroutine of its own, which may block; nothing here is
 // called from an event loop. The package owns no state but that of its
-// sessions and, for averages, what was counted a minute ago: what it shows and changes comes through Clients, Pools and Process.
+// sessions and, for averages, what was counted a minute ago: what it shows comes
+// through Sources, as snapshots of package stats, and what it does goes through
+// Actions.
 // Messages are encoded by package wire and pgproto3, and read by package wire.
 package console

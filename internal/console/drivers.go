@@ -83,7 +83,7 @@ func planSet(args statement) (plan, *wire.Error) {
 			s.client.Audit(setCommand.Name, key, err)
 			return answer{}, err
 		}
-		err := s.console.process.Set(key, args[2].text)
+		err := s.console.act.Process.Set(key, args[2].text)
 		s.client.Audit(setCommand.Name, key, err) // a value may be SQL
 		return answer{tag: "SET"}, err
 	}}, nil

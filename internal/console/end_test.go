@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/proxy"
 )
 
 // ends waits for the session to end by itself, while its client stays.
@@ -93,7 +92,7 @@ func (broken) Read([]byte) (int, error) { panic("a mistake in the connection") }
 func TestAPanicOfWhoReadsEndsTheSessionAndNotTheProcess(t *testing.T) {
 	_, theirs := net.Pipe()
 	f := &fake{}
-	c := New(zap.NewNop(), f, f, f)
+	c := New(zap.NewNop(), f.sources(), f.actions())
 	defer func() {
 		if recover() == nil {
 			t.Error("the panic is nobody's")
@@ -102,5 +101,5 @@ func TestAPanicOfWhoReadsEndsTheSessionAndNotTheProcess(t *testing.T) {
 			t.Error("the session is still counted")
 		}
 	}()
-	c.Serve(context.Background(), proxy.ConsoleClient{Conn: broken{theirs}, User: "admin"})
+	c.Serve(context.Background(), Client{Conn: broken{theirs}, User: "admin"})
 }

@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/proxy"
 )
 
 func (d *desk) prepare(name, sql string) { d.send(wire.Parse, name+"\x00"+sql+"\x00\x00\x00") }
@@ -159,11 +158,11 @@ func FuzzMessages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		ours, theirs := net.Pipe()
 		fake := &fake{}
-		c := New(zap.NewNop(), fake, fake, fake)
+		c := New(zap.NewNop(), fake.sources(), fake.actions())
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			c.Serve(context.Background(), proxy.ConsoleClient{Conn: theirs, User: "admin", Database: "pgseal", Audit: func(string, string, error) {}})
+			c.Serve(context.Background(), Client{Conn: theirs, User: "admin", Database: "pgseal", Audit: func(string, string, error) {}})
 			theirs.Close()
 		}()
 		go func() {

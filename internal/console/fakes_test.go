@@ -14,11 +14,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/pool"
-	"github.com/pgseal/pgseal/proxy"
-	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // fake stands for all that the console reaches, and notes what it was told.
@@ -35,20 +32,20 @@ func (f *fake) note(format string, args ...any) {
 	f.done = append(f.done, fmt.Sprintf(format, args...))
 }
 
-func (f *fake) ClientList() ([]proxy.ClientView, int) {
+func (f *fake) ClientList() ([]stats.Client, int) {
 	at := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5000}
-	return []proxy.ClientView{
-		{ID: 7, User: "alice", Database: "app", State: proxy.StateActive, Addr: at, Local: at, Connected: time.Unix(1, 0), Server: 3,
-			TLS: &tlsconf.Facts{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128, ServerName: "db"}, Identity: "scram-sha-256:alice"},
-		{ID: 8, User: "bob", Database: "app", State: proxy.StateWaiting, Addr: &net.UnixAddr{Net: "unix"}, Wait: 1500 * time.Millisecond},
+	return []stats.Client{
+		{ID: 7, User: "alice", Database: "app", State: stats.StateActive, Addr: at, Local: at, Connected: time.Unix(1, 0), Server: 3,
+			TLS: &stats.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Bits: 128, Group: "X25519", ServerName: "db"}, Identity: "scram-sha-256:alice"},
+		{ID: 8, User: "bob", Database: "app", State: stats.StateWaiting, Addr: &net.UnixAddr{Net: "unix"}, Wait: 1500 * time.Millisecond},
 	}, 1
 }
 func (f *fake) Busy() (int, int) { return 3, 10 }
-func (f *fake) Pins() []proxy.Pin {
-	return []proxy.Pin{{Client: 7, User: "alice", Database: "app", Server: 3, Reasons: []string{"temporary table"}}}
+func (f *fake) Pins() []stats.Pin {
+	return []stats.Pin{{Client: 7, User: "alice", Database: "app", Server: 3, Reasons: []string{"temporary table"}}}
 }
-func (f *fake) StatementList() []proxy.StatementView {
-	return []proxy.StatementView{{Name: "pgseal_1", Bytes: 300, Clients: 1, Query: "SELECT 1"}}
+func (f *fake) StatementList() []stats.Statement {
+	return []stats.Statement{{Name: "pgseal_1", Bytes: 300, Clients: 1, Query: "SELECT 1"}}
 }
 func (f *fake) Statements() (int, int64) { return 1, 300 }
 func (f *fake) Kill(id uint64) bool      { f.note("kill %d", id); return id == 7 }
@@ -67,27 +64,27 @@ func (f *fake) Unsuspend() bool {
 	return was
 }
 func (f *fake) Suspended() bool { return f.suspended }
-func (f *fake) Databases() []pool.DatabaseView {
-	return []pool.DatabaseView{{Name: "app", Host: "db", Port: 5432, DBName: "app", PoolSize: 20, Paused: true}}
+func (f *fake) Databases() []stats.Database {
+	return []stats.Database{{Name: "app", Host: "db", Port: 5432, DBName: "app", PoolSize: 20, Paused: true}}
 }
-func (f *fake) LastErrors() []proxy.ErrorEvent {
-	return []proxy.ErrorEvent{
-		{Time: time.Unix(2, 0), Client: 8, Database: "app", User: "bob", Source: proxy.ErrorOurs, Severity: "FATAL", Code: "53300", Message: "too many"},
-		{Time: time.Unix(1, 0), Client: 7, Database: "app", User: "alice", Source: proxy.ErrorServer, Severity: "ERROR", Code: "22012"},
+func (f *fake) LastErrors() []stats.Error {
+	return []stats.Error{
+		{Time: time.Unix(2, 0), Client: 8, Database: "app", User: "bob", Source: stats.ErrorOurs, Severity: "FATAL", Code: "53300", Message: "too many"},
+		{Time: time.Unix(1, 0), Client: 7, Database: "app", User: "alice", Source: stats.ErrorServer, Severity: "ERROR", Code: "22012"},
 	}
 }
-func (f *fake) ErrorCounts() map[proxy.ErrorClass]uint64 {
-	return map[proxy.ErrorClass]uint64{{Source: proxy.ErrorServer, Class: "22"}: 3, {Source: proxy.ErrorOurs, Class: "53"}: 1, {Source: proxy.ErrorOurs, Class: "28"}: 2}
+func (f *fake) ErrorCounts() map[stats.ErrorClass]uint64 {
+	return map[stats.ErrorClass]uint64{{Source: stats.ErrorServer, Class: "22"}: 3, {Source: stats.ErrorOurs, Class: "53"}: 1, {Source: stats.ErrorOurs, Class: "28"}: 2}
 }
-func (f *fake) Snapshots() []pool.Snapshot {
-	return []pool.Snapshot{{Database: "app", User: "alice", Mode: "transaction", Clients: 2, Waiting: 1, Servers: pool.ServerCounts{Active: 1, BeingCanceled: 1},
+func (f *fake) Snapshots() []stats.Pool {
+	return []stats.Pool{{Database: "app", User: "alice", Mode: "transaction", Clients: 2, Waiting: 1, Servers: stats.ServerCounts{Active: 1, BeingCanceled: 1},
 		Cancels: 1, MaxWait: 1500 * time.Millisecond, Totals: work(f.used.Load())}}
 }
-func (f *fake) Servers() []pool.ServerView {
-	return []pool.ServerView{{ID: 3, Database: "app", User: "alice", State: pool.StateActive, Host: "db", PID: 99, Verified: "verify-full"}}
+func (f *fake) Servers() []stats.Server {
+	return []stats.Server{{ID: 3, Database: "app", User: "alice", State: stats.StateActive, Host: "db", PID: 99, Verified: "verify-full"}}
 }
-func (f *fake) Users() []pool.UserView {
-	return []pool.UserView{{Name: "alice", ReserveSize: -1}}
+func (f *fake) Users() []stats.User {
+	return []stats.User{{Name: "alice", ReserveSize: -1}}
 }
 func (f *fake) Paused() bool { return f.paused }
 func (f *fake) Pause(ctx context.Context, name string) error {
@@ -107,18 +104,23 @@ func (f *fake) WaitClose(_ context.Context, name string) error {
 	f.note("wait close %q", name)
 	return nil
 }
-func (f *fake) Version() string { return "1.2.3" }
 func (f *fake) Role(user string) Role {
 	return map[string]Role{"admin": Admin, "stats": Stats}[user]
 }
 func (f *fake) Settings() []Setting { return []Setting{{"pool_mode", "session", "transaction", true}} }
-func (f *fake) Certificates() []Certificate {
-	return []Certificate{{Where: "listener", Status: reload.Status{LastError: errors.New("tls.crt: is empty")}}}
+func (f *fake) Certificates() []stats.Certificate {
+	return []stats.Certificate{{Where: "listener", Status: stats.ReloadStatus{LastError: errors.New("tls.crt: is empty")}}}
 }
 func (f *fake) Listeners() []string         { return []string{"127.0.0.1:6432", "unix:/run/s"} }
 func (f *fake) Reload() error               { f.note("reload"); return f.faulty }
 func (f *fake) Set(key, value string) error { f.note("set %s=%s", key, value); return nil }
 func (f *fake) Shutdown(how Stop)           { f.note("shutdown %d", how) }
+
+func (f *fake) sources() Sources {
+	return Sources{Version: "1.2.3", Clients: f, Pools: f, Config: f}
+}
+
+func (f *fake) actions() Actions { return Actions{Clients: f, Pools: f, Process: f} }
 
 // desk is a client at the console, and what is behind that.
 type desk struct {
@@ -135,10 +137,10 @@ func sit(t *testing.T, user string) *desk {
 	ours, theirs := net.Pipe()
 	d := &desk{t: t, fake: &fake{}, Conn: ours, canceled: make(chan struct{}, 1), ended: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := New(zap.NewNop(), d.fake, d.fake, d.fake)
+	c := New(zap.NewNop(), d.sources(), d.actions())
 	go func() {
 		defer close(d.ended)
-		c.Serve(ctx, proxy.ConsoleClient{Conn: theirs, ID: 1, User: user, Database: "pgseal", PID: 42, Canceled: d.canceled, Audit: func(command, object string, err error) {}})
+		c.Serve(ctx, Client{Conn: theirs, ID: 1, User: user, Database: "pgseal", PID: 42, Canceled: d.canceled, Audit: func(command, object string, err error) {}})
 		theirs.Close()
 	}()
 	t.Cleanup(func() {

@@ -108,7 +108,7 @@ func (s *session) command(ctx context.Context, c *Command, args []string) (answe
 // permits returns why a user may not run the command, or nil. It is asked each
 // time, because a reload may have taken the right away.
 func (c *Console) permits(user string, command *Command) *wire.Error {
-	role := c.process.Role(user)
+	role := c.sources.Config.Role(user)
 	if role == Admin || role == Stats && !command.Admin {
 		return nil
 	}

@@ -145,7 +145,7 @@ func call(e statement) (Type, func(*session) any, bool) {
 	switch name {
 	case "version":
 		return Text, func(s *session) any {
-			return fmt.Sprintf("PostgreSQL %s (pgseal %s, console)", serverVersion, s.console.process.Version())
+			return fmt.Sprintf("PostgreSQL %s (pgseal %s, console)", serverVersion, s.console.sources.Version)
 		}, true
 	case "current_user", "session_user", "user":
 		return Text, func(s *session) any { return s.client.User }, true

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgproto3/v2"
 
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/proxy"
 )
 
 const (
@@ -32,7 +31,7 @@ const (
 // a command waits.
 type session struct {
 	console  *Console
-	client   proxy.ConsoleClient
+	client   Client
 	in       chan message
 	out      []byte
 	status   byte // of the transaction, as in ReadyForQuery
@@ -56,10 +55,11 @@ var errOver = errors.New("the session is over")
 
 var errOverrun = wire.Fatal(wire.CodeProgramLimit, "too many messages were sent behind a command that waits")
 
-// Serve implements proxy.Console. However the client ends, it returns: who
+// Serve talks to a client that was greeted, until it leaves or ctx ends, and
+// writes nothing once it has returned. However the client ends, it returns: who
 // reads closes in when it ends, and cancels ctx where nothing that the client
 // sent is to be done any more.
-func (c *Console) Serve(ctx context.Context, client proxy.ConsoleClient) {
+func (c *Console) Serve(ctx context.Context, client Client) {
 	ctx, cancel := context.WithCancel(ctx)
 	c.sessions.Add(1)
 	defer c.sessions.Add(-1)

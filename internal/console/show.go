@@ -41,14 +41,14 @@ func secondsAndMicros(d time.Duration) (seconds, micros int64) {
 }
 
 func showConfig(c *Console) (rows []row) {
-	for _, s := range c.process.Settings() {
+	for _, s := range c.sources.Config.Settings() {
 		rows = append(rows, row{s.Key, s.Value, s.Default, yesNo(s.Changeable)})
 	}
 	return rows
 }
 
 func showDatabases(c *Console) (rows []row) {
-	for _, d := range c.pools.Databases() {
+	for _, d := range c.sources.Pools.Databases() {
 		rows = append(rows, row{
 			d.Name, orNull(d.Host), d.Port, d.DBName, orNull(d.ForceUser), d.PoolSize, d.MinPoolSize, d.ReserveSize,
 			int64(d.ServerLifetime / time.Second), orNull(d.PoolMode), orNull(d.LoadBalanceHosts), d.MaxServers, d.Servers,
@@ -75,7 +75,7 @@ func withConsole(rows []row, own row) []row {
 
 // port returns the port of the first listener that has one.
 func (c *Console) port() int {
-	for _, address := range c.process.Listeners() {
+	for _, address := range c.sources.Config.Listeners() {
 		if _, p, err := net.SplitHostPort(address); err == nil {
 			port, _ := strconv.Atoi(p)
 			return port
@@ -85,7 +85,7 @@ func (c *Console) port() int {
 }
 
 func showUsers(c *Console) (rows []row) {
-	for _, u := range c.pools.Users() {
+	for _, u := range c.sources.Pools.Users() {
 		size, reserve := "", ""
 		if u.PoolSize > 0 {
 			size = fmt.Sprint(u.PoolSize)
@@ -99,7 +99,7 @@ func showUsers(c *Console) (rows []row) {
 }
 
 func showPools(c *Console) (rows []row) {
-	for _, p := range c.pools.Snapshots() {
+	for _, p := range c.sources.Pools.Snapshots() {
 		seconds, micros := secondsAndMicros(p.MaxWait)
 		rows = append(rows, row{
 			p.Database, p.User, max(p.Clients-p.Waiting, 0), p.Waiting, p.Cancels, 0,
@@ -111,12 +111,12 @@ func showPools(c *Console) (rows []row) {
 }
 
 func showLists(c *Console) []row {
-	pools := c.pools.Snapshots()
-	list, logins := c.clients.ClientList()
-	used, limit := c.clients.Busy()
+	pools := c.sources.Pools.Snapshots()
+	list, logins := c.sources.Clients.ClientList()
+	used, limit := c.sources.Clients.Busy()
 	return []row{
-		{"databases", len(c.pools.Databases()) + 1}, // the console is one, with a pool,
-		{"users", len(c.pools.Users())},
+		{"databases", len(c.sources.Pools.Databases()) + 1}, // the console is one, with a pool,
+		{"users", len(c.sources.Pools.Users())},
 		{"peers", 0},
 		{"pools", len(pools) + 1},
 		{"peer_pools", 0},
@@ -124,7 +124,7 @@ func showLists(c *Console) []row {
 		{"used_clients", len(list)},
 		{"login_clients", logins},
 		{"free_servers", 0},
-		{"used_servers", len(c.pools.Servers())},
+		{"used_servers", len(c.sources.Pools.Servers())},
 		{"dns_names", 0},
 		{"dns_zones", 0},
 		{"dns_queries", 0},
@@ -146,7 +146,7 @@ func showMemory(c *Console) (rows []row) {
 		used, free := figure(m.used), figure(m.free)
 		rows = append(rows, row{m.name, 1, used, free, used + free})
 	}
-	count, bytes := c.clients.Statements()
+	count, bytes := c.sources.Clients.Statements()
 	size := int64(0)
 	if count > 0 {
 		size = bytes / int64(count)
@@ -167,13 +167,13 @@ func figure(name string) int64 {
 }
 
 func showState(c *Console) []row {
-	paused, suspended := c.pools.Paused(), c.clients.Suspended()
+	paused, suspended := c.sources.Pools.Paused(), c.sources.Clients.Suspended()
 	return []row{{"active", yesNo(!paused && !suspended)}, {"paused", yesNo(paused)}, {"suspended", yesNo(suspended)}}
 }
 
 func showCertificates(c *Console) (rows []row) {
 	now := time.Now()
-	for _, x := range c.process.Certificates() {
+	for _, x := range c.sources.Config.Certificates() {
 		var days, lastError any
 		if !x.NotAfter.IsZero() {
 			days = int64(x.NotAfter.Sub(now) / (24 * time.Hour))
@@ -190,14 +190,14 @@ func showCertificates(c *Console) (rows []row) {
 }
 
 func showPins(c *Console) (rows []row) {
-	for _, p := range c.clients.Pins() {
+	for _, p := range c.sources.Clients.Pins() {
 		rows = append(rows, row{p.Client, p.User, p.Database, p.Server, strings.Join(p.Reasons, ", "), p.Since})
 	}
 	return rows
 }
 
 func showPrepared(c *Console) (rows []row) {
-	for _, s := range c.clients.StatementList() {
+	for _, s := range c.sources.Clients.StatementList() {
 		rows = append(rows, row{s.Name, s.Clients, s.Bytes, s.Query})
 	}
 	return rows

@@ -6,22 +6,20 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pgseal/pgseal/pool"
-	"github.com/pgseal/pgseal/proxy"
-	"github.com/pgseal/pgseal/tlsconf"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // links tells which client holds which server, at one moment.
 type links struct {
-	clients  []proxy.ClientView
-	servers  []pool.ServerView
-	byServer map[uint64]proxy.ClientView
+	clients  []stats.Client
+	servers  []stats.Server
+	byServer map[uint64]stats.Client
 }
 
 func (c *Console) links() links {
-	l := links{byServer: map[uint64]proxy.ClientView{}}
-	l.clients, _ = c.clients.ClientList()
-	l.servers = c.pools.Servers()
+	l := links{byServer: map[uint64]stats.Client{}}
+	l.clients, _ = c.sources.Clients.ClientList()
+	l.servers = c.sources.Pools.Servers()
 	for _, v := range l.clients {
 		if v.Server != 0 {
 			l.byServer[v.Server] = v
@@ -57,18 +55,18 @@ func replication(on bool) string {
 	return "none"
 }
 
-func clientRow(v proxy.ClientView) row {
+func clientRow(v stats.Client) row {
 	host, port := address(v.Addr)
 	local, localPort := address(v.Local)
 	seconds, micros := secondsAndMicros(v.Wait)
 	return row{
 		"C", v.User, v.Database, replication(v.Replication), v.State, host, port, local, localPort,
 		v.Connected, v.Requested, seconds, micros, flag(v.CloseNeeded),
-		handle("C", v.ID), handle("S", v.Server), 0, v.TLS.String(), v.Application, v.Prepared, v.ID,
+		handle("C", v.ID), handle("S", v.Server), 0, tlsText(v.TLS), v.Application, v.Prepared, v.ID,
 	}
 }
 
-func serverRow(v pool.ServerView, client proxy.ClientView) row {
+func serverRow(v stats.Server, client stats.Client) row {
 	host, port := address(v.Addr)
 	local, localPort := address(v.Local)
 	prepared := v.Prepared
@@ -78,12 +76,12 @@ func serverRow(v pool.ServerView, client proxy.ClientView) row {
 	return row{
 		"S", v.User, v.Database, replication(v.Own), v.State, host, port, local, localPort,
 		v.Connected, v.Requested, 0, 0, flag(v.CloseNeeded),
-		handle("S", v.ID), handle("C", client.ID), int64(v.PID), v.TLS.String(), client.Application, prepared, v.ID,
+		handle("S", v.ID), handle("C", client.ID), int64(v.PID), tlsText(v.TLS), client.Application, prepared, v.ID,
 	}
 }
 
 func showClients(c *Console) (rows []row) {
-	list, _ := c.clients.ClientList()
+	list, _ := c.sources.Clients.ClientList()
 	for _, v := range list {
 		rows = append(rows, append(clientRow(v), orNull(v.Identity), orNull(serverName(v.TLS)), orNull(v.Negotiation), numberOrNull(v.Server), orNull(strings.Join(v.Pins, ", "))))
 	}
@@ -106,11 +104,23 @@ func numberOrNull(id uint64) any {
 	return id
 }
 
-func serverName(f *tlsconf.Facts) string {
-	if f == nil {
+// tlsText describes the TLS of a connection in one word, as PgBouncer does.
+func tlsText(t *stats.TLS) string {
+	if t == nil {
 		return ""
 	}
-	return f.ServerName
+	s := t.Version + "/" + t.Cipher
+	if t.Group != "" {
+		s += "/ECDH=" + t.Group
+	}
+	return s
+}
+
+func serverName(t *stats.TLS) string {
+	if t == nil {
+		return ""
+	}
+	return t.ServerName
 }
 
 // noBuffers stands where PgBouncer shows how full its buffers are: ours are
@@ -142,14 +152,14 @@ func showSockets(c *Console) []row {
 }
 
 func showActiveSockets(c *Console) []row {
-	return c.sockets(func(state string) bool { return state != proxy.StateIdle && state != pool.StateUsed })
+	return c.sockets(func(state string) bool { return state != stats.StateIdle && state != stats.StateUsed })
 }
 
 func showDescriptors(c *Console) (rows []row) {
 	add := func(task string, user, database any, host string, port int) {
 		rows = append(rows, row{nil, task, user, database, host, port, nil, nil, nil, nil, nil, nil, nil, nil, nil})
 	}
-	for _, listener := range c.process.Listeners() {
+	for _, listener := range c.sources.Config.Listeners() {
 		host, port := listener, 0
 		if h, p, err := net.SplitHostPort(listener); err == nil {
 			host = h
@@ -176,7 +186,7 @@ const (
 )
 
 func showTLS(c *Console) (rows []row) {
-	list, _ := c.clients.ClientList()
+	list, _ := c.sources.Clients.ClientList()
 	for _, v := range list {
 		r := append(sslRow(v.PID, v.TLS), clientLeg, v.ID, v.Database, v.User)
 		if v.TLS == nil {
@@ -190,32 +200,28 @@ func showTLS(c *Console) (rows []row) {
 		}
 		rows = append(rows, append(r, orNull(v.TLS.Group), verification, orNull(v.Identity), orNull(v.TLS.ServerName), v.Negotiation))
 	}
-	for _, v := range c.pools.Servers() {
+	for _, v := range c.sources.Pools.Servers() {
 		r := append(sslRow(v.PID, v.TLS), serverLeg, v.ID, v.Database, v.User)
 		if v.TLS == nil {
 			rows = append(rows, append(r, nil, v.Verified, nil, nil, nil))
 			continue
 		}
-		negotiation := proxy.NegotiatedSSLRequest
-		if v.Direct {
-			negotiation = proxy.NegotiatedDirect
-		}
 		var identity any
 		if v.TLS.Peer != nil {
 			identity = v.TLS.Peer.Subject.String()
 		}
-		rows = append(rows, append(r, orNull(v.TLS.Group), v.Verified, identity, orNull(v.TLS.ServerName), negotiation))
+		rows = append(rows, append(r, orNull(v.TLS.Group), v.Verified, identity, orNull(v.TLS.ServerName), v.Negotiation))
 	}
 	return rows
 }
 
 // sslRow returns the columns of pg_stat_ssl, with those of a client's
 // certificate still null.
-func sslRow(pid uint32, f *tlsconf.Facts) row {
-	if f == nil {
+func sslRow(pid uint32, t *stats.TLS) row {
+	if t == nil {
 		return row{int64(pid), false, nil, nil, nil, nil, nil, nil}
 	}
-	return row{int64(pid), true, f.Version, f.Cipher, f.Bits, nil, nil, nil}
+	return row{int64(pid), true, t.Version, t.Cipher, t.Bits, nil, nil, nil}
 }
 
 func serial(n *big.Int) any {

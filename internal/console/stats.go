@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // statsPeriod is how often the counters are read for averages: the default of
@@ -55,18 +55,18 @@ var figureNames = [figures]struct {
 	binds:           {column: "bind_count", sum: "ps_bind_count", per: aSecond},
 }
 
-// stats are the figures of a database, or their averages. Times are in
+// figureList are the figures of a database, or their averages. Times are in
 // microseconds.
-type stats [figures]uint64
+type figureList [figures]uint64
 
-func statsOf(t *pool.Totals) stats {
-	return stats{
+func figuresOf(t *stats.PoolTotals) figureList {
+	return figureList{
 		t.Assignments, t.Transactions, t.Queries, t.Received, t.Sent, uint64(t.TransactionTime.Microseconds()),
 		uint64(t.QueryTime.Sum.Microseconds()), uint64(t.WaitTime.Sum.Microseconds()), t.ClientParses, t.ServerParses, t.Binds,
 	}
 }
 
-func (s *stats) add(o stats) {
+func (s *figureList) add(o figureList) {
 	for i := range s {
 		s[i] += o[i]
 	}
@@ -74,7 +74,7 @@ func (s *stats) add(o stats) {
 
 // since returns the averages over a time that began with old. What has shrunk
 // was counted from nothing again.
-func (s stats) since(old stats, took time.Duration) (average stats) {
+func (s figureList) since(old figureList, took time.Duration) (average figureList) {
 	for i := range s {
 		if s[i] >= old[i] {
 			s[i] -= old[i]
@@ -94,7 +94,7 @@ func (s stats) since(old stats, took time.Duration) (average stats) {
 // reading is what was counted until a moment, by database.
 type reading struct {
 	at time.Time
-	by map[string]stats
+	by map[string]figureList
 }
 
 // history holds the last two readings. Averages are taken since the older one,
@@ -135,17 +135,17 @@ func (c *Console) Run(ctx context.Context) {
 // counts its commands.
 func (c *Console) read() reading {
 	commands := c.commands.Load()
-	r := reading{time.Now(), map[string]stats{asDatabase: {transactions: commands, queries: commands}}}
-	for _, p := range c.pools.Snapshots() {
+	r := reading{time.Now(), map[string]figureList{asDatabase: {transactions: commands, queries: commands}}}
+	for _, p := range c.sources.Pools.Snapshots() {
 		s := r.by[p.Database]
-		s.add(statsOf(&p.Totals))
+		s.add(figuresOf(&p.Totals))
 		r.by[p.Database] = s
 	}
 	return r
 }
 
 // eachDatabase makes a row of each database that has pools, by name.
-func (c *Console) eachDatabase(show func(name string, total, average stats) row) (rows []row) {
+func (c *Console) eachDatabase(show func(name string, total, average figureList) row) (rows []row) {
 	now, old := c.read(), c.history.oldest()
 	for _, name := range slices.Sorted(maps.Keys(now.by)) {
 		total := now.by[name]
@@ -154,7 +154,7 @@ func (c *Console) eachDatabase(show func(name string, total, average stats) row)
 	return rows
 }
 
-func (r row) with(list stats) row {
+func (r row) with(list figureList) row {
 	for _, n := range list {
 		r = append(r, n)
 	}
@@ -186,23 +186,23 @@ func or(name, otherwise string) string {
 }
 
 func showStats(c *Console) []row {
-	return c.eachDatabase(func(name string, total, average stats) row {
+	return c.eachDatabase(func(name string, total, average figureList) row {
 		return append(row{name}.with(total).with(average), total[queries])
 	})
 }
 
 func showStatsTotals(c *Console) []row {
-	return c.eachDatabase(func(name string, total, _ stats) row { return row{name}.with(total) })
+	return c.eachDatabase(func(name string, total, _ figureList) row { return row{name}.with(total) })
 }
 
 func showStatsAverages(c *Console) []row {
-	return c.eachDatabase(func(name string, _, average stats) row { return row{name}.with(average) })
+	return c.eachDatabase(func(name string, _, average figureList) row { return row{name}.with(average) })
 }
 
 // showTotals shows the sums over all databases.
 func showTotals(c *Console) (rows []row) {
 	now, old := c.read(), c.history.oldest()
-	var total, before stats
+	var total, before figureList
 	for _, s := range now.by {
 		total.add(s)
 	}
@@ -210,7 +210,7 @@ func showTotals(c *Console) (rows []row) {
 		before.add(s)
 	}
 	average := total.since(before, now.at.Sub(old.at))
-	for prefix, list := range [...]stats{total, average} {
+	for prefix, list := range [...]figureList{total, average} {
 		for i, f := range figureNames {
 			rows = append(rows, row{[...]string{"total_", "avg_"}[prefix] + or(f.sum, f.column), list[i]})
 		}

@@ -12,18 +12,17 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/pgseal/pgseal/internal/tally"
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // work are totals of a pool that was used n times as much as for n = 1.
-func work(n uint64) pool.Totals {
-	of := func(d time.Duration, times uint64) tally.Distribution {
-		var h tally.Histogram
+func work(n uint64) stats.PoolTotals {
+	of := func(d time.Duration, times uint64) stats.Distribution {
+		var h stats.Histogram
 		h.AddSome(d*time.Duration(times), times)
 		return h.Read()
 	}
-	return pool.Totals{
+	return stats.PoolTotals{
 		Assignments: 60 * n, Transactions: 120 * n, Queries: 240 * n, Received: 6000 * n, Sent: 12000 * n,
 		TransactionTime: time.Duration(120*n) * 3 * time.Millisecond,
 		QueryTime:       of(2*time.Millisecond, 240*n), WaitTime: of(5*time.Millisecond, 30*n),
@@ -47,7 +46,7 @@ func shown(rows []row) map[string][]string {
 func TestAveragesAreOfTheLastMinuteOrTwo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
-		c := New(zap.NewNop(), f, f, f)
+		c := New(zap.NewNop(), f.sources(), f.actions())
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go c.Run(ctx)

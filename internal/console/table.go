@@ -77,7 +77,7 @@ func showCommands() []Command {
 	}}
 	return []Command{
 		help,
-		show("VERSION", "the version of pgseal", "version text", 0, func(c *Console) []row { return []row{{"pgseal " + c.process.Version()}} }),
+		show("VERSION", "the version of pgseal", "version text", 0, func(c *Console) []row { return []row{{"pgseal " + c.sources.Version}} }),
 		show("CONFIG", "the settings in force, without secrets", "key text, value text, default text, changeable text", 0, showConfig),
 		show("DATABASES", "the databases that clients may ask for",
 			"name text, host text, port int, database text, force_user text, pool_size int, min_pool_size int, reserve_pool_size int, "+

@@ -8,14 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/pool/backend"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -69,11 +68,8 @@ func (h *host) address() string { return net.JoinHostPort(h.name, strconv.Itoa(h
 // probe opens a connection, shakes hands without verifying, verifies what was
 // shown by itself, and leaves: nothing of a login is sent.
 func (h *host) probe(ctx context.Context) {
-	network, addr := "tcp", net.JoinHostPort(h.name, strconv.Itoa(h.db.Port))
-	if strings.HasPrefix(h.name, "/") {
-		network, addr = "unix", filepath.Join(h.name, ".s.PGSQL."+strconv.Itoa(h.db.Port))
-	}
-	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	at := backend.Addresses(h.name, h.db.Port)[0]
+	conn, err := new(net.Dialer).DialContext(ctx, at.Network, at.Addr)
 	if err != nil {
 		h.dialErr = err
 		return
@@ -82,7 +78,7 @@ func (h *host) probe(ctx context.Context) {
 	if deadline, ok := ctx.Deadline(); ok {
 		conn.SetDeadline(deadline)
 	}
-	if network == "unix" {
+	if at.Network == "unix" {
 		return
 	}
 	if !h.direct() {
@@ -269,7 +265,7 @@ func (h *host) query(ctx context.Context) {
 	if err != nil {
 		return // told by the check "unusable"
 	}
-	login := pool.Login{User: h.db.User, Password: h.db.Password}
+	login := backend.Login{User: h.db.User, Password: h.db.Password}
 	if h.db.PasswordFile != "" {
 		secret, err := reload.ReadSecretFile(h.db.PasswordFile)
 		if err != nil {
@@ -277,13 +273,11 @@ func (h *host) query(ctx context.Context) {
 		}
 		login.Password = strings.TrimRight(string(secret), "\r\n")
 	}
-	dbname := h.db.DBName
-	if dbname == "" {
-		if dbname = h.db.name; dbname == "*" {
-			dbname = "postgres"
-		}
+	name := h.db.name
+	if name == "*" {
+		name = "postgres"
 	}
-	conn, err := pool.Dial(ctx, h.name, h.db.Port, trust, login, dbname, h.db.RequireAuth)
+	conn, err := h.dial(ctx, trust, login, name)
 	var refused *wire.Error
 	if h.login = err == nil || errors.As(err, &refused); err != nil {
 		h.loginErr = err
@@ -291,6 +285,14 @@ func (h *host) query(ctx context.Context) {
 	}
 	defer conn.Close()
 	h.facts.read(ctx, conn, h.unseen)
+}
+
+// dial logs in to the database of that name, unless dbname says another.
+func (h *host) dial(ctx context.Context, trust *tlsconf.Upstream, login backend.Login, name string) (*backend.Conn, error) {
+	if h.db.DBName != "" {
+		name = h.db.DBName
+	}
+	return backend.Dial(ctx, h.name, h.db.Port, backend.Target{Trust: trust, RequireAuth: h.db.RequireAuth, Login: login, Database: name})
 }
 
 // trust returns what the server is verified by, as configured.

@@ -10,7 +10,7 @@
 // to name it in the list. A test compares the list with docs/hardening.md.
 //
 // The package changes nothing: not a file, not a server. It sends a password
-// only over a connection that pool.Dial opened and verified as the
+// only over a connection that backend.Dial opened and verified as the
 // configuration demands; the probe of a handshake logs in to nothing. No
 // finding holds a secret or PEM.
 package doctor

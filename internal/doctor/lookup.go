@@ -11,7 +11,7 @@ import (
 	"github.com/pgseal/pgseal/internal/config"
 	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/pool/backend"
 )
 
 // tried is what came of one auth_query at one server.
@@ -43,11 +43,7 @@ func (h *host) tryLookup(ctx context.Context, l config.Lookup) (super bool, err 
 	if err != nil {
 		return false, err
 	}
-	dbname := h.db.DBName
-	if dbname == "" {
-		dbname = l.In
-	}
-	conn, err := pool.Dial(ctx, h.name, h.db.Port, trust, pool.Login{User: l.User, Password: h.passwordOf(l)}, dbname, h.db.RequireAuth)
+	conn, err := h.dial(ctx, trust, backend.Login{User: l.User, Password: h.passwordOf(l)}, l.In)
 	if err != nil {
 		return false, err
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/pool/backend"
 )
 
 // facts is what a server tells about itself to who has logged in.
@@ -26,8 +26,8 @@ type rule struct{ line, kind, address, method, problem string }
 // insufficientPrivilege is SQLSTATE 42501.
 const insufficientPrivilege = "42501"
 
-func (f *facts) read(ctx context.Context, conn *pool.Conn, unseen func(string)) {
-	ask := func(what, grant, sql string) []pool.Row {
+func (f *facts) read(ctx context.Context, conn *backend.Conn, unseen func(string)) {
+	ask := func(what, grant, sql string) []wire.Row {
 		bounded, cancel := context.WithTimeout(ctx, timeOfQuery)
 		defer cancel()
 		rows, err := conn.Query(bounded, sql)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // Handler is told what happens on a connection.
@@ -90,18 +92,12 @@ type Engine interface {
 	// take them; the portable engine counts calls of handlers that have not
 	// returned too.
 	Unsent() int
-	// Stats returns what is going on, by loop. The portable engine counts as
-	// one.
-	Stats() []Stats
+	// Stats returns what is going on, by loop, but for the lag, which a Pulse
+	// knows. The portable engine counts as one.
+	Stats() []stats.Loop
 	// Close ends the engine after all its connections have been closed, and
 	// returns when nothing of it runs any more.
 	Close()
-}
-
-// Stats tells of one loop.
-type Stats struct {
-	Connections int
-	Panics      uint64 // of handlers, since the start
 }
 
 // errWouldBlock is what a transport answers a TLS connection that reads when

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // eventBatch is how many connections one epoll_wait may report.
@@ -71,10 +73,10 @@ func (e *Loops) Probe(f func(loop int)) {
 }
 
 // Stats implements Engine.
-func (e *Loops) Stats() []Stats {
-	list := make([]Stats, len(e.loops))
+func (e *Loops) Stats() []stats.Loop {
+	list := make([]stats.Loop, len(e.loops))
 	for i, l := range e.loops {
-		list[i] = Stats{Connections: int(l.count.Load()), Panics: l.panics.Load()}
+		list[i] = stats.Loop{Connections: int(l.count.Load()), Panics: l.panics.Load()}
 	}
 	return list
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // Portable is an Engine with a goroutine per connection. It needs nothing of
@@ -85,8 +87,8 @@ func (e *Portable) open(f func() error) error {
 func (e *Portable) Probe(f func(loop int)) { f(0) }
 
 // Stats implements Engine.
-func (e *Portable) Stats() []Stats {
-	return []Stats{{Connections: int(e.count.Load()), Panics: e.panics.Load()}}
+func (e *Portable) Stats() []stats.Loop {
+	return []stats.Loop{{Connections: int(e.count.Load()), Panics: e.panics.Load()}}
 }
 
 // Close implements Engine.

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // probeEvery is the time between two probes of a Pulse.
@@ -23,14 +23,14 @@ type Pulse struct {
 // beat is how one loop answers.
 type beat struct {
 	asked time.Time // the probe under way; zero: none
-	lags  *tally.Histogram
+	lags  *stats.Histogram
 }
 
 // NewPulse returns a Pulse of an engine. Run has to run beside it.
 func NewPulse(e Engine) *Pulse {
 	p := &Pulse{engine: e, loops: make([]beat, len(e.Stats()))}
 	for i := range p.loops {
-		p.loops[i].lags = new(tally.Histogram)
+		p.loops[i].lags = new(stats.Histogram)
 	}
 	return p
 }
@@ -85,11 +85,11 @@ func (p *Pulse) Late() (late time.Duration) {
 	return late
 }
 
-// Lags returns how long each loop took to answer.
-func (p *Pulse) Lags() []tally.Distribution {
-	list := make([]tally.Distribution, len(p.loops))
+// Stats returns those of the engine, with how long each loop took to answer.
+func (p *Pulse) Stats() []stats.Loop {
+	list := p.engine.Stats()
 	for i := range list {
-		list[i] = p.loops[i].lags.Read()
+		list[i].Lag = p.loops[i].lags.Read()
 	}
 	return list
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 func TestAPulseTellsOfALoopThatComesToNothing(t *testing.T) {
@@ -16,8 +18,8 @@ func TestAPulseTellsOfALoopThatComesToNothing(t *testing.T) {
 	p := NewPulse(e)
 	answered := func(n uint64) func() bool {
 		return func() bool {
-			lags := p.Lags()
-			return lags[0].Count() == n && lags[1].Count() == n
+			loops := p.Stats()
+			return loops[0].Lag.Count() == n && loops[1].Lag.Count() == n
 		}
 	}
 	wait := func(what string, condition func() bool) {
@@ -45,8 +47,9 @@ func TestAPulseTellsOfALoopThatComesToNothing(t *testing.T) {
 	p.probe()
 	wait("one loop is late", func() bool { return p.Late() > 20*time.Millisecond })
 	close(free)
-	wait("it has answered once", func() bool { return p.Late() == 0 && p.Lags()[1].Count() == 2 })
-	if lag := p.Lags()[1]; lag.Sum < 20*time.Millisecond {
+	slow := func() *stats.Distribution { return &p.Stats()[1].Lag }
+	wait("it has answered once", func() bool { return p.Late() == 0 && slow().Count() == 2 })
+	if lag := slow(); lag.Sum < 20*time.Millisecond {
 		t.Errorf("its lag is %v", lag.Sum)
 	}
 }

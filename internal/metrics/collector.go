@@ -10,29 +10,38 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/pgseal/pgseal/internal/engine"
-	"github.com/pgseal/pgseal/internal/reload"
-	"github.com/pgseal/pgseal/internal/tally"
-	"github.com/pgseal/pgseal/pool"
-	"github.com/pgseal/pgseal/proxy"
-	"github.com/pgseal/pgseal/tlsconf"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // Sources is where the figures come from. All may be asked by any goroutine.
 type Sources struct {
 	Version string
-	Manager *pool.Manager
-	Proxy   *proxy.Server
-	Engine  engine.Engine
-	Pulse   *engine.Pulse
-	Files   func() []Files // what is reloaded by itself
+	Pools   PoolSource
+	Clients ClientSource
+	Loops   func() []stats.Loop
+	Files   func() []stats.Files // what is reloaded by itself
 }
 
-// Files is something that is made of files, and of what became of its reloads.
-type Files struct {
-	Name string
-	reload.Status
-	Expiry tlsconf.Expiry
+// PoolSource is what is known of databases, pools and servers.
+type PoolSource interface {
+	Snapshots() []stats.Pool
+	Handshakes() stats.HandshakeTotals
+	Panics() uint64
+}
+
+// ClientSource is what is known of clients.
+type ClientSource interface {
+	Clients() int // connections, those in their login included
+	Listening() bool
+	Logins() map[string]uint64
+	Cancels() map[string]uint64
+	Pins() []stats.Pin
+	PinCounts() map[string]uint64
+	ErrorCounts() map[stats.ErrorClass]uint64
+	Statements() (count int, bytes int64)
+	Handshakes() stats.HandshakeTotals
+	HandshakesNow() (running, waiting int)
+	Panics() uint64
 }
 
 // Handler returns the handler of /metrics.
@@ -66,7 +75,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o := out{ch}
-	for at, s := range c.folder.fold(c.Manager.Snapshots()) {
+	for at, s := range c.folder.fold(c.Pools.Snapshots()) {
 		o.pool(at, s)
 	}
 	c.clients(o)
@@ -86,10 +95,10 @@ func (o out) value(m *metric, v float64, labels ...string) {
 	o.ch <- prometheus.MustNewConstMetric(m.desc, kind, v, labels...)
 }
 
-func (o out) times(m *metric, d *tally.Distribution, labels ...string) {
-	within := make(map[float64]uint64, len(tally.Bounds))
+func (o out) times(m *metric, d *stats.Distribution, labels ...string) {
+	within := make(map[float64]uint64, len(stats.Bounds))
 	for i, n := range d.Cumulative() {
-		within[tally.Bounds[i].Seconds()] = n
+		within[stats.Bounds[i].Seconds()] = n
 	}
 	o.ch <- prometheus.MustNewConstHistogram(m.desc, d.Count(), d.Sum.Seconds(), within, labels...)
 }
@@ -109,7 +118,7 @@ func truth(b bool) float64 {
 }
 
 func (c *collector) clients(o out) {
-	p := c.Proxy
+	p := c.Clients
 	o.value(clients.connections, float64(p.Clients()))
 	o.counts(clients.logins, p.Logins())
 	o.counts(clients.cancels, p.Cancels())
@@ -130,25 +139,24 @@ func (o out) counts(m *metric, counts map[string]uint64) {
 }
 
 func (c *collector) secured(o out) {
-	for leg, h := range map[string]*tally.Handshakes{"client": c.Proxy.ClientHandshakes(), "server": c.Manager.Handshakes()} {
-		for how, n := range h.Read() {
+	for leg, h := range map[string]stats.HandshakeTotals{"client": c.Clients.Handshakes(), "server": c.Pools.Handshakes()} {
+		for how, n := range h.Counts {
 			o.value(secured.handshakes, float64(n), leg, how.Outcome, how.Version, how.Cipher)
 		}
-		times := h.Times()
-		o.times(secured.duration, &times, leg)
+		o.times(secured.duration, &h.Times, leg)
 	}
-	now := c.Proxy.Handshakes()
-	o.value(secured.running, float64(now.Running))
-	o.value(secured.queued, float64(now.Waiting))
+	running, waiting := c.Clients.HandshakesNow()
+	o.value(secured.running, float64(running))
+	o.value(secured.queued, float64(waiting))
 }
 
 func (c *collector) files(o out) {
 	for _, f := range c.Files() {
 		name := label(f.Name)
-		o.value(reloads.reloads, float64(f.Reloads), name, "ok")
-		o.value(reloads.reloads, float64(f.Failures), name, "failed")
-		o.moment(reloads.success, f.LoadedAt, name)
-		o.value(reloads.failing, truth(f.LastError != nil), name)
+		o.value(reloads.reloads, float64(f.Status.Reloads), name, "ok")
+		o.value(reloads.reloads, float64(f.Status.Failures), name, "failed")
+		o.moment(reloads.success, f.Status.LoadedAt, name)
+		o.value(reloads.failing, truth(f.Status.LastError != nil), name)
 		o.moment(secured.notAfter, f.Expiry.Certificate, name, "certificate")
 		o.moment(secured.notAfter, f.Expiry.Authority, name, "authority")
 		o.moment(secured.notAfter, f.Expiry.CRL, name, "crl")
@@ -157,13 +165,12 @@ func (c *collector) files(o out) {
 
 func (c *collector) process(o out) {
 	o.value(process.build, 1, c.Version)
-	o.value(process.draining, truth(!c.Proxy.Listening()))
-	panics := c.Proxy.Panics() + c.Manager.Panics()
-	lags := c.Pulse.Lags()
-	for i, loop := range c.Engine.Stats() {
+	o.value(process.draining, truth(!c.Clients.Listening()))
+	panics := c.Clients.Panics() + c.Pools.Panics()
+	for i, loop := range c.Loops() {
 		panics += loop.Panics
 		o.value(process.connections, float64(loop.Connections), strconv.Itoa(i))
-		o.times(process.lag, &lags[i], strconv.Itoa(i))
+		o.times(process.lag, &loop.Lag, strconv.Itoa(i))
 	}
 	o.value(process.panics, float64(panics))
 }

@@ -15,7 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/engine"
-	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -62,12 +62,12 @@ func sources(t testing.TB, databases int) Sources {
 		}
 	})
 	return Sources{
-		Version: "test", Manager: m, Engine: e, Pulse: pulse,
-		Proxy: proxy.New(zap.NewNop(), e, m, proxy.Settings{Pool: defaults}),
-		Files: func() []Files {
-			return []Files{{
-				Name: "listener", Status: reload.Status{LoadedAt: time.Unix(1_700_000_000, 0), Reloads: 2},
-				Expiry: tlsconf.Expiry{Certificate: time.Unix(1_800_000_000, 0)},
+		Version: "test", Pools: m, Loops: pulse.Stats,
+		Clients: proxy.New(zap.NewNop(), e, m, proxy.Settings{Pool: defaults}),
+		Files: func() []stats.Files {
+			return []stats.Files{{
+				Name: "listener", Status: stats.ReloadStatus{LoadedAt: time.Unix(1_700_000_000, 0), Reloads: 2},
+				Expiry: stats.Expiry{Certificate: time.Unix(1_800_000_000, 0)},
 			}}
 		},
 	}
@@ -145,19 +145,19 @@ func BenchmarkScrape(b *testing.B) {
 	}
 }
 
-func snapshot(database string, transactions uint64) pool.Snapshot {
-	return pool.Snapshot{Database: database, User: "u", Size: 1, Totals: pool.Totals{Transactions: transactions, Assignments: transactions}}
+func snapshot(database string, transactions uint64) stats.Pool {
+	return stats.Pool{Database: database, User: "u", Size: 1, Totals: stats.PoolTotals{Transactions: transactions, Assignments: transactions}}
 }
 
 func TestPoolsBeyondTheBoundAreAddedUpAndNeverShrink(t *testing.T) {
 	f := newFolder()
-	var list []pool.Snapshot
+	var list []stats.Pool
 	for i := range maxPools + 3 {
 		list = append(list, snapshot(fmt.Sprintf("db%04d", i), 10))
 	}
 	seen := func(want uint64, why string) {
 		t.Helper()
-		shown := f.fold(append([]pool.Snapshot{}, list...))
+		shown := f.fold(append([]stats.Pool{}, list...))
 		if rest := shown[pair{other, other}]; rest == nil || rest.Totals.Transactions != want {
 			t.Fatalf("%s: the rest has %+v, not %d transactions", why, rest, want)
 		}
@@ -182,18 +182,18 @@ func TestANameThatAClientMadeUpHasNoSeriesUntilThereIsSuchADatabase(t *testing.T
 	f := newFolder()
 	s := snapshot("made up", 0)
 	s.Auto = true
-	if shown := f.fold([]pool.Snapshot{s}); len(shown) != 0 {
+	if shown := f.fold([]stats.Pool{s}); len(shown) != 0 {
 		t.Errorf("shown is %v", shown)
 	}
 	s.Totals.ServersOpened = 1
-	if shown := f.fold([]pool.Snapshot{s}); shown[pair{"made up", "u"}] == nil {
+	if shown := f.fold([]stats.Pool{s}); shown[pair{"made up", "u"}] == nil {
 		t.Error("a database that there is is not shown")
 	}
 }
 
 func TestNamesThatAreNoUTF8DoNotBreakAScrape(t *testing.T) {
 	f := newFolder()
-	shown := f.fold([]pool.Snapshot{snapshot("a\xff", 1), snapshot("a\xfe", 2), snapshot(strings.Repeat("é", 60), 1)})
+	shown := f.fold([]stats.Pool{snapshot("a\xff", 1), snapshot("a\xfe", 2), snapshot(strings.Repeat("é", 60), 1)})
 	if len(shown) != 2 {
 		t.Errorf("%d pools are shown", len(shown))
 	}

@@ -6,6 +6,6 @@
 // that a client chose before it was logged in, nor a client's address.
 //
 // The names and meanings of all metrics stand in names.go, and docs/metrics.md
-// is made from there. The package is cmd's: nothing else knows the metrics
+// is made from there. The package is internal/app's: nothing else knows the metrics
 // client.
 package metrics

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // maxPools is how many pools have series of their own. A pool has about 60.
@@ -19,16 +19,16 @@ type pair struct{ database, user string }
 // folder adds up the pools that have no series of their own, so that what it
 // has counted never shrinks although such pools come and go.
 type folder struct {
-	own    map[pair]bool        // have series of their own
-	beyond map[pair]pool.Totals // as last seen, of those that have not
-	gone   pool.Totals          // of those that were forgotten
+	own    map[pair]bool             // have series of their own
+	beyond map[pair]stats.PoolTotals // as last seen, of those that have not
+	gone   stats.PoolTotals          // of those that were forgotten
 }
 
-func newFolder() *folder { return &folder{own: map[pair]bool{}, beyond: map[pair]pool.Totals{}} }
+func newFolder() *folder { return &folder{own: map[pair]bool{}, beyond: map[pair]stats.PoolTotals{}} }
 
 // fold returns what to show of pools, by labels.
-func (f *folder) fold(list []pool.Snapshot) map[pair]*pool.Snapshot {
-	all := map[pair]*pool.Snapshot{}
+func (f *folder) fold(list []stats.Pool) map[pair]*stats.Pool {
+	all := map[pair]*stats.Pool{}
 	var order []pair
 	for i := range list {
 		s := &list[i]
@@ -54,7 +54,7 @@ func (f *folder) fold(list []pool.Snapshot) map[pair]*pool.Snapshot {
 			delete(f.beyond, at)
 		}
 	}
-	var rest *pool.Snapshot
+	var rest *stats.Pool
 	for _, at := range order {
 		_, beyond := f.beyond[at]
 		if f.own[at] || !beyond && len(f.own) < maxPools {
@@ -63,13 +63,13 @@ func (f *folder) fold(list []pool.Snapshot) map[pair]*pool.Snapshot {
 		}
 		f.beyond[at] = all[at].Totals
 		if rest == nil {
-			rest = &pool.Snapshot{}
+			rest = &stats.Pool{}
 		}
 		merge(rest, all[at])
 		delete(all, at)
 	}
 	if rest == nil && f.gone.Assignments > 0 {
-		rest = &pool.Snapshot{}
+		rest = &stats.Pool{}
 	}
 	if rest != nil {
 		rest.Totals.Add(&f.gone)
@@ -82,7 +82,7 @@ func (f *folder) fold(list []pool.Snapshot) map[pair]*pool.Snapshot {
 }
 
 // merge adds what another pool has.
-func merge(to, from *pool.Snapshot) {
+func merge(to, from *stats.Pool) {
 	to.Size += from.Size
 	to.Clients += from.Clients
 	to.Waiting += from.Waiting
@@ -110,7 +110,7 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-func (o out) pool(at pair, s *pool.Snapshot) {
+func (o out) pool(at pair, s *stats.Pool) {
 	set := func(m *metric, v float64, labels ...string) {
 		o.value(m, v, append([]string{at.database, at.user}, labels...)...)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // Reloadable is something built from files that can be built again.
@@ -45,20 +47,6 @@ type ReloadError struct {
 func (e *ReloadError) Error() string { return e.Name + ": " + e.Err.Error() }
 func (e *ReloadError) Unwrap() error { return e.Err }
 
-// Status is what a store can tell about its reloads.
-type Status struct {
-	// LoadedAt is when the value in force was loaded.
-	LoadedAt time.Time
-	// LastError is why the files as they are now are refused, nil if they are
-	// those in force. LastErrorAt is when that was first seen; it outlives the
-	// error.
-	LastError   error
-	LastErrorAt time.Time
-	// Reloads counts new values taken, without the initial one. Failures
-	// counts broken contents, each once however often it was read.
-	Reloads, Failures uint64
-}
-
 // Store holds an immutable value built from files and replaces it as a whole.
 // Any goroutine may call its methods.
 type Store[T any] struct {
@@ -79,7 +67,7 @@ type Store[T any] struct {
 	// mu guards what follows. It is never held while files are read.
 	mu       sync.Mutex
 	paths    []string // that were read last
-	status   Status
+	status   stats.ReloadStatus
 	onChange []func(T)
 }
 
@@ -126,7 +114,7 @@ func (s *Store[T]) Files() []string {
 func (s *Store[T]) Load() T { return *s.current.Load() }
 
 // Status returns counters and times as they are now.
-func (s *Store[T]) Status() Status {
+func (s *Store[T]) Status() stats.ReloadStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.status

@@ -6,9 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/tally"
-	"github.com/pgseal/pgseal/proxy"
-	"github.com/pgseal/pgseal/tlsconf"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 const (
@@ -17,8 +15,8 @@ const (
 	maxErrors       = 20
 )
 
-// Certificate is a certificate or CRL that is in force.
-type Certificate struct {
+// CertificateRow is a certificate or CRL that is in force.
+type CertificateRow struct {
 	Kind        string     `json:"kind"`  // certificate, authority or crl
 	Where       []string   `json:"where"` // who uses it
 	Name        string     `json:"name"`  // its subject; a CRL's issuer
@@ -35,9 +33,9 @@ type Certificate struct {
 }
 
 // certificates lists each once, those that expire first at the top.
-func certificates(list []Loaded, now time.Time) []Certificate {
+func certificates(list []stats.Certificate, now time.Time) []CertificateRow {
 	places := map[string]int{}
-	all := []Certificate{}
+	all := []CertificateRow{}
 	for _, x := range list {
 		id := x.Kind + x.Fingerprint
 		if i, known := places[id]; known {
@@ -47,12 +45,12 @@ func certificates(list []Loaded, now time.Time) []Certificate {
 			continue
 		}
 		places[id] = len(all)
-		c := Certificate{
+		c := CertificateRow{
 			Kind: x.Kind, Where: []string{clean(x.Where)}, Name: clean(cmp.Or(x.Subject, x.Issuer)), Names: cleanAll(x.Names, maxNames),
 			Issuer: clean(x.Issuer), File: clean(x.File), Fingerprint: x.Fingerprint,
 		}
 		c.State, c.Left, c.urgent = expiry(x.NotBefore, x.NotAfter, now)
-		if x.Kind == tlsconf.LoadedAuthority {
+		if x.Kind == stats.KindAuthority {
 			c.urgent = false // others of its file may do
 		}
 		if !x.NotAfter.IsZero() {
@@ -61,7 +59,7 @@ func certificates(list []Loaded, now time.Time) []Certificate {
 		}
 		all = append(all, c)
 	}
-	slices.SortStableFunc(all, func(a, b Certificate) int {
+	slices.SortStableFunc(all, func(a, b CertificateRow) int {
 		switch {
 		case a.NotAfter == nil || b.NotAfter == nil:
 			return cmp.Compare(b2i(a.NotAfter == nil), b2i(b.NotAfter == nil))
@@ -71,8 +69,8 @@ func certificates(list []Loaded, now time.Time) []Certificate {
 	return all[:min(len(all), maxCertificates)]
 }
 
-// TLS is how connections of both legs are protected.
-type TLS struct {
+// Legs is how connections of both legs are protected.
+type Legs struct {
 	Clients []Protection `json:"clients"`
 	Servers []Protection `json:"servers"`
 	// Handshakes since the start, by their outcome: ok, failed, left.
@@ -90,15 +88,15 @@ type Protection struct {
 	Connections int    `json:"connections"`
 }
 
-func protection(f *tlsconf.Facts) (p Protection) {
-	if f != nil {
-		p.Version, p.Cipher, p.Group = f.Version, f.Cipher, f.Group
+func protection(t *stats.TLS) (p Protection) {
+	if t != nil {
+		p.Version, p.Cipher, p.Group = t.Version, t.Cipher, t.Group
 	}
 	return p
 }
 
 // legs counts the connections of both legs.
-func (p *Page) legs() TLS {
+func (p *Page) legs() Legs {
 	clients, servers := map[Protection]int{}, map[Protection]int{}
 	list, _ := p.Clients.ClientList()
 	for _, c := range list {
@@ -112,9 +110,9 @@ func (p *Page) legs() TLS {
 		how.Local = s.Addr != nil && s.Addr.Network() == "unix"
 		servers[how]++
 	}
-	return TLS{
+	return Legs{
 		Clients: protections(clients), Servers: protections(servers),
-		ClientHandshakes: outcomes(p.Clients.ClientHandshakes()), ServerHandshakes: outcomes(p.Pools.Handshakes()),
+		ClientHandshakes: outcomes(p.Clients.Handshakes()), ServerHandshakes: outcomes(p.Pools.Handshakes()),
 	}
 }
 
@@ -130,22 +128,22 @@ func protections(counts map[Protection]int) []Protection {
 	return all
 }
 
-func outcomes(h *tally.Handshakes) map[string]uint64 {
+func outcomes(h stats.HandshakeTotals) map[string]uint64 {
 	all := map[string]uint64{}
-	for how, n := range h.Read() {
+	for how, n := range h.Counts {
 		all[how.Outcome] += n
 	}
 	return all
 }
 
-// Pin counts the clients that keep their server for a reason.
-type Pin struct {
+// PinCount counts the clients that keep their server for a reason.
+type PinCount struct {
 	Reason string `json:"reason"`
 	Now    int    `json:"now"`
 	Ever   uint64 `json:"since_start"`
 }
 
-func (p *Page) pins() []Pin {
+func (p *Page) pins() []PinCount {
 	now := map[string]int{}
 	for _, pin := range p.Clients.Pins() {
 		for _, reason := range pin.Reasons {
@@ -156,22 +154,22 @@ func (p *Page) pins() []Pin {
 	for reason := range now {
 		ever[reason] = max(ever[reason], uint64(now[reason]))
 	}
-	all := []Pin{}
+	all := []PinCount{}
 	for _, reason := range slices.Sorted(maps.Keys(ever)) {
-		all = append(all, Pin{clean(reason), now[reason], ever[reason]})
+		all = append(all, PinCount{clean(reason), now[reason], ever[reason]})
 	}
 	return all
 }
 
 // Errors is what went wrong for clients.
 type Errors struct {
-	Last   []Error      `json:"last"`        // of the last hundred, the newest first
+	Last   []ErrorRow   `json:"last"`        // of the last hundred, the newest first
 	Counts []ErrorCount `json:"since_start"` // the most frequent first
 }
 
-// Error is an error that clients were sent, and how many of the last hundred
+// ErrorRow is an error that clients were sent, and how many of the last hundred
 // are the same.
-type Error struct {
+type ErrorRow struct {
 	Last     time.Time `json:"last"`
 	Times    int       `json:"times"`
 	Client   uint64    `json:"client"` // of the last
@@ -191,7 +189,7 @@ type ErrorCount struct {
 }
 
 func (p *Page) errors() Errors {
-	out := Errors{Last: []Error{}, Counts: []ErrorCount{}}
+	out := Errors{Last: []ErrorRow{}, Counts: []ErrorCount{}}
 	type kind struct{ database, user, source, code, message string }
 	places := map[kind]int{}
 	for _, e := range p.Clients.LastErrors() {
@@ -201,7 +199,7 @@ func (p *Page) errors() Errors {
 			continue
 		}
 		places[same] = len(out.Last)
-		out.Last = append(out.Last, newError(e))
+		out.Last = append(out.Last, newErrorRow(e))
 	}
 	out.Last = out.Last[:min(len(out.Last), maxErrors)]
 	for class, n := range p.Clients.ErrorCounts() {
@@ -214,8 +212,8 @@ func (p *Page) errors() Errors {
 	return out
 }
 
-func newError(e proxy.ErrorEvent) Error {
-	return Error{
+func newErrorRow(e stats.Error) ErrorRow {
+	return ErrorRow{
 		Last: e.Time, Times: 1, Client: e.Client, Database: clean(e.Database), User: clean(e.User),
 		Source: e.Source, Severity: clean(e.Severity), Code: clean(e.Code), Message: clean(e.Message),
 	}

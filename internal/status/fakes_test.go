@@ -6,44 +6,42 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/tally"
-	"github.com/pgseal/pgseal/pool"
-	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // fakePools is what a manager tells, as a test says.
 type fakePools struct {
-	list      []pool.Snapshot
-	databases []pool.DatabaseView
-	servers   []pool.ServerView
+	list      []stats.Pool
+	databases []stats.Database
+	servers   []stats.Server
 	paused    bool
 	asked     int
-	shakes    tally.Handshakes
+	shakes    stats.Handshakes
 }
 
-func (f *fakePools) Snapshots() []pool.Snapshot     { f.asked++; return f.list }
-func (f *fakePools) Databases() []pool.DatabaseView { return f.databases }
-func (f *fakePools) Servers() []pool.ServerView     { return f.servers }
-func (f *fakePools) Paused() bool                   { return f.paused }
-func (f *fakePools) Handshakes() *tally.Handshakes  { return &f.shakes }
+func (f *fakePools) Snapshots() []stats.Pool           { f.asked++; return f.list }
+func (f *fakePools) Databases() []stats.Database       { return f.databases }
+func (f *fakePools) Servers() []stats.Server           { return f.servers }
+func (f *fakePools) Paused() bool                      { return f.paused }
+func (f *fakePools) Handshakes() stats.HandshakeTotals { return f.shakes.Read() }
 
 // fakeClients is what a server of clients tells.
 type fakeClients struct {
 	busy, limit int
-	list        []proxy.ClientView
-	pins        []proxy.Pin
+	list        []stats.Client
+	pins        []stats.Pin
 	pinCounts   map[string]uint64
-	errors      []proxy.ErrorEvent
-	counts      map[proxy.ErrorClass]uint64
-	shakes      tally.Handshakes
+	errors      []stats.Error
+	counts      map[stats.ErrorClass]uint64
+	shakes      stats.Handshakes
 }
 
 func (f *fakeClients) Busy() (int, int)                         { return f.busy, f.limit }
-func (f *fakeClients) ClientList() ([]proxy.ClientView, int)    { return f.list, 0 }
-func (f *fakeClients) ClientHandshakes() *tally.Handshakes      { return &f.shakes }
-func (f *fakeClients) Pins() []proxy.Pin                        { return f.pins }
-func (f *fakeClients) LastErrors() []proxy.ErrorEvent           { return f.errors }
-func (f *fakeClients) ErrorCounts() map[proxy.ErrorClass]uint64 { return f.counts }
+func (f *fakeClients) ClientList() ([]stats.Client, int)        { return f.list, 0 }
+func (f *fakeClients) Handshakes() stats.HandshakeTotals        { return f.shakes.Read() }
+func (f *fakeClients) Pins() []stats.Pin                        { return f.pins }
+func (f *fakeClients) LastErrors() []stats.Error                { return f.errors }
+func (f *fakeClients) ErrorCounts() map[stats.ErrorClass]uint64 { return f.counts }
 func (f *fakeClients) PinCounts() map[string]uint64 {
 	all := map[string]uint64{}
 	for reason, n := range f.pinCounts {
@@ -57,25 +55,25 @@ type fake struct {
 	*Page
 	pools   *fakePools
 	clients *fakeClients
-	certs   []Loaded
-	files   []File
+	certs   []stats.Certificate
+	files   []stats.Files
 	missing []string
 }
 
 func newFake() *fake {
 	f := &fake{pools: &fakePools{}, clients: &fakeClients{limit: 100}}
 	f.clients.shakes.Done(tls.ConnectionState{Version: tls.VersionTLS13, CipherSuite: tls.TLS_AES_128_GCM_SHA256}, time.Millisecond)
-	f.clients.shakes.Failed(tally.HandshakeFailed)
+	f.clients.shakes.Failed(stats.HandshakeFailed)
 	f.Page = New(Sources{
 		Version: "test", Pools: f.pools, Clients: f.clients,
-		Certificates: func() []Loaded { return f.certs }, Files: func() []File { return f.files }, Missing: func() []string { return f.missing },
+		Certificates: func() []stats.Certificate { return f.certs }, Files: func() []stats.Files { return f.files }, Missing: func() []string { return f.missing },
 	})
 	return f
 }
 
 // times returns the distribution of n times.
-func times(d time.Duration, n uint64) tally.Distribution {
-	var h tally.Histogram
+func times(d time.Duration, n uint64) stats.Distribution {
+	var h stats.Histogram
 	h.AddSome(d*time.Duration(n), n)
 	return h.Read()
 }

@@ -13,8 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/tally"
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 const (
@@ -57,13 +56,13 @@ func (k poolKey) id() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func keyOf(s *pool.Snapshot) poolKey { return poolKey{s.Database, s.User} }
+func keyOf(s *stats.Pool) poolKey { return poolKey{s.Database, s.User} }
 
 // span is what was counted between two samples, or in several such spans.
 type span struct {
 	took                           time.Duration
 	transactions, timeouts, failed uint64 // failed: servers that could not be opened
-	query, wait                    tally.Distribution
+	query, wait                    stats.Distribution
 }
 
 func (s *span) add(o *span) {
@@ -83,7 +82,7 @@ func (s *span) rate() figure {
 }
 
 // quantile returns seconds.
-func quantile(d *tally.Distribution, q float64) figure {
+func quantile(d *stats.Distribution, q float64) figure {
 	if d.Count() == 0 {
 		return unknown
 	}
@@ -96,7 +95,7 @@ type point struct{ rate, waiting, p99 float32 }
 // course is how one pool, or all together, has done lately. Its rings are
 // written at the place of the history's clock.
 type course struct {
-	last   pool.Totals
+	last   stats.PoolTotals
 	spans  [lately]span
 	points [kept]point
 }
@@ -126,7 +125,7 @@ func (c *course) minute() (sum span) {
 
 // since returns what was counted since an earlier reading of the same pool, and
 // false where it is another that has taken its place.
-func since(last, now *pool.Totals, took time.Duration) (span, bool) {
+func since(last, now *stats.PoolTotals, took time.Duration) (span, bool) {
 	if now.Assignments < last.Assignments || now.Transactions < last.Transactions || now.ServersFailed < last.ServersFailed {
 		return span{}, false
 	}
@@ -147,7 +146,7 @@ type history struct {
 	at     time.Time // of the last
 	all    *course
 	pools  map[poolKey]*course
-	rest   pool.Totals
+	rest   stats.PoolTotals
 	inRest uint64 // a hash of which pools these are
 }
 
@@ -155,9 +154,9 @@ func newHistory() *history { return &history{all: newCourse(), pools: map[poolKe
 
 // rank sorts pools: those in trouble first, then those that are most used. The
 // first maxPools of them are shown.
-func rank(list []pool.Snapshot) []pool.Snapshot {
+func rank(list []stats.Pool) []stats.Pool {
 	list = slices.Clone(list)
-	slices.SortStableFunc(list, func(a, b pool.Snapshot) int {
+	slices.SortStableFunc(list, func(a, b stats.Pool) int {
 		return cmp.Or(
 			-cmp.Compare(b2i(a.LastError != nil), b2i(b.LastError != nil)), -cmp.Compare(a.Waiting, b.Waiting),
 			-cmp.Compare(a.Clients, b.Clients), -cmp.Compare(a.Totals.Transactions, b.Totals.Transactions),
@@ -174,7 +173,7 @@ func b2i(b bool) int {
 }
 
 // sample notes how the pools are at a moment.
-func (h *history) sample(now time.Time, list []pool.Snapshot) {
+func (h *history) sample(now time.Time, list []stats.Pool) {
 	list = rank(list)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -216,11 +215,11 @@ func (h *history) sample(now time.Time, list []pool.Snapshot) {
 
 // sampleRest notes what the pools beyond maxPools have counted together, and
 // returns false where they are not those of the last sample.
-func (h *history) sampleRest(list []pool.Snapshot, took time.Duration) (span, bool) {
-	slices.SortFunc(list, func(a, b pool.Snapshot) int {
+func (h *history) sampleRest(list []stats.Pool, took time.Duration) (span, bool) {
+	slices.SortFunc(list, func(a, b stats.Pool) int {
 		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))
 	})
-	var sum pool.Totals
+	var sum stats.PoolTotals
 	hash := fnv.New64a()
 	for i := range list {
 		sum.Add(&list[i].Totals)

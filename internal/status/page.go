@@ -13,11 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/reload"
-	"github.com/pgseal/pgseal/internal/tally"
-	"github.com/pgseal/pgseal/pool"
-	"github.com/pgseal/pgseal/proxy"
-	"github.com/pgseal/pgseal/tlsconf"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // fresh is for how long a report is shown to others too.
@@ -26,43 +22,31 @@ const fresh = time.Second
 // Sources is where a Page looks. All may be asked by any goroutine.
 type Sources struct {
 	Version      string
-	Pools        Pools
-	Clients      ClientSide
-	Certificates func() []Loaded
-	Files        func() []File   // what is reloaded by itself
-	Missing      func() []string // why pgseal should get no new clients
+	Pools        PoolSource
+	Clients      ClientSource
+	Certificates func() []stats.Certificate
+	Files        func() []stats.Files // what is reloaded by itself
+	Missing      func() []string      // why pgseal should get no new clients
 }
 
-// Pools is what a pool.Manager tells.
-type Pools interface {
-	Snapshots() []pool.Snapshot
-	Databases() []pool.DatabaseView
-	Servers() []pool.ServerView
+// PoolSource is what is known of databases, pools and servers.
+type PoolSource interface {
+	Snapshots() []stats.Pool
+	Databases() []stats.Database
+	Servers() []stats.Server
 	Paused() bool
-	Handshakes() *tally.Handshakes
+	Handshakes() stats.HandshakeTotals
 }
 
-// ClientSide is what a proxy.Server tells.
-type ClientSide interface {
+// ClientSource is what is known of clients.
+type ClientSource interface {
 	Busy() (clients, limit int)
-	ClientList() (list []proxy.ClientView, logins int)
-	ClientHandshakes() *tally.Handshakes
-	Pins() []proxy.Pin
+	ClientList() (list []stats.Client, logins int)
+	Handshakes() stats.HandshakeTotals
+	Pins() []stats.Pin
 	PinCounts() map[string]uint64
-	LastErrors() []proxy.ErrorEvent
-	ErrorCounts() map[proxy.ErrorClass]uint64
-}
-
-// Loaded is a certificate or CRL, and who uses it.
-type Loaded struct {
-	tlsconf.Loaded
-	Where string
-}
-
-// File is something that is made of files, and what became of its reloads.
-type File struct {
-	Name string
-	reload.Status
+	LastErrors() []stats.Error
+	ErrorCounts() map[stats.ErrorClass]uint64
 }
 
 // Page is the status page. Its handlers may be called by any goroutine.

@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/internal/stats"
 )
 
 // Report is what the page shows, at one moment. All texts in it are harmless to
@@ -19,14 +19,14 @@ type Report struct {
 	Clients  Clients   `json:"clients"`
 	Servers  Servers   `json:"servers"`
 	Minute   Minute    `json:"last_minute"`
-	Pools    []Pool    `json:"pools"`
+	Pools    []PoolRow `json:"pools"`
 	More     int       `json:"more_pools"` // that are only in the sums
 
-	TLS          TLS           `json:"tls"`
-	Certificates []Certificate `json:"certificates"`
-	Pins         []Pin         `json:"pins"`
-	Errors       Errors        `json:"errors"`
-	Charts       Charts        `json:"charts"`
+	TLS          Legs             `json:"tls"`
+	Certificates []CertificateRow `json:"certificates"`
+	Pins         []PinCount       `json:"pins"`
+	Errors       Errors           `json:"errors"`
+	Charts       Charts           `json:"charts"`
 }
 
 // Clients counts those that are logged in.
@@ -55,8 +55,8 @@ type Minute struct {
 	WaitP99  figure `json:"wait_p99_seconds"`
 }
 
-// Pool is the servers of one database under one role, and their clients.
-type Pool struct {
+// PoolRow is the servers of one database under one role, and their clients.
+type PoolRow struct {
 	ID        string  `json:"id"` // that its charts are asked for with
 	Database  string  `json:"database"`
 	User      string  `json:"user"`
@@ -73,7 +73,7 @@ type Pool struct {
 
 // report looks at everything.
 func (p *Page) report(now time.Time) *Report {
-	r := &Report{Now: now, Started: p.started, Version: p.Version, Pools: []Pool{}}
+	r := &Report{Now: now, Started: p.started, Version: p.Version, Pools: []PoolRow{}}
 	var found findings
 	for _, missing := range p.Missing() {
 		found.add(StateTrouble, "not ready: %s", clean(missing))
@@ -111,7 +111,7 @@ func (p *Page) pools(r *Report, found *findings) {
 			r.More++
 			continue
 		}
-		row := Pool{
+		row := PoolRow{
 			ID: keyOf(s).id(), Database: clean(s.Database), User: clean(s.User), Mode: s.Mode, Size: s.Size, Reserve: s.Reserve,
 			Active: max(s.Clients-s.Waiting, 0), Waiting: s.Waiting, MaxWait: figure(s.MaxWait.Seconds()),
 			Servers: servers, Minute: minuteOf(&minute),
@@ -136,7 +136,7 @@ func (p *Page) databases(found *findings) {
 	}
 }
 
-func serversOf(c pool.ServerCounts) Servers {
+func serversOf(c stats.ServerCounts) Servers {
 	return Servers{Active: c.Active, Idle: c.Idle + c.Used + c.Tested, Opening: c.Login, Closing: c.Closing}
 }
 

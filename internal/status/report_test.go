@@ -13,18 +13,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/pool"
-	"github.com/pgseal/pgseal/proxy"
-	"github.com/pgseal/pgseal/tlsconf"
 )
 
 const hostile = "\"><img src=x onerror=alert(1)>\u202egnp.\u0007</script>"
 
 func TestAllIsWellWhereNothingIsWrong(t *testing.T) {
 	f := newFake()
-	f.pools.list = []pool.Snapshot{{Database: "app", User: "app", Clients: 3, Waiting: 1, MaxWait: time.Millisecond}}
+	f.pools.list = []stats.Pool{{Database: "app", User: "app", Clients: 3, Waiting: 1, MaxWait: time.Millisecond}}
 	if r := f.Report(); r.State != StateOK || r.Headline != "All is well" || len(r.Findings) != 0 {
 		t.Errorf("it says %s, %q, %v", r.State, r.Headline, r.Findings)
 	}
@@ -34,9 +31,10 @@ func TestTheHeadlineSaysWhatIsWrong(t *testing.T) {
 	now := time.Now()
 	cert := func(kind string, left time.Duration) func(*fake) {
 		return func(f *fake) {
-			f.certs = []Loaded{{tlsconf.Loaded{
-				Kind: kind, Subject: "CN=db", Fingerprint: "f", NotBefore: now.Add(-90 * 24 * time.Hour), NotAfter: now.Add(left),
-			}, "listener 127.0.0.1:6432"}}
+			f.certs = []stats.Certificate{{
+				Where: "listener 127.0.0.1:6432", Kind: kind, Subject: "CN=db", Fingerprint: "f",
+				NotBefore: now.Add(-90 * 24 * time.Hour), NotAfter: now.Add(left),
+			}}
 		}
 	}
 	for _, c := range []struct {
@@ -44,30 +42,30 @@ func TestTheHeadlineSaysWhatIsWrong(t *testing.T) {
 		arrange     func(*fake)
 	}{
 		{StateTrouble, "3 clients wait in app/app, the longest for 7 seconds", func(f *fake) {
-			f.pools.list = []pool.Snapshot{{Database: "app", User: "app", Clients: 3, Waiting: 3, MaxWait: 7 * time.Second}}
+			f.pools.list = []stats.Pool{{Database: "app", User: "app", Clients: 3, Waiting: 3, MaxWait: 7 * time.Second}}
 		}},
 		{StateAttention, "1 client waits in app/app, the longest for 2 seconds", func(f *fake) {
-			f.pools.list = []pool.Snapshot{{Database: "app", User: "app", Clients: 3, Waiting: 1, MaxWait: 2 * time.Second}}
+			f.pools.list = []stats.Pool{{Database: "app", User: "app", Clients: 3, Waiting: 1, MaxWait: 2 * time.Second}}
 		}},
 		{StateTrouble, "app/app has no server; the last connection failed: connection refused", func(f *fake) {
-			f.pools.list = []pool.Snapshot{{Database: "app", User: "app", LastError: errors.New("connection refused")}}
+			f.pools.list = []stats.Pool{{Database: "app", User: "app", LastError: errors.New("connection refused")}}
 		}},
 		{StateTrouble, "app/app has no server; the last connection failed: connection refused", func(f *fake) {
 			told := wire.Fatal(wire.CodeConnectionFailure, "no connection").WithCause(errors.New("connection refused"))
-			f.pools.list = []pool.Snapshot{{Database: "app", User: "app", LastError: told}}
+			f.pools.list = []stats.Pool{{Database: "app", User: "app", LastError: told}}
 		}},
 		{StateTrouble, "not ready: no verified server lately: app", func(f *fake) { f.missing = []string{"no verified server lately: app"} }},
-		{StateAttention, "certificate of listener 127.0.0.1:6432 (CN=db) expires in 5 days", cert(tlsconf.LoadedCertificate, 5*24*time.Hour+time.Hour)},
-		{StateTrouble, "certificate of listener 127.0.0.1:6432 (CN=db) expires in 36 hours", cert(tlsconf.LoadedCertificate, 36*time.Hour+time.Minute)},
-		{StateTrouble, "CRL of listener 127.0.0.1:6432 (CN=db) expired 2 days ago", cert(tlsconf.LoadedCRL, -49*time.Hour)},
-		{StateAttention, "authority of listener 127.0.0.1:6432 (CN=db) expired 2 days ago", cert(tlsconf.LoadedAuthority, -49*time.Hour)},
+		{StateAttention, "certificate of listener 127.0.0.1:6432 (CN=db) expires in 5 days", cert(stats.KindCertificate, 5*24*time.Hour+time.Hour)},
+		{StateTrouble, "certificate of listener 127.0.0.1:6432 (CN=db) expires in 36 hours", cert(stats.KindCertificate, 36*time.Hour+time.Minute)},
+		{StateTrouble, "CRL of listener 127.0.0.1:6432 (CN=db) expired 2 days ago", cert(stats.KindCRL, -49*time.Hour)},
+		{StateAttention, "authority of listener 127.0.0.1:6432 (CN=db) expired 2 days ago", cert(stats.KindAuthority, -49*time.Hour)},
 		{StateAttention, "reload of users_file refused, the old version is in force: line 3", func(f *fake) {
-			f.files = []File{{"users_file", reload.Status{LastError: errors.New("users_file: line 3")}}}
+			f.files = []stats.Files{{Name: "users_file", Status: stats.ReloadStatus{LastError: errors.New("users_file: line 3")}}}
 		}},
 		{StateTrouble, "no room for more clients: 100 of max_client_conn 100 are there", func(f *fake) { f.clients.busy = 100 }},
 		{StateAttention, "little room for more clients: 95 of max_client_conn 100 are there", func(f *fake) { f.clients.busy = 95 }},
-		{StateAttention, "database app is paused: its clients wait until RESUME", func(f *fake) { f.pools.databases = []pool.DatabaseView{{Name: "app", Paused: true}} }},
-		{StateAttention, "database app is disabled: it takes no new clients", func(f *fake) { f.pools.databases = []pool.DatabaseView{{Name: "app", Disabled: true}} }},
+		{StateAttention, "database app is paused: its clients wait until RESUME", func(f *fake) { f.pools.databases = []stats.Database{{Name: "app", Paused: true}} }},
+		{StateAttention, "database app is disabled: it takes no new clients", func(f *fake) { f.pools.databases = []stats.Database{{Name: "app", Disabled: true}} }},
 		{StateAttention, "all databases are paused: clients wait until RESUME", func(f *fake) { f.pools.paused = true }},
 		{StateTrouble, "1 problem, 1 warning", func(f *fake) { f.clients.busy, f.pools.paused = 100, true }},
 		{StateAttention, "2 warnings", func(f *fake) { f.clients.busy, f.pools.paused = 95, true }},
@@ -94,9 +92,10 @@ func TestWhatLivesShortIsJudgedByItsLife(t *testing.T) {
 
 func TestACertificateThatManyUseIsListedOnce(t *testing.T) {
 	f := newFake()
-	x := tlsconf.Loaded{Kind: tlsconf.LoadedAuthority, Subject: "CN=root", Fingerprint: "f", NotAfter: time.Now().Add(time.Hour), NotBefore: time.Now().Add(-24 * time.Hour)}
+	x := stats.Certificate{Kind: stats.KindAuthority, Subject: "CN=root", Fingerprint: "f", NotAfter: time.Now().Add(time.Hour), NotBefore: time.Now().Add(-24 * time.Hour)}
 	for i := range 3 {
-		f.certs = append(f.certs, Loaded{x, fmt.Sprintf("database %d", i)})
+		x.Where = fmt.Sprintf("database %d", i)
+		f.certs = append(f.certs, x)
 	}
 	r := f.Report()
 	if len(r.Certificates) != 1 || len(r.Certificates[0].Where) != 3 || !strings.HasPrefix(r.Headline, "authority of database 0 and 2 more (CN=root)") {
@@ -107,10 +106,10 @@ func TestACertificateThatManyUseIsListedOnce(t *testing.T) {
 func TestPoolsShowTheirLastMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
-		s := pool.Snapshot{Database: "app", User: "app", Mode: "transaction", Size: 20, Clients: 10, Waiting: 2, Servers: pool.ServerCounts{Active: 3, Idle: 1, Used: 1, Login: 1}}
+		s := stats.Pool{Database: "app", User: "app", Mode: "transaction", Size: 20, Clients: 10, Waiting: 2, Servers: stats.ServerCounts{Active: 3, Idle: 1, Used: 1, Login: 1}}
 		s.Totals.Transactions, s.Totals.QueryTime = 1000, times(time.Second, 1000)
 		now := time.Now()
-		f.history.sample(now, []pool.Snapshot{s})
+		f.history.sample(now, []stats.Pool{s})
 		for i := range 30 { // the first 18 are too old
 			d := 100 * time.Millisecond
 			if i >= 18 {
@@ -120,9 +119,9 @@ func TestPoolsShowTheirLastMinute(t *testing.T) {
 			done := times(d, 50)
 			s.Totals.QueryTime.Add(&done)
 			now = now.Add(period)
-			f.history.sample(now, []pool.Snapshot{s})
+			f.history.sample(now, []stats.Pool{s})
 		}
-		f.pools.list = []pool.Snapshot{s}
+		f.pools.list = []stats.Pool{s}
 		r := f.Report()
 		p := r.Pools[0]
 		if p.Minute.Rate != 10 || r.Minute.Rate != 10 {
@@ -161,9 +160,9 @@ func TestThePageKeepsItsHistoryByItself(t *testing.T) {
 
 func TestManyPoolsAreRememberedAsOne(t *testing.T) {
 	f := newFake()
-	var list []pool.Snapshot
+	var list []stats.Pool
 	for i := range 3 * maxPools {
-		list = append(list, pool.Snapshot{Database: fmt.Sprint(i), User: "app", Clients: 1})
+		list = append(list, stats.Pool{Database: fmt.Sprint(i), User: "app", Clients: 1})
 	}
 	list[250].Waiting, list[250].MaxWait = 1, 10*time.Second
 	now := time.Now()
@@ -199,9 +198,9 @@ func TestWhatANewPoolDidAtOnceIsCounted(t *testing.T) {
 	f := newFake()
 	now := time.Now()
 	f.history.sample(now, nil)
-	s := pool.Snapshot{Database: "app", User: "app"}
+	s := stats.Pool{Database: "app", User: "app"}
 	s.Totals.Transactions = 5
-	f.history.sample(now.Add(period), []pool.Snapshot{s})
+	f.history.sample(now.Add(period), []stats.Pool{s})
 	if rate := f.Report().Minute.Rate; rate != 1 {
 		t.Errorf("%v transactions a second", rate)
 	}
@@ -209,13 +208,13 @@ func TestWhatANewPoolDidAtOnceIsCounted(t *testing.T) {
 
 func TestAPoolThatCameAgainHasNotDoneNegativeWork(t *testing.T) {
 	f := newFake()
-	s := pool.Snapshot{Database: "app", User: "app"}
+	s := stats.Pool{Database: "app", User: "app"}
 	s.Totals.Transactions, s.Totals.QueryTime = 1000, times(time.Millisecond, 1000)
 	now := time.Now()
-	f.history.sample(now, []pool.Snapshot{s})
-	again := pool.Snapshot{Database: "app", User: "app"}
+	f.history.sample(now, []stats.Pool{s})
+	again := stats.Pool{Database: "app", User: "app"}
 	again.Totals.Transactions = 5
-	f.history.sample(now.Add(period), []pool.Snapshot{again})
+	f.history.sample(now.Add(period), []stats.Pool{again})
 	if m := f.history.whole(); m.transactions != 0 || m.query.Count() != 0 {
 		t.Errorf("%d transactions, %d queries", m.transactions, m.query.Count())
 	}
@@ -240,10 +239,10 @@ func TestAReportIsMadeOnceASecondHoweverManyLook(t *testing.T) {
 
 func TestBothLegsAreCountedByTheirTLS(t *testing.T) {
 	f := newFake()
-	facts := &tlsconf.Facts{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Group: "X25519MLKEM768", ServerName: hostile, Peer: &x509.Certificate{}}
+	facts := &stats.TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Group: "X25519MLKEM768", ServerName: hostile, Peer: &x509.Certificate{}}
 	local := &net.UnixAddr{Name: "/run/x", Net: "unix"}
-	f.clients.list = []proxy.ClientView{{TLS: facts}, {TLS: facts}, {Local: local}}
-	f.pools.servers = []pool.ServerView{{TLS: facts, Verified: "verify-full"}}
+	f.clients.list = []stats.Client{{TLS: facts}, {TLS: facts}, {Local: local}}
+	f.pools.servers = []stats.Server{{TLS: facts, Verified: "verify-full"}}
 	r := f.Report()
 	if len(r.TLS.Clients) != 2 || r.TLS.Clients[0] != (Protection{Version: "TLSv1.3", Cipher: facts.Cipher, Group: facts.Group, Connections: 2}) || r.TLS.Clients[1] != (Protection{Local: true, Connections: 1}) {
 		t.Errorf("clients: %+v", r.TLS.Clients)
@@ -260,23 +259,23 @@ func TestErrorsThatAreTheSameAreShownOnce(t *testing.T) {
 	f := newFake()
 	now := time.Now()
 	for i := range 100 {
-		e := proxy.ErrorEvent{Time: now.Add(-time.Duration(i) * time.Second), Source: proxy.ErrorOurs, Code: "28P01", Message: "no"}
+		e := stats.Error{Time: now.Add(-time.Duration(i) * time.Second), Source: stats.ErrorOurs, Code: "28P01", Message: "no"}
 		if i%2 == 1 {
 			e.Code = fmt.Sprint(i)
 		}
 		f.clients.errors = append(f.clients.errors, e)
 	}
-	f.clients.counts = map[proxy.ErrorClass]uint64{{Source: proxy.ErrorOurs, Class: "28"}: 7, {Source: proxy.ErrorServer, Class: "42"}: 9}
-	f.clients.pins = []proxy.Pin{{Reasons: []string{"temp_table"}}}
+	f.clients.counts = map[stats.ErrorClass]uint64{{Source: stats.ErrorOurs, Class: "28"}: 7, {Source: stats.ErrorServer, Class: "42"}: 9}
+	f.clients.pins = []stats.Pin{{Reasons: []string{"temp_table"}}}
 	f.clients.pinCounts = map[string]uint64{"temp_table": 4, "listen": 1}
 	r := f.Report()
 	if len(r.Errors.Last) != maxErrors || r.Errors.Last[0].Times != 50 || !r.Errors.Last[0].Last.Equal(now) {
 		t.Errorf("%d errors, the first %+v", len(r.Errors.Last), r.Errors.Last[0])
 	}
-	if r.Errors.Counts[0] != (ErrorCount{proxy.ErrorServer, "42", 9}) {
+	if r.Errors.Counts[0] != (ErrorCount{stats.ErrorServer, "42", 9}) {
 		t.Errorf("counts: %v", r.Errors.Counts)
 	}
-	if len(r.Pins) != 2 || r.Pins[1] != (Pin{"temp_table", 1, 4}) {
+	if len(r.Pins) != 2 || r.Pins[1] != (PinCount{"temp_table", 1, 4}) {
 		t.Errorf("pins: %v", r.Pins)
 	}
 }
@@ -284,12 +283,12 @@ func TestErrorsThatAreTheSameAreShownOnce(t *testing.T) {
 // hostileFake has hostile names wherever a stranger may choose them.
 func hostileFake() *fake {
 	f := newFake()
-	s := pool.Snapshot{Database: hostile, User: hostile, LastError: errors.New(hostile)}
-	f.pools.list = []pool.Snapshot{s}
-	f.pools.databases = []pool.DatabaseView{{Name: hostile, Paused: true}}
-	f.clients.errors = []proxy.ErrorEvent{{Database: hostile, User: hostile, Code: hostile, Message: hostile}}
-	f.certs = []Loaded{{tlsconf.Loaded{Subject: hostile, Issuer: hostile, Names: []string{hostile}, File: hostile, NotAfter: time.Unix(0, 0)}, hostile}}
-	f.files = []File{{hostile, reload.Status{LastError: errors.New(hostile)}}}
+	s := stats.Pool{Database: hostile, User: hostile, LastError: errors.New(hostile)}
+	f.pools.list = []stats.Pool{s}
+	f.pools.databases = []stats.Database{{Name: hostile, Paused: true}}
+	f.clients.errors = []stats.Error{{Database: hostile, User: hostile, Code: hostile, Message: hostile}}
+	f.certs = []stats.Certificate{{Where: hostile, Subject: hostile, Issuer: hostile, Names: []string{hostile}, File: hostile, NotAfter: time.Unix(0, 0)}}
+	f.files = []stats.Files{{Name: hostile, Status: stats.ReloadStatus{LastError: errors.New(hostile)}}}
 	f.missing = []string{hostile}
 	return f
 }
@@ -364,7 +363,7 @@ func TestOnlyThePagesOwnScriptAndStyleRun(t *testing.T) {
 
 func TestTheChartsAreThoseOfThePoolAskedFor(t *testing.T) {
 	f := newFake()
-	f.history.sample(time.Now(), []pool.Snapshot{{Database: "a&b", User: "x", Waiting: 3}, {Database: "c", User: "x", Waiting: 4}})
+	f.history.sample(time.Now(), []stats.Pool{{Database: "a&b", User: "x", Waiting: 3}, {Database: "c", User: "x", Waiting: 4}})
 	for query, want := range map[string]float64{
 		"": 7, "?pool=" + poolKey{"a&b", "x"}.id(): 3, "?pool=" + poolKey{"c", "x"}.id(): 4, "?pool=nowhere": 7,
 	} {
@@ -382,9 +381,9 @@ func TestTheChartsAreThoseOfThePoolAskedFor(t *testing.T) {
 }
 
 func BenchmarkASampleOfAHundredPools(b *testing.B) {
-	var list []pool.Snapshot
+	var list []stats.Pool
 	for i := range 100 {
-		list = append(list, pool.Snapshot{Database: fmt.Sprint(i)})
+		list = append(list, stats.Pool{Database: fmt.Sprint(i)})
 	}
 	h := newHistory()
 	now := time.Now()

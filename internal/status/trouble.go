@@ -7,10 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/pool"
-	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // How bad something is, and how bad the worst of all is.
@@ -94,7 +92,7 @@ func cause(err error) string {
 	return clean(err.Error())
 }
 
-func (f *findings) pool(s *pool.Snapshot, minute *span) {
+func (f *findings) pool(s *stats.Pool, minute *span) {
 	name := clean(s.Database) + "/" + clean(s.User)
 	if s.LastError != nil {
 		f.add(StateTrouble, "%s has no server; the last connection failed: %s", name, cause(s.LastError))
@@ -117,7 +115,7 @@ func (f *findings) pool(s *pool.Snapshot, minute *span) {
 	f.add(state, "%s %s in %s, the longest for %s", plural(s.Waiting, "client"), verb, name, inWords(s.MaxWait))
 }
 
-func (f *findings) database(d *pool.DatabaseView) {
+func (f *findings) database(d *stats.Database) {
 	switch {
 	case d.Disabled:
 		f.add(StateAttention, "database %s is disabled: it takes no new clients", clean(d.Name))
@@ -135,7 +133,7 @@ func (f *findings) room(busy, limit int) {
 	}
 }
 
-func (f *findings) certificate(c *Certificate) {
+func (f *findings) certificate(c *CertificateRow) {
 	if c.State == ExpiryOK || c.State == ExpiryNone {
 		return
 	}
@@ -143,7 +141,7 @@ func (f *findings) certificate(c *Certificate) {
 	if c.urgent {
 		state = StateTrouble
 	}
-	what := map[string]string{tlsconf.LoadedAuthority: "authority", tlsconf.LoadedCRL: "CRL"}[c.Kind]
+	what := map[string]string{stats.KindAuthority: "authority", stats.KindCRL: "CRL"}[c.Kind]
 	if what == "" {
 		what = "certificate"
 	}
@@ -154,7 +152,7 @@ func (f *findings) certificate(c *Certificate) {
 	f.add(state, "%s of %s (%s) %s", what, where, c.Name, c.Left)
 }
 
-func (f *findings) files(name string, s reload.Status) {
+func (f *findings) files(name string, s stats.ReloadStatus) {
 	if s.LastError != nil {
 		// The error begins with the name, where a store wrote it.
 		f.add(StateAttention, "reload of %s refused, the old version is in force: %s", clean(name), clean(strings.TrimPrefix(s.LastError.Error(), name+": ")))

@@ -117,40 +117,48 @@ func AsError(err error) *Error {
 	return Fatal(CodeInternal, "internal error in the connection pooler").WithCause(err)
 }
 
+// ErrorFields gives each field of the body of an ErrorResponse or NoticeResponse
+// that is there as a whole to yield, which must not keep the value. A body whose
+// fields are not terminated is an error.
+func ErrorFields(body []byte, yield func(field byte, value []byte)) error {
+	for len(body) > 0 && body[0] != 0 {
+		end := bytes.IndexByte(body[1:], 0)
+		if end < 0 {
+			return errors.New("error message with an unterminated field")
+		}
+		yield(body[0], body[1:1+end])
+		body = body[2+end:]
+	}
+	if len(body) == 0 {
+		return errors.New("error message without a terminator")
+	}
+	return nil
+}
+
 // ParseError reads the body of an ErrorResponse or NoticeResponse. Servers
 // that leave fields out get the defaults that libpq would show; a body whose
 // fields are not terminated is an error.
 func ParseError(body []byte) (*Error, error) {
 	e := &Error{Severity: "ERROR", Code: CodeInternal, Foreign: true}
 	untranslated := false
-	for len(body) > 0 && body[0] != 0 {
-		end := bytes.IndexByte(body[1:], 0)
-		if end < 0 {
-			return nil, errors.New("error message with an unterminated field")
+	err := ErrorFields(body, func(field byte, value []byte) {
+		switch {
+		case field == 'V': // as S, never translated
+			e.Severity, untranslated = string(value), true
+		case field == 'S' && !untranslated:
+			e.Severity = string(value)
+		case field == 'C' && len(value) == 5:
+			e.Code = string(value)
+		case field == 'M':
+			e.Message = string(value)
+		case field == 'D':
+			e.Detail = string(value)
+		case field == 'H':
+			e.Hint = string(value)
 		}
-		value := string(body[1 : 1+end])
-		switch body[0] {
-		case 'S':
-			if !untranslated {
-				e.Severity = value
-			}
-		case 'V': // the same, never translated
-			e.Severity, untranslated = value, true
-		case 'C':
-			if len(value) == 5 {
-				e.Code = value
-			}
-		case 'M':
-			e.Message = value
-		case 'D':
-			e.Detail = value
-		case 'H':
-			e.Hint = value
-		}
-		body = body[2+end:]
-	}
-	if len(body) == 0 {
-		return nil, errors.New("error message without a terminator")
+	})
+	if err != nil {
+		return nil, err
 	}
 	return e, nil
 }

@@ -96,6 +96,25 @@ func ParseParameterStatus(body []byte) (Parameter, error) {
 	return Parameter{string(name), string(rest[:len(rest)-1])}, nil
 }
 
+// maxParameters is how many parameters a server may report. PostgreSQL has
+// fifteen; a server that goes on for ever must not cost memory.
+const maxParameters = 200
+
+// SetParameter sets p in list, keeping the order in which a server reported.
+// What goes beyond 200 parameters is not kept.
+func SetParameter(list []Parameter, p Parameter) []Parameter {
+	for i := range list {
+		if list[i].Name == p.Name {
+			list[i].Value = p.Value
+			return list
+		}
+	}
+	if len(list) >= maxParameters {
+		return list
+	}
+	return append(list, p)
+}
+
 // AppendParameterStatus appends a ParameterStatus message.
 func AppendParameterStatus(dst []byte, p Parameter) []byte {
 	return appendMessage(dst, &pgproto3.ParameterStatus{Name: p.Name, Value: p.Value})
@@ -136,6 +155,9 @@ func AppendExtendedQuery(dst []byte, sql string, maxRows uint32, args ...string)
 
 // AppendSync appends a Sync message.
 func AppendSync(dst []byte) []byte { return append(dst, Sync, 0, 0, 0, 4) }
+
+// AppendTerminate appends a Terminate message.
+func AppendTerminate(dst []byte) []byte { return append(dst, Terminate, 0, 0, 0, 4) }
 
 // AppendCopyFail appends a CopyFail message with a reason.
 func AppendCopyFail(dst []byte, reason string) []byte {

@@ -20,6 +20,7 @@ func TestOurMessagesReadAsTheProtocolHasThem(t *testing.T) {
 		"ReadyForQuery":       {AppendReadyForQuery(before, StatusInTransaction), frame('Z', "T")},
 		"Query":               {AppendQuery(before, "SELECT 1"), frame('Q', "SELECT 1\x00")},
 		"Sync":                {AppendSync(before), frame('S', "")},
+		"Terminate":           {AppendTerminate(before), frame('X', "")},
 		"CopyFail":            {AppendCopyFail(before, "gone"), frame('f', "gone\x00")},
 		"SASLInitialResponse": {AppendSASLInitialResponse(before, "SCRAM-SHA-256", []byte("n,,")), frame('p', "SCRAM-SHA-256\x00"+word(3)+"n,,")},
 		"SASLResponse":        {AppendSASLResponse(before, []byte("c=biws")), frame('p', "c=biws")},

@@ -15,7 +15,8 @@ import (
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/engine"
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
+	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy/guard"
 )
@@ -32,7 +33,7 @@ type Settings struct {
 // Servers looks up roles in PostgreSQL. The pool's Manager does.
 type Servers interface {
 	Lookup(database string) (c pool.LookupConfig, password string, exists bool)
-	LookUp(ctx context.Context, database string, as pool.Login, most int, query string, args ...string) ([]pool.Row, error)
+	LookUp(ctx context.Context, database string, as pool.Login, most int, query string, args ...string) ([]wire.Row, error)
 }
 
 // Logins is what all logins have in common. Any goroutine may use it.
@@ -43,7 +44,7 @@ type Logins struct {
 	secrets    *secrets
 	turns      *guard.HandshakeLimiter
 	failed     *guard.FailedLoginLimiter
-	handshakes tally.Handshakes
+	handshakes stats.Handshakes
 }
 
 // New returns Logins with settings; roles are looked up by servers.
@@ -69,7 +70,7 @@ func (p *Logins) Configure(settings Settings) {
 func (p *Logins) Stop() { p.secrets.stop() }
 
 // Handshakes returns how the TLS handshakes with clients ended.
-func (p *Logins) Handshakes() *tally.Handshakes { return &p.handshakes }
+func (p *Logins) Handshakes() *stats.Handshakes { return &p.handshakes }
 
 // Login is one client's login. A goroutine of its own takes it from step to
 // step, each once: Negotiate, Read, AgreeVersion, Authenticate, Send. BreakOff

@@ -8,15 +8,9 @@ import (
 
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/reload"
-	"github.com/pgseal/pgseal/internal/tally"
+	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
-)
-
-// How a client's TLS began.
-const (
-	NegotiatedSSLRequest = "sslrequest"
-	NegotiatedDirect     = "direct"
 )
 
 // Policy is what a listener says of TLS.
@@ -146,10 +140,10 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
 	began := time.Now()
 	if err := conn.Handshake(); err != nil {
 		if hasEnded(err) {
-			n.logins.handshakes.Failed(tally.HandshakeLeft)
+			n.logins.handshakes.Failed(stats.HandshakeLeft)
 			return ErrProbe
 		}
-		n.logins.handshakes.Failed(tally.HandshakeFailed)
+		n.logins.handshakes.Failed(stats.HandshakeFailed)
 		if shown.ShowsNothing() {
 			err = fmt.Errorf("no line of hosts_file is for the server name %.100q that the client asked for: %w", name, err)
 		}
@@ -195,9 +189,9 @@ func (n *negotiation) manner() string {
 	case n.tls == nil:
 		return ""
 	case n.sslAsked:
-		return NegotiatedSSLRequest
+		return stats.NegotiatedSSLRequest
 	}
-	return NegotiatedDirect
+	return stats.NegotiatedDirect
 }
 
 func (n *negotiation) gssRequest() error {

@@ -161,7 +161,7 @@ func (s *secrets) askSecret(from origin, as pool.Login, role string) (a answers.
 // names this very role and holds a secret that can be used is no secret;
 // whyNot tells the log of what should not be. An error says that the query is
 // not of the right form.
-func (c Config) judge(role string, rows []pool.Row) (a answers.Answer[lookedUp], whyNot string, err error) {
+func (c Config) judge(role string, rows []wire.Row) (a answers.Answer[lookedUp], whyNot string, err error) {
 	a.Fresh = min(unknownFresh, c.AuthQueryCacheTTL)
 	switch {
 	case len(rows) == 0:
@@ -196,7 +196,7 @@ const forever = 1 << 62
 
 // validity returns for how long a secret is valid, by the third column, if
 // there is one: a number of seconds, or NULL.
-func validity(row pool.Row) (time.Duration, error) {
+func validity(row wire.Row) (time.Duration, error) {
 	if len(row) < 3 || row[2].Null {
 		return forever, nil
 	}

@@ -22,7 +22,7 @@ type directory struct {
 	mu        sync.Mutex
 	databases map[string]pool.LookupConfig // that are configured
 	passwords map[string]string            // of their auth_user
-	rows      map[string][]pool.Row
+	rows      map[string][]wire.Row
 	fails     error
 	asked     map[string]int
 }
@@ -32,7 +32,7 @@ func (d *directory) Lookup(database string) (c pool.LookupConfig, password strin
 	return c, d.passwords[database], exists
 }
 
-func (d *directory) LookUp(_ context.Context, _ string, _ pool.Login, _ int, _ string, args ...string) ([]pool.Row, error) {
+func (d *directory) LookUp(_ context.Context, _ string, _ pool.Login, _ int, _ string, args ...string) ([]wire.Row, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked[args[0]]++
@@ -47,10 +47,10 @@ func newDirectory(t *testing.T, edit ...func(*Settings)) (*directory, *Logins) {
 	ok(t, err)
 	d := &directory{
 		databases: map[string]pool.LookupConfig{"app": {}, "sess": {}}, passwords: map[string]string{}, asked: map[string]int{},
-		rows: map[string][]pool.Row{},
+		rows: map[string][]wire.Row{},
 	}
 	for _, role := range []string{"carol", "alice", "kept out"} {
-		d.rows[role] = []pool.Row{{{Text: role}, {Text: secret.Encode()}}}
+		d.rows[role] = []wire.Row{{{Text: role}, {Text: secret.Encode()}}}
 	}
 	settings := Settings{Auth: DefaultConfig(), AuthPass: password}
 	settings.Auth.AuthUser = "looker"
@@ -169,13 +169,13 @@ func TestASecretIsKeptNoLongerThanItIsValid(t *testing.T) {
 		"1.5": {1500 * time.Millisecond, 1500 * time.Millisecond}, "90": {time.Minute, 90 * time.Second},
 		"1e300": {time.Minute, time.Hour + time.Minute}, "": {time.Minute, time.Hour + time.Minute},
 	} {
-		row := pool.Row{{Text: "carol"}, {Text: secret.Encode()}, {Text: third, Null: third == ""}}
-		a, whyNot, err := c.judge("carol", []pool.Row{row})
+		row := wire.Row{{Text: "carol"}, {Text: secret.Encode()}, {Text: third, Null: third == ""}}
+		a, whyNot, err := c.judge("carol", []wire.Row{row})
 		if err != nil || whyNot != "" || !a.Value.known || a.Fresh != want[0] || a.Usable != want[1] {
 			t.Errorf("valid for %q seconds: %v, %v; want %v (%s, %v)", third, a.Fresh, a.Usable, want, whyNot, err)
 		}
 	}
-	if _, _, err := c.judge("carol", []pool.Row{{{Text: "carol"}, {Text: "x"}, {Text: "NaN"}}}); err == nil {
+	if _, _, err := c.judge("carol", []wire.Row{{{Text: "carol"}, {Text: "x"}, {Text: "NaN"}}}); err == nil {
 		t.Error("NaN is taken for a number of seconds")
 	}
 }

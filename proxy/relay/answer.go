@@ -241,7 +241,7 @@ func (r *Relay) row(e *entry, body []byte, size int) {
 	case e.is(asks) && r.survey != nil:
 		r.survey.row(body[:min(size, len(body))], size)
 	case e.note != nil && e.note.values != nil:
-		*e.note.values, _ = columns(body)
+		*e.note.values, _ = wire.ParseDataRow(body)
 	}
 }
 

@@ -357,10 +357,17 @@ func inCopy(typ byte) bool {
 // oust has the server let go of another client's unnamed statement before this
 // one sends its first message of the extended-query protocol, unless that
 // itself does so. Nothing can have the server skip it: no batch is under way.
+// Likewise it ends what was done for the client's batch before a Query.
 func (r *Relay) oust(typ byte, m []byte) []byte {
 	if back := r.ex.back; typ == wire.Query && back != "" && !r.ex.skipping {
 		r.ex.back = ""
 		return r.appendHidden(nil, back, nil) // as the Sync would have, which it stands for
+	}
+	if typ == wire.Query && r.onlyHelped() && r.ledger.empty() && !r.ex.skipping {
+		// To PostgreSQL 18 a Query behind what was executed without a Sync is
+		// within a transaction. The client executed nothing.
+		r.push(entry{kind: syncing, flags: ours | aside})
+		return wire.AppendSync(nil)
 	}
 	if !r.ex.stranger {
 		return nil
@@ -429,7 +436,7 @@ func (r *Relay) beginsUnsure(typ byte) bool {
 // unsure reports whether the values that analysis reads are not known, but will
 // be before long.
 func (r *Relay) unsure() bool {
-	if !r.cfg.Shared || r.ledger.empty() && (r.ex.status != wire.StatusIdle || r.toAsk() == 0 || r.names.stuck()) {
+	if !r.cfg.Shared || r.ex.doubt || r.ledger.empty() && (r.ex.status != wire.StatusIdle || r.toAsk() == 0 || r.names.stuck()) {
 		return false
 	}
 	_, certain := r.now()

@@ -52,11 +52,11 @@ func (r *Relay) now() (context string, certain bool) {
 }
 
 // contextOf returns the context of these values of read.
-func contextOf(values []string) string {
+func contextOf(values wire.Row) string {
 	var b strings.Builder
 	for i, name := range read {
 		if i < len(values) {
-			b.WriteString(name + "=" + values[i] + "\x00")
+			b.WriteString(name + "=" + values[i].Text + "\x00")
 		}
 	}
 	return b.String()

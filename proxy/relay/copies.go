@@ -14,7 +14,7 @@ import (
 type preparation struct {
 	statement *Statement
 	number    uint64   // of the unnamed statement that it is
-	values    []string // of read, as they are
+	values    wire.Row // of read, as they are
 }
 
 // remake returns what makes a copy of a statement on the server that is held.

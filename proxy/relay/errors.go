@@ -14,16 +14,11 @@ import (
 // routine.
 func changedResult(body []byte) []byte {
 	out := []byte{wire.ErrorResponse, 0, 0, 0, 0}
-	for len(body) > 0 && body[0] != 0 {
-		end := bytes.IndexByte(body[1:], 0)
-		if end < 0 {
-			break
+	wire.ErrorFields(body, func(field byte, value []byte) {
+		if field == 'S' || field == 'V' {
+			out = append(append(append(out, field), value...), 0)
 		}
-		if f := body[0]; f == 'S' || f == 'V' {
-			out = append(out, body[:end+2]...)
-		}
-		body = body[end+2:]
-	}
+	})
 	for _, f := range []string{"C0A000", "Mcached plan must not change result type", "Fplancache.c", "RRevalidateCachedQuery"} {
 		out = append(append(out, f...), 0)
 	}
@@ -99,17 +94,17 @@ func (r *Relay) tell(m, body []byte, size int, e *entry, st *Step) {
 		st.Insert = e.note.deny.Append(nil)
 	case e.note != nil && e.note.changed && bytes.Contains(body, noStatement) && e.note.blames(body):
 		st.Insert = changedResult(body)
-		if e.kind == describe && e.name != nil && e.name.st != nil {
-			// PostgreSQL has told of the parameters by the time it notices.
-			t := append([]byte{wire.ParameterDescription, 0, 0, 0, 0}, e.name.st.types...)
-			putLength(t)
-			st.Insert = append(t, st.Insert...)
-		}
 	default:
 		if bytes.Contains(body, noStatement) && r.namesCopy(body) {
 			r.server.forgetCopies() // something that can't be seen has dropped them
 		}
 		st.Insert = r.reword(m, e)
+	}
+	if e != nil && e.kind == describe && e.note != nil && e.note.types != "" && bytes.Contains(body, noStatement) {
+		// PostgreSQL has told of the parameters by the time it notices.
+		t := append([]byte{wire.ParameterDescription, 0, 0, 0, 0}, e.note.types...)
+		putLength(t)
+		st.Insert = append(t, st.Insert...)
 	}
 }
 

@@ -61,6 +61,7 @@ type note struct {
 	copy    *copied     // the copy of a statement that ours makes
 	own     string      // the client's name of a statement that it has not prepared
 	changed bool        // what the client is to be told: the statement's columns have changed
+	types   string      // and before that, of a Describe: of its parameters
 	deny    *wire.Error // what it is to be told instead
 	ops     []nameOp    // what the statements of the text do to names
 	over    int         // statements of the text that are over
@@ -68,7 +69,7 @@ type note struct {
 	shifts  []shift     // where the text was rewritten
 	lead    byte        // the type of the client's message that waits for what this Sync ends; 0: none
 	failed  bool        // that has failed
-	values  *[]string   // where the columns of the one row go
+	values  *wire.Row   // where the columns of the one row go
 }
 
 // ledger is what the server owes, in the order in which it will answer. Most of

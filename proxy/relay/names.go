@@ -218,6 +218,8 @@ func (r *Relay) translate(text []byte, ends bool) (t translation) {
 			if server != "" {
 				local[own] = ""
 			}
+		case sqlscan.Execute:
+			r.makes(local, own, 0)
 		}
 		if server == "" {
 			server = r.cfg.nobody
@@ -229,6 +231,24 @@ func (r *Relay) translate(text []byte, ends bool) (t translation) {
 	}
 	t.text = append(t.text, text[done:]...)
 	return t
+}
+
+// makes notes what the statement of a name makes of names when it is executed.
+func (r *Relay) makes(local map[string]string, own string, depth int) {
+	nm := r.names.byName[own]
+	if nm == nil || depth == maxDepth {
+		return
+	}
+	for _, op := range nm.ops {
+		switch op.verb {
+		case sqlscan.Prepare:
+			local[op.own] = op.server
+		case sqlscan.Deallocate:
+			local[op.own] = ""
+		case sqlscan.Execute:
+			r.makes(local, op.own, depth+1)
+		}
+	}
 }
 
 // serverName returns what a name of the client's is on the server, empty for
@@ -276,23 +296,34 @@ func (r *Relay) serverName(t *translation, verb sqlscan.Effects, own string) (se
 // complete takes the completion of a statement of a text that names others.
 func (r *Relay) complete(n *note) {
 	for ; n.next < len(n.ops) && n.ops[n.next].statement <= n.over; n.next++ {
-		op := &n.ops[n.next]
-		if op.statement < n.over {
-			continue
-		}
-		switch op.verb {
-		case sqlscan.Prepare:
-			nm := r.names.enter(op.own)
-			r.madeBySQL(nm, true)
-			nm.server, nm.made = op.server, r.ledger.pushed
-		case sqlscan.Deallocate:
-			r.server.loseName(op.server) // it may have become the copy of others, too
-			if nm := r.names.byName[op.own]; nm != nil {
-				r.clear(nm)
-			}
+		if op := &n.ops[n.next]; op.statement == n.over {
+			r.did(op, 0)
 		}
 	}
 	n.over++
+}
+
+// did takes what a statement has done to a name, or what the one that it has
+// executed has.
+func (r *Relay) did(op *nameOp, depth int) {
+	switch op.verb {
+	case sqlscan.Prepare:
+		nm := r.names.enter(op.own)
+		r.madeBySQL(nm, true)
+		nm.server, nm.made = op.server, r.ledger.pushed
+	case sqlscan.Deallocate:
+		r.server.loseName(op.server) // it may have become the copy of others, too
+		if nm := r.names.byName[op.own]; nm != nil {
+			r.clear(nm)
+		}
+	case sqlscan.Execute:
+		if nm := r.names.byName[op.own]; nm != nil && depth < maxDepth {
+			ops := nm.ops // it may be its own end
+			for i := range ops {
+				r.did(&ops[i], depth+1)
+			}
+		}
+	}
 }
 
 // ownName returns what the client calls the statement that the server knows by a
@@ -354,18 +385,13 @@ func (r *Relay) reword(m []byte, e *entry) []byte {
 		return m
 	}
 	out := append([]byte(nil), m[:wire.HeaderSize]...)
-	for body := m[wire.HeaderSize:]; len(body) > 0 && body[0] != 0; {
-		end := bytes.IndexByte(body[1:], 0)
-		if end < 0 {
-			break
+	wire.ErrorFields(m[wire.HeaderSize:], func(field byte, value []byte) {
+		text := r.ownWords(string(value), e)
+		if field == 'P' {
+			text = unshift(text, shifts)
 		}
-		field := r.ownWords(string(body[1:1+end]), e)
-		if body[0] == 'P' {
-			field = unshift(field, shifts)
-		}
-		out = append(append(append(out, body[0]), field...), 0)
-		body = body[2+end:]
-	}
+		out = append(append(append(out, field), text...), 0)
+	})
 	out = append(out, 0)
 	putLength(out)
 	return out

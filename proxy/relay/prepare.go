@@ -392,6 +392,12 @@ func (r *Relay) onDescribe(m []byte) edit {
 		if len(m) == wire.HeaderSize+2 && m[wire.HeaderSize] == 'P' {
 			e.plan = r.ex.plan
 		}
+		if len(r.names.portals) > 0 && len(m) >= wire.HeaderSize+2 {
+			if e.note = r.executes(r.names.portals[string(m[wire.HeaderSize+1:len(m)-1])], "", false); e.note != nil {
+				r.push(e)
+				return whole(m, appendName(r.out[:0], wire.Describe, 'S', r.cfg.nobody))
+			}
+		}
 		r.push(e)
 		return edit{}
 	}
@@ -404,6 +410,9 @@ func (r *Relay) onDescribe(m []byte) edit {
 	if wait {
 		return edit{out: lead, wait: true}
 	}
+	if c := r.namesLost(own, nm); c != nil && n == nil {
+		n, server = c, r.cfg.nobody
+	}
 	if n == nil && len(own) > maxName {
 		n = &note{own: string(own)}
 	}
@@ -413,6 +422,34 @@ func (r *Relay) onDescribe(m []byte) edit {
 	}
 	r.push(e)
 	return whole(m, appendName(lead, wire.Describe, 'S', server))
+}
+
+// namesLost returns the note of a Describe of a statement with rows that executes
+// one which is gone, or whose columns have changed, or nil: PostgreSQL tells of
+// its parameters, and then notices.
+func (r *Relay) namesLost(own []byte, nm *name) *note {
+	u := &r.names.unnamed
+	switch {
+	case len(own) == 0 && len(r.names.candidates) == 0 && !r.names.toldNoRows():
+		if ops := r.names.unnamedOps(); len(ops) > 0 {
+			_, types, _ := bytes.Cut(u.parse[wire.HeaderSize+1:], []byte{0})
+			return r.executes(ops, string(types), len(u.rows) > 0)
+		}
+	case nm != nil && nm.st != nil && nm.open == 0 && nm.st.rows:
+		return r.executes(nm.ops, nm.st.types, true)
+	}
+	return nil
+}
+
+// executes returns the note of a message about a statement that executes one
+// whose columns have changed, or, if gone counts, one that is gone; or nil.
+func (r *Relay) executes(ops []nameOp, types string, gone bool) *note {
+	for _, op := range ops {
+		if op.verb == sqlscan.Execute && (op.changed || gone && op.server == r.cfg.nobody) {
+			return &note{own: op.own, changed: op.changed, types: types}
+		}
+	}
+	return nil
 }
 
 // onClose takes a Close, which is whole. Other clients may use what the name

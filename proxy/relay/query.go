@@ -11,6 +11,9 @@ import (
 
 // onQuery takes a Query.
 func (r *Relay) onQuery(m []byte, complete bool) edit {
+	if r.onlyHelped() {
+		return edit{wait: true} // whether it is skipped is not known before
+	}
 	if !complete {
 		r.scanLarge(wire.Query)
 		r.pushQuery(entry{kind: query})
@@ -70,6 +73,10 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 	return ed
 }
 
+// onlyHelped reports whether something of ours was executed in the client's
+// batch, and nothing of its own.
+func (r *Relay) onlyHelped() bool { return r.cfg.Shared && r.ex.batch && r.ex.helps && !r.ex.runs }
+
 // pushQuery notes a Query, which ends the unnamed statement once the server
 // takes it up.
 func (r *Relay) pushQuery(e entry) {
@@ -116,7 +123,7 @@ func (r *Relay) prepareFor(seen sqlscan.Effects) edit {
 		if r.ledger.readies > 0 && !r.ex.batch && !r.server.covers(r.params.startup) {
 			return edit{wait: true} // whether a transaction is open is not known before
 		}
-		if atStart && !r.server.covers(r.params.startup) && r.holdsFor() == 0 {
+		if atStart && !r.server.covers(r.params.startup) && r.holdsFor() == 0 && !r.ex.doubt {
 			// What the client has left on this server has to be known before
 			// that is given back, and a message that it is amid be over.
 			ready := r.toAsk() == 0 && r.from.left == 0

@@ -27,7 +27,13 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 	switch {
 	case len(own) == 0:
 		if n := r.changed(own, nil); n != nil {
-			return r.out[:0], r.cfg.nobody, n, false
+			switch lost := r.namesLost(own, nil); {
+			case lost == nil || lost.changed:
+				return r.out[:0], r.cfg.nobody, n, false
+			case by == describe:
+				return r.out[:0], r.cfg.nobody, lost, false
+			}
+			return r.out[:0], "", nil, false // PostgreSQL notices when it runs
 		}
 		if by == describe && r.names.toldNoRows() && r.server.unnamed != r.names.unnamed.number {
 			return r.standIn(string(r.names.unnamed.types))
@@ -131,7 +137,7 @@ const maxDepth = 100
 func (r *Relay) changed(own []byte, st *Statement) *note {
 	for _, c := range r.names.changed {
 		if st == nil && c.name == "" || st != nil && c.statement == st {
-			return &note{own: string(own), changed: true}
+			return &note{own: string(own), changed: true, types: c.statement.types}
 		}
 	}
 	return nil

@@ -11,6 +11,8 @@ import (
 	"weak"
 
 	"github.com/pgseal/pgseal/internal/sqlscan"
+
+	"github.com/pgseal/pgseal/internal/wire"
 )
 
 // key is the digest of all that makes two prepared statements one.
@@ -155,25 +157,17 @@ func (c *Statements) Use() (count int, bytes int64) {
 	return len(c.known), c.bytes
 }
 
-// StatementView is a prepared statement that sessions or servers have.
-type StatementView struct {
-	Name    string // a part of its digest
-	Bytes   int
-	Clients int
-	Query   string // empty where no session has it
-}
-
-// List returns all statements, in no order.
-func (c *Statements) List() (list []StatementView) {
+// Each calls f for each statement, in no order: with a part of its digest as its
+// name, its text, which is empty where no session has it, the bytes that it takes,
+// and how many sessions have it. f must not use c.
+func (c *Statements) Each(f func(name, text string, bytes, sessions int)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for k, p := range c.known {
 		if st := p.Value(); st != nil {
-			name := strconv.FormatUint(binary.BigEndian.Uint64(k[:]), 36)
-			list = append(list, StatementView{Name: name, Bytes: len(st.text) + overhead, Clients: st.users, Query: st.text})
+			f(strconv.FormatUint(binary.BigEndian.Uint64(k[:]), 36), st.text, len(st.text)+overhead, st.users)
 		}
 	}
-	return list
 }
 
 // draft is a statement on its way: a client's Parse that is not answered yet.
@@ -190,7 +184,7 @@ type draft struct {
 	described bool
 	rows      bool
 	columns   key
-	values    []string // of what analysis reads, where that had to be asked
+	values    wire.Row // of what analysis reads, where that had to be asked
 	server    string   // its name on the server
 	ops       []nameOp // what it does to names when it runs
 	made      int      // what the ledger had had when its Parse was sent

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"encoding/binary"
 	"encoding/hex"
 	"strings"
 
@@ -115,18 +114,18 @@ func (s *survey) row(body []byte, size int) {
 		s.tooLarge = true
 		return
 	}
-	fields, ok := columns(body)
-	if !ok || len(fields) != 3 || len(fields[0]) != 1 {
+	fields, err := wire.ParseDataRow(body)
+	if err != nil || len(fields) != 3 || len(fields[0].Text) != 1 || fields[1].Null || fields[2].Null {
 		s.failed = true
 		return
 	}
-	name, err := hex.DecodeString(fields[1])
-	value, err2 := hex.DecodeString(fields[2])
+	name, err := hex.DecodeString(fields[1].Text)
+	value, err2 := hex.DecodeString(fields[2].Text)
 	if err != nil || err2 != nil {
 		s.failed = true
 		return
 	}
-	switch kind := fields[0][0]; kind {
+	switch kind := fields[0].Text[0]; kind {
 	case 'x':
 		s.found |= privileged
 		fallthrough
@@ -139,26 +138,6 @@ func (s *survey) row(body []byte, size int) {
 	default:
 		s.found |= found[kind]
 	}
-}
-
-// columns reads a DataRow in text form, in which nothing is NULL.
-func columns(body []byte) (fields []string, ok bool) {
-	if len(body) < 2 {
-		return nil, false
-	}
-	n := int(binary.BigEndian.Uint16(body))
-	body = body[2:]
-	for range n {
-		if len(body) < 4 {
-			return nil, false
-		}
-		size := int(int32(binary.BigEndian.Uint32(body)))
-		if body = body[4:]; size < 0 || size > len(body) {
-			return nil, false
-		}
-		fields, body = append(fields, string(body[:size])), body[size:]
-	}
-	return fields, true
 }
 
 // learn takes what a survey has found for the truth about the session. It reports

@@ -141,7 +141,7 @@ func TestTheCommandToRepeatARunHoldsNoPassword(t *testing.T) {
 
 func TestWithoutTargetsOfTheUsersAllBuiltInOnesTakePart(t *testing.T) {
 	o, _, done := parseRun(nil, io.Discard, io.Discard)
-	if done || len(o.BuiltIn) != 4 || len(o.Scenarios) != 9 || o.Rounds != 3 || o.out != "bench-results" {
+	if done || len(o.BuiltIn) != 4 || len(o.Scenarios) != 10 || o.Rounds != 3 || o.out != "bench-results" {
 		t.Errorf("%+v", o)
 	}
 }

@@ -110,7 +110,7 @@ func (c *Conn) SetDeadline(t time.Time) { c.conn.SetDeadline(t) }
 // Close says good-bye and closes.
 func (c *Conn) Close() {
 	c.conn.SetWriteDeadline(time.Now().Add(time.Second))
-	c.conn.Write([]byte{'X', 0, 0, 0, 4})
+	c.conn.Write(wire.AppendTerminate(nil))
 	c.conn.Close()
 }
 

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -39,7 +38,15 @@ func (c *Conn) Prepare(name, sql string) error {
 	return err
 }
 
-// Prepared runs what Prepare named.
+// Describe is Prepare, and has the statement described in the same round trip.
+func (c *Conn) Describe(name, sql string) error {
+	c.out = appendText(c.appendParse(c.out[:0], name, sql), wire.Describe, "S"+name)
+	c.out = appendMessage(c.out, wire.Sync, nil)
+	_, err := c.roundTrip()
+	return err
+}
+
+// Prepared runs what Prepare or Describe named.
 func (c *Conn) Prepared(name string, args ...string) (Result, error) {
 	c.out = c.appendRun(c.out[:0], name, args)
 	return c.roundTrip()
@@ -162,29 +169,11 @@ func (c *Conn) CopyIn(sql string, chunk []byte, times int) (int64, error) {
 	return int64(len(chunk)) * int64(times), err
 }
 
-// textValues reads the values of a DataRow; what is malformed ends the list.
-func textValues(body []byte) []string {
-	if len(body) < 2 {
-		return nil
-	}
-	count := int(binary.BigEndian.Uint16(body))
-	body = body[2:]
-	var values []string
-	for range count {
-		if len(body) < 4 {
-			break
-		}
-		n := int(int32(binary.BigEndian.Uint32(body)))
-		body = body[4:]
-		if n < 0 {
-			values = append(values, "")
-			continue
-		}
-		if n > len(body) {
-			break
-		}
-		values = append(values, string(bytes.Clone(body[:n])))
-		body = body[n:]
+// textValues returns the values of a DataRow, none where it is malformed.
+func textValues(body []byte) (values []string) {
+	row, _ := wire.ParseDataRow(body)
+	for _, v := range row {
+		values = append(values, v.Text)
 	}
 	return values
 }

@@ -2,6 +2,8 @@ package load
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -59,6 +61,56 @@ func loginOnce(ctx context.Context, e *client.Endpoint) (ready, answered time.Du
 	c.SetDeadline(time.Now().Add(answerGrace))
 	_, err = c.Query(probeSQL)
 	return ready, time.Since(begin), err
+}
+
+// Reconnect lets a number of clients log in, prepare and describe so many
+// statements, run each once and close, over and over, for a time. Latency is
+// that of the whole. After ten failures in a row a client gives up.
+func Reconnect(ctx context.Context, e *client.Endpoint, clients, statements int, d time.Duration) Outcome {
+	all := newCollector()
+	start := time.Now()
+	end := start.Add(d)
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Go(func() {
+			h := NewHistogram()
+			failed := 0
+			for failed < 10 && ctx.Err() == nil && time.Now().Before(end) {
+				begin := time.Now()
+				if err := prepareOnce(ctx, e, statements); err != nil {
+					all.fail(cause(ctx, err))
+					failed++
+					continue
+				}
+				failed = 0
+				h.Record(time.Since(begin))
+			}
+			all.add(h)
+		})
+	}
+	wg.Wait()
+	all.sum.Elapsed = time.Since(start)
+	return all.sum
+}
+
+func prepareOnce(ctx context.Context, e *client.Endpoint, statements int) error {
+	c, err := client.Dial(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(answerGrace))
+	for i := range statements {
+		if err := c.Describe(strconv.Itoa(i), fmt.Sprintf("SELECT abalance + %d FROM pgbench_accounts WHERE aid = $1", i)); err != nil {
+			return err
+		}
+	}
+	for i := range statements {
+		if _, err := c.Prepared(strconv.Itoa(i), "1"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Storm is what a burst of logins saw.

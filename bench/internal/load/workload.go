@@ -16,6 +16,9 @@ const (
 	Simple   = "simple"
 	Extended = "extended"
 	Prepared = "prepared"
+	// Described is what lib/pq does of each query with parameters: it is parsed
+	// and described in one round trip, and bound in the next.
+	Described = "described"
 )
 
 // accountsPerBranch is the size of pgbench's tables for each unit of scale.
@@ -86,6 +89,10 @@ func (w Workload) statement(c *client.Conn, name, sql string, args ...string) er
 		_, err = c.Prepared(name, args...)
 	case Extended:
 		_, err = c.Extended(sql, args...)
+	case Described:
+		if err = c.Describe("", sql); err == nil {
+			_, err = c.Prepared("", args...)
+		}
 	default:
 		_, err = c.Query(inline(sql, args))
 	}

@@ -33,6 +33,8 @@ type scenario struct {
 var scenarios = []scenario{
 	{"throughput", "Throughput", "As many transactions as go through, and what each costs in CPU. CPU per transaction is the figure to trust: it holds where the machine is noisy.",
 		[]string{"cpu_us_per_tx", "tps"}},
+	{"statements", "Statements", "The ways in which drivers prepare: parsed, described and then bound for each query, as lib/pq does, and by clients that log in, prepare 50 statements, run each and leave, which is one transaction here.",
+		[]string{"cpu_us_per_tx", "tps"}},
 	{"connect", "Connect", "A full login (TCP, TLS, SCRAM), one query, close; beside it the same query on a connection that is already open.",
 		[]string{"cpu_us_per_login", "logins_per_s", "login_p50_ms", "login_p99_ms", "query_open_p50_ms", "reconnect_overhead"}},
 	{"latency", "Latency", "Transactions sent at a fixed rate whether or not the last one has been answered, so that waiting counts (corrected for coordinated omission).",

@@ -58,6 +58,7 @@ type Scenario struct {
 // All lists the scenarios in the order in which they run.
 var All = []Scenario{
 	{"throughput", "transactions per second and their CPU, select-only and TPC-B, over protocols and clients", true, throughput},
+	{"statements", "the ways in which drivers prepare: described each time, and anew by clients that reconnect", true, statements},
 	{"connect", "full logins with one query each, beside the same query on an open connection", false, connect},
 	{"latency", "open loop at a fixed rate, corrected for coordinated omission", true, latency},
 	{"crowd", "CPU per transaction of 200 clients, alone and among thousands that are idle", true, crowd},

@@ -56,7 +56,7 @@ func TestClientsAndSecondsOfTheUserHoldInEveryScenario(t *testing.T) {
 			if c.Clients != 7 && s.Name != "bulk" {
 				t.Errorf("%s: %d clients", s.Name, c.Clients)
 			}
-			if slices.Contains([]string{"throughput", "connect", "latency", "reload"}, s.Name) && c.Sample < 4*time.Second {
+			if slices.Contains([]string{"throughput", "statements", "connect", "latency", "reload"}, s.Name) && c.Sample < 4*time.Second {
 				t.Errorf("%s: a sample of %v", s.Name, c.Sample)
 			}
 		}

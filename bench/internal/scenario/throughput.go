@@ -52,7 +52,7 @@ func throughputCase(e *Env, workload, protocol string, clients int) *Case {
 			// other clients of the thread, also those that hold the servers which
 			// that call waits for.
 			stuck := workload == load.TPCB && protocol == load.Prepared
-			if e.PgBench != nil && !stuck {
+			if e.PgBench != nil && !stuck && protocol != load.Described { // which pgbench can't
 				return e.byPgBench(ctx, t, w, clients, seconds)
 			}
 			return e.byOwnClients(ctx, t, w, clients, seconds)

@@ -1,0 +1,134 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/pgseal/pgseal/internal/config"
+	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/internal/stats"
+	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/tlsconf"
+)
+
+// databases are the part of the sections databases, users and pool, as far as
+// servers are concerned.
+type databases struct {
+	plain
+	specs map[string]*pool.Spec
+}
+
+func (d *databases) load(a *App, f config.File, old *setup) error {
+	d.specs = map[string]*pool.Spec{}
+	users := f.UserConfigs()
+	var errs []error
+	for name, c := range f.Databases {
+		spec := &pool.Spec{DatabaseConfig: c.DatabaseConfig, Defaults: f.Pool, Users: users, Secret: c.Password}
+		was := old.databases.specs[name]
+		if was == nil {
+			was = &pool.Spec{}
+		}
+		errs = append(errs, f.Fault("databases."+name, a.complete(name, spec, was)))
+		d.specs[name] = spec
+	}
+	return errors.Join(errs...)
+}
+
+// complete reads the files that the configuration of a database names.
+func (a *App) complete(name string, spec, old *pool.Spec) (err error) {
+	if spec.PasswordFile != "" {
+		if spec.Secret, err = readPassword(spec.PasswordFile); err != nil {
+			return fmt.Errorf("password_file: %w", err)
+		}
+	}
+	if spec.AuthPass, err = readPassword(spec.AuthPasswordFile); err != nil {
+		return fmt.Errorf("auth_password_file: %w", err)
+	}
+	if spec.Trust = old.Trust; spec.Trust != nil && spec.UpstreamConfig == old.UpstreamConfig {
+		return nil
+	}
+	store, err := tlsconf.NewUpstreamStore("database "+name, spec.UpstreamConfig)
+	if spec.Trust, err = successor(store, err, old.Trust); err == nil {
+		store.OnChange(func(*tlsconf.Upstream) { a.manager.RenewTrust(store) })
+	}
+	return err
+}
+
+// readPassword returns the password in a file, or none where path is empty.
+func readPassword(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	secret, err := reload.ReadSecretFile(path)
+	return strings.TrimRight(string(secret), "\r\n"), err
+}
+
+// same implements part: a reload has the connections for lookups opened anew,
+// whatever was changed.
+func (d *databases) same(*setup) bool { return false }
+
+func (d *databases) apply(a *App) { a.manager.Apply(d.specs) }
+
+func (d *databases) warn(log *zap.Logger, s *setup) {
+	for _, key := range s.file.UnqualifiedQueries() {
+		log.Warn("weak setting", zap.String("key", key), zap.String("warning", "the query names tables or functions without their schema, so search_path says whose they are"))
+	}
+	for name, spec := range d.specs {
+		for _, w := range loginWarnings(s.file, name) {
+			log.Warn("weak login", zap.String("database", name), zap.String("warning", w))
+		}
+		for _, w := range unservedWarnings(s, name) {
+			log.Warn("clients without a login", zap.String("database", name), zap.String("warning", w))
+		}
+		for _, w := range append(spec.UpstreamConfig.Warnings(), spec.Trust.Load().Warnings...) {
+			log.Warn("weak setting", zap.String("database", name), zap.String("warning", w))
+		}
+	}
+}
+
+func (d *databases) files() (list []files) {
+	for _, name := range slices.Sorted(maps.Keys(d.specs)) {
+		spec := d.specs[name]
+		list = append(list, certificates(spec.Trust, func(v *tlsconf.Upstream) []stats.Certificate { return v.Loaded(spec.UpstreamConfig) }))
+	}
+	return list
+}
+
+// loginWarnings says what is unwise about the login that a configuration gives
+// pgseal in a database: one sentence each, without any password.
+func loginWarnings(f config.File, name string) (list []string) {
+	d := f.Databases[name]
+	if info, err := os.Stat(f.Path()); err == nil && info.Mode().Perm()&0o077 != 0 && d.Password != "" && !f.FromEnvironment("databases."+name+".password") {
+		list = append(list, fmt.Sprintf("password stands in a configuration file that others can read (permissions %#o): keep it in a password_file", info.Mode().Perm()))
+	}
+	if d.AllowsMD5() {
+		list = append(list, "require_auth allows md5: who listens in or has the server's secrets can log in")
+	}
+	if d.AllowsPassword() {
+		list = append(list, "require_auth allows password: the server is told the password itself")
+	}
+	if d.User != "" && d.Password == "" && d.PasswordFile == "" && d.SSLCert == "" {
+		list = append(list, fmt.Sprintf("role %q has neither a password nor a certificate to log in with: set password_file", d.User))
+	}
+	return list
+}
+
+// unservedWarnings says which access rules let clients into a database whom
+// pgseal can't log in at the server: they reveal no password or key, and neither
+// the database nor any role has a password.
+func unservedWarnings(s *setup, name string) (list []string) {
+	if s.file.Databases[name].User != "" || s.users.inForce().HavePasswords() {
+		return nil
+	}
+	for _, rule := range s.access.store.Load().WithoutSecret(name) {
+		list = append(list, fmt.Sprintf("%s:%d: clients that come by %s have no login at the server: "+
+			"set user and password_file, or give the role a password in users_file", rule.File, rule.Line, rule.Method))
+	}
+	return list
+}

@@ -1,0 +1,94 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// A Value is a column of a row, in text form.
+type Value struct {
+	Text string // empty for NULL
+	Null bool
+}
+
+// A Row is what a query returns one of, or many.
+type Row []Value
+
+// ParseDataRow reads the body of a DataRow message.
+func ParseDataRow(body []byte) (Row, error) {
+	size := len(body)
+	malformed := func() (Row, error) { return nil, fmt.Errorf("malformed row of %d bytes", size) }
+	if size < 2 {
+		return malformed()
+	}
+	row := make(Row, 0, 8)
+	n := int(binary.BigEndian.Uint16(body))
+	for body = body[2:]; n > 0; n-- {
+		if len(body) < 4 {
+			return malformed()
+		}
+		size := int(int32(binary.BigEndian.Uint32(body)))
+		body = body[4:]
+		if size == -1 {
+			row = append(row, Value{Null: true})
+			continue
+		}
+		if size < 0 || size > len(body) {
+			return malformed()
+		}
+		row, body = append(row, Value{Text: string(body[:size])}), body[size:]
+	}
+	if len(body) > 0 {
+		return malformed()
+	}
+	return row, nil
+}
+
+// ErrCopy is what an Answer returns where the query was a COPY.
+var ErrCopy = errors.New("the statement is a COPY")
+
+// An Answer is what a server answers to a query of pgseal's own, message by
+// message up to ReadyForQuery.
+type Answer struct {
+	SkipRows bool // rows are of no interest
+
+	Rows     []Row
+	Refused  *Error      // the last ErrorResponse
+	Reported []Parameter // each with its last value
+	Ready    bool        // ReadyForQuery came
+	Idle     bool        // and said that no transaction is open
+}
+
+// Take reads the next message. After an error the connection can't be used any
+// more.
+func (a *Answer) Take(typ byte, body []byte) error {
+	switch typ {
+	case DataRow:
+		if a.SkipRows {
+			return nil
+		}
+		row, err := ParseDataRow(body)
+		if err != nil {
+			return err
+		}
+		a.Rows = append(a.Rows, row)
+	case ParameterStatus:
+		p, err := ParseParameterStatus(body)
+		if err != nil {
+			return err
+		}
+		a.Reported = SetParameter(a.Reported, p)
+	case ErrorResponse:
+		e, err := ParseError(body)
+		if err != nil {
+			return err
+		}
+		a.Refused = e
+	case CopyInResponse, CopyOutResponse, CopyBothResponse:
+		return ErrCopy
+	case ReadyForQuery:
+		a.Ready, a.Idle = true, len(body) == 1 && body[0] == StatusIdle
+	}
+	return nil
+}

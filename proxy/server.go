@@ -97,7 +97,7 @@ func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings 
 		sessions: map[*session]struct{}{}, handshakeTurns: guard.NewHandshakeLimiter(), addressLogins: guard.NewLoginLimiter(),
 		failedLogins: guard.NewFailedLoginLimiter(), turningAway: make(chan struct{}, maxTurnedAway),
 	}
-	p.logins = login.New(log, manager, p.handshakeTurns, p.failedLogins, settings.Settings)
+	p.logins = login.New(log, manager, p.handshakeTurns, p.failedLogins)
 	p.Configure(settings)
 	return p
 }

@@ -50,11 +50,11 @@ const (
 // session is one client, from accept to close.
 //
 // A goroutine brings it through login. Then the console serves it, or an engine
-// calls it: Data, HungUp, TimedOut and Closed at the client's home, ServerBytes, ServerTimedOut and
-// ServerClosed at the home of the server it holds. Only the client's home
-// writes to the server while the client is there, and the server's home to the
-// client; wmu makes such a write and the decision that led to it one. Any
-// goroutine may call drain, cancel and abort.
+// calls it: Data, HungUp, TimedOut and Closed at the client's home, ServerBytes,
+// ServerTimedOut and ServerClosed at the home of the server it holds. Only the
+// client's home writes to the server while the client is there, and the server's
+// home to the client; wmu makes such a write and the decision that led to it one.
+// Any goroutine may call drain, cancel and abort.
 type session struct {
 	// Set once, before the session is greeted.
 	proxy        *Server

@@ -47,11 +47,10 @@ type Logins struct {
 	handshakes stats.Handshakes
 }
 
-// New returns Logins with settings; roles are looked up by servers.
-func New(log *zap.Logger, servers Servers, turns *guard.HandshakeLimiter, failed *guard.FailedLoginLimiter, settings Settings) *Logins {
+// New returns Logins whose roles are looked up by servers. Configure must follow.
+func New(log *zap.Logger, servers Servers, turns *guard.HandshakeLimiter, failed *guard.FailedLoginLimiter) *Logins {
 	p := &Logins{log: log, mocker: auth.NewMocker(nil), turns: turns, failed: failed}
 	p.secrets = newSecrets(p, servers)
-	p.Configure(settings)
 	return p
 }
 

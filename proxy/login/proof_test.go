@@ -16,7 +16,8 @@ import (
 // begin begins the login of one end of a pipe, and returns the other.
 func begin(t *testing.T, c Config) (*Login, net.Conn) {
 	t.Helper()
-	p := New(zap.NewNop(), nil, guard.NewHandshakeLimiter(), guard.NewFailedLoginLimiter(), Settings{Auth: c})
+	p := New(zap.NewNop(), nil, guard.NewHandshakeLimiter(), guard.NewFailedLoginLimiter())
+	p.Configure(Settings{Auth: c})
 	ours, theirs := net.Pipe()
 	l := p.Begin(engine.NewTransport(ours), time.Hour)
 	t.Cleanup(func() {

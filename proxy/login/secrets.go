@@ -67,11 +67,11 @@ func newSecrets(p *Logins, servers Servers) *secrets {
 	return s
 }
 
-// of returns what is known of a role of a database's clients, and with false the mock
-// secret of one that can't log in by a password. The error is one for the
-// client: nobody can tell at present. It may block, and ends with ctx, which is
-// that of the login. Where nothing is looked up its steps are the same
-// for all roles, so that their time tells nothing.
+// of returns what is known of a role of a database's clients, and with false the
+// mock secret of one that can't log in by a password. The error is a Refusal:
+// nobody can tell at present. It may block, and ends with ctx, which is that of the
+// login. Where nothing is looked up its steps are the same for all roles, so that
+// their time tells nothing.
 func (s *secrets) of(ctx context.Context, database, role string) (auth.Credential, bool, error) {
 	settings := s.logins.settings.Load()
 	credential, known := settings.Users.Find(role, settings.Mocker)

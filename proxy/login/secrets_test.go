@@ -59,7 +59,8 @@ func newDirectory(t *testing.T, edit ...func(*Settings)) (*directory, *Logins) {
 	for _, f := range edit {
 		f(&settings)
 	}
-	p := New(zap.NewNop(), d, guard.NewHandshakeLimiter(), guard.NewFailedLoginLimiter(), settings)
+	p := New(zap.NewNop(), d, guard.NewHandshakeLimiter(), guard.NewFailedLoginLimiter())
+	p.Configure(settings)
 	t.Cleanup(p.Stop)
 	return d, p
 }

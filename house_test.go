@@ -28,11 +28,12 @@ const (
 // and the leaves below.
 var mayImport = map[string][]string{
 	"cmd/pgseal":            {"internal/app", "internal/doctor", "internal/config", "pool/backend", "tlsconf", "internal/auth", "internal/wire", "internal/devca", "internal/pgcluster"},
-	"internal/app":          {"internal/config", "proxy", "pool", "tlsconf", "internal/auth", "internal/engine", "internal/wire", "internal/httpd", "internal/metrics", "internal/console", "internal/status", "internal/reload", "internal/stats"},
-	"internal/doctor":       {"internal/config", "proxy", "pool", "pool/backend", "tlsconf", "internal/auth", "internal/auth/hba", "internal/ldap", "internal/wire", "internal/httpd", "internal/console", "internal/reload"},
-	"internal/config":       {"proxy", "pool", "tlsconf", "internal/httpd", "internal/setting"},
-	"proxy":                 {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/engine", "internal/ldap", "internal/sqlscan", "internal/wire", "internal/auth/answers", "internal/stats", "proxy/guard", "proxy/relay", "internal/reload", "internal/setting", "internal/console"},
+	"internal/app":          {"internal/config", "proxy", "proxy/login", "pool", "tlsconf", "internal/auth", "internal/engine", "internal/wire", "internal/httpd", "internal/metrics", "internal/console", "internal/status", "internal/reload", "internal/stats"},
+	"internal/doctor":       {"internal/config", "proxy", "proxy/login", "pool", "pool/backend", "tlsconf", "internal/auth", "internal/auth/hba", "internal/ldap", "internal/wire", "internal/httpd", "internal/console", "internal/reload"},
+	"internal/config":       {"proxy", "proxy/login", "pool", "tlsconf", "internal/httpd", "internal/setting"},
+	"proxy":                 {"pool", "tlsconf", "internal/auth", "internal/engine", "internal/sqlscan", "internal/wire", "internal/stats", "proxy/guard", "proxy/login", "proxy/relay", "internal/reload", "internal/setting", "internal/console"},
 	"proxy/guard":           {},
+	"proxy/login":           {"pool", "tlsconf", "internal/auth", "internal/auth/hba", "internal/auth/answers", "internal/engine", "internal/ldap", "internal/reload", "internal/setting", "internal/stats", "internal/wire", "proxy/guard"},
 	"proxy/relay":           {"internal/sqlscan", "internal/wire"},
 	"pool":                  {"pool/backend", "tlsconf", "internal/auth", "internal/engine", "internal/wire", "internal/stats", "internal/reload", "internal/setting"},
 	"pool/backend":          {"tlsconf", "internal/auth", "internal/engine", "internal/wire", "internal/stats"},
@@ -209,7 +210,7 @@ var secretName = regexp.MustCompile(`(?i)(password|secret|storedkey|serverkey|cl
 // many were right. Whether a secret is there at all may be asked.
 func TestSecretsAreComparedInConstantTimeOnly(t *testing.T) {
 	equals := []string{"bytes.Equal", "bytes.Compare", "slices.Equal", "strings.EqualFold", "strings.Compare", "reflect.DeepEqual"}
-	rooms := []string{"internal/auth", "internal/httpd", "internal/ldap", "pool", "pool/backend", "proxy"}
+	rooms := []string{"internal/auth", "internal/httpd", "internal/ldap", "pool", "pool/backend", "proxy", "proxy/login"}
 	constant := 0
 	for _, s := range sources(t) {
 		if s.test() || !slices.Contains(rooms, s.dir()) {

@@ -191,8 +191,8 @@ func (m *Manager) Enable(name string, enabled bool) error {
 	return nil
 }
 
-// admits returns why the database takes no client at present, or nil.
-func (d *Database) admits() *wire.Error {
+// Disabled returns why the database takes no client at present, or nil.
+func (d *Database) Disabled() *wire.Error {
 	if !d.disabled.Load() {
 		return nil
 	}

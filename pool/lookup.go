@@ -150,7 +150,7 @@ func (l *lookups) line(database string, login Login) (*lookupLine, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return nil, errClosed
+		return nil, ErrClosed
 	}
 	for _, line := range l.lines {
 		if line.database == database && line.login.Equal(login) {

@@ -135,7 +135,7 @@ func (m *Manager) Apply(specs map[string]*Spec) {
 			for _, p := range d.all() {
 				m.retired.add(p)
 			}
-			m.children.Go(func() { d.close(errRemoved) })
+			m.children.Go(func() { d.close(ErrRemoved) })
 			continue
 		}
 		d.auto = d.auto && specs[name] == nil
@@ -388,7 +388,7 @@ func (m *Manager) Close(ctx context.Context) error {
 	m.mu.Lock()
 	m.closed = true
 	for _, d := range m.databases {
-		d.close(errClosed)
+		d.close(ErrClosed)
 	}
 	m.mu.Unlock()
 	m.lookups.close()

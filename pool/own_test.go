@@ -112,7 +112,7 @@ func TestAWaitForAServerOfOnesOwnEndsInTime(t *testing.T) {
 			t.Errorf("a wait that was broken off ended with %v", err)
 		}
 		waiting := askOwn(t.Context(), h.pool)
-		h.pool.close(errRemoved)
+		h.pool.close(ErrRemoved)
 		code(t, waiting.refusal(t), wire.CodeUndefinedDatabase)
 		code(t, askOwn(t.Context(), h.pool).refusal(t), wire.CodeUndefinedDatabase)
 		h.pool.Release(s)

@@ -14,8 +14,8 @@ import (
 // Errors that a waiter may get beside those of the server.
 var (
 	ErrWaitTimeout = wire.Fatal(wire.CodeTooManyConnections, "no server connection became free within query_wait_timeout")
-	errClosed      = wire.Fatal(wire.CodeAdminShutdown, "the connection pooler is shutting down")
-	errRemoved     = wire.Fatal(wire.CodeUndefinedDatabase, "the database was removed from the connection pooler")
+	ErrClosed      = wire.Fatal(wire.CodeAdminShutdown, "the connection pooler is shutting down")
+	ErrRemoved     = wire.Fatal(wire.CodeUndefinedDatabase, "the database was removed from the connection pooler")
 )
 
 // Pool lends the servers of one database under one login. All methods may be

@@ -207,9 +207,6 @@ func (m *Manager) role(name string) *share {
 // Admit is Join for a client that logged in as user, where
 // max_db_client_connections and max_user_client_connections allow it.
 func (m *Manager) Admit(d *Database, user string, login Login) (p *Pool, leave func(), err error) {
-	if disabled := d.admits(); disabled != nil {
-		return nil, nil, disabled
-	}
 	p, leavePool := m.Join(d, login)
 	client := m.role(user)
 	n := client.clients.Add(1)

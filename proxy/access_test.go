@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"crypto/tls"
-	"errors"
 	"net"
 	"os"
 	"os/user"
@@ -11,22 +10,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // rules has the house let clients in by these lines.
 func (h *house) rules(lines ...string) {
 	h.t.Helper()
-	h.configure(AuthConfig{Rules: lines})
+	h.configure(login.Config{Rules: lines})
 }
 
-func (h *house) configure(c AuthConfig) {
+func (h *house) configure(c login.Config) {
 	h.t.Helper()
 	settings := *h.proxy.settings.Load()
 	var err error
-	settings.Access, err = ParseAccess(reload.NewReader(), "/config.yaml", c)
+	settings.Access, err = login.ParseAccess(reload.NewReader(), "/config.yaml", c)
 	ok(h.t, err)
 	h.proxy.Configure(settings)
 }
@@ -60,18 +59,6 @@ func TestAClientThatNoRuleFitsIsToldInPostgreSQLsWords(t *testing.T) {
 		t.Errorf("told %q, want %q", e['M'], want)
 	}
 	h.login("sess")
-}
-
-func TestTheRulesThatHoldWhereNoneAreWrittenClaimNoPlaceInTheFile(t *testing.T) {
-	a, err := ParseAccess(reload.NewReader(), "/config.yaml", AuthConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, rule := range a.Rules() {
-		if rule.File != "default rules" {
-			t.Errorf("a rule of our own stands in %s", rule.File)
-		}
-	}
 }
 
 func TestARejectingRuleAndItsPlaceAreInTheLog(t *testing.T) {
@@ -154,31 +141,11 @@ func TestPeerTakesTheSystemsUserForTheRole(t *testing.T) {
 	ok(t, err)
 	ident := filepath.Join(t.TempDir(), "ident")
 	write(t, ident, "os "+me.Username+" alice\n")
-	h.configure(AuthConfig{Rules: []string{"local app all peer map=os", "local sess all peer"}, IdentFile: ident})
+	h.configure(login.Config{Rules: []string{"local app all peer map=os", "local sess all peer"}, IdentFile: ident})
 	h.asks(h.dialUnix(), "app").welcomed()
 	e := h.asks(h.dialUnix(), "sess").wantError("28000")
 	if e['M'] != `Peer authentication failed for user "alice"` {
 		t.Errorf("told %q", e['M'])
-	}
-}
-
-func TestRulesThatCannotBeFollowedAreRefused(t *testing.T) {
-	for _, rule := range []string{
-		"local all +staff trust", "local samerole all trust", "host all all all ldap ldapserver=a ldapbasedn=b",
-		"hostnossl all all all password", "local all all nothing",
-		"hostnossl all all all ldap ldapserver=localhost ldapprefix=cn=", "hostssl all all all ldap ldaptls=1 ldapserver=a ldapbasedn=b ldapbinddn=c",
-	} {
-		_, err := ParseAccess(reload.NewReader(), "/config.yaml", AuthConfig{Rules: []string{"local all all trust", rule}})
-		var fault *hba.Error
-		if !errors.As(err, &fault) || fault.Line != 2 {
-			t.Errorf("%s: %v", rule, err)
-		}
-	}
-	ident := filepath.Join(t.TempDir(), "ident")
-	write(t, ident, "m a b\nm a +b\n")
-	_, err := ParseAccess(reload.NewReader(), "/config.yaml", AuthConfig{IdentFile: ident})
-	if err == nil || !strings.Contains(err.Error(), ident+":2: ") {
-		t.Errorf("got %v", err)
 	}
 }
 

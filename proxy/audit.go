@@ -4,15 +4,10 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
-	"fmt"
 
 	"go.uber.org/zap"
 
-	"github.com/pgseal/pgseal/internal/auth"
-	"github.com/pgseal/pgseal/internal/auth/hba"
-	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/proxy/guard"
+	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -39,19 +34,18 @@ func (a Audit) login(s *session) { a.log.Info("login", s.auditFields()...) }
 
 // refusal tells that a client was not let in, and the true reason, which the
 // client may not have been told.
-func (a Audit) refusal(s *session, e *wire.Error) {
-	fields := append(s.auditFields(), zap.String("reason", s.refusalReason(e)),
-		zap.String("sqlstate", e.Code), zap.String("message", e.Message))
-	if e.Cause != nil {
-		fields = append(fields, zap.NamedError("cause", e.Cause))
+func (a Audit) refusal(s *session, r *login.Refusal) {
+	fields := append(s.auditFields(), zap.Stringer("reason", r.Reason))
+	if r.Told != nil {
+		fields = append(fields, zap.String("sqlstate", r.Told.Code), zap.String("message", r.Told.Message))
+	}
+	if r.Cause != nil {
+		fields = append(fields, zap.NamedError("cause", r.Cause))
+	}
+	if r.Reason == login.Handshake {
+		fields = append(fields, tlsconf.PeerFields(r.Cause)...)
 	}
 	a.log.Info("refusal", fields...)
-}
-
-// handshake tells that a TLS handshake failed.
-func (a Audit) handshake(s *session, err error) {
-	fields := append(s.auditFields(), zap.String("reason", "tls"), zap.NamedError("cause", err))
-	a.log.Info("refusal", append(fields, tlsconf.PeerFields(err)...)...)
 }
 
 // cancelRefused tells of a CancelRequest that fits no session.
@@ -88,10 +82,10 @@ func (a Audit) Command(s *session, command, object string, err error) {
 // auditFields says who is at the other end of s, and by which rule.
 func (s *session) auditFields() []zap.Field {
 	fields := s.fields()
-	if s.rule.Method != "" {
-		fields = append(fields, zap.String("method", s.rule.Method), zap.String("rule", fmt.Sprintf("%s:%d", s.rule.File, s.rule.Line)))
+	if s.method != "" {
+		fields = append(fields, zap.String("method", s.method), zap.String("rule", s.rule))
 	}
-	if cert := s.clientCertificate(); cert != nil {
+	if cert := login.ClientCertificate(s.tls); cert != nil {
 		fields = append(fields, identityFields(cert)...)
 	}
 	return fields
@@ -108,38 +102,4 @@ func identityFields(cert *x509.Certificate) []zap.Field {
 		zap.String("peer_serial", cut(cert.SerialNumber.Text(16))),
 		zap.String("peer_sha256", hex.EncodeToString(sum[:])),
 	}
-}
-
-// refusalReason sorts refusals.
-func (s *session) refusalReason(e *wire.Error) string {
-	var failed *guard.FailedProof
-	var unanswered *ldapError
-	var rule *hba.Error
-	switch {
-	case errors.As(e, &failed):
-		return failed.Reason
-	case errors.As(e, &unanswered):
-		return "ldap_error"
-	case e == errLoginTimeout:
-		return "timeout"
-	case e == errShutdown:
-		return "shutdown"
-	case errors.Is(e, auth.ErrBinding), errors.Is(e, auth.ErrBindingDowngrade):
-		return "channel_binding"
-	case errors.As(e, &rule), e.Code == wire.CodeInvalidAuth && !s.admitted:
-		return "rule" // or the listener demands TLS, or a certificate
-	}
-	switch e.Code {
-	case wire.CodeUndefinedDatabase:
-		return "database"
-	case wire.CodeTooManyConnections:
-		return "limit"
-	case wire.CodeInsufficientPrivilege:
-		if s.proxy.toConsole(s) {
-			return "console"
-		}
-	case wire.CodeProtocolViolation, wire.CodeFeatureNotSupported, wire.CodeInvalidParameter:
-		return "protocol"
-	}
-	return "server" // or our own
 }

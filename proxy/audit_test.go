@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,10 +13,11 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy/guard"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // audited waits for the one event of this kind and returns its keys.
@@ -76,11 +78,7 @@ func TestARefusalIsAuditedWithItsTrueReason(t *testing.T) {
 	attempt := func(user, database, password string) func(*house) {
 		return func(h *house) { h.attempt(user, database, password) }
 	}
-	for name, c := range map[string]struct {
-		do    func(h *house)
-		rules []string
-		want  map[string]any
-	}{
+	for name, c := range map[string]auditedRefusal{
 		"wrong password": {attempt("alice", "app", "wrong"), nil,
 			map[string]any{"reason": "wrong_password", "sqlstate": "28P01", "method": "scram-sha-256", "user": "alice", "database": "app"}},
 		"unknown role": {attempt("mario", "app", "wrong"), nil,
@@ -116,49 +114,71 @@ func TestARefusalIsAuditedWithItsTrueReason(t *testing.T) {
 			readMsg(c)
 		}, nil, map[string]any{"reason": "tls", "user": nil}},
 		"capped": {func(h *house) {
-			h.limits(AuthConfig{MaxFailedPerRole: 1})
-			h.proxy.failedLogins.Decide(guard.Login{Role: "alice", Database: "app"}, errPassword)
+			h.limits(login.Config{MaxFailedPerRole: 1})
+			h.proxy.failedLogins.Decide(guard.Login{Role: "alice", Database: "app"}, &guard.FailedProof{Reason: guard.WrongPassword})
 			h.attempt("alice", "app", password)
 		}, nil, map[string]any{"reason": "role_capped", "sqlstate": "28P01"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			h := open(t)
-			h.askForCertificates()
-			if c.rules != nil {
-				h.rules(c.rules...)
-			}
-			c.do(h)
-			event := h.audited("refusal")
-			for key, value := range c.want {
-				if fmt.Sprint(event[key]) != fmt.Sprint(value) {
-					t.Errorf("%s is %v, want %v", key, event[key], value)
-				}
-			}
-			if event["addr"] == nil || event["reason"] == nil {
-				t.Errorf("the event has neither source nor reason: %v", event)
-			}
-		})
+		audits(t, name, c)
 	}
 }
 
-func TestEachRefusalHasAReason(t *testing.T) {
-	s := &session{}
-	for want, e := range map[string]*wire.Error{
-		"timeout":         errLoginTimeout,
-		"shutdown":        errShutdown,
-		"limit":           wire.Fatal(wire.CodeTooManyConnections, "x"),
-		"channel_binding": wire.Fatal(wire.CodeInvalidAuth, "x").WithCause(auth.ErrBinding),
-		"source_capped":   errWrongPassword("x").WithCause(guard.ErrSourceCapped),
-		"server":          wire.AsError(errors.New("a server is down")),
+// auditedRefusal is a login that is refused, and what the audit stream tells.
+type auditedRefusal struct {
+	do    func(h *house)
+	rules []string
+	want  map[string]any
+}
+
+func TestWhatHappensBesideTheProofIsAuditedWithItsTrueReason(t *testing.T) {
+	for name, c := range map[string]auditedRefusal{
+		"no role": {func(h *house) {
+			c := h.dialTLS()
+			c.write(packet(version3, "database", "app"))
+			c.refused("28000")
+		}, nil, map[string]any{"reason": "protocol"}},
+		"a server that refuses": {func(h *house) {
+			h.server.set(func() { h.server.refusal = fatal("28P01") })
+			c := h.asks(h.dialTLS(), "app")
+			c.authenticate(password)
+			c.authenticated()
+			c.refused("28P01")
+		}, nil, map[string]any{"reason": "server", "sqlstate": "28P01"}},
+		"no lookup": {func(h *house) {
+			d := h.directory()
+			d.set(func() { d.fails = "57P01" })
+			h.as("carol").refused("57P03")
+		}, nil, map[string]any{"reason": "lookup"}},
+		"a disabled database": {func(h *house) {
+			ok(h.t, h.manager.Enable("app", false))
+			c := h.asks(h.dialTLS(), "app")
+			c.authenticate(password)
+			c.authenticated()
+			c.refused("55000")
+		}, nil, map[string]any{"reason": "disabled"}},
 	} {
-		if got := s.refusalReason(e); got != want {
-			t.Errorf("%v is %s, want %s", e, got, want)
+		audits(t, name, c)
+	}
+}
+
+func audits(t *testing.T, name string, c auditedRefusal) {
+	t.Run(name, func(t *testing.T) {
+		h := open(t)
+		h.askForCertificates()
+		if c.rules != nil {
+			h.rules(c.rules...)
 		}
-	}
-	s.admitted = true
-	if got := s.refusalReason(wire.Fatal(wire.CodeInvalidAuth, "no password to log in with")); got != "server" {
-		t.Errorf("after the proof it is %s", got)
-	}
+		c.do(h)
+		event := h.audited("refusal")
+		for key, value := range c.want {
+			if fmt.Sprint(event[key]) != fmt.Sprint(value) {
+				t.Errorf("%s is %v, want %v", key, event[key], value)
+			}
+		}
+		if event["addr"] == nil || event["reason"] == nil {
+			t.Errorf("the event has neither source nor reason: %v", event)
+		}
+	})
 }
 
 func TestARefusedCancelRequestIsAudited(t *testing.T) {
@@ -209,6 +229,22 @@ func TestNothingSecretIsAudited(t *testing.T) {
 	for _, line := range h.logs.All() {
 		if text := line.Message + fmt.Sprint(line.ContextMap()); strings.Contains(text, "hunter2") {
 			t.Errorf("the log holds the password: %s", text)
+		}
+	}
+}
+
+func TestWhatThePoolRefusesHasAReasonWhereItIsMet(t *testing.T) {
+	theirs := &wire.Error{Severity: "FATAL", Code: "28P01", Foreign: true}
+	for _, c := range []struct {
+		err  error
+		want login.Reason
+	}{
+		{pool.ErrWaitTimeout, login.Limit}, {pool.ErrClosed, login.Shutdown}, {pool.ErrRemoved, login.NoDatabase},
+		{theirs, login.ServerRefused}, {errServerLost, login.NoServer}, {login.ErrTimeout, login.Timeout},
+		{wire.AsError(os.ErrDeadlineExceeded), login.NoServer}, // of the server's own login
+	} {
+		if r := refusedByPool(c.err); r.Reason != c.want || r.Told == nil {
+			t.Errorf("%v is %v, want %v", c.err, r.Reason, c.want)
 		}
 	}
 }

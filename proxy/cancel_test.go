@@ -213,12 +213,11 @@ func TestNoTwoKeysAreAlikeAndEachSecretIsWhole(t *testing.T) {
 	seen := map[wire.CancelKey]bool{}
 	byPID := map[uint32]bool{}
 	for i := range 2000 {
-		s := &session{version: wire.Version30}
-		size := shortSecret
+		s, version, size := &session{}, uint32(wire.Version30), shortSecret
 		if i%2 == 0 {
-			s.version, size = wire.Version32, longSecret
+			version, size = wire.Version32, longSecret
 		}
-		keys.issue(s)
+		keys.issue(s, version)
 		if len(s.key.Secret) != size || seen[s.key] || byPID[s.key.PID] || s.key.PID == 0 || s.key.PID > 1<<31-1 {
 			t.Fatalf("key %d: process %d with a secret of %d bytes", i, s.key.PID, len(s.key.Secret))
 		}
@@ -232,7 +231,7 @@ func TestNoTwoKeysAreAlikeAndEachSecretIsWhole(t *testing.T) {
 func TestAKeyOfNobodyCostsNoMemory(t *testing.T) {
 	var keys cancelKeys
 	for range 1000 {
-		keys.issue(&session{version: wire.Version32})
+		keys.issue(&session{}, wire.Version32)
 	}
 	guess := wire.CancelKey{PID: 1, Secret: strings.Repeat("x", longSecret)}
 	var found *session

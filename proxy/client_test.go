@@ -3,8 +3,10 @@ package proxy
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -155,7 +157,7 @@ func (c *client) ended() {
 	if err == nil {
 		c.t.Fatalf("%d bytes more came", n)
 	}
-	if isTimeout(err) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.t.Fatal("the connection does not end")
 	}
 	c.raw.Close()

@@ -2,12 +2,14 @@ package proxy
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/console"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // maxConsoles bounds the sessions of the console. They do not count against
@@ -15,10 +17,10 @@ import (
 const maxConsoles = 32
 
 var (
-	errTooManyClients = wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already (max_client_conn)").
-				WithHint("Raise max_client_conn of the connection pooler.")
-	errTooManyConsoles  = wire.Fatal(wire.CodeTooManyConnections, "too many sessions of the console are open")
-	errConsoleForeign   = wire.Fatal(wire.CodeFeatureNotSupported, "the console has no replication")
+	errTooManyClients = login.Refuse(login.Limit, wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already (max_client_conn)").
+				WithHint("Raise max_client_conn of the connection pooler."))
+	errTooManyConsoles  = login.Refuse(login.Limit, wire.Fatal(wire.CodeTooManyConnections, "too many sessions of the console are open"))
+	errConsoleForeign   = login.Refuse(login.Protocol, wire.Fatal(wire.CodeFeatureNotSupported, "the console has no replication"))
 	errKilled           = wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command").WithHint("An administrator of the connection pooler ended it.")
 	errConsoleNotServed = wire.Fatal(wire.CodeInternal, "the console ended unexpectedly")
 )
@@ -40,6 +42,10 @@ type Console interface {
 
 // seat is what a session has that is the console's.
 type seat struct {
+	conn     net.Conn
+	told     []wire.Parameter // what the client was told of its parameters
+	ctx      context.Context  // ends when its client has to leave
+	stop     context.CancelFunc
 	canceled chan struct{}
 }
 
@@ -50,11 +56,11 @@ func (p *Server) UseConsole(c Console) { p.console = c }
 func (p *Server) toConsole(s *session) bool { return p.console != nil && p.console.Owns(s.database) }
 
 // openConsole lets a client that has proved who it is in to the console.
-func (p *Server) openConsole(s *session, ask startup) error {
+func (p *Server) openConsole(s *session, ask login.Startup) error {
 	if err := p.console.Admits(s.user); err != nil {
-		return err
+		return login.Refuse(login.NotAdmin, err)
 	}
-	if ask.replication != nil {
+	if ask.Replication != nil {
 		return errConsoleForeign
 	}
 	if p.consoles.Add(1) > maxConsoles {
@@ -62,22 +68,22 @@ func (p *Server) openConsole(s *session, ask startup) error {
 		return errTooManyConsoles
 	}
 	s.seated = true // exit gives the place back
-	s.told = p.console.Parameters()
-	for _, param := range ask.params {
+	told := p.console.Parameters()
+	for _, param := range ask.Params {
 		if param.Name == "application_name" {
-			s.told = append(s.told, param)
+			told = append(told, param)
 		}
 	}
-	if err := s.greet(s.told); err != nil {
+	if err := s.greet(told); err != nil {
 		return err
 	}
 	s.mu.Lock()
-	s.seat = &seat{canceled: make(chan struct{}, 1)}
-	if s.cert.invalid { // since it was asked for
+	s.seat = &seat{conn: s.login.Conn(), told: told, canceled: make(chan struct{}, 1)}
+	s.seat.ctx, s.seat.stop = context.WithCancel(context.Background())
+	s.phase, s.login = phaseConsole, nil
+	s.raw.SetDeadline(time.Time{})
+	if s.ending() != nil || s.muted { // since it was asked for
 		s.breakOff()
-	}
-	if !s.stopped {
-		s.raw.SetDeadline(time.Time{})
 	}
 	s.mu.Unlock()
 	return nil
@@ -95,29 +101,21 @@ func (p *Server) attend(s *session) {
 		p.exit(s)
 		p.log.Info("client disconnected", append(s.fields(), zap.Duration("duration", time.Since(s.since)))...)
 	}()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		select {
-		case <-s.stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	defer s.seat.stop()
 	defer func() {
 		last := s.lastOfConsole()
 		if r := recover(); r != nil {
 			p.consolePanic(s, r)
 			last = errConsoleNotServed
 		}
-		var out []byte
-		if last != nil {
-			out = last.Append(nil)
-		}
-		s.farewell(out)
+		s.farewell(func() {
+			if last != nil {
+				s.seat.conn.Write(last.Append(nil))
+			}
+		})
 		s.linger()
 	}()
-	p.console.Serve(ctx, console.Client{Conn: s.conn, ID: s.id, User: s.user, Database: s.database, PID: s.key.PID, Canceled: s.seat.canceled,
+	p.console.Serve(s.seat.ctx, console.Client{Conn: s.seat.conn, ID: s.id, User: s.user, Database: s.database, PID: s.key.PID, Canceled: s.seat.canceled,
 		Audit: func(command, object string, err error) { p.Audit().Command(s, command, object, err) }})
 }
 
@@ -149,7 +147,7 @@ func (s *session) lastOfConsole() *wire.Error {
 func (s *session) cancelConsole() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.seat == nil {
+	if s.phase != phaseConsole {
 		return false
 	}
 	select {
@@ -163,7 +161,7 @@ func (s *session) cancelConsole() bool {
 // reports false for one that ends anyway, or whose login is not over.
 func (s *session) kill() bool {
 	s.mu.Lock()
-	alive := (s.client != nil || s.seat != nil) && s.end == nil && s.killed == nil
+	alive := s.phase != phaseLogin && s.end == nil && s.killed == nil
 	if alive {
 		s.killed = errKilled
 		s.breakOff()
@@ -199,7 +197,7 @@ func (p *Server) KillAll(database string) {
 func (s *session) atConsole() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.seat != nil
+	return s.phase == phaseConsole
 }
 
 // uses reports whether the session is logged in to the database, or to any
@@ -207,7 +205,7 @@ func (s *session) atConsole() bool {
 func (s *session) uses(database string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.client != nil && (database == "" || s.database == database)
+	return s.phase >= phaseReady && (database == "" || s.database == database)
 }
 
 // list returns the sessions that there are, logins among them.

@@ -14,6 +14,7 @@ import (
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // desk is a console that only alice and dave may use.
@@ -158,7 +159,7 @@ func TestTheConsoleIsGuardedByEachMethodAsDatabasesAre(t *testing.T) {
 		settings.Users, err = auth.ParseUsers("users", []byte(file), testMocker, nil)
 		ok(t, err)
 		h.proxy.Configure(settings)
-		h.configure(AuthConfig{Rules: []string{g.rule}, IdentFile: ident})
+		h.configure(login.Config{Rules: []string{g.rule}, IdentFile: ident})
 		for who, want := range g.want {
 			c := g.dial(h, who[1])
 			c.write(packet(version3, "user", who[0], "database", "pgseal"))
@@ -172,7 +173,7 @@ func TestTheConsoleIsGuardedByEachMethodAsDatabasesAre(t *testing.T) {
 
 func TestWhoProvesToBeAnAdministratorByALookupUsesTheConsole(t *testing.T) {
 	h := open(t, withDesk)
-	d := h.directory(func(c *AuthConfig) { c.AuthDBName = "app" })
+	d := h.directory(func(c *login.Config) { c.AuthDBName = "app" })
 	d.set(func() { d.rows["dave"] = []string{rowOf("dave", h.server.secret.Encode())} })
 	for who, want := range map[[2]string]string{{"dave", password}: "", {"dave", "wrong"}: "28P01", {"carol", password}: "42501", {"mario", password}: "28P01"} {
 		c := h.dialTLS()

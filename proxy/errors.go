@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -97,9 +96,4 @@ func classOf(code string) string {
 		}
 	}
 	return "other"
-}
-
-// violation returns what a client is told that breaks the protocol.
-func violation(format string, args ...any) *wire.Error {
-	return wire.Fatal(wire.CodeProtocolViolation, fmt.Sprintf(format, args...))
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -102,7 +103,7 @@ func open(t testing.TB, edit ...func(*plan)) *house {
 	h.manager.Apply(h.specs(p))
 	users, err := auth.ParseUsers("users", []byte(`"alice" "`+password+`"`+"\n"+`"bob" "`+password+`"`+"\n"), testMocker, nil)
 	ok(t, err)
-	h.proxy = New(zap.New(core), h.engine, h.manager, Settings{Pool: p.pool, Users: users, Mocker: testMocker})
+	h.proxy = New(zap.New(core), h.engine, h.manager, Settings{Pool: p.pool, Settings: login.Settings{Users: users, Mocker: testMocker}})
 	h.proxy.UseConsole(p.desk)
 	ctx, stop := context.WithCancel(context.Background())
 	var background sync.WaitGroup

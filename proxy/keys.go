@@ -23,11 +23,12 @@ const (
 	longSecret  = 32
 )
 
-// issue gives s a key of its own, of random bits. The process ID is no more
+// issue gives s a key of its own, of random bits, as long as the version of the
+// protocol has it. The process ID is no more
 // than a name to look it up by.
-func (k *cancelKeys) issue(s *session) {
+func (k *cancelKeys) issue(s *session, version uint32) {
 	b := make([]byte, 4+shortSecret)
-	if s.version >= wire.Version32 {
+	if version >= wire.Version32 {
 		b = make([]byte, 4+longSecret)
 	}
 	k.mu.Lock()

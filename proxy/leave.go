@@ -10,10 +10,9 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/tlsconf"
 )
-
-var errLoginTimeout = wire.Fatal(wire.CodeInvalidAuth, "login took longer than client_login_timeout")
 
 // cancel cancels the query that the session runs now, and nothing else: while
 // the request is under way its server goes to nobody else. It blocks until
@@ -187,58 +186,51 @@ func (s *session) lastWords(reason error) *wire.Error {
 // refuse ends a connection that did not become a session.
 func (s *session) refuse(err error) {
 	log, logins := s.proxy.log, &s.proxy.loginCounts
-	var handshake *handshakeError
+	r, refused := err.(*login.Refusal)
 	switch {
-	case errors.Is(err, errServed):
+	case err == errServed:
 		return
-	case errors.Is(err, errProbe):
+	case errors.Is(err, login.ErrProbe):
 		log.Debug("client left before its startup packet", s.fields()...)
 		return
-	case errors.As(err, &handshake):
-		logins.Inc(LoginHandshake)
-		s.proxy.Audit().handshake(s, handshake.err)
-		log.Warn("TLS handshake failed", append(append(s.fields(), zap.Error(handshake.err)), tlsconf.HandshakeFields(handshake.err)...)...)
+	case refused && r.Told == nil:
+		logins.Inc(r.Outcome())
+		s.proxy.Audit().refusal(s, r)
+		log.Warn("TLS handshake failed", append(append(s.fields(), zap.Error(r.Cause)), tlsconf.HandshakeFields(r.Cause)...)...)
 		return
 	case s.isDraining():
-		err = errShutdown
-	case isTimeout(err):
-		err = errLoginTimeout
+		r = login.ErrShutdown
+	case !refused:
+		logins.Inc(login.OutcomeClientLeft)
+		log.Info("client left during login", s.fields()...)
+		return
 	}
-	var e *wire.Error
-	if !errors.As(err, &e) {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err) {
-			logins.Inc(LoginClientLeft)
-			log.Info("client left during login", s.fields()...)
-			return
-		}
-		e = wire.AsError(err)
-	}
-	last := *e // e may be shared with other sessions
+	last := *r.Told // it may be shared with other sessions
 	last.Severity = "FATAL"
-	out := last.Append(s.unsent)
-	logins.Inc(loginOutcome(e))
-	s.noteError(e, nil)
-	s.delayAnswer(e)
-	s.farewell(out)
+	logins.Inc(r.Outcome())
+	s.noteError(r.Told, nil)
+	s.login.AwaitAnswer(r)
+	s.farewell(func() { s.login.Send(last.Append(nil)) })
 	// Only now, so that the time that a client sees does not tell what is logged.
-	s.tellRefusal(e)
+	s.tellRefusal(r)
 	s.linger()
 }
 
 // tellRefusal logs why a login was refused.
-func (s *session) tellRefusal(e *wire.Error) {
-	s.proxy.Audit().refusal(s, e)
-	fields := append(s.fields(), zap.String("sqlstate", e.Code), zap.String("reason", e.Message))
-	if e.Cause != nil {
-		fields = append(fields, zap.NamedError("cause", e.Cause))
+func (s *session) tellRefusal(r *login.Refusal) {
+	s.proxy.Audit().refusal(s, r)
+	fields := append(s.fields(), zap.String("sqlstate", r.Told.Code), zap.String("reason", r.Told.Message))
+	if r.Cause != nil {
+		fields = append(fields, zap.NamedError("cause", r.Cause))
 	}
 	s.proxy.log.Warn("login refused", fields...)
 }
 
-// farewell sends the last words on a connection, and that they are the last.
-func (s *session) farewell(out []byte) {
+// farewell has the last words sent on a connection, and says that they are the
+// last.
+func (s *session) farewell(send func()) {
 	s.raw.SetDeadline(time.Now().Add(closeWait))
-	s.conn.Write(out)
+	send()
 	if s.tls != nil {
 		s.tls.CloseWrite()
 	}
@@ -256,9 +248,4 @@ func (s *session) isDraining() bool {
 func (s *session) linger() {
 	io.CopyN(io.Discard, s.raw, 1<<20)
 	s.raw.Close()
-}
-
-func isTimeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
 }

@@ -17,14 +17,14 @@ var (
 	waitNotice         = &wire.Error{Severity: "NOTICE", Code: wire.CodeSuccess, Message: "no server connection is free, the query waits in line (query_wait_notify)"}
 )
 
-// phase is what a client spends its time with.
-type phase byte
+// activity is what a client spends its time with.
+type activity byte
 
 const (
-	idle              phase = iota // between transactions
-	waiting                        // for a server
-	running                        // a query, or sending one
-	idleInTransaction              // between the queries of a transaction
+	idle              activity = iota // between transactions
+	waiting                           // for a server
+	running                           // a query, or sending one
+	idleInTransaction                 // between the queries of a transaction
 )
 
 // watch follows for how long a client has been at what it does. It is told of
@@ -32,8 +32,8 @@ const (
 // come, has it look at them. The session's lock guards it.
 type watch struct {
 	limits   pool.Timeouts
-	phase    phase
-	since    time.Time // in phase; for running: of the query under way
+	doing    activity
+	since    time.Time // doing that; for running: of the query under way
 	begun    time.Time // of the transaction; zero where there is none
 	answered uint      // ReadyForQuery messages when since was set
 	notified bool      // the client knows that it waits
@@ -42,25 +42,25 @@ type watch struct {
 
 // note tells what the client does now. answered counts the ReadyForQuery
 // messages of its session: each begins another query.
-func (w *watch) note(p phase, answered uint) {
-	if p == w.phase && (p != running || answered == w.answered) {
+func (w *watch) note(a activity, answered uint) {
+	if a == w.doing && (a != running || answered == w.answered) {
 		return
 	}
-	if p != waiting && !w.limits.Bound() {
-		w.phase = p // nothing of it is timed
+	if a != waiting && !w.limits.Bound() {
+		w.doing = a // nothing of it is timed
 		return
 	}
 	now := time.Now()
 	switch {
-	case p == idle || p == waiting:
+	case a == idle || a == waiting:
 		w.begun = time.Time{}
 	case w.begun.IsZero():
 		w.begun = now
 	}
-	if p == waiting {
+	if a == waiting {
 		w.notified = false
 	}
-	w.phase, w.since, w.answered = p, now, answered
+	w.doing, w.since, w.answered = a, now, answered
 }
 
 // expired returns the end of the session where something took too long, and
@@ -68,15 +68,15 @@ func (w *watch) note(p phase, answered uint) {
 func (w *watch) expired(now time.Time) (end *wire.Error, notify bool) {
 	over := func(limit time.Duration, since time.Time) bool { return limit > 0 && now.Sub(since) >= limit }
 	switch {
-	case w.phase == idle && over(w.limits.ClientIdle, w.since):
+	case w.doing == idle && over(w.limits.ClientIdle, w.since):
 		return errClientIdle, false
-	case w.phase == running && over(w.limits.Query, w.since):
+	case w.doing == running && over(w.limits.Query, w.since):
 		return errQueryTime, false
-	case w.phase == idleInTransaction && over(w.limits.IdleTransaction, w.since):
+	case w.doing == idleInTransaction && over(w.limits.IdleTransaction, w.since):
 		return errIdleTransaction, false
 	case !w.begun.IsZero() && over(w.limits.Transaction, w.begun):
 		return errTransactionTime, false
-	case w.phase == waiting && !w.notified && over(w.limits.WaitNotify, w.since):
+	case w.doing == waiting && !w.notified && over(w.limits.WaitNotify, w.since):
 		w.notified = true
 		return nil, true
 	}
@@ -99,14 +99,14 @@ func (w *watch) next(now time.Time) (due time.Time) {
 			due = at
 		}
 	}
-	from(w.limits.ClientIdle, w.phase == idle, w.since)
-	if w.phase == idle {
+	from(w.limits.ClientIdle, w.doing == idle, w.since)
+	if w.doing == idle {
 		return due
 	}
-	from(w.limits.Query, w.phase == running, w.since)
-	from(w.limits.IdleTransaction, w.phase == idleInTransaction, w.since)
+	from(w.limits.Query, w.doing == running, w.since)
+	from(w.limits.IdleTransaction, w.doing == idleInTransaction, w.since)
 	from(w.limits.Transaction, !w.begun.IsZero(), w.begun)
-	if w.phase == waiting && !w.notified {
+	if w.doing == waiting && !w.notified {
 		from(w.limits.WaitNotify, true, w.since)
 	}
 	return due
@@ -114,7 +114,7 @@ func (w *watch) next(now time.Time) (due time.Time) {
 
 // arm returns for how long to set the timer, where it has to be set.
 func (w *watch) arm() (d time.Duration, set bool) {
-	if w.phase == idle && w.limits.ClientIdle == 0 || w.phase != waiting && !w.limits.Bound() {
+	if w.doing == idle && w.limits.ClientIdle == 0 || w.doing != waiting && !w.limits.Bound() {
 		return 0, false
 	}
 	now := time.Now()
@@ -127,7 +127,7 @@ func (w *watch) arm() (d time.Duration, set bool) {
 }
 
 // now says what the client does. mu is held.
-func (s *session) now() phase {
+func (s *session) now() activity {
 	switch {
 	case s.waiting:
 		return waiting
@@ -171,8 +171,8 @@ func (s *session) heed() {
 	if s.watch.limits != limits {
 		// What was not watched until now counts from now.
 		s.watch.since, s.watch.limits, s.watch.due = time.Now(), limits, time.Time{}
-		s.watch.phase, s.watch.answered = s.now(), s.relay.Answered()
-		if s.watch.phase >= running && s.watch.begun.IsZero() {
+		s.watch.doing, s.watch.answered = s.now(), s.relay.Answered()
+		if s.watch.doing >= running && s.watch.begun.IsZero() {
 			s.watch.begun = s.watch.since
 		}
 	}
@@ -206,15 +206,5 @@ func (s *session) tell(message []byte) {
 	s.mu.Unlock()
 	if hears {
 		s.client.Write(message, nil)
-	}
-}
-
-// recheck has the session look at settings that may have changed. A login
-// will, when it ends.
-func (s *session) recheck() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client != nil {
-		s.client.Post(s.onCheck)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // watched drives a watch as a session and an engine do, within a bubble.
@@ -28,8 +29,8 @@ func inTime(t *testing.T, limits pool.Timeouts, test func(*watched)) {
 
 // does has the client do something for a time, with its first moment at the
 // client's home. It returns what ended the session, and after how long.
-func (x *watched) does(p phase, d time.Duration) (end *wire.Error, after time.Duration) {
-	x.w.note(p, x.answered)
+func (x *watched) does(a activity, d time.Duration) (end *wire.Error, after time.Duration) {
+	x.w.note(a, x.answered)
 	return x.goesOn(d)
 }
 
@@ -57,8 +58,8 @@ func (x *watched) goesOn(d time.Duration) (end *wire.Error, after time.Duration)
 
 // elsewhere is does for what begins at the server's home, where no timer can
 // be set.
-func (x *watched) elsewhere(p phase, d time.Duration) (*wire.Error, time.Duration) {
-	x.w.note(p, x.answered)
+func (x *watched) elsewhere(a activity, d time.Duration) (*wire.Error, time.Duration) {
+	x.w.note(a, x.answered)
 	began, due := time.Now(), x.w.due
 	if due.IsZero() || time.Until(due) > d {
 		<-time.After(d)
@@ -78,7 +79,7 @@ func (x *watched) lives(end *wire.Error, _ time.Duration) {
 func TestEachTimeoutEndsTheClientAtItsTimeWithItsCodeAndName(t *testing.T) {
 	for name, c := range map[string]struct {
 		limits pool.Timeouts
-		phase  phase
+		doing  activity
 		code   string
 	}{
 		"client_idle_timeout":      {pool.Timeouts{ClientIdle: time.Minute}, idle, "57P05"},
@@ -89,10 +90,10 @@ func TestEachTimeoutEndsTheClientAtItsTimeWithItsCodeAndName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, c.limits, func(x *watched) {
 				x.lives(x.does(running, time.Second))
-				if c.phase == running {
+				if c.doing == running {
 					x.lives(x.does(idle, time.Hour))
 				}
-				x.w.note(c.phase, x.answered)
+				x.w.note(c.doing, x.answered)
 				want := time.Minute
 				end, after := x.goesOn(time.Hour)
 				if end == nil || end.Code != c.code || !strings.Contains(end.Message, name) || after != want {
@@ -245,7 +246,7 @@ func TestATimeoutThatComesWithAReloadHoldsForClientsThatAreIdle(t *testing.T) {
 	p := plan{pool: pool.DefaultConfig(), port: h.server.port()}
 	p.pool.ClientIdleTimeout = 50 * time.Millisecond
 	h.manager.Apply(h.specs(p))
-	h.proxy.Configure(Settings{Pool: p.pool, Users: h.proxy.settings.Load().Users})
+	h.proxy.Configure(Settings{Pool: p.pool, Settings: login.Settings{Users: h.proxy.settings.Load().Users}})
 	a.refused("57P05")
 }
 

@@ -98,7 +98,7 @@ func (s *session) setWaiting(waiting bool) {
 // grant is called by the pool, from any goroutine, when the wait is over.
 func (s *session) grant(server *pool.Server, err error) {
 	s.mu.Lock()
-	if s.gone {
+	if s.phase == phaseClosed {
 		s.mu.Unlock()
 		if server != nil {
 			s.pool.Release(server)
@@ -285,7 +285,7 @@ func (s *session) stepServer(server *pool.Server, b []byte) (st relay.Step, mute
 	}
 	s.observe()
 	sent := len(st.Pass) + len(st.Insert)
-	if mute = s.muted || s.client == nil || s.end != nil; mute {
+	if mute = s.muted || s.phase == phaseLogin || s.end != nil; mute {
 		sent = 0
 	} else if st.Denied != nil || st.Told != nil {
 		s.noteError(st.Denied, st.Told)
@@ -306,7 +306,7 @@ func (s *session) settle(server *pool.Server) {
 	case relay.Break:
 		server.Break()
 	default:
-		if s.client != nil {
+		if d.greeted {
 			server.FreeFrom(s.client)
 		}
 		if d.left {
@@ -321,10 +321,10 @@ func (s *session) settle(server *pool.Server) {
 	if d.settled != nil {
 		d.settled <- d.refused
 	}
-	if d.Wake && s.client != nil {
+	if d.Wake && d.greeted {
 		s.client.Post(s.onAsk)
 	}
-	if d.Resume && s.client != nil {
+	if d.Resume && d.greeted {
 		s.client.Resume()
 	}
 	for _, p := range d.Defaults {
@@ -345,6 +345,7 @@ func (s *session) settle(server *pool.Server) {
 // decision is what settle does after it has let go of mu.
 type decision struct {
 	relay.Action
+	greeted bool       // there is a client that the engine has, or had
 	left    bool       // the client has gone
 	settled chan error // the login that waits for this
 	refused error      // what it gets
@@ -358,13 +359,13 @@ func (s *session) decide(server *pool.Server) (d decision) {
 	if s.server != server || server == nil {
 		return d
 	}
-	d.left = s.relay.Left()
+	d.greeted, d.left = s.phase >= phaseReady, s.relay.Left()
 	d.Action = s.relay.Next()
 	gone := d.Do == relay.Release || d.Do == relay.Retry
 	if d.End != nil && s.end == nil && s.settled == nil {
 		s.end = d.End
 	}
-	d.wake = (s.ending() != nil || s.end != nil) && s.client != nil && (gone || s.mayEnd() || d.End != nil)
+	d.wake = (s.ending() != nil || s.end != nil) && d.greeted && (gone || s.mayEnd() || d.End != nil)
 	if gone {
 		server.NotePrepared(s.relay.ServerPrepared())
 		if d.settled = s.settled; d.settled != nil && d.End != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/setting"
+	"github.com/pgseal/pgseal/internal/wire"
 )
 
 func TestAnAddressIsAHostWithAPortOrTheAbsolutePathOfASocket(t *testing.T) {
@@ -99,7 +100,7 @@ func TestEachSessionFindsItsOwnKeyAndNoOther(t *testing.T) {
 	all := make([]*session, 1000)
 	for i := range all {
 		all[i] = &session{}
-		keys.issue(all[i])
+		keys.issue(all[i], wire.Version30)
 		if k := all[i].key; k.PID == 0 || k.PID >= 1<<31 || len(k.Secret) != 4 {
 			t.Fatalf("process ID %d, secret of %d bytes", k.PID, len(k.Secret))
 		}

@@ -11,228 +11,124 @@ import (
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
-	"github.com/pgseal/pgseal/proxy/guard"
+	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/proxy/relay"
 )
 
-// saslLimit is the largest message a client may send before it is
-// authenticated.
-const saslLimit = 4 << 10
-
-// errWrongPassword is what a client is told whatever was wrong with its role
-// or its secret, in PostgreSQL's words.
-func errWrongPassword(user string) *wire.Error {
-	return wire.Fatal(wire.CodeInvalidPassword, `password authentication failed for user "`+user+`"`)
-}
-
-// logIn brings a client from its startup packet to a greeted session.
-func (p *Server) logIn(s *session, packet wire.StartupPacket) error {
-	s.heard = time.Now()
-	list, err := wire.ParseParameters(packet.Body)
+// logIn brings a client from its first byte to a greeted session. surplus says
+// that it came beyond max_client_conn.
+func (p *Server) logIn(s *session, policy login.Policy, surplus bool) error {
+	in := s.login
+	opening, err := in.Negotiate(policy)
+	s.tls, s.negotiation = opening.TLS, opening.Manner
+	s.certify(opening)
 	if err != nil {
-		return violation("%v", err)
-	}
-	ask, refused := newStartup(list)
-	if refused != nil {
-		return refused
-	}
-	if refused := s.confine(&ask); refused != nil {
-		return refused
-	}
-	s.user, s.database = ask.user, ask.database
-	if s.surplus && !p.toConsole(s) {
-		return errTooManyClients
-	}
-	if err := s.negotiate(packet.Code, ask.unknown); err != nil {
 		return err
 	}
-	if !p.toConsole(s) {
-		if err := s.awaitUnsuspend(); err != nil {
+	if opening.Packet.Code == wire.CancelCode {
+		p.cancel(s.addr, opening.Packet.Body)
+		return errServed
+	}
+	ask, err := in.Read(opening)
+	if err != nil {
+		return err
+	}
+	s.user, s.database = ask.User, ask.Database
+	console := p.toConsole(s)
+	if surplus && !console {
+		return errTooManyClients
+	}
+	if err := in.AgreeVersion(ask); err != nil {
+		return err
+	}
+	if !console {
+		if err := p.awaitUnsuspend(in); err != nil {
 			return err
 		}
 	}
-	credential, err := p.admit(s, ask.physical)
+	who, err := in.Authenticate(ask)
+	s.method, s.rule = in.Rule()
 	if err != nil {
 		return err
 	}
-	s.admitted = true
-	if p.toConsole(s) {
-		p.loginSucceeded(s)
+	s.identity = who.Name
+	if console {
+		in.Succeeded()
 		return p.openConsole(s, ask)
 	}
-	db, ok := p.manager.Database(ask.database)
+	db, ok := p.manager.Database(s.database)
 	if !ok {
-		return wire.Fatal(wire.CodeUndefinedDatabase, `database "`+ask.database+`" does not exist`).
-			WithHint("It is not among the databases of the connection pooler.")
+		return login.Refuse(login.NoDatabase, wire.Fatal(wire.CodeUndefinedDatabase, `database "`+s.database+`" does not exist`).
+			WithHint("It is not among the databases of the connection pooler."))
 	}
-	p.loginSucceeded(s)
-	if err := s.join(db, credential); err != nil {
+	in.Succeeded()
+	if err := s.join(db, who.Credential); err != nil {
 		return err
 	}
-	if ask.replication != nil {
-		err = s.replicate(s.label(ask.replication))
+	if ask.Replication != nil {
+		err = s.replicate(s.label(ask.Replication))
 	} else {
-		ask.params = s.label(ask.params)
-		err = s.prepare(ask.params)
+		err = s.prepare(s.label(ask.Params))
 	}
 	if err != nil {
-		p.refusedAtServer(s, err)
-		return err
+		return s.refusedAtServer(err)
 	}
 	return s.greet(s.relay.Told())
 }
 
-// confine has the client reach no other database than the one that the server
-// name it asked for leads to. A client that names none, or whose database has
-// the name of its role since libpq puts that in for none, gets that one.
-func (s *session) confine(ask *startup) *wire.Error {
+// errServed says that a connection came for something else than a session,
+// and got it.
+var errServed = errors.New("served")
+
+// refusedByPool refuses a client that can't have a server, or none that takes
+// what it asks for. A Refusal stays as it is.
+func refusedByPool(err error) *login.Refusal {
+	if r, ok := err.(*login.Refusal); ok {
+		return r
+	}
+	told, reason := wire.AsError(err), login.NoServer
 	switch {
-	case s.only == "" || s.only == ask.database && !ask.physical:
-		return nil
-	case ask.database == ask.user && !ask.physical:
-		ask.database = s.only
-		return nil
+	case errors.Is(err, pool.ErrWaitTimeout):
+		reason = login.Limit
+	case errors.Is(err, pool.ErrClosed):
+		reason = login.Shutdown
+	case errors.Is(err, pool.ErrRemoved):
+		reason = login.NoDatabase
+	case told.Foreign:
+		reason = login.ServerRefused
 	}
-	return wire.Fatal(wire.CodeInvalidAuth, "the server name of this connection leads to one database, and not to the one asked for").
-		WithHint(`Connect to the database that the host name in your DSN stands for, or by another host name.`)
+	return login.Refuse(reason, told)
 }
 
-// negotiate settles which version of the protocol is spoken, in the way that
-// PostgreSQL 18 does: a client that asks for a newer one than ours, or for
-// options that we do not know, is told so before it is asked for its secret.
-func (s *session) negotiate(asked uint32, unknown []string) error {
-	s.version = min(asked, wire.Version32)
-	if s.version == asked && len(unknown) == 0 {
-		return nil
+// refusedAtServer is refusedByPool that has a role's secret looked up again where
+// the server refused the login: the password may have changed.
+func (s *session) refusedAtServer(err error) *login.Refusal {
+	r := refusedByPool(err)
+	if strings.HasPrefix(r.Told.Code, "28") { // class 28: invalid authorization
+		s.login.Doubt()
 	}
-	_, err := s.conn.Write(wire.AppendNegotiateProtocolVersion(nil, s.version, unknown))
-	return err
-}
-
-// authenticate runs SCRAM-SHA-256 with a client, bound to its TLS connection
-// where that has an endpoint hash and the client can do it. A role that is
-// unknown goes through the same exchange and gets the same answer as a wrong
-// password.
-func (p *Server) authenticate(s *session) (auth.Credential, error) {
-	conn := s.conn
-	credential, known, err := p.secrets.of(s)
-	if err != nil {
-		return auth.Credential{}, err
-	}
-	md5 := credential.MD5.Known() // as in PostgreSQL nobody can prove that by SCRAM
-	exchange := auth.NewServerExchange(credential.Secret, known && !md5)
-	exchange.Bind(s.endpointHash)
-	if _, err := conn.Write(wire.AppendAuthenticationSASL(nil, exchange.Mechanisms()...)); err != nil {
-		return auth.Credential{}, err
-	}
-	body, err := s.readPassword()
-	if err != nil {
-		return auth.Credential{}, err
-	}
-	mechanism, first, err := wire.ParseSASLInitialResponse(body)
-	if err != nil {
-		return auth.Credential{}, violation("malformed SASL message")
-	}
-	if !exchange.Choose(mechanism) {
-		return auth.Credential{}, violation("client selected an invalid SASL authentication mechanism")
-	}
-	answer, err := exchange.First(first)
-	if err != nil {
-		return auth.Credential{}, scramError(err)
-	}
-	if _, err := conn.Write(wire.AppendSASLContinue(nil, answer)); err != nil {
-		return auth.Credential{}, err
-	}
-	if body, err = s.readPassword(); err != nil {
-		return auth.Credential{}, err
-	}
-	answer, err = exchange.Final(body)
-	if err != nil && !errors.Is(err, auth.ErrWrongPassword) {
-		return auth.Credential{}, scramError(err)
-	}
-	if err != nil {
-		p.secrets.doubt(s)
-	}
-	if err := p.decideProof(s, wrongSecret(err == nil, known, md5), errWrongPassword(s.user)); err != nil {
-		return auth.Credential{}, err
-	}
-	credential.Keys = exchange.Keys()
-	s.unsent = wire.AppendSASLFinal(nil, answer)
-	return credential, nil
-}
-
-// readPassword reads a message that may only be of type 'p'.
-func (s *session) readPassword() ([]byte, error) {
-	typ, body, err := wire.ReadMessage(s.conn, nil, saslLimit)
-	s.heard = time.Now()
-	var length *wire.LengthError
-	switch {
-	case errors.As(err, &length):
-		return nil, violation("invalid message length")
-	case err != nil:
-		return nil, err
-	case typ != wire.Password:
-		return nil, violation("expected SASL response, got message type %d", typ)
-	}
-	return body, nil
-}
-
-// scramError is what a client is told whose exchange did not come to a proof.
-func scramError(err error) error {
-	if errors.Is(err, auth.ErrBinding) || errors.Is(err, auth.ErrBindingDowngrade) {
-		return wire.Fatal(wire.CodeInvalidAuth, err.Error()).WithCause(err)
-	}
-	var malformed *auth.ProtocolError
-	if errors.As(err, &malformed) {
-		return violation("malformed SCRAM message").WithCause(err)
-	}
-	return err
-}
-
-// wrongSecret is wrongPassword for a proof by SCRAM.
-func wrongSecret(right, known, md5 bool) *guard.FailedProof {
-	if known && md5 {
-		return errMD5Secret
-	}
-	return wrongPassword(right, known)
-}
-
-// wrongPassword says what was wrong with a password's proof: nil if nothing.
-func wrongPassword(right, known bool) *guard.FailedProof {
-	switch {
-	case !known:
-		return errUnknownRole
-	case !right:
-		return errPassword
-	}
-	return nil
-}
-
-// refusedAtServer has a role's secret looked up again where the server refused
-// the login: the password may have changed.
-func (p *Server) refusedAtServer(s *session, err error) {
-	var refused *wire.Error
-	if errors.As(err, &refused) && strings.HasPrefix(refused.Code, "28") { // class 28: invalid authorization
-		p.secrets.doubt(s)
-	}
+	return r
 }
 
 // join finds the pool whose servers the client will use.
 func (s *session) join(db *pool.Database, credential auth.Credential) error {
-	login, fixed := db.FixedLogin()
+	as, fixed := db.FixedLogin()
 	if !fixed {
-		login = pool.Login{User: s.user, Password: credential.Password}
-		if login.Password == "" {
-			login.Keys, login.MD5 = credential.Keys, credential.MD5
+		as = pool.Login{User: s.user, Password: credential.Password}
+		if as.Password == "" {
+			as.Keys, as.MD5 = credential.Keys, credential.MD5
 		}
-		if !login.Known() {
-			return wire.Fatal(wire.CodeInvalidAuth, `the connection pooler has no password to log in as "`+s.user+`"`).
-				WithHint("Set user and password_file for the database, have the role log in by SCRAM, or give users_file its password.")
+		if !as.Known() {
+			return login.Refuse(login.NoServerLogin, wire.Fatal(wire.CodeInvalidAuth, `the connection pooler has no password to log in as "`+s.user+`"`).
+				WithHint("Set user and password_file for the database, have the role log in by SCRAM, or give users_file its password."))
 		}
 	}
+	if disabled := db.Disabled(); disabled != nil {
+		return login.Refuse(login.Disabled, disabled)
+	}
 	var err error
-	if s.pool, s.leavePool, err = s.proxy.manager.Admit(db, s.user, login); err != nil {
-		return err
+	if s.pool, s.leavePool, err = s.proxy.manager.Admit(db, s.user, as); err != nil {
+		return login.Refuse(login.Limit, wire.AsError(err))
 	}
 	s.db, s.mode = s.pool.Database(), s.pool.Mode()
 	return nil
@@ -289,19 +185,18 @@ func (s *session) prepare(asked []wire.Parameter) error {
 
 // greet lets the client in, and tells it of its session's parameters.
 func (s *session) greet(told []wire.Parameter) error {
-	s.proxy.keys.issue(s)
-	out := wire.AppendAuthenticationOK(s.unsent)
-	s.unsent = nil
+	s.proxy.keys.issue(s, s.login.Version())
+	out := wire.AppendAuthenticationOK(nil)
 	for _, param := range told {
 		out = wire.AppendParameterStatus(out, param)
 	}
 	out = wire.AppendBackendKeyData(out, s.key)
 	out = wire.AppendReadyForQuery(out, wire.StatusIdle)
-	if _, err := s.conn.Write(out); err != nil {
+	if err := s.login.Send(out); err != nil {
 		return err
 	}
 	s.proxy.Audit().login(s)
-	s.proxy.loginCounts.Inc(LoginDone)
+	s.proxy.loginCounts.Inc(login.OutcomeDone)
 	s.proxy.log.Info("client logged in", append(s.fields(), zap.Duration("took", time.Since(s.since)))...)
 	return nil
 }

@@ -126,7 +126,7 @@ func TestMalformedSASLMessagesAreRefused(t *testing.T) {
 		"a length word of three":      "p\x00\x00\x00\x03",
 		"a length word of minus one":  "p\xff\xff\xff\xff",
 		"a length word of two GiB":    "p\x7f\xff\xff\xff",
-		"a message beyond the limit":  "p" + size(strings.Repeat("x", 4+saslLimit+1)),
+		"a message beyond the limit":  "p" + size(strings.Repeat("x", 4+4<<10+1)),
 		"a TLS record inside the TLS": "\x16\x03\x01\x02\x00\x01\x00",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -148,7 +148,7 @@ func TestAMalformedEndOfSCRAMIsRefused(t *testing.T) {
 		"another nonce":    msg('p', "c=biws,r=abc,p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
 		"a short proof":    msg('p', "c=biws,r=abc,p=AAAA"),
 		"another message":  syncMsg,
-		"beyond the limit": "p" + size(strings.Repeat("x", 4+saslLimit+1)),
+		"beyond the limit": "p" + size(strings.Repeat("x", 4+4<<10+1)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := h.dialTLS()

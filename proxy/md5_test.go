@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/reload"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // daveSecret is what PostgreSQL stores of the password of dave where
@@ -33,7 +34,7 @@ func noMD5(t *testing.T) bool {
 	if !fips140.Enabled() {
 		return false
 	}
-	_, err := ParseAccess(reload.NewReader(), "/config.yaml", AuthConfig{Rules: []string{"host all all all scram-sha-256", "host all all all md5"}})
+	_, err := login.ParseAccess(reload.NewReader(), "/config.yaml", login.Config{Rules: []string{"host all all all scram-sha-256", "host all all all md5"}})
 	if err == nil || !strings.Contains(err.Error(), "auth.rules:2: md5 is not to be had in FIPS mode") {
 		t.Errorf("in FIPS mode the rule md5 gives %v", err)
 	}
@@ -212,16 +213,5 @@ func TestMalformedAnswersToMD5AreRefused(t *testing.T) {
 		if e := c.wantError("08P01"); e['S'] != "FATAL" {
 			t.Errorf("%s: told %q", name, e)
 		}
-	}
-}
-
-func TestARuleWithMD5IsWarnedOf(t *testing.T) {
-	if noMD5(t) {
-		return
-	}
-	a, err := ParseAccess(reload.NewReader(), "/config.yaml", AuthConfig{Rules: []string{"host all all all md5"}})
-	ok(t, err)
-	if w := a.Warnings(); len(w) != 1 || !strings.Contains(w[0], "the method md5 asks roles with an md5 secret by md5") {
-		t.Errorf("warnings %q", w)
 	}
 }

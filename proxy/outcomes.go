@@ -1,53 +1,9 @@
 package proxy
 
 import (
-	"strings"
-
 	"github.com/pgseal/pgseal/internal/stats"
-	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/guard"
 )
-
-// Outcomes of a client's login.
-const (
-	LoginDone       = "ok"
-	LoginHandshake  = "tls_handshake" // it failed
-	LoginPassword   = "wrong_password"
-	LoginRefused    = "refused" // by an access rule, a missing certificate, or for want of TLS
-	LoginDatabase   = "no_database"
-	LoginTooMany    = "too_many_clients"
-	LoginNoServer   = "no_server" // the pool could open none
-	LoginProtocol   = "protocol"  // the client broke it, or asked for what is not supported
-	LoginTimeout    = "timeout"   // client_login_timeout
-	LoginShutdown   = "shutdown"
-	LoginClientLeft = "client_left"
-	LoginOther      = "other"
-)
-
-// loginOutcomes says by the SQLSTATE that a client is refused with, or the
-// beginning of one, what came of its login. The first that fits counts.
-var loginOutcomes = []struct{ code, outcome string }{
-	{wire.CodeInvalidPassword, LoginPassword},
-	{"28", LoginRefused},
-	{wire.CodeUndefinedDatabase, LoginDatabase},
-	{wire.CodeTooManyConnections, LoginTooMany},
-	{wire.CodeProtocolViolation, LoginProtocol},
-	{"0A", LoginProtocol},
-	{"08", LoginNoServer},
-	{wire.CodeCannotConnectNow, LoginNoServer},
-	{"57P", LoginShutdown},
-}
-
-func loginOutcome(e *wire.Error) string {
-	if e == errLoginTimeout {
-		return LoginTimeout
-	}
-	for _, o := range loginOutcomes {
-		if strings.HasPrefix(e.Code, o.code) {
-			return o.outcome
-		}
-	}
-	return LoginOther
-}
 
 // What became of clients' CancelRequests.
 const (
@@ -66,7 +22,7 @@ func (p *Server) Logins() map[string]uint64 { return p.loginCounts.Read() }
 func (p *Server) Cancels() map[string]uint64 { return p.cancelCounts.Read() }
 
 // Handshakes returns how the TLS handshakes with clients ended.
-func (p *Server) Handshakes() stats.HandshakeTotals { return p.handshakes.Read() }
+func (p *Server) Handshakes() stats.HandshakeTotals { return p.logins.Handshakes().Read() }
 
 // HandshakesNow returns how many TLS handshakes with clients are computed at
 // present, and how many wait for their turn.
@@ -74,6 +30,10 @@ func (p *Server) HandshakesNow() (running, waiting int) {
 	now := p.handshakeTurns.Counts()
 	return now.Running, now.Waiting
 }
+
+// FailedLogins returns the counts of failed logins as they are now. It may be
+// called from any goroutine.
+func (p *Server) FailedLogins() guard.FailedLoginCounts { return p.failedLogins.Counts() }
 
 // Panics returns how many logins ended in a panic. Those of sessions are the
 // engine's to count.

@@ -1,121 +1,56 @@
 package proxy
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
-// startup is what a client asked for in its startup packet.
-type startup struct {
-	user     string
-	database string
-	params   []wire.Parameter // run-time parameters of its session
-	unknown  []string         // protocol options (_pq_.…) that we do not know
-	// Of a replication connection: what its server's startup packet bears.
-	replication []wire.Parameter
-	physical    bool // of no database, for the access rules
+const (
+	applicationName    = "application_name"
+	maxApplicationName = 63 // NAMEDATALEN-1: PostgreSQL cuts there
+)
+
+// label puts the application_name that tells who the client is in the place of
+// the one that it asked for, where its database has that. It runs during the
+// login, when the pool is known. What the client does to it later is its own
+// affair.
+func (s *session) label(asked []wire.Parameter) []wire.Parameter {
+	if !s.db.StampsIdentity() {
+		return asked
+	}
+	name := ""
+	if i := indexFold(asked, "options"); i >= 0 { // of a replication connection, whose server reads them
+		fromOptions, _ := login.ParseOptions(asked[i].Value)
+		name = applicationNameIn(fromOptions, name)
+	}
+	name = applicationNameIn(asked, name)
+	asked = slices.DeleteFunc(slices.Clone(asked), func(p wire.Parameter) bool { return strings.EqualFold(p.Name, applicationName) })
+	return append(asked, wire.Parameter{Name: applicationName, Value: labelFor(name, s.identity)})
 }
 
-// newStartup sorts the parameters of a startup packet. The rules are those of
-// PostgreSQL's ProcessStartupPacket.
-func newStartup(list []wire.Parameter) (startup, *wire.Error) {
-	var s startup
-	var options string
-	var replication bool
+// applicationNameIn returns the application_name among parameters, of which the
+// last one holds, or otherwise where there is none.
+func applicationNameIn(list []wire.Parameter, otherwise string) string {
 	for _, p := range list {
-		switch {
-		case p.Name == "user":
-			s.user = p.Value
-		case p.Name == "database":
-			s.database = p.Value
-		case p.Name == "options":
-			options = p.Value
-		case p.Name == "replication":
-			replicates, err := parseReplication(p.Value)
-			if err != nil {
-				return s, err
-			}
-			replication = replicates // the last one holds, as in PostgreSQL
-			s.physical = replicates && p.Value != "database"
-		case wire.IsProtocolOption(p.Name):
-			s.unknown = append(s.unknown, p.Name)
-		default:
-			s.params = append(s.params, p)
+		if strings.EqualFold(p.Name, applicationName) {
+			otherwise = p.Value
 		}
 	}
-	if s.user == "" {
-		return s, wire.Fatal(wire.CodeInvalidAuth, "no PostgreSQL user name specified in startup packet")
-	}
-	if s.database == "" {
-		s.database = s.user
-	}
-	if replication {
-		s.params, s.replication = nil, replicationStartup(list)
-		return s, nil
-	}
-	fromOptions, err := parseOptions(options)
-	if err != nil {
-		return s, err
-	}
-	// What stands in the packet by itself wins over options, as in PostgreSQL.
-	s.params = append(fromOptions, s.params...)
-	return s, nil
+	return otherwise
 }
 
-// parseOptions reads the command-line options of a startup packet: -c
-// name=value, -cname=value and --name=value, separated by white space, with
-// backslash as the escape character (PostgreSQL's pg_split_opts).
-func parseOptions(options string) ([]wire.Parameter, *wire.Error) {
-	var params []wire.Parameter
-	words := splitOptions(options)
-	for i := 0; i < len(words); i++ {
-		setting, ok := strings.CutPrefix(words[i], "--")
-		if !ok {
-			setting, ok = strings.CutPrefix(words[i], "-c")
-			if ok && setting == "" && i+1 < len(words) {
-				i++
-				setting = words[i]
-			}
-		}
-		name, value, hasValue := strings.Cut(setting, "=")
-		if !ok || !hasValue || name == "" {
-			return nil, wire.Fatal(wire.CodeFeatureNotSupported, "a command-line option in the startup packet is not supported").
-				WithHint("Only -c name=value and --name=value pass through the connection pooler.")
-		}
-		params = append(params, wire.Parameter{Name: strings.ReplaceAll(name, "-", "_"), Value: value})
+// labelFor returns an application_name with the identity behind it. Where both
+// are too long for one, the name is cut first.
+func labelFor(name, identity string) string {
+	label := "[" + cleanApplicationName(identity[:min(len(identity), maxApplicationName-len("[]"))]) + "]"
+	name = cleanApplicationName(name)
+	if room := maxApplicationName - len(label) - len(" "); name != "" && room > 0 {
+		label = name[:min(len(name), room)] + " " + label
 	}
-	return params, nil
-}
-
-func splitOptions(s string) []string {
-	var words []string
-	var word strings.Builder
-	inWord := false
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case c == ' ' || c >= '\t' && c <= '\r':
-			if inWord {
-				words = append(words, word.String())
-				word.Reset()
-				inWord = false
-			}
-			continue
-		case c == '\\' && i+1 < len(s):
-			i++
-			c = s[i]
-		case c == '\\': // it escapes nothing, and stands for nothing
-			inWord = true
-			continue
-		}
-		word.WriteByte(c)
-		inWord = true
-	}
-	if inWord {
-		words = append(words, word.String())
-	}
-	return words
+	return label
 }
 
 func indexFold(list []wire.Parameter, name string) int {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -29,11 +30,11 @@ type clientCert struct {
 
 // certify notes what the client showed, and has it judged again when any of that
 // expires, or at once if what it was verified by has changed meanwhile.
-func (s *session) certify(n *negotiation) {
-	if n.tls == nil {
+func (s *session) certify(o login.Opening) {
+	if o.TLS == nil {
 		return
 	}
-	state := n.tls.ConnectionState()
+	state := o.TLS.ConnectionState()
 	shown := state.PeerCertificates
 	if len(shown) == 0 {
 		return
@@ -43,7 +44,7 @@ func (s *session) certify(n *negotiation) {
 	s.cert.name, s.cert.shown = state.ServerName, shown
 	s.mu.Unlock()
 	s.awaitExpiry(shown)
-	if store := l.policy.Load().tls; store == nil || store.Load().ForServerName(state.ServerName) != n.shown {
+	if store := l.policy.Load().Certs; store == nil || store.Load().ForServerName(state.ServerName) != o.Shown {
 		l.judge([]*session{s})
 	}
 }
@@ -73,12 +74,11 @@ func (s *session) distrust(reason error) {
 	s.mu.Lock()
 	known := s.cert.invalid
 	s.cert.invalid = true
-	switch {
-	case s.client != nil:
+	switch s.phase {
+	case phaseReady:
 		s.client.Post(s.onCheck)
-	case s.seat != nil:
+	case phaseConsole:
 		s.breakOff()
-		s.raw.SetReadDeadline(time.Unix(1, 0))
 	}
 	s.mu.Unlock()
 	if !known {
@@ -117,7 +117,7 @@ func (l *Listener) recheck() {
 // expires, as a certificate may do without any change of a file.
 func (l *Listener) awaitExpiry() {
 	l.expiry.await(func(now time.Time) time.Time {
-		if store := l.policy.Load().tls; store != nil {
+		if store := l.policy.Load().Certs; store != nil {
 			return store.Load().TrustEnds(now)
 		}
 		return time.Time{}
@@ -208,19 +208,19 @@ func (l *Listener) judge(sessions []*session) {
 // trust returns what the certificate of a client that asked for this server name
 // is judged by: nil where TLS is not spoken, and so nobody's is good.
 func (p *policy) trust(name string) *tlsconf.Listener {
-	if p.tls == nil {
+	if p.Certs == nil {
 		return nil
 	}
-	return p.tls.Load().ForServerName(name)
+	return p.Certs.Load().ForServerName(name)
 }
 
 // endsInvalidClients reports whether sessions are to end whose client would not
 // be let in any more.
 func (p *policy) endsInvalidClients() bool {
-	if p.tls == nil {
+	if p.Certs == nil {
 		return p.ends
 	}
-	return p.tls.Load().EndsInvalidClients()
+	return p.Certs.Load().EndsInvalidClients()
 }
 
 // Configure gives connections from now on this TLS mode and certificate, and
@@ -228,8 +228,8 @@ func (p *policy) endsInvalidClients() bool {
 // disable.
 func (l *Listener) Configure(mode string, store *reload.Store[*tlsconf.Listener]) {
 	old := l.policy.Load()
-	l.policy.Store(&policy{mode: mode, tls: store, ends: old != nil && old.endsInvalidClients()})
-	if store != nil && (old == nil || old.tls != store) {
+	l.policy.Store(&policy{Policy: login.Policy{Mode: mode, Certs: store}, ends: old != nil && old.endsInvalidClients()})
+	if store != nil && (old == nil || old.Certs != store) {
 		store.OnChange(func(*tlsconf.Listener) { l.recheck() })
 	}
 	l.recheck()

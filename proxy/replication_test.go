@@ -2,31 +2,7 @@ package proxy
 
 import (
 	"testing"
-
-	"github.com/pgseal/pgseal/internal/wire"
 )
-
-func TestWhatAsksForAReplicationConnectionIsReadAsPostgreSQLReadsIt(t *testing.T) {
-	for _, value := range []string{"database", "true", "t", "tr", "on", "yes", "y", "1", "TRUE", "On"} {
-		got, err := newStartup(params("user=alice TimeZone=UTC _pq_.a=1 database=app replication=" + value))
-		if err != nil || len(got.params) > 0 || len(got.replication) != 2 || len(got.unknown) != 1 ||
-			got.replication[0] != (wire.Parameter{Name: "TimeZone", Value: "UTC"}) ||
-			got.replication[1] != (wire.Parameter{Name: "replication", Value: value}) {
-			t.Errorf("%q: %+v, %v", value, got, err)
-		}
-	}
-	for _, value := range []string{"false", "f", "off", "of", "no", "n", "0", "OFF"} {
-		got, err := newStartup(params("user=alice replication=" + value))
-		if err != nil || len(got.params) > 0 || got.replication != nil {
-			t.Errorf("%q: %+v, %v", value, got, err)
-		}
-	}
-	for _, value := range []string{"", "o", "Database", "2", "whatever", "truer", "10"} {
-		if _, err := newStartup(params("user=alice replication=" + value)); err == nil || err.Code != wire.CodeInvalidParameter || err.Hint == "" {
-			t.Errorf("%q: %v", value, err)
-		}
-	}
-}
 
 // streams has the server start a replication that goes on until the client
 // ends it, or leaves.

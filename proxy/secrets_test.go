@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -10,13 +9,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/reload"
-	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // null stands for NULL in the rows of a directory.
@@ -46,12 +43,12 @@ type directory struct {
 
 // directory has the house look up roles as auth_user looker. Its server knows
 // carol with the password of everybody.
-func (h *house) directory(edit ...func(*AuthConfig)) *directory {
+func (h *house) directory(edit ...func(*login.Config)) *directory {
 	h.t.Helper()
 	d := &directory{asked: map[string]int{}, rows: map[string][]string{"carol": {rowOf("carol", h.server.secret.Encode(), null)}}}
 	h.server.set(func() { h.server.lookup = d.answer })
 	settings := *h.proxy.settings.Load()
-	settings.Auth = DefaultAuthConfig()
+	settings.Auth = login.DefaultConfig()
 	settings.Auth.AuthDelay, settings.Auth.MaxFailedPerSource = 0, 0 // these tests are not about guesses
 	settings.Auth.AuthUser, settings.AuthPass = "looker", password
 	for _, f := range edit {
@@ -70,9 +67,9 @@ func (d *directory) answer(sql string, params []string) string {
 	switch {
 	case d.fails != "":
 		return serverError(d.fails)
-	case sql == memberQuery && slices.Contains(d.member, role+" "+params[1]):
+	case strings.HasPrefix(sql, "WITH RECURSIVE") && slices.Contains(d.member, role+" "+params[1]):
 		return row("1") + complete("SELECT 1")
-	case sql == memberQuery:
+	case strings.HasPrefix(sql, "WITH RECURSIVE"):
 		return complete("SELECT 0")
 	}
 	return strings.Join(d.rows[role], "") + complete("SELECT 1")
@@ -99,13 +96,6 @@ func (h *house) as(role string, params ...string) *client {
 	return c
 }
 
-// secretOf asks for the secret of a role as a client's login does.
-func (h *house) secretOf(role string) (known bool, err error) {
-	s := &session{proxy: h.proxy, user: role, database: "app", deadline: time.Now().Add(patience)}
-	_, known, err = h.proxy.secrets.of(s)
-	return known, err
-}
-
 func TestARoleOfAuthQueryLogsInAtTheServerWithItsOwnProof(t *testing.T) {
 	h := open(t)
 	h.directory()
@@ -119,7 +109,7 @@ func TestARoleOfAuthQueryLogsInAtTheServerWithItsOwnProof(t *testing.T) {
 	if lookup.startup["user"] != "looker" || len(lookup.startup) != 4 || lookup.startup["statement_timeout"] != "5000" {
 		t.Errorf("the lookup's startup packet bears %v", lookup.startup)
 	}
-	if lookup.parsed != DefaultAuthQuery || !slices.Equal(lookup.params, []string{"carol"}) {
+	if lookup.parsed != login.DefaultAuthQuery || !slices.Equal(lookup.params, []string{"carol"}) {
 		t.Errorf("the lookup ran %q with %q", lookup.parsed, lookup.params)
 	}
 	if server.startup["user"] != "carol" {
@@ -129,7 +119,7 @@ func TestARoleOfAuthQueryLogsInAtTheServerWithItsOwnProof(t *testing.T) {
 
 func TestNoRowOtherThanTheRolesOwnWithAUsableSecretLetsIn(t *testing.T) {
 	h := open(t)
-	d := h.directory(func(c *AuthConfig) { c.AuthQueryCacheTTL = 0 })
+	d := h.directory(func(c *login.Config) { c.AuthQueryCacheTTL = 0 })
 	secret := h.server.secret.Encode()
 	for name, rows := range map[string][]string{
 		"no row":                {},
@@ -191,7 +181,7 @@ func TestARoleThatIsUnknownOrKnownLooksAlike(t *testing.T) {
 
 func TestALookupThatFailsIsNoWrongPassword(t *testing.T) {
 	h := open(t)
-	d := h.directory(func(c *AuthConfig) { c.AuthQueryCacheTTL = 0 })
+	d := h.directory(func(c *login.Config) { c.AuthQueryCacheTTL = 0 })
 	d.set(func() { d.rows["short"], d.rows["odd"] = []string{rowOf("short")}, []string{rowOf("odd", "x", "soon")} })
 	for _, role := range []string{"short", "odd"} {
 		h.as(role).refused("57P03")
@@ -220,73 +210,9 @@ func TestARoleThatNoEncodingHasIsUnknown(t *testing.T) {
 	h.logged("roles could not be looked up", 0)
 }
 
-func TestUsersFileComesBeforeAuthQuery(t *testing.T) {
-	h := open(t)
-	d := h.directory()
-	d.set(func() {
-		for _, role := range []string{"alice", "kept out"} {
-			d.rows[role] = []string{rowOf(role, h.server.secret.Encode())}
-		}
-	})
-	settings := *h.proxy.settings.Load()
-	var err error
-	settings.Users, err = auth.ParseUsers("users", []byte(`"alice" "`+password+`"`+"\n"+`"kept out" ""`), auth.NewMocker(nil), nil)
-	ok(t, err)
-	h.proxy.Configure(settings)
-	for role, want := range map[string]bool{"alice": true, "kept out": false, "carol": true} {
-		if known, err := h.secretOf(role); known != want || err != nil {
-			t.Errorf("%s is known: %v, %v; want %v", role, known, err, want)
-		}
-	}
-	if d.timesAsked("alice")+d.timesAsked("kept out") != 0 {
-		t.Error("roles of users_file were looked up")
-	}
-}
-
-func TestManyLoginsOfOneRoleCauseOneLookup(t *testing.T) {
-	h := open(t)
-	d := h.directory()
-	var all sync.WaitGroup
-	for range 50 {
-		all.Go(func() {
-			if known, err := h.secretOf("carol"); !known || err != nil {
-				t.Errorf("carol is known: %v, %v", known, err)
-			}
-		})
-	}
-	all.Wait()
-	if n := d.timesAsked("carol"); n != 1 {
-		t.Errorf("carol was looked up %d times", n)
-	}
-	h.secretOf("nobody")
-	h.secretOf("nobody")
-	if n := d.timesAsked("nobody"); n != 1 {
-		t.Errorf("a role that is unknown was looked up %d times", n)
-	}
-}
-
-func TestWhatIsKnownServesWhileTheServerIsGoneAndNobodyElseIsToldOfAWrongPassword(t *testing.T) {
-	h := open(t)
-	d := h.directory(func(c *AuthConfig) { c.AuthQueryCacheTTL = 0 })
-	if known, err := h.secretOf("carol"); !known || err != nil {
-		t.Fatalf("carol is known: %v, %v", known, err)
-	}
-	h.secretOf("nobody")
-	d.set(func() { d.fails = "57P01" })
-	if known, err := h.secretOf("carol"); !known || err != nil {
-		t.Errorf("without a server carol is known: %v, %v", known, err)
-	}
-	for _, role := range []string{"nobody", "newcomer"} {
-		var told *wire.Error
-		if _, err := h.secretOf(role); !errors.As(err, &told) || told.Code != wire.CodeCannotConnectNow {
-			t.Errorf("%s is told %v", role, err)
-		}
-	}
-}
-
 func TestAPasswordInTheClearIsCheckedAgainWithTheSecretOfNow(t *testing.T) {
 	h := open(t)
-	h.directory(func(c *AuthConfig) { c.AuthQueryCacheTTL = 0 })
+	h.directory(func(c *login.Config) { c.AuthQueryCacheTTL = 0 })
 	h.rulesBeside("hostssl all all all password")
 	old, err := auth.NewSecret("the old one", 64)
 	ok(t, err)
@@ -343,81 +269,6 @@ func TestRulesForGroupsAskTheServer(t *testing.T) {
 	h.as("emil").refused("57P03")
 }
 
-func TestRulesForGroupsNeedAuthQuery(t *testing.T) {
-	_, err := ParseAccess(nil, "config.yaml", AuthConfig{Rules: []string{"host all all all scram-sha-256", "host all +staff all trust"}})
-	if err == nil || !strings.Contains(err.Error(), "config.yaml: auth.rules:2: members of groups can't be told without auth_query") {
-		t.Errorf("got %v", err)
-	}
-	c := AuthConfig{Rules: []string{"host samegroup +staff all scram-sha-256"}, LookupConfig: pool.LookupConfig{AuthUser: "looker"}}
-	_, err = ParseAccess(nil, "config.yaml", c)
-	ok(t, err)
-}
-
-func TestADatabasesOwnLookupComesBeforeThatOfAll(t *testing.T) {
-	h := open(t)
-	h.directory(func(c *AuthConfig) { c.AuthDBName, c.AuthQuery = "sess", "SELECT all_of($1)" })
-	specs := h.specs(plan{pool: pool.DefaultConfig(), port: h.server.port()})
-	specs["app"].LookupConfig = pool.LookupConfig{AuthUser: "own", AuthQuery: "SELECT own($1)", AuthDBName: "other"}
-	specs["app"].AuthPass = "secret"
-	h.manager.Apply(specs)
-	for database, want := range map[string]origin{
-		"app": {"other", "own", "SELECT own($1)"}, "sess": {"sess", "looker", "SELECT all_of($1)"},
-		"not configured": {"sess", "looker", "SELECT all_of($1)"},
-	} {
-		from, login, found := h.proxy.secrets.origin(database)
-		if !found || from != want || login.User != want.user {
-			t.Errorf("clients of %s: %v, %v, %v; want %v", database, from, login, found, want)
-		}
-	}
-	h.directory()
-	if _, _, found := h.proxy.secrets.origin("not configured"); found {
-		t.Error("a client chooses where it is looked up")
-	}
-	h.directory(func(c *AuthConfig) { c.AuthUser = "alice" })
-	settings := *h.proxy.settings.Load()
-	settings.AuthPass = ""
-	h.proxy.Configure(settings)
-	if _, login, _ := h.proxy.secrets.origin("sess"); login.Password != password {
-		t.Error("the password of auth_user in users_file is not used")
-	}
-}
-
-func TestASecretIsKeptNoLongerThanItIsValid(t *testing.T) {
-	secret, err := auth.NewSecret("x", 64)
-	ok(t, err)
-	c := AuthConfig{AuthQueryCacheTTL: time.Minute, AuthQueryMaxStale: time.Hour}
-	for third, want := range map[string][2]time.Duration{
-		"1.5": {1500 * time.Millisecond, 1500 * time.Millisecond}, "90": {time.Minute, 90 * time.Second},
-		"1e300": {time.Minute, time.Hour + time.Minute}, "": {time.Minute, time.Hour + time.Minute},
-	} {
-		row := wire.Row{{Text: "carol"}, {Text: secret.Encode()}, {Text: third, Null: third == ""}}
-		a, whyNot, err := c.judge("carol", []wire.Row{row})
-		if err != nil || whyNot != "" || !a.Value.known || a.Fresh != want[0] || a.Usable != want[1] {
-			t.Errorf("valid for %q seconds: %v, %v; want %v (%s, %v)", third, a.Fresh, a.Usable, want, whyNot, err)
-		}
-	}
-	if _, _, err := c.judge("carol", []wire.Row{{{Text: "carol"}, {Text: "x"}, {Text: "NaN"}}}); err == nil {
-		t.Error("NaN is taken for a number of seconds")
-	}
-}
-
-func TestNamesWithoutASchemaAreSeenInAQuery(t *testing.T) {
-	for query, want := range map[string]bool{
-		DefaultAuthQuery: true, "": true, memberQuery: false, // up is its own
-		"SELECT usename, passwd FROM pg_catalog.pg_shadow WHERE usename = $1": true,
-		"SELECT usename, passwd FROM pg_shadow WHERE usename = $1":            false,
-		"SELECT * FROM pgseal.lookup($1)":                                     true,
-		"select * from lookup($1)":                                            false,
-		`SELECT * FROM "a "" b" . "c"`:                                        true,
-		"SELECT * FROM a.b JOIN c ON true":                                    false,
-		"SELECT * FROM ONLY pg_shadow":                                        false,
-	} {
-		if got := IsQualified(query); got != want {
-			t.Errorf("%q is qualified: %v", query, got)
-		}
-	}
-}
-
 func TestTheProtocolIsNegotiatedOnceWhileALoginWaitsForItsLookup(t *testing.T) {
 	h := open(t)
 	h.directory()
@@ -449,7 +300,7 @@ func TestTheProtocolIsNegotiatedOnceWhileALoginWaitsForItsLookup(t *testing.T) {
 // the rule of one and the map of the other would be refused.
 func TestALoginThatWaitsForItsLookupFollowsOneVersionOfTheRules(t *testing.T) {
 	h := open(t)
-	h.directory(func(c *AuthConfig) { c.AuthQueryCacheTTL = 0 })
+	h.directory(func(c *login.Config) { c.AuthQueryCacheTTL = 0 })
 	h.askForCertificates()
 	var versions [2]Settings
 	for i, name := range []string{"first", "second"} {
@@ -457,7 +308,7 @@ func TestALoginThatWaitsForItsLookupFollowsOneVersionOfTheRules(t *testing.T) {
 		config.Rules = []string{"hostssl all all all scram-sha-256 clientcert=verify-full map=" + name}
 		config.IdentFile = filepath.Join(t.TempDir(), "ident")
 		write(t, config.IdentFile, name+" client carol\n")
-		access, err := ParseAccess(reload.NewReader(), "/config.yaml", config)
+		access, err := login.ParseAccess(reload.NewReader(), "/config.yaml", config)
 		ok(t, err)
 		versions[i] = *h.proxy.settings.Load()
 		versions[i].Access = access

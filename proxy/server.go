@@ -12,13 +12,13 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy/guard"
+	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/proxy/relay"
 	"github.com/pgseal/pgseal/tlsconf"
 )
@@ -32,14 +32,9 @@ const overflow = 64
 
 // Settings is what may change while the Server runs, swapped as a whole.
 type Settings struct {
-	Pool   pool.Config
-	Users  *auth.Users
-	Access *Access // nil stands for the default rules
-	Auth   AuthConfig
-	Mocker *auth.Mocker // nil stands for one with a random key
-	Audit  *zap.Logger  // gets the audit stream; nil stands for the Server's own log
-	// AuthPass is the password of auth_user, from its file.
-	AuthPass string
+	login.Settings
+	Pool  pool.Config
+	Audit *zap.Logger // gets the audit stream; nil stands for the Server's own log
 	// SlowWait is how long a client has to wait for a server until the log
 	// tells of it; zero: for ever.
 	SlowWait time.Duration
@@ -55,9 +50,8 @@ type Listener struct {
 
 // policy is what may change of a Listener while it listens.
 type policy struct {
-	mode string                           // the tls mode
-	tls  *reload.Store[*tlsconf.Listener] // nil where TLS is not spoken
-	ends bool                             // without TLS: what endsInvalidClients says
+	login.Policy
+	ends bool // without TLS: what endsInvalidClients says
 }
 
 // Server accepts clients and serves them. New makes one.
@@ -65,16 +59,14 @@ type Server struct {
 	log        *zap.Logger
 	engine     engine.Engine
 	manager    *pool.Manager
-	mocker     *auth.Mocker // where the settings name none
 	settings   atomic.Pointer[Settings]
-	secrets    *secrets
+	logins     *login.Logins
 	keys       cancelKeys
 	statements *relay.Statements
 	console    Console // nil: there is none
 	consoles   atomic.Int64
 	errors     errorLog
 	suspension suspension
-	handshakes stats.Handshakes
 	panics     atomic.Uint64
 
 	loginCounts, cancelCounts, pinCounts stats.Counts[string]
@@ -101,11 +93,11 @@ type Server struct {
 // are driven by engine.
 func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings Settings) *Server {
 	p := &Server{
-		log: log, engine: engine, manager: manager, mocker: auth.NewMocker(nil), statements: relay.NewStatements(0),
+		log: log, engine: engine, manager: manager, statements: relay.NewStatements(0),
 		sessions: map[*session]struct{}{}, handshakeTurns: guard.NewHandshakeLimiter(), addressLogins: guard.NewLoginLimiter(),
 		failedLogins: guard.NewFailedLoginLimiter(), turningAway: make(chan struct{}, maxTurnedAway),
 	}
-	p.secrets = newSecrets(p)
+	p.logins = login.New(log, manager, p.handshakeTurns, p.failedLogins)
 	p.Configure(settings)
 	return p
 }
@@ -113,10 +105,8 @@ func New(log *zap.Logger, engine engine.Engine, manager *pool.Manager, settings 
 // Configure swaps the settings. Sessions that exist keep the login they came
 // in with.
 func (p *Server) Configure(settings Settings) {
-	if settings.Mocker == nil {
-		settings.Mocker = p.mocker
-	}
 	p.settings.Store(&settings)
+	p.logins.Configure(settings.Settings)
 	p.handshakeTurns.SetLimit(settings.Pool.MaxHandshakes)
 	p.addressLogins.SetLimit(maxAddressLogins(settings.Pool))
 	p.failedLogins.SetLimits(settings.Auth.MaxFailedPerSource, settings.Auth.MaxFailedPerRole)
@@ -124,7 +114,7 @@ func (p *Server) Configure(settings Settings) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for s := range p.sessions {
-		s.recheck()
+		s.poke() // a login looks at them when it ends
 	}
 }
 
@@ -212,7 +202,7 @@ func (p *Server) accept(l *Listener) {
 		if n > limit+overflow {
 			p.clients.Add(-1)
 			p.addressLogins.End(source)
-			p.loginCounts.Inc(LoginTooMany)
+			p.loginCounts.Inc(login.OutcomeTooMany)
 			conn.Close()
 			continue
 		}
@@ -224,9 +214,10 @@ func (p *Server) accept(l *Listener) {
 }
 
 // serve brings a connection through its login and hands it to the engine.
-func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
+func (p *Server) serve(l *Listener, conn net.Conn, surplus bool) {
 	s := newSession(p, conn)
-	s.cert.listener, s.surplus = l, tooMany
+	s.cert.listener = l
+	defer s.login.End()
 	started := false
 	defer func() {
 		if r := recover(); r != nil {
@@ -240,27 +231,16 @@ func (p *Server) serve(l *Listener, conn net.Conn, tooMany bool) {
 			p.exit(s)
 		}
 	}()
-	s.raw.SetDeadline(s.deadline) // before drain, which enter makes possible, can break it off
 	if !p.enter(s) {
-		s.refuse(errShutdown)
+		s.refuse(login.ErrShutdown)
 		return
 	}
-	n := &negotiation{proxy: p, policy: l.policy.Load(), raw: s.raw, deadline: s.deadline, stop: s.stop, conn: s.raw}
-	secured, packet, err := n.run()
-	s.conn, s.tls, s.negotiation = secured, n.tls, n.manner()
-	if n.shown != nil {
-		s.endpointHash, s.only = n.shown.EndpointHash, n.shown.Database
-	}
-	s.certify(n)
-	if err == nil {
-		err = p.logIn(s, packet)
-	}
-	if err != nil {
+	if err := p.logIn(s, l.policy.Load().Policy, surplus); err != nil {
 		s.refuse(err)
 		return
 	}
 	started = true
-	if s.seat != nil {
+	if s.phase == phaseConsole {
 		p.attended.Go(func() { p.attend(s) })
 		return
 	}
@@ -327,7 +307,7 @@ func (p *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	p.mu.Unlock()
-	p.secrets.stop()
+	p.logins.Stop()
 	gone := make(chan struct{})
 	go func() {
 		p.children.Wait()

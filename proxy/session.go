@@ -10,10 +10,10 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/proxy/relay"
 )
 
@@ -23,7 +23,7 @@ const leaveTimeout = 5 * time.Second
 
 // Why a session ends, where the client is told.
 var (
-	errShutdown   = wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command")
+	errShutdown   = login.ErrShutdown.Told
 	errServerLost = wire.Fatal(wire.CodeConnectionFailure, "the server closed the connection unexpectedly").
 			WithHint("The connection pooler lost its connection to PostgreSQL; the last transaction may not have been committed.")
 	errCanceled = &wire.Error{Severity: "ERROR", Code: wire.CodeQueryCanceled,
@@ -37,48 +37,48 @@ var (
 	errServerSaid = errors.New("the server ended the session")
 )
 
+// phase is where a session is in its life.
+type phase byte
+
+const (
+	phaseLogin   phase = iota // its goroutine's alone; others may break it off
+	phaseConsole              // it is served by the console
+	phaseReady                // it is the engine's
+	phaseClosed               // the client's connection is closed
+)
+
 // session is one client, from accept to close.
 //
-// A goroutine brings it through login. Then an engine calls it: Data, HungUp,
-// TimedOut and Closed at the client's home, ServerBytes, ServerTimedOut and
-// ServerClosed at the home of the server it holds. Only the client's home
-// writes to the server while the client is there, and the server's home to the
-// client; wmu makes such a write and the decision that led to it one. Any
-// goroutine may call drain, cancel and abort.
+// A goroutine brings it through login. Then the console serves it, or an engine
+// calls it: Data, HungUp, TimedOut and Closed at the client's home, ServerBytes,
+// ServerTimedOut and ServerClosed at the home of the server it holds. Only the
+// client's home writes to the server while the client is there, and the server's
+// home to the client; wmu makes such a write and the decision that led to it one.
+// Any goroutine may call drain, cancel and abort.
 type session struct {
 	// Set once, before the session is greeted.
 	proxy        *Server
 	id           uint64
 	since        time.Time
-	deadline     time.Time // of the login
 	addr         string
 	local        net.Addr
 	negotiation  string // how TLS began; empty without it
 	raw          *engine.Transport
-	conn         net.Conn  // raw, or TLS on it; used for the login only
 	tls          *tls.Conn // nil without TLS
 	cert         clientCert
-	endpointHash []byte // of the certificate that the client was shown
 	user         string
 	identity     string // that it proved: a method, a colon and a name
 	database     string
-	rule         hba.Rule  // that decided how the client proves who it is
-	heard        time.Time // when the login's last message came
-	admitted     bool      // it proved that
-	only         string    // the database that the server name the client asked for leads to; empty: any
+	method, rule string // of the access rule that decided how the client proves who it is, and its place
 	db           *pool.Database
 	pool         *pool.Pool
 	leavePool    func()
-	version      uint32 // of the protocol
 	key          wire.CancelKey
-	surplus      bool   // it came beyond max_client_conn
-	seated       bool   // it has a place among those of the console
-	unsent       []byte // end of its authentication, which goes out with what the login ends in
+	seated       bool // it has a place among those of the console
 	onGranted    func()
 	onCheck      func()
 	onAsk        func()
-	mode         string        // a pool mode
-	stop         chan struct{} // closed when a login is to be broken off
+	mode         string // a pool mode
 
 	// Owned by the client's home.
 	waiter pool.Waiter
@@ -92,19 +92,18 @@ type session struct {
 	wmu sync.Mutex // held while bytes are written to the client; taken before mu
 
 	mu          sync.Mutex
-	client      engine.Conn      // nil during login
-	relay       *relay.Relay     // nil until it is known what the client may do
-	server      *pool.Server     // nil while none is held
-	replication bool             // the server is its own
-	told        []wire.Parameter // at the console: what it tells of its parameters
-	stopped     bool             // stop is closed
-	requested   int64            // when it took a server last, in seconds since 1970
-	waiting     bool             // in the pool's queue, or granted a server that was not taken yet
+	phase       phase
+	login       *login.Login // in phaseLogin
+	seat        *seat        // in phaseConsole
+	client      engine.Conn  // from phaseReady on
+	relay       *relay.Relay // nil until it is known what the client may do
+	server      *pool.Server // nil while none is held
+	replication bool         // the server is its own
+	requested   int64        // when it took a server last, in seconds since 1970
+	waiting     bool         // in the pool's queue, or granted a server that was not taken yet
 	granted     grant
 	watch       watch
-	gone        bool // the client's connection is closed
 	draining    bool
-	seat        *seat         // nil: not the console's
 	killed      *wire.Error   // why it is to end at once
 	muted       bool          // nothing is to be written to the client any more
 	cancelling  chan struct{} // closed when the cancel request under way is through
@@ -124,11 +123,10 @@ type grant struct {
 
 func newSession(p *Server, conn net.Conn) *session {
 	raw := engine.NewTransport(conn)
-	s := &session{proxy: p, id: p.lastID.Add(1), since: time.Now(), raw: raw, conn: raw, addr: peerName(conn), local: conn.LocalAddr()}
-	s.deadline = s.since.Add(p.settings.Load().Pool.ClientLoginTimeout)
+	s := &session{proxy: p, id: p.lastID.Add(1), since: time.Now(), raw: raw, addr: peerName(conn), local: conn.LocalAddr()}
+	s.login = p.logins.Begin(raw, p.settings.Load().Pool.ClientLoginTimeout)
 	s.onGranted, s.onCheck, s.onAsk = s.takeGrant, s.check, s.ask
 	s.waiter.Ready, s.waiter.Need = s.grant, &s.need
-	s.stop = make(chan struct{})
 	return s
 }
 
@@ -152,6 +150,7 @@ func (s *session) LogFields() []zap.Field { return s.fields() }
 func (s *session) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.phase, s.login = phaseReady, nil
 	s.raw.SetDeadline(time.Time{})
 	s.proxy.engine.Adopt(s.raw, s.tls, s, func(c engine.Conn) { s.client = c })
 	s.client.Post(s.onCheck) // drain may have been called before
@@ -262,7 +261,7 @@ func (s *session) Closed(err error) {
 	}
 	s.leave(err)
 	s.mu.Lock()
-	s.gone = true
+	s.phase = phaseClosed
 	unused := s.granted.server
 	s.granted = grant{}
 	reason, waited := s.end, s.endWait()
@@ -307,14 +306,12 @@ func (s *session) mayEnd() bool {
 	return s.server == nil || s.relay.AtRest() || s.replication && s.relay.BetweenMessages()
 }
 
-// poke has check run, or breaks off a login.
+// poke has check run, which a login does at its end.
 func (s *session) poke() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.client != nil {
+	if s.phase == phaseReady {
 		s.client.Post(s.onCheck)
-	} else {
-		s.raw.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
@@ -327,11 +324,14 @@ func (s *session) drain() {
 	s.poke()
 }
 
-// breakOff ends a login that waits for a server. mu is held.
+// breakOff ends a login, or a session of the console. mu is held.
 func (s *session) breakOff() {
-	if !s.stopped {
-		s.stopped = true
-		close(s.stop)
+	switch s.phase {
+	case phaseLogin:
+		s.login.BreakOff()
+	case phaseConsole:
+		s.seat.stop()
+		s.raw.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
@@ -347,7 +347,7 @@ func (s *session) abort() {
 		s.relay.Doubt()
 	}
 	s.breakOff()
-	if s.client != nil {
+	if s.phase >= phaseReady {
 		s.client.Close()
 	} else {
 		s.raw.Close()

@@ -324,9 +324,11 @@ func TestAPanicEndsOneSessionAndFreesItsServer(t *testing.T) {
 			a.do("BEGIN", "T")
 			b.do("BEGIN", "T")
 			s := h.sessionOf(b)
+			s.wmu.Lock() // the server's home may still be at the answer to BEGIN
 			s.mu.Lock()
 			arm(s)
 			s.mu.Unlock()
+			s.wmu.Unlock()
 			if name == "at the server's home" {
 				b.write(query("TELL"))
 			}

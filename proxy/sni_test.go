@@ -16,10 +16,10 @@ import (
 func TestASessionIsJudgedByTheAuthorityOfTheNameItAskedFor(t *testing.T) {
 	dir := t.TempDir()
 	ca := filepath.Join(dir, "ca.crt")
+	pair, err := testCA().Issue(devca.Request{CommonName: "by name", Hosts: []string{"localhost"}})
+	ok(t, err)
 	h := open(t, func(p *plan) {
 		p.tls = func(c *tlsconf.ListenerConfig) {
-			pair, err := testCA().Issue(devca.Request{CommonName: "by name", Hosts: []string{"localhost"}})
-			ok(t, err)
 			entry := tlsconf.CertificateConfig{ServerNames: []string{"localhost"}, ClientCAFile: ca,
 				CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
 			ok(t, pair.WriteFiles(entry.CertFile, entry.KeyFile))
@@ -27,15 +27,10 @@ func TestASessionIsJudgedByTheAuthorityOfTheNameItAskedFor(t *testing.T) {
 			c.Certificates = append(c.Certificates, entry)
 		}
 	})
-	c := h.certified(t, clientPair(t))
-	chosen := h.store.Load().ForServerName("localhost")
-	h.proxy.mu.Lock()
-	for s := range h.proxy.sessions {
-		if string(s.endpointHash) != string(chosen.EndpointHash) || chosen == h.store.Load() {
-			t.Error("the session is bound to another certificate")
-		}
-	}
-	h.proxy.mu.Unlock()
+	c := h.dial()
+	ok(t, c.secureWith(clientPair(t)))
+	c.authenticateBound(pair.Cert)
+	c.greeted()
 	h.listener.recheck()
 	c.ask("SELECT pid")
 	next, err := devca.New("next authority", time.Hour)

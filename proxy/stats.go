@@ -25,7 +25,7 @@ func (p *Server) Pins() []stats.Pin {
 func (s *session) pin() (stats.Pin, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.client == nil || s.server == nil { // a login is its goroutine's alone
+	if s.phase == phaseLogin || s.server == nil { // a login is its goroutine's alone
 		return stats.Pin{}, false
 	}
 	why := s.relay.HoldsFor()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // flushEvery is how often Suspend looks whether all has been sent.
@@ -71,19 +72,15 @@ func (p *Server) Suspended() bool { return p.suspension.ending() != nil }
 
 // awaitUnsuspend holds up a login while the Server is suspended, on the login's
 // goroutine.
-func (s *session) awaitUnsuspend() error {
-	over := s.proxy.suspension.ending()
+func (p *Server) awaitUnsuspend(in *login.Login) error {
+	over := p.suspension.ending()
 	if over == nil {
 		return nil
 	}
-	timer := time.NewTimer(time.Until(s.deadline))
-	defer timer.Stop()
 	select {
 	case <-over:
 		return nil
-	case <-timer.C:
-		return errLoginTimeout
-	case <-s.stop:
-		return errShutdown
+	case <-in.Context().Done():
+		return context.Cause(in.Context())
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // The test of timing asks for a difference between distributions, in the way of
@@ -129,7 +130,7 @@ func TestNoTimeOfALoginTellsAnUnknownRoleOrDatabaseFromAWrongPassword(t *testing
 	users, err := auth.ParseUsers("users", []byte(file.String()), testMocker, nil)
 	ok(t, err)
 	settings := *h.proxy.settings.Load()
-	settings.Users, settings.Auth = users, AuthConfig{AuthDelay: time.Millisecond}
+	settings.Users, settings.Auth = users, login.Config{AuthDelay: time.Millisecond}
 	h.proxy.Configure(settings)
 
 	kinds := []struct {

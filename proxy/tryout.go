@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"time"
 
 	"github.com/pgseal/pgseal/pool"
@@ -24,19 +25,14 @@ func (s *session) acquireNow() (*pool.Server, error) {
 
 // awaitNow waits until w has got something, or the login has to end.
 func (s *session) awaitNow(w *pool.Waiter, grants <-chan grant) grant {
-	timer := time.NewTimer(time.Until(s.deadline))
-	defer timer.Stop()
-	var err error
+	ctx := s.login.Context()
 	select {
 	case g := <-grants:
 		return g
-	case <-timer.C:
-		err = errLoginTimeout
-	case <-s.stop:
-		err = errShutdown
+	case <-ctx.Done():
 	}
 	if s.pool.Leave(w) {
-		return grant{nil, err}
+		return grant{nil, context.Cause(ctx)}
 	}
 	return <-grants
 }
@@ -56,7 +52,7 @@ func (s *session) tryOut(server *pool.Server) (again bool, err error) {
 	if len(s.setup) == 0 {
 		s.settle(server)
 	} else {
-		timer := time.AfterFunc(time.Until(s.deadline), func() { s.breakServer(server) })
+		timer := time.AfterFunc(time.Until(s.login.Deadline()), func() { s.breakServer(server) })
 		defer timer.Stop()
 		server.Write(s.setup, nil)
 		s.setup = nil

@@ -11,6 +11,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy/guard"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // maxTurnedAway is how many connections may be told at once that there are too
@@ -46,7 +47,7 @@ func (p *Server) turnAway(conn net.Conn, first bool) {
 		defer conn.Close()
 		conn.SetDeadline(time.Now().Add(turnedAwayWait))
 		begin, ok, err := engine.PeekByte(conn)
-		if err != nil || ok && begin == tlsHandshake {
+		if err != nil || ok && login.BeginsTLS(begin) {
 			return
 		}
 		if _, err := conn.Write(errTooManyLogins.Append(nil)); err != nil {

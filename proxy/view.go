@@ -28,7 +28,7 @@ func (p *Server) ClientList() (list []stats.Client, logins int) {
 func (s *session) snapshot() (v stats.Client, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.client == nil && s.seat == nil { // a login is its goroutine's alone
+	if s.phase == phaseLogin { // a login is its goroutine's alone
 		return v, false
 	}
 	v = stats.Client{
@@ -39,17 +39,11 @@ func (s *session) snapshot() (v stats.Client, ok bool) {
 	if s.tls != nil {
 		v.TLS = stats.TLSOf(s.tls.ConnectionState())
 	}
-	told := s.told
-	if s.relay != nil {
-		told = s.relay.Told()
-	}
-	if i := indexFold(told, applicationName); i >= 0 {
-		v.Application = told[i].Value
-	}
-	if s.seat != nil {
-		v.Console, v.State = true, stats.StateActive
+	if s.phase == phaseConsole {
+		v.Console, v.State, v.Application = true, stats.StateActive, applicationNameIn(s.seat.told, "")
 		return v, true
 	}
+	v.Application = applicationNameIn(s.relay.Told(), "")
 	v.PoolUser, v.Prepared = s.pool.User(), s.relay.Names()
 	if s.requested != 0 {
 		v.Requested = time.Unix(s.requested, 0)

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/pool"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // How a client's wait for a server ended.
@@ -71,7 +72,7 @@ func waitOutcome(err error) string {
 	switch {
 	case err == nil:
 		return waitGranted
-	case errors.Is(err, pool.ErrWaitTimeout), err == errLoginTimeout:
+	case errors.Is(err, pool.ErrWaitTimeout), err == login.ErrTimeout:
 		return waitTimeout
 	case err == errCanceled:
 		return waitCanceled

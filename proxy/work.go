@@ -24,7 +24,7 @@ var begin = time.Now()
 // countLink notes that the client got a server for what it is about to send. mu
 // is held.
 func (s *session) countLink() {
-	if s.client != nil {
+	if s.phase != phaseLogin {
 		now := clock()
 		s.work = work{now, now}
 	}

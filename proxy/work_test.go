@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // totals returns what the pool of alice and a database has counted.
@@ -247,8 +248,8 @@ func TestLoginsHandshakesAndCancelsAreCountedByOutcome(t *testing.T) {
 	broken.write(sslRequest)
 	broken.wantByte('S')
 	broken.write("\x16\x03\x01\x00\x05nonsense")
-	eventually(t, "the handshake has failed", func() bool { return h.proxy.Logins()[LoginHandshake] == 1 })
-	if got := h.proxy.Logins(); got[LoginDone] != 1 || got[LoginRefused] != 1 || got[LoginDatabase] != 1 || len(got) != 4 {
+	eventually(t, "the handshake has failed", func() bool { return h.proxy.Logins()[login.OutcomeHandshake] == 1 })
+	if got := h.proxy.Logins(); got[login.OutcomeDone] != 1 || got[login.OutcomeRefused] != 1 || got[login.OutcomeDatabase] != 1 || len(got) != 4 {
 		t.Errorf("logins are %v", got)
 	}
 	for leg, shakes := range map[string]stats.HandshakeTotals{"client": h.proxy.Handshakes(), "server": h.manager.Handshakes()} {

@@ -7,15 +7,15 @@ import (
 
 	"github.com/pgseal/pgseal/internal/config"
 	"github.com/pgseal/pgseal/internal/reload"
-	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // access is the part of the access rules and user name maps, with the files that
 // they include.
 type access struct {
 	plain
-	config proxy.AuthConfig
-	store  *reload.Store[*proxy.Access]
+	config login.Config
+	store  *reload.Store[*login.Access]
 }
 
 func (c *access) load(a *App, f config.File, old *setup) (err error) {
@@ -24,11 +24,11 @@ func (c *access) load(a *App, f config.File, old *setup) (err error) {
 		c.store = old.access.store
 		return nil
 	}
-	c.store, err = reload.NewTreeStore("access rules", func(files *reload.Reader) (*proxy.Access, error) {
-		return proxy.ParseAccess(files, f.Path(), f.Auth)
+	c.store, err = reload.NewTreeStore("access rules", func(files *reload.Reader) (*login.Access, error) {
+		return login.ParseAccess(files, f.Path(), f.Auth)
 	})
 	if err == nil {
-		c.store.OnChange(func(*proxy.Access) { a.configureProxy() })
+		c.store.OnChange(func(*login.Access) { a.configureProxy() })
 	}
 	return f.Fault("auth", err)
 }

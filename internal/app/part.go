@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/config"
 	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // A part is what some keys of the configuration ask for, loaded from disk. It is
@@ -88,7 +89,9 @@ func (s *setup) files() (all []files) {
 // settings returns what the proxy has to know, as it is now.
 func (s *setup) settings() proxy.Settings {
 	return proxy.Settings{
-		Pool: s.file.Pool, Access: s.access.store.Load(), Auth: s.file.Auth, AuthPass: s.users.lookupPass,
-		Users: s.users.inForce(), Mocker: s.users.mocker, Audit: s.audit.log, SlowWait: s.file.Log.SlowWait,
+		Settings: login.Settings{
+			Users: s.users.inForce(), Access: s.access.store.Load(), Auth: s.file.Auth, AuthPass: s.users.lookupPass, Mocker: s.users.mocker,
+		},
+		Pool: s.file.Pool, Audit: s.audit.log, SlowWait: s.file.Log.SlowWait,
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/pgseal/pgseal/internal/setting"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -27,7 +28,7 @@ type File struct {
 	Databases map[string]Database `yaml:"databases"`
 	Users     map[string]User     `yaml:"users"`
 	Pool      pool.Config         `yaml:"pool"`
-	Auth      proxy.AuthConfig    `yaml:"auth"`
+	Auth      login.Config        `yaml:"auth"`
 	Admin     Admin               `yaml:"admin"`
 	HTTP      httpd.Config        `yaml:"http"`
 	Log       Log                 `yaml:"log"`
@@ -153,7 +154,7 @@ func (l Log) ZapLevel() zapcore.Level {
 // nowhere.
 func Default() File {
 	return File{
-		Pool: pool.DefaultConfig(), Auth: proxy.DefaultAuthConfig(), HTTP: httpd.DefaultConfig(),
+		Pool: pool.DefaultConfig(), Auth: login.DefaultConfig(), HTTP: httpd.DefaultConfig(),
 		Log: Log{Level: "info", Format: "json", StatsPeriod: time.Minute, SlowWait: time.Second, Sampling: true}, Workers: 1,
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/pgseal/pgseal/pool"
-	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // A Lookup is what auth_query comes to for the clients of one database.
@@ -34,7 +34,7 @@ func (f File) Lookups() []Lookup {
 		if l.User == "" {
 			continue
 		}
-		l.Query = cmp.Or(d.AuthQuery, all.AuthQuery, proxy.DefaultAuthQuery)
+		l.Query = cmp.Or(d.AuthQuery, all.AuthQuery, login.DefaultAuthQuery)
 		if l.In = cmp.Or(d.AuthDBName, all.AuthDBName); l.In == "" && name != pool.AnyDatabase {
 			l.In = name
 		}
@@ -57,11 +57,11 @@ func (f File) Leads(l Lookup) string {
 // UnqualifiedQueries returns the keys of queries that name tables or functions
 // without their schema.
 func (f File) UnqualifiedQueries() (keys []string) {
-	if !proxy.IsQualified(f.Auth.AuthQuery) {
+	if !login.IsQualified(f.Auth.AuthQuery) {
 		keys = append(keys, "auth.auth_query")
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Databases)) {
-		if !proxy.IsQualified(f.Databases[name].AuthQuery) {
+		if !login.IsQualified(f.Databases[name].AuthQuery) {
 			keys = append(keys, "databases."+name+".auth_query")
 		}
 	}

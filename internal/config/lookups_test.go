@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // lookups is a configuration with this auth section, and more of its databases.
@@ -39,7 +39,7 @@ func TestLookupsOfADatabaseAreItsOwnOrThoseOfAll(t *testing.T) {
 	f := accepted(t, lookups("auth_user: looker, auth_password_file: /p, auth_dbname: postgres",
 		"    auth_user: own\n    auth_query: SELECT * FROM find($1)\n    auth_dbname: app\n", "  '*': {host: db.internal, sslrootcert: system}\n"))
 	want := []Lookup{
-		{Database: "*", Key: "auth", Query: proxy.DefaultAuthQuery, User: "looker", Password: "/p", In: "postgres"},
+		{Database: "*", Key: "auth", Query: login.DefaultAuthQuery, User: "looker", Password: "/p", In: "postgres"},
 		{Database: "app", Key: "databases.app", Query: "SELECT * FROM find($1)", User: "own", In: "app"},
 	}
 	got := f.Lookups()

@@ -12,7 +12,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/config"
-	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 const (
@@ -44,7 +44,7 @@ type exam struct {
 	databases  []database
 	allPairs   []pair
 	allTrusts  []trust
-	access     *proxy.Access // nil where the rules can't be read
+	access     *login.Access // nil where the rules can't be read
 	accessErr  error
 	places     map[string]place // of what stands in another file than the configuration, by key
 	hostsFiles []named

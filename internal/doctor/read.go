@@ -8,7 +8,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/reload"
-	"github.com/pgseal/pgseal/proxy"
+	"github.com/pgseal/pgseal/proxy/login"
 )
 
 // maxFile bounds what is read of a file; longer ones are no certificates.
@@ -88,8 +88,8 @@ func readCRLs(path string) []*x509.RevocationList {
 
 // readAccess reads access rules and user name maps as pgseal does.
 func (e *exam) readAccess() {
-	store, err := reload.NewTreeStore(subjectAccess, func(files *reload.Reader) (*proxy.Access, error) {
-		return proxy.ParseAccess(files, e.file.Path(), e.file.Auth)
+	store, err := reload.NewTreeStore(subjectAccess, func(files *reload.Reader) (*login.Access, error) {
+		return login.ParseAccess(files, e.file.Path(), e.file.Auth)
 	})
 	if err == nil {
 		e.access, e.ruleFiles = store.Load(), store.Files()

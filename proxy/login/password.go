@@ -1,10 +1,8 @@
-package proxy
+package login
 
 import (
-	"context"
 	"errors"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/pgseal/pgseal/internal/auth"
@@ -20,58 +18,58 @@ const passwordLimit = 65535
 
 // askPassword has the client tell its password, which it is only asked for
 // inside TLS or on a unix socket.
-func (s *session) askPassword(rule hba.Rule) (string, error) {
-	if s.tls == nil && rule.Connection != hba.Local {
-		return "", wire.Fatal(wire.CodeInvalidAuth, "the connection pooler asks for a password inside TLS only").
-			WithCause(at(rule, "the connection has no TLS"))
+func (l *Login) askPassword() (string, error) {
+	if l.tls == nil && l.rule.Connection != hba.Local {
+		return "", Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "the connection pooler asks for a password inside TLS only")).
+			Why(at(l.rule, "the connection has no TLS"))
 	}
-	if _, err := s.conn.Write(wire.AppendAuthenticationCleartext(nil)); err != nil {
+	if err := l.write(wire.AppendAuthenticationCleartext(nil)); err != nil {
 		return "", err
 	}
-	return s.readClear()
+	return l.readClear()
 }
 
 // readClear reads a PasswordMessage with one string.
-func (s *session) readClear() (string, error) {
-	typ, body, err := wire.ReadMessage(s.conn, nil, passwordLimit+1)
-	s.heard = time.Now()
+func (l *Login) readClear() (string, error) {
+	typ, body, err := wire.ReadMessage(l.conn, nil, passwordLimit+1)
+	l.heard = time.Now()
 	var length *wire.LengthError
 	switch {
 	case errors.As(err, &length):
-		return "", violation("invalid message length")
+		return "", Violation("invalid message length")
 	case err != nil:
-		return "", err
+		return "", lost(err)
 	case typ != wire.Password:
-		return "", violation("expected password response, got message type %d", typ)
+		return "", Violation("expected password response, got message type %d", typ)
 	}
 	password, ok := strings.CutSuffix(string(body), "\x00")
 	if !ok || strings.IndexByte(password, 0) >= 0 {
-		return "", violation("invalid password packet size")
+		return "", Violation("invalid password packet size")
 	}
 	return password, nil
 }
 
 // checkPassword runs the method password. A role that is unknown costs the
 // same time and gets the same answer as a wrong password.
-func (p *Server) checkPassword(s *session, rule hba.Rule) (auth.Credential, error) {
-	credential, known, err := p.secrets.of(s)
+func (l *Login) checkPassword() (auth.Credential, error) {
+	credential, known, err := l.logins.secrets.of(l.ctx, l.database, l.user)
 	if err != nil {
 		return auth.Credential{}, err
 	}
-	password, err := s.askPassword(rule)
+	password, err := l.askPassword()
 	if err != nil {
 		return auth.Credential{}, err
 	}
-	right := verifies(credential, password, s.user)
+	right := verifies(credential, password, l.user)
 	if !right || !known { // it may fit a secret that was not looked up yet
-		p.secrets.doubt(s)
+		l.Doubt()
 		before := credential.Secret.Encode()
-		if credential, known, err = p.secrets.of(s); err != nil {
+		if credential, known, err = l.logins.secrets.of(l.ctx, l.database, l.user); err != nil {
 			return auth.Credential{}, err
 		}
 		right = known && credential.Secret.Encode() != before && credential.Secret.Verify(password)
 	}
-	if err := p.decideProof(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
+	if err := l.decideProof(WrongPassword, wrongPassword(right, known), wrongPasswordTold(l.user)); err != nil {
 		return auth.Credential{}, err
 	}
 	return auth.Credential{Password: password}, nil
@@ -88,37 +86,37 @@ func verifies(c auth.Credential, password, role string) bool {
 
 // asksMD5 reports whether a role is asked by md5 under a rule of that method: the
 // roles of auth_query, which have SCRAM secrets, never are.
-func (p *Server) asksMD5(s *session) (bool, error) {
-	credential, known, err := p.secrets.of(s)
+func (l *Login) asksMD5() (bool, error) {
+	credential, known, err := l.logins.secrets.of(l.ctx, l.database, l.user)
 	switch {
 	case err != nil:
 		return false, err
 	case known:
 		return credential.MD5.Known(), nil
 	}
-	settings := p.settings.Load()
+	settings := l.logins.settings.Load()
 	md5, all := settings.Users.MD5Share()
-	return settings.Mocker.AsksMD5(s.user, md5, all), nil
+	return settings.Mocker.AsksMD5(l.user, md5, all), nil
 }
 
 // askMD5 has the client answer a salt by md5 (protocol chapter,
 // AuthenticationMD5Password). A role that is unknown gets the same answer as a
 // wrong password.
-func (p *Server) askMD5(s *session) (auth.Credential, error) {
-	credential, known := p.settings.Load().Users.Lookup(s.user)
+func (l *Login) askMD5() (auth.Credential, error) {
+	credential, known := l.logins.settings.Load().Users.Lookup(l.user)
 	salt := auth.NewMD5Salt()
-	if _, err := s.conn.Write(wire.AppendAuthenticationMD5(nil, salt)); err != nil {
+	if err := l.write(wire.AppendAuthenticationMD5(nil, salt)); err != nil {
 		return auth.Credential{}, err
 	}
-	response, err := s.readClear()
+	response, err := l.readClear()
 	if err != nil {
 		return auth.Credential{}, err
 	}
 	right := credential.MD5.Verify(response, salt) // never for a role without such a secret
 	if !right {
-		p.secrets.doubt(s) // auth_query may have it by now
+		l.Doubt() // auth_query may have it by now
 	}
-	if err := p.decideProof(s, wrongPassword(right, known), errWrongPassword(s.user)); err != nil {
+	if err := l.decideProof(WrongPassword, wrongPassword(right, known), wrongPasswordTold(l.user)); err != nil {
 		return auth.Credential{}, err
 	}
 	return credential, nil
@@ -127,35 +125,19 @@ func (p *Server) askMD5(s *session) (auth.Credential, error) {
 // checkLDAP runs the method ldap. Whatever is wrong, with the role, the
 // password or the LDAP server, looks alike to the client, as in PostgreSQL. What
 // the LDAP server did not refuse itself is no guess, and not counted as one.
-func (p *Server) checkLDAP(s *session, rule hba.Rule, access *Access) error {
-	password, err := s.askPassword(rule)
+func (l *Login) checkLDAP(access *Access) error {
+	password, err := l.askPassword()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), s.deadline)
-	var watch sync.WaitGroup
-	defer watch.Wait()
-	defer cancel()
-	watch.Go(func() {
-		select {
-		case <-s.stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	})
-	refusal := wire.Fatal(wire.CodeInvalidAuth, `LDAP authentication failed for user "`+s.user+`"`)
-	err = access.ldap.Authenticate(ctx, rule.LDAP, s.user, password)
+	refusal := wire.Fatal(wire.CodeInvalidAuth, `LDAP authentication failed for user "`+l.user+`"`)
+	err = access.ldap.Authenticate(l.ctx, l.rule.LDAP, l.user, password)
 	if err == nil {
-		return p.decideProof(s, nil, refusal)
+		return l.decideProof(LDAPRefused, nil, refusal)
 	}
-	cause := at(rule, err.Error()) // its text only: a timeout there is none of the login
+	cause := at(l.rule, err.Error()) // its text only: a timeout there is none of the login
 	if errors.As(err, new(ldap.Refused)) {
-		return p.decideProof(s, &guard.FailedProof{Reason: guard.LDAPRefused, Err: cause}, refusal)
+		return l.decideProof(LDAPRefused, &guard.FailedProof{Reason: guard.LDAPRefused, Err: cause}, refusal)
 	}
-	return refusal.WithCause(&ldapError{cause})
+	return Refuse(LDAPError, refusal).Why(cause)
 }
-
-// ldapError is why no LDAP server judged a password.
-type ldapError struct{ error }
-
-func (e *ldapError) Unwrap() error { return e.error }

@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"context"
@@ -40,7 +40,7 @@ type Access struct {
 
 // defaultAccess returns what holds where the settings say nothing.
 var defaultAccess = sync.OnceValue(func() *Access {
-	a, err := ParseAccess(nil, "", AuthConfig{})
+	a, err := ParseAccess(nil, "", Config{})
 	if err != nil {
 		panic(err) // a mistake of ours
 	}
@@ -50,7 +50,7 @@ var defaultAccess = sync.OnceValue(func() *Access {
 // ParseAccess reads the rules and user name maps that c names, through source.
 // name is the file that c stands in. All faults are reported together, with
 // file and line.
-func ParseAccess(source hba.Source, name string, c AuthConfig) (*Access, error) {
+func ParseAccess(source hba.Source, name string, c Config) (*Access, error) {
 	a := &Access{trustAnywhere: c.TrustAnywhere}
 	var err1, err2 error
 	switch {
@@ -74,7 +74,7 @@ func ParseAccess(source hba.Source, name string, c AuthConfig) (*Access, error) 
 
 // ldapRoots reads whom to trust as LDAP servers; nil stands for the system's
 // roots.
-func ldapRoots(source hba.Source, c AuthConfig) (*x509.CertPool, error) {
+func ldapRoots(source hba.Source, c Config) (*x509.CertPool, error) {
 	if c.LDAPCAFile == "" {
 		return nil, nil
 	}
@@ -167,11 +167,11 @@ func (a *Access) WithoutSecret(database string) (list []hba.Rule) {
 
 // lookups answers what a rule asks, for one login. Its goroutine may block.
 type lookups struct {
-	deadline time.Time
-	member   func(role, group string) (bool, error)
-	failed   error // of member: what was decided then does not count
-	looked   bool
-	name     string
+	ctx    context.Context
+	member func(role, group string) (bool, error)
+	failed error // of member: what was decided then does not count
+	looked bool
+	name   string
 }
 
 // HostName implements hba.Lookups: the name of the address, if one of the
@@ -181,9 +181,7 @@ func (l *lookups) HostName(ip netip.Addr) string {
 		return l.name
 	}
 	l.looked = true
-	ctx, cancel := context.WithDeadline(context.Background(), l.deadline)
-	defer cancel()
-	ctx, cancel = context.WithTimeout(ctx, lookupTimeout)
+	ctx, cancel := context.WithTimeout(l.ctx, lookupTimeout)
 	defer cancel()
 	names, err := net.DefaultResolver.LookupAddr(ctx, ip.String())
 	if err != nil || len(names) == 0 {

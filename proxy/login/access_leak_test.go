@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"fmt"
@@ -29,7 +29,7 @@ func TestAThousandReloadsOfAccessRulesLeaveNothingBehind(t *testing.T) {
 	}
 	write(t, path, text(0))
 	store, err := reload.NewTreeStore("access rules", func(r *reload.Reader) (*Access, error) {
-		return ParseAccess(r, "/config.yaml", AuthConfig{HBAFile: path})
+		return ParseAccess(r, "/config.yaml", Config{HBAFile: path})
 	})
 	ok(t, err)
 	reload := func(n int) {

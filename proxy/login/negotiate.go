@@ -1,65 +1,74 @@
-package proxy
+package login
 
 import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"time"
 
 	"github.com/pgseal/pgseal/internal/engine"
+	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/stats"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
-// errProbe says that a peer left before it said who it is, as load balancers
-// and port scanners do. It is no event for the log.
-var errProbe = errors.New("the peer left before its startup packet")
+// Policy is what a listener says of TLS.
+type Policy struct {
+	Mode  string                           // the tls mode
+	Certs *reload.Store[*tlsconf.Listener] // nil where TLS is not spoken
+}
 
-// errServed says that a connection came for something else than a session,
-// and got it.
-var errServed = errors.New("served")
+// Opening is what a connection has begun with.
+type Opening struct {
+	// Packet asks for a session, or is a CancelRequest.
+	Packet wire.StartupPacket
+	TLS    *tls.Conn         // nil without TLS
+	Shown  *tlsconf.Listener // what the client was shown of the snapshot; nil without TLS
+	Manner string            // how TLS began; empty without it
+}
 
 // negotiation is the first part of a connection: what comes before the
 // startup packet of a session (PostgreSQL documentation, "Start-up", "SSL
 // Session Encryption", "Canceling Requests in Progress"). Every packet is read
 // to its exact end.
 type negotiation struct {
-	proxy    *Server
-	policy   *policy
-	raw      *engine.Transport
-	deadline time.Time       // of the whole login
-	stop     <-chan struct{} // closed when it is to be broken off
-	conn     net.Conn        // raw, or TLS on it
+	*Login
+	policy   Policy
 	sslAsked bool
 	gssAsked bool
-	tls      *tls.Conn
-	shown    *tlsconf.Listener // what the client was shown of the snapshot; nil without TLS
+	shown    *tlsconf.Listener
 }
 
 // tlsHandshake is the type of the TLS record that a ClientHello comes in. No
 // startup packet begins with it: it would be 368 MB long.
 const tlsHandshake = 0x16
 
-// run answers requests until a startup packet of protocol 3 has come, which
-// it returns with the connection that the session is to use. The caller set a
-// deadline on the connection.
-func (n *negotiation) run() (net.Conn, wire.StartupPacket, error) {
+// BeginsTLS reports whether a connection whose first byte this is begins with
+// TLS.
+func BeginsTLS(first byte) bool { return first == tlsHandshake }
+
+// Negotiate answers requests until a startup packet of protocol 3 or a
+// CancelRequest has come. With an error the Opening tells how far it came.
+func (l *Login) Negotiate(policy Policy) (Opening, error) {
+	n := &negotiation{Login: l, policy: policy}
+	packet, err := n.run()
+	return Opening{Packet: packet, TLS: n.tls, Shown: n.shown, Manner: n.manner()}, err
+}
+
+func (n *negotiation) run() (p wire.StartupPacket, err error) {
 	first, ok, err := engine.PeekByte(n.conn)
 	if err != nil {
-		return n.conn, wire.StartupPacket{}, n.readError(err)
+		return p, n.readError(err)
 	}
-	if ok && first == tlsHandshake && n.policy.tls != nil {
+	if ok && BeginsTLS(first) && n.policy.Certs != nil {
 		if err := n.direct(); err != nil {
-			return n.conn, wire.StartupPacket{}, err
+			return p, err
 		}
 	}
 	for {
-		p, err := wire.ReadStartup(n.conn)
-		if err != nil {
-			return n.conn, p, n.readError(err)
+		if p, err = wire.ReadStartup(n.conn); err != nil {
+			return p, n.readError(err)
 		}
 		switch p.Code {
 		case wire.SSLRequestCode:
@@ -67,13 +76,12 @@ func (n *negotiation) run() (net.Conn, wire.StartupPacket, error) {
 		case wire.GSSEncCode:
 			err = n.gssRequest()
 		case wire.CancelCode:
-			n.proxy.cancel(peerName(n.raw), p.Body)
-			err = errServed
+			return p, nil
 		default:
-			return n.conn, p, n.startup(p)
+			return p, n.startup(p)
 		}
 		if err != nil {
-			return n.conn, p, err
+			return p, err
 		}
 	}
 }
@@ -83,28 +91,28 @@ func (n *negotiation) readError(err error) error {
 	var malformed *wire.StartupError
 	switch {
 	case errors.As(err, &malformed):
-		return violation("%v", malformed)
-	case errors.Is(err, io.EOF), isReset(err):
+		return Violation("%v", malformed)
+	case hasEnded(err):
 		if n.tls != nil {
-			return fmt.Errorf("%w, after TLS was established", errProbe)
+			return fmt.Errorf("%w, after TLS was established", ErrProbe)
 		}
-		return errProbe
+		return ErrProbe
 	}
-	return err
+	return lost(err)
 }
 
 // sslRequest answers an SSLRequest and secures the connection.
 func (n *negotiation) sslRequest() error {
 	if n.sslAsked || n.tls != nil {
-		return violation("the client asked for TLS twice")
+		return Violation("the client asked for TLS twice")
 	}
 	n.sslAsked = true
 	// Bytes sent before our answer came in plaintext: whoever put them there
 	// is not the TLS peer (CVE-2021-23214).
 	if engine.HasUnread(n.conn) {
-		return violation("received unencrypted data after SSL request")
+		return Violation("received unencrypted data after SSL request")
 	}
-	store := n.policy.tls
+	store := n.policy.Certs
 	if store == nil {
 		return n.answer('N')
 	}
@@ -117,7 +125,7 @@ func (n *negotiation) sslRequest() error {
 // handshake secures the connection by one snapshot of certificate and trust,
 // when its turn has come.
 func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
-	under := n.proxy.handshakeTurns.Conn(n.raw, n.deadline, n.stop)
+	under := n.logins.turns.Conn(n.raw, n.Deadline(), n.stopped.Done())
 	defer under.Done()
 	shown, name := snapshot, ""
 	conn := tls.Server(under, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -131,17 +139,17 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
 	}})
 	began := time.Now()
 	if err := conn.Handshake(); err != nil {
-		if errors.Is(err, io.EOF) || isReset(err) {
-			n.proxy.handshakes.Failed(stats.HandshakeLeft)
-			return errProbe
+		if hasEnded(err) {
+			n.logins.handshakes.Failed(stats.HandshakeLeft)
+			return ErrProbe
 		}
-		n.proxy.handshakes.Failed(stats.HandshakeFailed)
+		n.logins.handshakes.Failed(stats.HandshakeFailed)
 		if shown.ShowsNothing() {
 			err = fmt.Errorf("no line of hosts_file is for the server name %.100q that the client asked for: %w", name, err)
 		}
-		return &handshakeError{err}
+		return refuseHandshake(err)
 	}
-	n.proxy.handshakes.Done(conn.ConnectionState(), time.Since(began))
+	n.logins.handshakes.Done(conn.ConnectionState(), time.Since(began))
 	n.tls, n.conn, n.shown = conn, n.raw.LimitRecords(conn, shown.MaxRecordSize), shown
 	return nil
 }
@@ -150,26 +158,29 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
 // sslnegotiation=direct). As in PostgreSQL the client has to name the protocol
 // by ALPN, so that nobody can lead a client of another protocol here.
 func (n *negotiation) direct() error {
-	if err := n.handshake(n.policy.tls.Load()); err != nil {
+	if err := n.handshake(n.policy.Certs.Load()); err != nil {
 		return err
 	}
 	if n.tls.ConnectionState().NegotiatedProtocol == "" {
 		if n.leaves() {
-			return errProbe
+			return ErrProbe
 		}
-		return &handshakeError{errors.New("direct TLS connection without ALPN")}
+		return refuseHandshake(errors.New("direct TLS connection without ALPN"))
 	}
 	return nil
 }
 
+// probeWait is how long a peer without ALPN may take to leave.
+const probeWait = time.Second
+
 // leaves reports whether a peer that has made its handshake came for no more
 // than that, as load balancers do. It waits a moment to see.
 func (n *negotiation) leaves() bool {
-	wait := min(closeWait, time.Until(n.deadline))
+	wait := min(probeWait, time.Until(n.Deadline()))
 	n.raw.SetReadDeadline(time.Now().Add(wait))
 	var b [1]byte
 	_, err := n.tls.Read(b[:])
-	return errors.Is(err, io.EOF) || isReset(err)
+	return hasEnded(err)
 }
 
 // manner names how TLS began, and is empty without it.
@@ -185,11 +196,11 @@ func (n *negotiation) manner() string {
 
 func (n *negotiation) gssRequest() error {
 	if n.gssAsked || n.tls != nil {
-		return violation("the client asked for GSSAPI encryption twice, or inside TLS")
+		return Violation("the client asked for GSSAPI encryption twice, or inside TLS")
 	}
 	n.gssAsked = true
 	if engine.HasUnread(n.conn) {
-		return violation("received unencrypted data after GSSAPI encryption request")
+		return Violation("received unencrypted data after GSSAPI encryption request")
 	}
 	return n.answer('N')
 }
@@ -197,32 +208,33 @@ func (n *negotiation) gssRequest() error {
 // answer sends the one byte that answers a request for encryption.
 func (n *negotiation) answer(b byte) error {
 	_, err := n.conn.Write([]byte{b})
-	if err != nil && isReset(err) {
-		return errProbe
+	switch {
+	case err == nil:
+		return nil
+	case hasEnded(err):
+		return ErrProbe
 	}
-	return err
+	return lost(err)
 }
 
 // startup judges the packet that is to open a session.
 func (n *negotiation) startup(p wire.StartupPacket) error {
 	if p.Major() != 3 {
-		return wire.Fatal(wire.CodeFeatureNotSupported,
-			fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.2", p.Major(), p.Minor()))
+		return Refuse(Protocol, wire.Fatal(wire.CodeFeatureNotSupported,
+			fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.2", p.Major(), p.Minor())))
 	}
-	if n.tls == nil && n.policy.mode == "require" {
-		return wire.Fatal(wire.CodeInvalidAuth, "this connection pooler takes no connection without TLS").
-			WithHint("Connect with sslmode=verify-full and sslrootcert set to the CA of its certificate.")
+	if n.tls == nil && n.policy.Mode == "require" {
+		return Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "this connection pooler takes no connection without TLS").
+			WithHint("Connect with sslmode=verify-full and sslrootcert set to the CA of its certificate."))
 	}
 	if n.shown != nil && n.shown.RequiresClientCert() && len(n.tls.ConnectionState().PeerCertificates) == 0 {
-		return wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate").
-			WithHint("Connect with sslcert and sslkey set to a certificate that the connection pooler trusts.")
+		return Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate").
+			WithHint("Connect with sslcert and sslkey set to a certificate that the connection pooler trusts."))
 	}
 	return nil
 }
 
-// handshakeError is a TLS handshake that did not come to its end. The peer
-// was told by a TLS alert; it can't be told in PostgreSQL's protocol.
-type handshakeError struct{ err error }
-
-func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error() }
-func (e *handshakeError) Unwrap() error { return e.err }
+// refuseHandshake refuses a peer whose TLS handshake did not come to its end.
+func refuseHandshake(err error) *Refusal {
+	return &Refusal{Reason: Handshake, Cause: err}
+}

@@ -1,4 +1,4 @@
-package proxy
+package login
 
 import (
 	"cmp"
@@ -27,9 +27,10 @@ const (
 
 // secrets tells what is known of roles: users_file has it, or else auth_query.
 type secrets struct {
-	proxy *Server
-	ctx   context.Context // ends with the logins
-	stop  context.CancelFunc
+	logins  *Logins
+	servers Servers
+	ctx     context.Context // ends with the logins
+	stop    context.CancelFunc
 
 	credentials *answers.Book[secretQuestion, lookedUp]
 	members     *answers.Book[memberQuestion, bool]
@@ -55,9 +56,10 @@ type lookedUp struct {
 	known      bool
 }
 
-func newSecrets(p *Server) *secrets {
+func newSecrets(p *Logins, servers Servers) *secrets {
 	s := &secrets{
-		proxy:       p,
+		logins:      p,
+		servers:     servers,
 		credentials: answers.NewBook[secretQuestion, lookedUp](maxRemembered),
 		members:     answers.NewBook[memberQuestion, bool](maxRemembered),
 	}
@@ -65,26 +67,24 @@ func newSecrets(p *Server) *secrets {
 	return s
 }
 
-// of returns what is known of the role of a client, and with false the mock
-// secret of one that can't log in by a password. The error is one for the
-// client: nobody can tell at present. It may block, and the client's login ends
-// that at its deadline. Where nothing is looked up its steps are the same
-// for all roles, so that their time tells nothing.
-func (s *secrets) of(c *session) (auth.Credential, bool, error) {
-	settings := s.proxy.settings.Load()
-	credential, known := settings.Users.Find(c.user, settings.Mocker)
-	held := settings.Users.Holds(c.user)
-	from, login, asks := s.origin(c.database)
+// of returns what is known of a role of a database's clients, and with false the
+// mock secret of one that can't log in by a password. The error is a Refusal:
+// nobody can tell at present. It may block, and ends with ctx, which is that of the
+// login. Where nothing is looked up its steps are the same for all roles, so that
+// their time tells nothing.
+func (s *secrets) of(ctx context.Context, database, role string) (auth.Credential, bool, error) {
+	settings := s.logins.settings.Load()
+	credential, known := settings.Users.Find(role, settings.Mocker)
+	held := settings.Users.Holds(role)
+	from, as, asks := s.origin(database)
 	if known || held || !asks {
 		return credential, known, nil
 	}
-	ctx, cancel := context.WithDeadline(s.ctx, c.deadline)
-	defer cancel()
-	f, err := s.credentials.Ask(ctx, secretQuestion{from, c.user}, func() (answers.Answer[lookedUp], error) {
-		return s.askSecret(from, login, c.user)
+	f, err := s.credentials.Ask(ctx, secretQuestion{from, role}, func() (answers.Answer[lookedUp], error) {
+		return s.askSecret(from, as, role)
 	})
 	if err != nil {
-		return auth.Credential{}, false, errNoLookup(err)
+		return auth.Credential{}, false, noLookup(ctx, err)
 	}
 	if f.known {
 		credential = f.credential
@@ -92,29 +92,27 @@ func (s *secrets) of(c *session) (auth.Credential, bool, error) {
 	return credential, f.known, nil
 }
 
-// doubt says that the client could not log in with what is known of its role: a
+// doubt says that a client could not log in with what is known of its role: a
 // secret that changed is looked up again.
-func (s *secrets) doubt(c *session) {
-	if from, _, ok := s.origin(c.database); ok {
-		s.credentials.Doubt(secretQuestion{from, c.user})
+func (s *secrets) doubt(database, role string) {
+	if from, _, ok := s.origin(database); ok {
+		s.credentials.Doubt(secretQuestion{from, role})
 	}
 }
 
 // member reports whether a role is a member of a group, as PostgreSQL has it
 // for access rules: directly or through other roles, and superusers only where
 // they are made members. A role is a member of itself.
-func (s *secrets) member(database, role, group string, deadline time.Time) (bool, error) {
-	from, login, ok := s.origin(database)
+func (s *secrets) member(ctx context.Context, database, role, group string) (bool, error) {
+	from, as, ok := s.origin(database)
 	if !ok {
 		return false, nil // there is no such database, so nobody gets in
 	}
-	ctx, cancel := context.WithDeadline(s.ctx, deadline)
-	defer cancel()
 	is, err := s.members.Ask(ctx, memberQuestion{from, role, group}, func() (answers.Answer[bool], error) {
-		return s.askMember(from, login, role, group)
+		return s.askMember(from, as, role, group)
 	})
 	if err != nil {
-		return false, errNoLookup(err)
+		return false, noLookup(ctx, err)
 	}
 	return is, nil
 }
@@ -122,9 +120,9 @@ func (s *secrets) member(database, role, group string, deadline time.Time) (bool
 // origin returns where the roles of a database's clients are looked up, and
 // false where they are not.
 func (s *secrets) origin(database string) (origin, pool.Login, bool) {
-	settings := s.proxy.settings.Load()
+	settings := s.logins.settings.Load()
 	all := settings.Auth.LookupConfig
-	c, password, exists := s.proxy.manager.Lookup(database)
+	c, password, exists := s.servers.Lookup(database)
 	if c.AuthUser == "" {
 		c.AuthUser, password = all.AuthUser, settings.AuthPass
 	}
@@ -143,13 +141,13 @@ func (s *secrets) origin(database string) (origin, pool.Login, bool) {
 }
 
 // askSecret runs auth_query for one role.
-func (s *secrets) askSecret(from origin, login pool.Login, role string) (a answers.Answer[lookedUp], err error) {
+func (s *secrets) askSecret(from origin, as pool.Login, role string) (a answers.Answer[lookedUp], err error) {
 	// A second row is one too many, so there is no need for a third.
-	rows, err := s.proxy.manager.LookUp(s.ctx, from.database, login, 2, from.query, role)
+	rows, err := s.servers.LookUp(s.ctx, from.database, as, 2, from.query, role)
 	if err == nil || isNoName(err) {
 		var whyNot string
-		if a, whyNot, err = s.proxy.settings.Load().Auth.judge(role, rows); whyNot != "" {
-			s.proxy.log.Warn("auth_query gave no secret to log in with", zap.String("user", role),
+		if a, whyNot, err = s.logins.settings.Load().Auth.judge(role, rows); whyNot != "" {
+			s.logins.log.Warn("auth_query gave no secret to log in with", zap.String("user", role),
 				zap.String("database", from.database), zap.String("reason", whyNot))
 		}
 	}
@@ -163,7 +161,7 @@ func (s *secrets) askSecret(from origin, login pool.Login, role string) (a answe
 // names this very role and holds a secret that can be used is no secret;
 // whyNot tells the log of what should not be. An error says that the query is
 // not of the right form.
-func (c AuthConfig) judge(role string, rows []wire.Row) (a answers.Answer[lookedUp], whyNot string, err error) {
+func (c Config) judge(role string, rows []wire.Row) (a answers.Answer[lookedUp], whyNot string, err error) {
 	a.Fresh = min(unknownFresh, c.AuthQueryCacheTTL)
 	switch {
 	case len(rows) == 0:
@@ -215,13 +213,13 @@ func validity(row wire.Row) (time.Duration, error) {
 }
 
 // askMember asks whether a role is a member of a group.
-func (s *secrets) askMember(from origin, login pool.Login, role, group string) (a answers.Answer[bool], err error) {
-	rows, err := s.proxy.manager.LookUp(s.ctx, from.database, login, 1, memberQuery, role, group)
+func (s *secrets) askMember(from origin, as pool.Login, role, group string) (a answers.Answer[bool], err error) {
+	rows, err := s.servers.LookUp(s.ctx, from.database, as, 1, memberQuery, role, group)
 	if err != nil && !isNoName(err) {
 		s.failed(from, err)
 		return a, err
 	}
-	c := s.proxy.settings.Load().Auth
+	c := s.logins.settings.Load().Auth
 	a.Value = len(rows) > 0
 	a.Fresh, a.Usable = c.AuthQueryCacheTTL, c.AuthQueryCacheTTL+c.AuthQueryMaxStale
 	if !a.Value {
@@ -234,15 +232,18 @@ func (s *secrets) failed(from origin, err error) {
 	if s.ctx.Err() != nil {
 		return // it is the end
 	}
-	s.proxy.log.Error("roles could not be looked up", zap.String("database", from.database),
+	s.logins.log.Error("roles could not be looked up", zap.String("database", from.database),
 		zap.String("user", from.user), zap.NamedError("error", err))
 }
 
-// errNoLookup is what a client is told while nobody can say whether it may log
-// in: to try again, not that its password is wrong.
-func errNoLookup(cause error) *wire.Error {
-	return wire.Fatal(wire.CodeCannotConnectNow, "the connection pooler cannot look up roles at present").
-		WithHint("The pooler's log says why.").WithCause(cause)
+// noLookup refuses a client of whom nobody can say whether it may log in: it is
+// told to try again, not that its password is wrong. ctx is that of its wait.
+func noLookup(ctx context.Context, cause error) *Refusal {
+	if over, ends := context.Cause(ctx).(*Refusal); ends {
+		return over
+	}
+	return Refuse(Lookup, wire.Fatal(wire.CodeCannotConnectNow, "the connection pooler cannot look up roles at present").
+		WithHint("The pooler's log says why.")).Why(cause)
 }
 
 // SQLSTATEs of names that the encoding of the database does not have: no role

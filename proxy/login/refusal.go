@@ -1,0 +1,184 @@
+package login
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/guard"
+)
+
+// Reason is why a login was refused.
+type Reason byte
+
+// Reasons of refusals. Those of wrong proofs come first.
+const (
+	WrongPassword    Reason = iota
+	UnknownRole             // or one without a password
+	WrongCertificate        // it names somebody else
+	WrongPeer               // the system's user is somebody else
+	LDAPRefused             // an LDAP server refused the password
+	SourceCapped            // too many proofs failed before
+	RoleCapped
+	LDAPError       // no LDAP server judged the password
+	ChannelBinding  // to another connection, or downgraded
+	Rule            // an access rule or the listener does not let the client in
+	Handshake       // of TLS: the client is told by an alert
+	Protocol        // the client broke it, or asked for what is not supported
+	NoDatabase      // there is none of that name
+	Limit           // of clients, or of the time to wait for a server
+	Timeout         // client_login_timeout
+	Shutdown        // the pooler stops
+	Lookup          // nobody can tell the role's secret or groups at present
+	Disabled        // the database takes no clients, by an administrator's command
+	NotAdmin        // of the console
+	NoServer        // the pool could open none
+	ServerRefused   // PostgreSQL refused the login, or a startup parameter
+	NoServerLogin   // there is no password to log in at the server with
+	Internal        // a fault of the pooler
+	numberOfReasons = iota
+)
+
+// Outcomes of logins, by which they are counted.
+const (
+	OutcomeDone          = "ok"
+	OutcomeHandshake     = "tls_handshake"
+	OutcomePassword      = "wrong_password"
+	OutcomeRefused       = "refused" // by an access rule, a missing certificate, or for want of TLS
+	OutcomeDatabase      = "no_database"
+	OutcomeTooMany       = "too_many_clients"
+	OutcomeNoServer      = "no_server"
+	OutcomeServerRefused = "server_refused"
+	OutcomeProtocol      = "protocol"
+	OutcomeTimeout       = "timeout"
+	OutcomeShutdown      = "shutdown"
+	OutcomeClientLeft    = "client_left"
+	OutcomeOther         = "other"
+)
+
+// reasons has what the audit stream and the counters call each Reason.
+var reasons = [numberOfReasons]struct{ name, outcome string }{
+	WrongPassword:    {guard.WrongPassword, OutcomePassword},
+	UnknownRole:      {guard.UnknownRole, OutcomePassword},
+	WrongCertificate: {guard.WrongCertificate, OutcomeRefused},
+	WrongPeer:        {guard.WrongPeer, OutcomeRefused},
+	LDAPRefused:      {guard.LDAPRefused, OutcomeRefused},
+	SourceCapped:     {name: guard.ErrSourceCapped.Reason},
+	RoleCapped:       {name: guard.ErrRoleCapped.Reason},
+	LDAPError:        {"ldap_error", OutcomeRefused},
+	ChannelBinding:   {"channel_binding", OutcomeRefused},
+	Rule:             {"rule", OutcomeRefused},
+	Handshake:        {"tls", OutcomeHandshake},
+	Protocol:         {"protocol", OutcomeProtocol},
+	NoDatabase:       {"database", OutcomeDatabase},
+	Limit:            {"limit", OutcomeTooMany},
+	Timeout:          {"timeout", OutcomeTimeout},
+	Shutdown:         {"shutdown", OutcomeShutdown},
+	Lookup:           {"lookup", OutcomeNoServer},
+	Disabled:         {"disabled", OutcomeRefused},
+	NotAdmin:         {"console", OutcomeRefused},
+	NoServer:         {"server", OutcomeNoServer},
+	ServerRefused:    {"server", OutcomeServerRefused},
+	NoServerLogin:    {"server", OutcomeRefused},
+	Internal:         {"internal", OutcomeOther},
+}
+
+// String returns the reason as the audit stream has it.
+func (r Reason) String() string { return reasons[r].name }
+
+// Refusal is why a client is not let in. It never changes.
+type Refusal struct {
+	Reason Reason
+	Told   *wire.Error // what the client is told; nil where it can't be told
+	Cause  error       // what only the log is told, or nil
+	kind   Reason      // of a refused proof: what one of its kind is that is wrong
+}
+
+// Refuse returns a Refusal with the cause that told has.
+func Refuse(reason Reason, told *wire.Error) *Refusal {
+	return &Refusal{Reason: reason, Told: told, Cause: told.Cause}
+}
+
+// Why returns a copy of r with a cause.
+func (r *Refusal) Why(cause error) *Refusal {
+	c := *r
+	c.Cause = cause
+	return &c
+}
+
+// refuseProof returns the Refusal of a proof of identity; kind is the Reason of
+// one that is wrong.
+func refuseProof(kind Reason, why *guard.FailedProof, told *wire.Error) *Refusal {
+	r := &Refusal{Reason: kind, Told: told, Cause: why, kind: kind}
+	for reason := WrongPassword; reason <= RoleCapped; reason++ {
+		if reason.String() == why.Reason {
+			r.Reason = reason
+		}
+	}
+	return r
+}
+
+// OfProof reports whether a proof of identity was refused, so that the time of
+// the answer must tell nothing.
+func (r *Refusal) OfProof() bool { return r.Reason <= RoleCapped }
+
+// Outcome returns what the login is counted as.
+func (r *Refusal) Outcome() string {
+	if r.OfProof() { // one that was not heeded may have been of any kind
+		return reasons[r.kind].outcome
+	}
+	return reasons[r.Reason].outcome
+}
+
+func (r *Refusal) Error() string {
+	if r.Told == nil {
+		return r.Reason.String() + ": " + r.Cause.Error()
+	}
+	return r.Told.Error()
+}
+
+// Violation refuses a client that breaks the protocol.
+func Violation(format string, args ...any) *Refusal {
+	return Refuse(Protocol, wire.Fatal(wire.CodeProtocolViolation, fmt.Sprintf(format, args...)))
+}
+
+// What ends a login whatever it is at.
+var (
+	ErrTimeout  = Refuse(Timeout, wire.Fatal(wire.CodeInvalidAuth, "login took longer than client_login_timeout"))
+	ErrShutdown = Refuse(Shutdown, wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command"))
+)
+
+// What ends a connection without a refusal.
+var (
+	// ErrProbe says that a peer left before it said who it is, as load balancers
+	// and port scanners do. It is no event for the log.
+	ErrProbe = errors.New("the peer left before its startup packet")
+	// ErrLeft says that a client left during its login.
+	ErrLeft = errors.New("the client left during its login")
+)
+
+// lost returns what a login ends with whose connection can't be read or written.
+func lost(err error) error {
+	switch {
+	case isTimeout(err):
+		return ErrTimeout
+	case hasLeft(err):
+		return ErrLeft
+	}
+	return Refuse(Internal, wire.AsError(err))
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// hasEnded reports whether a connection has come to its end between messages, and
+// hasLeft also within one.
+func hasEnded(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+func hasLeft(err error) bool { return hasEnded(err) || errors.Is(err, io.ErrUnexpectedEOF) }

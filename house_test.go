@@ -265,3 +265,130 @@ func dotted(e ast.Expr) string {
 	}
 	return ""
 }
+
+const (
+	maxPackageFiles = 25
+	maxPackageCode  = 3500 // lines without blanks and comments
+	maxFields       = 25
+	maxMethods      = 40
+)
+
+// crowded holds what is larger than that, until it is divided, and how large it
+// may be at most: the numbers only ever fall.
+var crowded = map[string]int{
+	"internal/pgmodel":           4021, // lines of code
+	"internal/pgmodel.Backend":   141,  // methods
+	"internal/pgmodel.Backend{}": 30,   // fields
+	"pool.Manager":               48,   // methods
+	"pool.Pool":                  88,   // methods
+	"pool.Pool{}":                31,   // fields
+	"pool.Server{}":              33,   // fields
+	"proxy.Server":               42,   // methods
+	"proxy.Server{}":             30,   // fields
+	"proxy.session":              92,   // methods
+	"proxy.session{}":            53,   // fields
+	"proxy/relay":                4228, // lines of code
+	"proxy/relay.Relay":          169,  // methods
+}
+
+func within(t *testing.T, what string, n, limit int, of string) {
+	t.Helper()
+	if more, ok := crowded[what]; ok {
+		limit = more
+	}
+	if n > limit {
+		t.Errorf("%s has %d %s, more than %d: divide it by purpose", what, n, of, limit)
+	}
+}
+
+func TestNoPackageAndNoTypeIsCrowded(t *testing.T) {
+	files, lines, methods := map[string]int{}, map[string]int{}, map[string]int{}
+	for _, s := range sources(t) {
+		dir := s.dir()
+		if s.test() || dir == "." || strings.HasPrefix(dir, "integration") || strings.HasPrefix(dir, "bench") {
+			continue
+		}
+		files[dir]++
+		lines[dir] += codeLines(s)
+		for _, decl := range s.file.Decls {
+			switch decl := decl.(type) {
+			case *ast.FuncDecl:
+				if decl.Recv != nil {
+					methods[dir+"."+receiver(decl.Recv.List[0].Type)]++
+				}
+			case *ast.GenDecl:
+				for _, spec := range decl.Specs {
+					if spec, ok := spec.(*ast.TypeSpec); ok {
+						if body, ok := spec.Type.(*ast.StructType); ok && !configures(body) {
+							within(t, dir+"."+spec.Name.Name+"{}", body.Fields.NumFields(), maxFields, "fields")
+						}
+					}
+				}
+			}
+		}
+	}
+	for dir := range files {
+		within(t, dir+"/", files[dir], maxPackageFiles, "files")
+		within(t, dir, lines[dir], maxPackageCode, "lines of code")
+	}
+	for name, n := range methods {
+		within(t, name, n, maxMethods, "methods")
+	}
+}
+
+// receiver returns the name of a method's type.
+func receiver(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return receiver(e.X)
+	case *ast.IndexExpr:
+		return receiver(e.X)
+	case *ast.IndexListExpr:
+		return receiver(e.X)
+	case *ast.Ident:
+		return e.Name
+	}
+	return "?"
+}
+
+// configures reports whether a type mirrors a block of the configuration.
+func configures(body *ast.StructType) bool {
+	for _, f := range body.Fields.List {
+		if f.Tag != nil && strings.Contains(f.Tag.Value, "yaml:") {
+			return true
+		}
+	}
+	return false
+}
+
+// The map in docs/architecture.md says where to change what.
+func TestTheMapNamesFilesThatAreThere(t *testing.T) {
+	text, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "\n## Where to change what\n")
+	if !found {
+		t.Fatal("docs/architecture.md has no map")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	entries := 0
+	for line := range strings.Lines(section) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| to change") || strings.HasPrefix(line, "| ---") {
+			continue
+		}
+		entries++
+		names := regexp.MustCompile("`([^` ]+)`").FindAllStringSubmatch(line[strings.LastIndex(strings.TrimRight(line, " |\n"), " | "):], -1)
+		if len(names) == 0 {
+			t.Errorf("the map names no file in %q", line)
+		}
+		for _, name := range names {
+			if _, err := os.Stat(name[1]); err != nil {
+				t.Errorf("the map names %s: %v", name[1], err)
+			}
+		}
+	}
+	if entries < 30 {
+		t.Errorf("the map has %d entries, and should have 30", entries)
+	}
+}

@@ -104,6 +104,9 @@ func (j *judge) known(d *difference, answers [][]string) bool {
 	case j.late && strings.Contains(want, "ready T") && strings.Contains(got, "transaction blocks not allowed in statement pooling mode"):
 		return true // there it leaves a transaction open, in which no statement of ours begins: none has BEGIN in that mode
 	}
+	if strings.Contains(want, "RESET; columns ") {
+		return true // of a client that keeps its server, or of application_name, among several statements
+	}
 	if strings.Contains(want, invalidXML) {
 		return true // a plan that was thrown away is made under the values of that moment
 	}

@@ -68,7 +68,7 @@ func newPool(m *Manager, db *Database, login Login) *Pool {
 	store, err := puddle.NewPool(&puddle.Config[*Server]{
 		Constructor: p.construct,
 		Destructor:  func(s *Server) { p.destruct(s) },
-		MaxSize:     maxPoolSize,
+		MaxSize:     2 * maxPoolSize, // pool_size and reserve_pool_size
 	})
 	if err != nil {
 		panic(err) // only for a MaxSize below one

@@ -33,7 +33,9 @@ func (p *Server) logIn(s *session, policy login.Policy, surplus bool) error {
 	if err != nil {
 		return err
 	}
+	s.mu.Lock() // its certificate may be judged anew meanwhile
 	s.user, s.database = ask.User, ask.Database
+	s.mu.Unlock()
 	console := p.toConsole(s)
 	if surplus && !console {
 		return errTooManyClients
@@ -104,7 +106,7 @@ func refusedByPool(err error) *login.Refusal {
 // the server refused the login: the password may have changed.
 func (s *session) refusedAtServer(err error) *login.Refusal {
 	r := refusedByPool(err)
-	if strings.HasPrefix(r.Told.Code, "28") { // class 28: invalid authorization
+	if r.Reason == login.ServerRefused && strings.HasPrefix(r.Told.Code, "28") { // class 28: invalid authorization
 		s.login.Doubt()
 	}
 	return r
@@ -135,7 +137,7 @@ func (s *session) join(db *pool.Database, credential auth.Credential) error {
 }
 
 // newRelay settles how the session is followed from server to server. asked is
-// what its startup packet asked for.
+// what its startup packet asked for. mu is held.
 func (s *session) newRelay(asked []wire.Parameter) {
 	defaults := s.proxy.settings.Load().Pool
 	if i := indexFold(asked, applicationName); i >= 0 {
@@ -156,7 +158,9 @@ func (s *session) prepare(asked []wire.Parameter) error {
 	if err := s.pool.LastError(); err != nil {
 		return err
 	}
+	s.mu.Lock()
 	s.newRelay(asked)
+	s.mu.Unlock()
 	if !s.relay.Asks() {
 		if reported, known := s.pool.Parameters(); known {
 			s.relay.Greet(reported)

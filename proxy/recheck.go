@@ -80,10 +80,11 @@ func (s *session) distrust(reason error) {
 	case phaseConsole:
 		s.breakOff()
 	}
+	fields := s.fields()
 	s.mu.Unlock()
 	if !known {
 		s.proxy.log.Warn("client certificate is not valid any more, its session ends",
-			append(s.fields(), zap.String("peer_subject", s.cert.shown[0].Subject.String()), zap.NamedError("reason", reason))...)
+			append(fields, zap.String("peer_subject", s.cert.shown[0].Subject.String()), zap.NamedError("reason", reason))...)
 	}
 }
 

@@ -347,7 +347,7 @@ func (s *session) abort() {
 		s.relay.Doubt()
 	}
 	s.breakOff()
-	if s.phase >= phaseReady {
+	if s.client != nil {
 		s.client.Close()
 	} else {
 		s.raw.Close()

@@ -48,10 +48,13 @@ func ParseDataRow(body []byte) (Row, error) {
 // ErrCopy is what an Answer returns where the query was a COPY.
 var ErrCopy = errors.New("the statement is a COPY")
 
+var errTooManyRows = errors.New("the server sent more rows than it was asked for")
+
 // An Answer is what a server answers to a query of pgseal's own, message by
 // message up to ReadyForQuery.
 type Answer struct {
 	SkipRows bool // rows are of no interest
+	MostRows int  // more are an error; 0: any number
 
 	Rows     []Row
 	Refused  *Error      // the last ErrorResponse
@@ -71,6 +74,9 @@ func (a *Answer) Take(typ byte, body []byte) error {
 		row, err := ParseDataRow(body)
 		if err != nil {
 			return err
+		}
+		if a.MostRows > 0 && len(a.Rows) == a.MostRows {
+			return errTooManyRows
 		}
 		a.Rows = append(a.Rows, row)
 	case ParameterStatus:

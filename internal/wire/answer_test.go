@@ -71,6 +71,11 @@ func TestAnAnswerThatCannotBeReadIsAnError(t *testing.T) {
 			t.Errorf("%q: %v", m, err)
 		}
 	}
+	few := Answer{MostRows: 1}
+	ok(t, few.Take('D', []byte{0, 0}))
+	if err := few.Take('D', []byte{0, 0}); err == nil || len(few.Rows) != 1 {
+		t.Errorf("of one row %d were taken: %v", len(few.Rows), err)
+	}
 	a := Answer{SkipRows: true}
 	if ok(t, a.Take('D', nil)); a.Rows != nil {
 		t.Error("a row was kept that nobody wants")

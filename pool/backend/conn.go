@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"math"
 	"net"
 	"time"
 
@@ -17,8 +16,12 @@ import (
 // the connection before we do.
 const CloseWait = time.Second
 
-// resultLimit is the largest message that Conn takes in answer to a query.
-const resultLimit = 1 << 20
+// Bounds of what Conn takes in answer to a query.
+const (
+	resultLimit = 1 << 20  // of a message
+	resultBytes = 16 << 20 // of all
+	resultRows  = 100_000
+)
 
 // Peer is what is known of a connection and of the server at its other end from
 // its login on.
@@ -79,24 +82,25 @@ func (c *Conn) Detach() (raw *engine.Transport, secured *tls.Conn) {
 // returned as *wire.Error and leaves the connection usable; after any other
 // error it is not.
 func (c *Conn) Query(ctx context.Context, sql string) ([]wire.Row, error) {
-	return c.run(ctx, wire.AppendQuery(nil, sql))
+	return c.run(ctx, resultRows, wire.AppendQuery(nil, sql))
 }
 
 // QueryRows is Query for a statement with parameters, $1 and so on. They are
 // sent beside it and never become part of it. It returns most rows at most.
 func (c *Conn) QueryRows(ctx context.Context, most int, sql string, args ...string) ([]wire.Row, error) {
-	return c.run(ctx, wire.AppendExtendedQuery(nil, sql, uint32(most), args...))
+	return c.run(ctx, most, wire.AppendExtendedQuery(nil, sql, uint32(most), args...))
 }
 
-// run sends messages and returns the rows of the answer.
-func (c *Conn) run(ctx context.Context, messages []byte) ([]wire.Row, error) {
+// run sends messages and returns the rows of the answer, most at most: a server
+// that was not verified in full could send any number.
+func (c *Conn) run(ctx context.Context, most int, messages []byte) ([]wire.Row, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
 	stop := endWith(ctx, c.transport)
 	defer stop()
-	var answer wire.Answer
-	err := c.ask(messages, &answer, resultLimit, math.MaxInt)
+	answer := wire.Answer{MostRows: most}
+	err := c.ask(messages, &answer, resultLimit, resultBytes)
 	switch {
 	case err == nil:
 		if !stop() { // the deadline has come, or is about to

@@ -156,16 +156,17 @@ func (l *Login) write(b []byte) error {
 }
 
 // AwaitAnswer waits until the client may be told of a Refusal: where a proof was
-// refused the time of the answer tells nothing of what was computed.
+// refused, or could not be judged by an LDAP server, the time of the answer tells
+// nothing of what was computed.
 func (l *Login) AwaitAnswer(r *Refusal) {
-	if !r.OfProof() {
+	if !r.OfProof() && r.Reason != LDAPError {
 		return
 	}
 	timer := time.NewTimer(time.Until(guard.AnswerTime(l.heard, time.Now(), l.logins.settings.Load().Auth.AuthDelay)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-l.ctx.Done():
+	case <-l.stopped.Done():
 	}
 }
 

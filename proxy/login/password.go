@@ -63,11 +63,12 @@ func (l *Login) checkPassword() (auth.Credential, error) {
 	right := verifies(credential, password, l.user)
 	if !right || !known { // it may fit a secret that was not looked up yet
 		l.Doubt()
-		before := credential.Secret.Encode()
-		if credential, known, err = l.logins.secrets.of(l.ctx, l.database, l.user); err != nil {
-			return auth.Credential{}, err
+		// Where that can't be done it stays wrong: who guesses shall not do so
+		// uncounted while auth_query fails.
+		if latest, is, err := l.logins.secrets.of(l.ctx, l.database, l.user); err == nil {
+			known = is
+			right = known && latest.Secret.Encode() != credential.Secret.Encode() && latest.Secret.Verify(password)
 		}
-		right = known && credential.Secret.Encode() != before && credential.Secret.Verify(password)
 	}
 	if err := l.decideProof(WrongPassword, wrongPassword(right, known), wrongPasswordTold(l.user)); err != nil {
 		return auth.Credential{}, err

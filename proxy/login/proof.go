@@ -27,7 +27,7 @@ func (l *Login) decideProof(kind Reason, failed *guard.FailedProof, told *wire.E
 
 // Succeeded notes that the client came in by a proof to a database that there is.
 func (l *Login) Succeeded() {
-	if l.rule.Method != hba.Trust {
+	if l.rule.Method != hba.Trust || l.rule.ClientCert == hba.VerifyFull {
 		l.logins.failed.Succeeded(l.who())
 	}
 }

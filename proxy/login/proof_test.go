@@ -38,11 +38,13 @@ func TestTheTimeOfARefusalDoesNotTellWhatWasComputed(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l, _ := begin(t, Config{AuthDelay: delay})
-			l.heard = time.Now()
-			<-time.After(computed)
-			l.AwaitAnswer(&Refusal{Reason: WrongPassword})
-			if took := time.Since(l.heard); took != want {
-				t.Errorf("after %v of computing the answer comes after %v, want %v", computed, took, want)
+			for _, reason := range []Reason{WrongPassword, LDAPError} { // which tells of an entry that is there
+				l.heard = time.Now()
+				<-time.After(computed)
+				l.AwaitAnswer(&Refusal{Reason: reason})
+				if took := time.Since(l.heard); took != want {
+					t.Errorf("%v: after %v of computing the answer comes after %v, want %v", reason, computed, took, want)
+				}
 			}
 			began := time.Now()
 			l.AwaitAnswer(Violation("malformed"))
@@ -51,6 +53,17 @@ func TestTheTimeOfARefusalDoesNotTellWhatWasComputed(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTheMomentOfAnAnswerHoldsBeyondTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := begin(t, Config{AuthDelay: 3 * time.Second})
+		<-time.After(time.Hour - time.Second)
+		l.heard = time.Now()
+		if l.AwaitAnswer(&Refusal{Reason: WrongPassword}); time.Since(l.heard) != 3*time.Second {
+			t.Errorf("it was answered after %v", time.Since(l.heard))
+		}
+	})
 }
 
 func TestALoginEndsAtItsDeadlineOrWhenItIsBrokenOff(t *testing.T) {

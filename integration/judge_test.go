@@ -483,9 +483,9 @@ func (p *player) check(ctx context.Context, st turn, want []string) *difference 
 func isReport(m string) bool { return strings.HasPrefix(m, "report ") }
 
 // firstErrors are what is found of a statement that is parsed anew, before what is
-// wrong with the values for it: a table that is gone, columns that have changed, a
-// transaction that has failed.
-var firstErrors = regexp.MustCompile(`^E ERROR (42P01|42703|42883|0A000|25P02) `)
+// wrong with the values for it: a table that is gone or not to be read, columns
+// that have changed, a transaction that has failed.
+var firstErrors = regexp.MustCompile(`^E ERROR (42P01|42703|42883|42501|0A000|25P02) `)
 
 // matches returns how many of the answers that are wanted next one that came
 // stands for; 0: it is another. Which of two errors comes first may differ where

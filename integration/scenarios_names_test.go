@@ -101,6 +101,8 @@ var nameScenarios = []scenario{
 		a  call 0 ;; parse p: set role = scenario_role ;; parse q: select timestamptz '2021-01-01 00:00' ;; query deallocate p
 		a  query select 1 ;; parse q: select 2 ;; query select 3
 		a  call 0 ;; parse u: select timestamptz '2021-01-01 00:00' ;; call 1397 (-5)
+		a  parse : select 1 ;; bind () ;; execute ;; call 1397 (-5) ;; parse v: select timestamptz '2021-01-01 00:00' ;; query select 2
+		a  sync
 		a  sync
 		a  call 0 ;; parse r: select timestamptz '2021-01-01 00:00' ;; parse r: select 1 ;; query select 4
 		a  sync

@@ -158,6 +158,9 @@ func (r *Relay) heed(seen sqlscan.Effects) {
 		r.server.unverified = true
 	}
 	if !r.cfg.Shared {
+		if seen&sqlscan.Execute != 0 {
+			seen |= settings // what was prepared may set them
+		}
 		e.pins |= seen & indelible
 		e.suspect |= seen & (settings | opaque | sqlscan.Calls | sqlscan.Local)
 		return

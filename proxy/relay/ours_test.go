@@ -352,3 +352,17 @@ func TestTheLastWordOfAServerIsKnown(t *testing.T) {
 		}
 	})
 }
+
+// In session mode nobody asks what is set: a report that the client's statement
+// may have caused is not taken for a new default of the server's.
+func TestWhatAnExecutedStatementSetsIsNoDefault(t *testing.T) {
+	for sql, news := range map[string]bool{"SELECT 1": true, "EXECUTE p (1)": false, "SET TimeZone = 'UTC'": false} {
+		c := newTalk(t, whole)
+		c.configured(func(cfg *relay.Config) { cfg.Shared = false })
+		c.client(query(sql))
+		c.FromServer([]byte(parameter("TimeZone", "UTC") + complete("DONE") + ready("I")))
+		if a := c.Next(); (len(a.Defaults) > 0) != news {
+			t.Errorf("behind %q the defaults are %v", sql, a.Defaults)
+		}
+	}
+}

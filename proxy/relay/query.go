@@ -74,8 +74,10 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 }
 
 // onlyHelped reports whether something of ours was executed in the client's
-// batch, and nothing of its own.
-func (r *Relay) onlyHelped() bool { return r.cfg.Shared && r.ex.batch && r.ex.helps && !r.ex.runs }
+// batch, and nothing of its own, outside of a transaction as far as is known.
+func (r *Relay) onlyHelped() bool {
+	return r.cfg.Shared && r.ex.batch && r.ex.helps && !r.ex.runs && (!r.ledger.empty() || r.ex.status == wire.StatusIdle)
+}
 
 // pushQuery notes a Query, which ends the unnamed statement once the server
 // takes it up.

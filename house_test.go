@@ -287,7 +287,7 @@ var crowded = map[string]int{
 	"proxy.Server{}":             30,   // fields
 	"proxy.session":              92,   // methods
 	"proxy.session{}":            53,   // fields
-	"proxy/relay":                4233, // lines of code
+	"proxy/relay":                4222, // lines of code
 	"proxy/relay.Relay":          169,  // methods
 }
 

@@ -147,3 +147,20 @@ func TestAMalformedParameterStatusIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestMessagesOfTheExtendedProtocolAreWholeAndOfTheirType(t *testing.T) {
+	for want, got := range map[string][]byte{
+		"P\x00\x00\x00\x11s\x00SELECT 1\x00\x00\x00":         AppendParse(nil, "s", "SELECT 1\x00\x00\x00"),
+		"B\x00\x00\x00\x0d\x00s\x00\x00\x00\x00\x00\x00\x00": AppendBind(nil, "s"),
+		"D\x00\x00\x00\x07Ss\x00":                            AppendNamed(nil, Describe, 'S', "s"),
+		"C\x00\x00\x00\x06P\x00":                             AppendNamed(nil, CloseMessage, 'P', ""),
+		"H\x00\x00\x00\x04":                                  AppendFlush(nil),
+	} {
+		if string(got) != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if typ, size := ParseHeader(got); typ != got[0] || size != len(got)-HeaderSize {
+			t.Errorf("%q has the length %d", got, size)
+		}
+	}
+}

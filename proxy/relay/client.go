@@ -135,7 +135,7 @@ func (r *Relay) wait(n int, b, out []byte) Step {
 	r.hold()
 	if last := r.ledger.last(); last != nil && last.kind.extended() && r.ex.flushed != r.ledger.pushed && !r.life.leaving {
 		r.ex.flushed = r.ledger.pushed
-		out = appendFlush(out)
+		out = wire.AppendFlush(out)
 	}
 	return Step{Used: n, Pass: b[:n], Insert: out, Verdict: NeedRest}
 }
@@ -383,7 +383,7 @@ func (r *Relay) oust(typ byte, m []byte) []byte {
 		return nil
 	}
 	r.push(entry{kind: closing, flags: ours})
-	return appendName(nil, wire.CloseMessage, 'S', "")
+	return wire.AppendNamed(nil, wire.CloseMessage, 'S', "")
 }
 
 func (r *Relay) inspect(typ byte, m []byte, size int, complete bool) (e edit, more bool) {

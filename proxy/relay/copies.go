@@ -44,10 +44,10 @@ func (r *Relay) remake(c *copied) (lead []byte, made, wait bool) {
 	}
 	r.push(entry{kind: parse, flags: ours, note: &note{copy: c}})
 	r.counts.ServerParses++
-	lead = appendParse(lead, c.name, st.text+"\x00"+st.types)
+	lead = wire.AppendParse(lead, c.name, st.text+"\x00"+st.types)
 	if st.described && st.rows {
 		r.push(entry{kind: describe, flags: ours, note: &note{copy: c}})
-		lead = appendName(lead, wire.Describe, 'S', c.name)
+		lead = wire.AppendNamed(lead, wire.Describe, 'S', c.name)
 		wait = true
 	}
 	if !equal {
@@ -77,7 +77,7 @@ func (r *Relay) parseUnnamed(m, text, types []byte, seen sqlscan.Effects) edit {
 		p.ops, p.looked = t.ops, r.looked()
 		p.missed = r.executes(t.ops, "", true) != nil
 		p.effects |= t.effects
-		out = appendParse(t.lead, "", string(t.text)+"\x00"+string(types))
+		out = wire.AppendParse(t.lead, "", string(t.text)+"\x00"+string(types))
 	}
 	n.candidates = append(n.candidates, p)
 	r.push(e)

@@ -36,7 +36,7 @@ func (r *Relay) onCopyEnd(m []byte) edit {
 		return edit{}
 	}
 	r.ex.flushed = r.ledger.pushed
-	return whole(m, appendFlush(append(r.out[:0], m...)))
+	return whole(m, wire.AppendFlush(append(r.out[:0], m...)))
 }
 
 // outOfPlace takes the first byte of a message that PostgreSQL does not take for
@@ -114,7 +114,7 @@ func (r *Relay) settleSyncs() []byte {
 		out = wire.AppendSync(out) // whose answer is one more
 	}
 	r.copy.marked = true
-	out = appendName(out, wire.CloseMessage, 'S', r.cfg.nobody) // which ends nothing
+	out = wire.AppendNamed(out, wire.CloseMessage, 'S', r.cfg.nobody) // which ends nothing
 	r.push(entry{kind: closing, flags: ours | marker})
 	r.push(entry{kind: syncing, flags: ours | aside})
 	return wire.AppendSync(out)

@@ -23,7 +23,7 @@ func changedResult(body []byte) []byte {
 		out = append(append(out, f...), 0)
 	}
 	out = append(out, 0)
-	putLength(out)
+	wire.PutLength(out)
 	return out
 }
 
@@ -103,7 +103,7 @@ func (r *Relay) tell(m, body []byte, size int, e *entry, st *Step) {
 	if e != nil && e.kind == describe && e.note != nil && e.note.types != "" && bytes.Contains(body, noStatement) {
 		// PostgreSQL has told of the parameters by the time it notices.
 		t := append([]byte{wire.ParameterDescription, 0, 0, 0, 0}, e.note.types...)
-		putLength(t)
+		wire.PutLength(t)
 		st.Insert = append(t, st.Insert...)
 	}
 }

@@ -220,7 +220,7 @@ func (r *Relay) translate(text []byte, ends bool) (t translation) {
 				local[own] = ""
 			}
 		case sqlscan.Execute:
-			r.makes(local, own, 0)
+			r.makes(local, own)
 		}
 		if server == "" {
 			server = r.cfg.nobody
@@ -235,19 +235,37 @@ func (r *Relay) translate(text []byte, ends bool) (t translation) {
 }
 
 // makes notes what the statement of a name makes of names when it is executed.
-func (r *Relay) makes(local map[string]string, own string, depth int) {
-	nm := r.names.byName[own]
-	if nm == nil || depth == maxDepth {
-		return
+func (r *Relay) makes(local map[string]string, own string) {
+	if nm := r.names.byName[own]; nm != nil {
+		r.names.reach(nm.ops, func(op *nameOp) {
+			switch op.verb {
+			case sqlscan.Prepare:
+				local[op.own] = op.server
+			case sqlscan.Deallocate:
+				local[op.own] = ""
+			}
+		})
 	}
-	for _, op := range nm.ops {
-		switch op.verb {
-		case sqlscan.Prepare:
-			local[op.own] = op.server
-		case sqlscan.Deallocate:
-			local[op.own] = ""
-		case sqlscan.Execute:
-			r.makes(local, op.own, depth+1)
+}
+
+// reach calls visit for each op and, behind one that executes a statement, for
+// those of that. It follows maxDepth of them at most: where each executes two
+// others, there is no end to them.
+func (n *names) reach(ops []nameOp, visit func(op *nameOp)) {
+	left := maxDepth
+	n.reachOn(ops, &left, visit)
+}
+
+func (n *names) reachOn(ops []nameOp, left *int, visit func(op *nameOp)) {
+	for i := range ops {
+		op := &ops[i]
+		visit(op)
+		if op.verb != sqlscan.Execute || *left == 0 {
+			continue
+		}
+		if nm := n.byName[op.own]; nm != nil {
+			*left--
+			n.reachOn(nm.ops, left, visit)
 		}
 	}
 }
@@ -286,7 +304,7 @@ func (r *Relay) serverName(t *translation, verb sqlscan.Effects, own string) (se
 	// DEALLOCATE and PREPARE get one that is there for them alone: the server's
 	// copy may be others' too.
 	server = newName()
-	t.lead = appendParse(r.appendDoomed(t.lead), server, "\x00\x00\x00")
+	t.lead = wire.AppendParse(r.appendDoomed(t.lead), server, "\x00\x00\x00")
 	r.push(entry{kind: parse, flags: ours})
 	if verb == sqlscan.Prepare {
 		r.server.doomed = append(r.server.doomed, server)
@@ -297,16 +315,15 @@ func (r *Relay) serverName(t *translation, verb sqlscan.Effects, own string) (se
 // complete takes the completion of a statement of a text that names others.
 func (r *Relay) complete(n *note) {
 	for ; n.next < len(n.ops) && n.ops[n.next].statement <= n.over; n.next++ {
-		if op := &n.ops[n.next]; op.statement == n.over {
-			r.did(op, 0)
+		if n.ops[n.next].statement == n.over {
+			r.names.reach(n.ops[n.next:n.next+1], r.did)
 		}
 	}
 	n.over++
 }
 
-// did takes what a statement has done to a name, or what the one that it has
-// executed has.
-func (r *Relay) did(op *nameOp, depth int) {
+// did takes what a statement has done to a name.
+func (r *Relay) did(op *nameOp) {
 	switch op.verb {
 	case sqlscan.Prepare:
 		nm := r.names.enter(op.own)
@@ -316,13 +333,6 @@ func (r *Relay) did(op *nameOp, depth int) {
 		r.server.loseName(op.server) // it may have become the copy of others, too
 		if nm := r.names.byName[op.own]; nm != nil {
 			r.clear(nm)
-		}
-	case sqlscan.Execute:
-		if nm := r.names.byName[op.own]; nm != nil && depth < maxDepth {
-			ops := nm.ops // it may be its own end
-			for i := range ops {
-				r.did(&ops[i], depth+1)
-			}
 		}
 	}
 }
@@ -338,7 +348,7 @@ func (r *Relay) ownName(server string, e *entry) (own string, ok bool) {
 			return e.name.own, true
 		}
 		if e.note != nil {
-			if own, ok := r.names.namedBy(e.note.ops, server, 0); ok {
+			if own, ok := r.names.namedBy(e.note.ops, server); ok {
 				return own, true
 			}
 		}
@@ -358,20 +368,13 @@ func (r *Relay) ownName(server string, e *entry) (own string, ok bool) {
 
 // namedBy returns the client's name that stands for one of a server's in
 // statements, or in those that they execute.
-func (n *names) namedBy(ops []nameOp, server string, depth int) (own string, ok bool) {
-	for _, op := range ops {
-		if op.server == server {
-			return op.own, true
+func (n *names) namedBy(ops []nameOp, server string) (own string, ok bool) {
+	n.reach(ops, func(op *nameOp) {
+		if !ok && op.server == server {
+			own, ok = op.own, true
 		}
-	}
-	for _, op := range ops {
-		if nm := n.byName[op.own]; nm != nil && depth < maxDepth && op.verb == sqlscan.Execute {
-			if own, ok := n.namedBy(nm.ops, server, depth+1); ok {
-				return own, true
-			}
-		}
-	}
-	return "", false
+	})
+	return own, ok
 }
 
 // reword returns an ErrorResponse in the client's own terms: with its names of
@@ -394,7 +397,7 @@ func (r *Relay) reword(m []byte, e *entry) []byte {
 		out = append(append(append(out, field), text...), 0)
 	})
 	out = append(out, 0)
-	putLength(out)
+	wire.PutLength(out)
 	return out
 }
 

@@ -148,7 +148,7 @@ func (r *Relay) appendSetup(dst []byte) (out []byte, wait bool) {
 		s.unverified = false
 	}
 	if s.unverified && len(r.names.byName) > 0 {
-		dst = appendName(dst, wire.Describe, 'S', s.probe)
+		dst = wire.AppendNamed(dst, wire.Describe, 'S', s.probe)
 		r.push(entry{kind: describe, flags: ours | probe})
 		dst = wire.AppendSync(dst)
 		r.push(entry{kind: syncing, flags: ours | probe})

@@ -99,7 +99,7 @@ func (r *Relay) parseTaken(m, own, rest []byte) edit {
 	r.push(entry{kind: parse, flags: ours})
 	r.push(entry{kind: parse, note: &note{own: string(shorten(own))}})
 	r.server.doomed = append(r.server.doomed, taken)
-	return whole(m, appendParse(appendParse(out, taken, "\x00\x00\x00"), taken, rest))
+	return whole(m, wire.AppendParse(wire.AppendParse(out, taken, "\x00\x00\x00"), taken, rest))
 }
 
 // parseNamed takes a Parse of a name that is free, as far as is known.
@@ -148,8 +148,8 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen sqlscan.Effects) edi
 	r.names.changes++
 	r.push(entry{kind: parse, name: nm, note: n})
 	r.counts.ServerParses++
-	out = appendParse(out, nm.server, string(sent)+"\x00"+string(types))
-	out = appendName(out, wire.Describe, 'S', nm.server)
+	out = wire.AppendParse(out, nm.server, string(sent)+"\x00"+string(types))
+	out = wire.AppendNamed(out, wire.Describe, 'S', nm.server)
 	if !capture {
 		r.push(entry{kind: describe, flags: ours | final, note: &note{draft: d}})
 		return whole(m, out)
@@ -172,7 +172,7 @@ func (r *Relay) appendDoomed(dst []byte) []byte {
 		r.server.changes++
 	}
 	for _, name := range r.server.doomed {
-		dst = appendName(dst, wire.CloseMessage, 'S', name)
+		dst = wire.AppendNamed(dst, wire.CloseMessage, 'S', name)
 		r.push(entry{kind: closing, flags: ours, note: &note{own: name}})
 	}
 	r.server.doomed = r.server.doomed[:0]
@@ -188,23 +188,23 @@ func (r *Relay) appendProbe(dst []byte) []byte {
 	}
 	s.probe = newName()
 	r.push(entry{kind: parse, flags: ours | probe})
-	return appendParse(dst, s.probe, "\x00\x00\x00")
+	return wire.AppendParse(dst, s.probe, "\x00\x00\x00")
 }
 
 // appendHidden appends the messages that run one statement which returns a row,
 // in the midst of what the client sends, and leave nothing behind.
 func (r *Relay) appendHidden(dst []byte, sql string, n *note) []byte {
 	name := newName()
-	dst = appendParse(dst, name, sql+"\x00\x00\x00")
+	dst = wire.AppendParse(dst, name, sql+"\x00\x00\x00")
 	at := len(dst)
 	dst = append(dst, wire.Bind, 0, 0, 0, 0)
 	dst = append(append(append(append(dst, name...), 0), name...), 0, 0, 0, 0, 0, 0, 0)
-	putLength(dst[at:])
+	wire.PutLength(dst[at:])
 	at = len(dst)
 	dst = append(dst, wire.Execute, 0, 0, 0, 0)
 	dst = append(append(dst, name...), 0, 0, 0, 0, 0)
-	putLength(dst[at:])
-	dst = appendName(appendName(dst, wire.CloseMessage, 'P', name), wire.CloseMessage, 'S', name)
+	wire.PutLength(dst[at:])
+	dst = wire.AppendNamed(wire.AppendNamed(dst, wire.CloseMessage, 'P', name), wire.CloseMessage, 'S', name)
 	for _, k := range []kind{parse, bind, execute, closing, closing} {
 		e := entry{kind: k, flags: ours}
 		if k == execute {
@@ -258,7 +258,7 @@ func (r *Relay) denyParse(why *wire.Error, m []byte) edit {
 		r.names.candidates = append(r.names.candidates, plan{})
 	}
 	r.push(e)
-	return whole(m, appendParse(r.out[:0], name, deniedText+"\x00\x00\x00"))
+	return whole(m, wire.AppendParse(r.out[:0], name, deniedText+"\x00\x00\x00"))
 }
 
 // onBind takes a Bind, whose names at least are there.
@@ -338,12 +338,12 @@ func (r *Relay) refuseChanged(m []byte, nm *name, nt *note, portal, values []byt
 	r.push(entry{kind: bind, flags: ours, note: &note{own: nt.own}})
 	r.push(entry{kind: bind, name: nm, note: nt})
 	r.server.doomed = append(r.server.doomed, server)
-	out := appendParse(r.out[:0], server, "\x00"+nm.st.types)
+	out := wire.AppendParse(r.out[:0], server, "\x00"+nm.st.types)
 	at := len(out)
 	out = append(out, wire.Bind, 0, 0, 0, 0)
 	out = append(append(append(append(append(out, portal...), 0), server...), 0), values...)
-	putLength(out[at:])
-	return whole(m, appendBind(out, r.cfg.nobody))
+	wire.PutLength(out[at:])
+	return whole(m, wire.AppendBind(out, r.cfg.nobody))
 }
 
 // bindPortal remembers portals whose execution does something to names.
@@ -385,73 +385,6 @@ func (r *Relay) heedBind(noPortal bool, seen sqlscan.Effects) {
 	}
 }
 
-// onDescribe takes a Describe, which is whole.
-func (r *Relay) onDescribe(m []byte) edit {
-	if !r.cfg.Shared || len(m) < wire.HeaderSize+2 || m[wire.HeaderSize] != 'S' || m[len(m)-1] != 0 {
-		e := entry{kind: describe}
-		if len(m) == wire.HeaderSize+2 && m[wire.HeaderSize] == 'P' {
-			e.plan = r.ex.plan
-		}
-		if len(r.names.portals) > 0 && len(m) >= wire.HeaderSize+2 {
-			if e.note = r.executes(r.names.portals[string(m[wire.HeaderSize+1:len(m)-1])], "", false); e.note != nil {
-				r.push(e)
-				return whole(m, appendName(r.out[:0], wire.Describe, 'S', r.cfg.nobody))
-			}
-		}
-		r.push(e)
-		return edit{}
-	}
-	own := m[wire.HeaderSize+1 : len(m)-1]
-	var nm *name
-	if len(own) > 0 {
-		nm = r.names.lookUp(own)
-	}
-	lead, server, n, wait := r.resolve(own, nm, describe)
-	if wait {
-		return edit{out: lead, wait: true}
-	}
-	if c := r.namesLost(own, nm); c != nil && n == nil {
-		n, server = c, r.cfg.nobody
-	}
-	if n == nil && len(own) > maxName {
-		n = &note{own: string(own)}
-	}
-	e := entry{kind: describe, note: n, name: nm}
-	if len(own) == 0 {
-		e.plan = r.names.latest()
-	}
-	r.push(e)
-	return whole(m, appendName(lead, wire.Describe, 'S', server))
-}
-
-// namesLost returns the note of a Describe of a statement with rows that executes
-// one which is gone, or whose columns have changed, or nil: PostgreSQL tells of
-// its parameters, and then notices.
-func (r *Relay) namesLost(own []byte, nm *name) *note {
-	u := &r.names.unnamed
-	switch {
-	case len(own) == 0 && len(r.names.candidates) == 0 && !u.none:
-		if ops := r.names.unnamedOps(); len(ops) > 0 {
-			_, types, _ := bytes.Cut(u.parse[wire.HeaderSize+1:], []byte{0})
-			return r.executes(ops, string(types), len(u.rows) > 0)
-		}
-	case nm != nil && nm.st != nil && nm.open == 0 && nm.st.rows:
-		return r.executes(nm.ops, nm.st.types, true)
-	}
-	return nil
-}
-
-// executes returns the note of a message about a statement that executes one
-// whose columns have changed, or, if gone counts, one that is gone; or nil.
-func (r *Relay) executes(ops []nameOp, types string, gone bool) *note {
-	for _, op := range ops {
-		if op.verb == sqlscan.Execute && (op.changed || gone && op.server == r.cfg.nobody) {
-			return &note{own: op.own, changed: op.changed, types: types}
-		}
-	}
-	return nil
-}
-
 // onClose takes a Close, which is whole. Other clients may use what the name
 // stands for on the server, so it stays there: PostgreSQL is content to close
 // what does not exist.
@@ -483,7 +416,7 @@ func (r *Relay) onClose(m []byte) edit {
 		}
 	}
 	r.push(entry{kind: closing, name: nm})
-	return whole(m, appendName(r.out[:0], wire.CloseMessage, 'S', server))
+	return whole(m, wire.AppendNamed(r.out[:0], wire.CloseMessage, 'S', server))
 }
 
 // onExecute takes an Execute, which is whole.
@@ -515,33 +448,9 @@ func (r *Relay) onExecute(m []byte) edit {
 		}
 	}
 	if seen&gates != 0 {
-		out = appendFlush(out)
+		out = wire.AppendFlush(out)
 		r.ex.flushed = r.ledger.pushed
 		r.hold()
 	}
 	return whole(m, out)
 }
-
-// Messages of the extended-query protocol.
-
-func appendParse[T string | []byte](dst []byte, name string, rest T) []byte {
-	at := len(dst)
-	dst = append(dst, wire.Parse, 0, 0, 0, 0)
-	dst = append(append(append(dst, name...), 0), rest...)
-	putLength(dst[at:])
-	return dst
-}
-
-// appendName appends a Describe or Close of a statement ('S') or portal ('P').
-func appendName(dst []byte, typ, what byte, name string) []byte {
-	at := len(dst)
-	dst = append(dst, typ, 0, 0, 0, 0, what)
-	dst = append(append(dst, name...), 0)
-	putLength(dst[at:])
-	return dst
-}
-
-func appendFlush(dst []byte) []byte { return append(dst, wire.Flush, 0, 0, 0, 4) }
-
-// putLength puts in the length of the message that m is.
-func putLength(m []byte) { binary.BigEndian.PutUint32(m[1:], uint32(len(m)-1)) }

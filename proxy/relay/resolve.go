@@ -93,7 +93,7 @@ func (r *Relay) standIn(types string) (lead []byte, server string, n *note, wait
 	server = newName()
 	r.push(entry{kind: parse, flags: ours})
 	r.server.doomed = append(r.server.doomed, server)
-	return appendParse(lead, server, "\x00"+types), server, nil, false
+	return wire.AppendParse(lead, server, "\x00"+types), server, nil, false
 }
 
 // rename makes a statement that names others once more: what they are on the
@@ -126,7 +126,7 @@ func (r *Relay) rename(nm *name) (lead []byte, server string, n *note, wait bool
 	r.heedBind(false, t.effects)
 	r.push(entry{kind: parse, name: nm, flags: ours, note: &note{shifts: t.shifts}})
 	r.server.doomed = append(r.server.doomed, server)
-	return appendParse(lead, server, string(t.text)+"\x00"+nm.st.types), server, nil, false
+	return wire.AppendParse(lead, server, string(t.text)+"\x00"+nm.st.types), server, nil, false
 }
 
 // maxDepth is how many statements may execute each other.

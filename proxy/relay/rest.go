@@ -253,21 +253,12 @@ func (r *Relay) Leave() (out []byte, orderly bool) {
 	if !r.ex.skipping {
 		// What was not committed by a Sync of the client's is not by ours: the
 		// batch fails before it.
-		out = appendBind(out, r.cfg.nobody)
+		out = wire.AppendBind(out, r.cfg.nobody)
 		r.push(entry{kind: bind, flags: ours})
 	}
 	r.push(entry{kind: syncing, flags: ours | aside})
 	r.ex.skipping = false
 	return wire.AppendSync(out), true
-}
-
-// appendBind appends a Bind of a statement without parameters.
-func appendBind(dst []byte, statement string) []byte {
-	at := len(dst)
-	dst = append(dst, wire.Bind, 0, 0, 0, 0, 0)
-	dst = append(append(dst, statement...), 0, 0, 0, 0, 0, 0, 0)
-	putLength(dst[at:])
-	return dst
 }
 
 // discardAll is what cleans a session of all that keeps a client on its server.

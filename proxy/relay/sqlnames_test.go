@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A name of ours stands behind a space of its own: what was there may have been
@@ -220,4 +221,20 @@ func TestWhatWasAskedInVainDoesNotCloseTheUnnamedStatement(t *testing.T) {
 			c.t.Errorf("the server got %q", c.names.plain(c.sent.String()))
 		}
 	})
+}
+
+// A text that executes two statements of such texts, and so on, names as many as
+// two to the power of their number.
+func TestStatementsThatExecuteEachOtherTwiceTakeNoTime(t *testing.T) {
+	c := newTalk(t, whole)
+	msgs := parseAs("p0", "SELECT 1")
+	for i := range 60 {
+		msgs += parseAs(fmt.Sprint("p", i+1), fmt.Sprintf("EXECUTE p%d; EXECUTE p%d", i, i))
+	}
+	began := time.Now()
+	c.client(msgs, query("EXECUTE p60"))
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	c.lives()
 }

@@ -306,6 +306,9 @@ func (r *Relay) take(typ byte, m []byte, size int, complete bool) (e edit, more 
 	if r.copy.state == copying && !inCopy(typ) {
 		return r.outOfPlace(typ), false
 	}
+	if typ == wire.FunctionCall && !complete && len(m) < wire.HeaderSize+4 {
+		return edit{}, true // of which function, before anything goes in front of it
+	}
 	atStart := r.atStart()
 	if lead := r.oust(typ, m); lead == nil {
 		e, more = r.inspect(typ, m, size, complete)
@@ -396,9 +399,6 @@ func (r *Relay) inspect(typ byte, m []byte, size int, complete bool) (e edit, mo
 	case wire.Query:
 		return r.onQuery(m, complete), false
 	case wire.FunctionCall:
-		if !complete && len(m) < wire.HeaderSize+4 {
-			return edit{}, true
-		}
 		return r.onCall(m), false
 	case wire.Bind:
 		if e, more = r.onBind(m, complete); !more && !e.wait && !e.exact {

@@ -366,3 +366,24 @@ func TestWhatAnExecutedStatementSetsIsNoDefault(t *testing.T) {
 		}
 	}
 }
+
+// A FunctionCall of which only the head has come ends no batch: what was sent for
+// the client since its last Sync is still open on the server.
+func TestAPieceOfAFunctionCallEndsNoBatch(t *testing.T) {
+	c := newTalk(t, whole)
+	c.client(call(16384), parseAs("p", "SET ROLE x"), parseAs("q", "SELECT timestamptz '2021-01-01'"), msg('H'))
+	values := make([]string, strings.Count(c.sent.String(), "current_setting"))
+	c.late = true // a Sync of ours may come later than the client's next bytes
+	c.server(msg('V', "\xff\xff\xff\xff"), ready("I"))
+	c.server(parsed, parsed, noParameters, noData, parsed, noParameters, rowDescription)
+	c.server(parsed, bound, row(values...), complete("SELECT 1"), closed, closed)
+	c.fresh()
+	c.client(call(952)[:7])
+	c.sentIs("")
+	if c.AtRest() || !c.attached {
+		t.Error("the server is taken for one at rest")
+	}
+	c.client(call(952)[7:])
+	c.sentIs(syncMsg, call(952))
+	c.lives()
+}

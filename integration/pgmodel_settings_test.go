@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,8 @@ type settingsJudge struct {
 	t       *testing.T
 }
 
+// configure changes the configuration of both, TimeZone with it, which new sessions
+// report.
 func (s settingsJudge) configure(pairs ...string) {
 	s.t.Helper()
 	for i := 0; i < len(pairs); i += 2 {
@@ -73,7 +76,15 @@ func (s settingsJudge) configure(pairs ...string) {
 		s.cluster.Configure(pairs[i], pairs[i+1])
 	}
 	s.run(s.t, "SELECT pg_reload_conf()")
-	time.Sleep(100 * time.Millisecond) // new sessions inherit from the postmaster
+	want := wire.Parameter{Name: "TimeZone", Value: pairs[slices.Index(pairs, "TimeZone")+1]}
+	eventually(s.t, patience, "the postmaster has read it, from which new sessions inherit", func() bool {
+		c, params, err := s.dial(startupOfModel...)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		defer c.conn.Close()
+		return slices.Contains(params, want)
+	})
 }
 
 func (s settingsJudge) role(name, value string) {

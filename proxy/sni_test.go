@@ -60,7 +60,7 @@ func TestAClientWhoseNameStandsInNoLineOfTheHostsFileGetsNoCertificate(t *testin
 	}
 	eventually(t, "the log says why", func() bool {
 		lines := h.logs.FilterMessage("TLS handshake failed").All()
-		return len(lines) == 1 && strings.Contains(fmt.Sprint(lines[0].ContextMap()), `no line of hosts_file is for the server name "localhost"`)
+		return len(lines) == 1 && strings.Contains(fmt.Sprint(lines[0].ContextMap()), `no entry in hosts_file for server name "localhost"`)
 	})
 }
 

@@ -83,7 +83,7 @@ func (t *clientTrust) maySucceed(old *clientTrust, now time.Time) error {
 		return nil
 	}
 	if err := anyValid(t.authorities, now); err != nil && anyValid(old.authorities, now) == nil {
-		return fmt.Errorf("%s: new client authority %w, the one in force is valid", t.file, err)
+		return fmt.Errorf("%s: new client CA certificate %w, while the current one is valid", t.file, err)
 	}
 	return t.revoked.maySucceed(old.revoked, now)
 }
@@ -94,10 +94,10 @@ func (t *clientTrust) warnings(now time.Time) []string {
 	}
 	var warnings []string
 	for i, ca := range t.authorities {
-		what := fmt.Sprintf("client authority %d (%s)", i+1, ca.Subject)
+		what := fmt.Sprintf("trusted client certificate %d (%s)", i+1, ca.Subject)
 		warnings = append(warnings, expiryWarnings(what, ca, now)...)
 		if !ca.IsCA {
-			warnings = append(warnings, what+" is not that of an authority, only a client that shows it is trusted")
+			warnings = append(warnings, what+" is not a CA certificate: only a client presenting this very certificate is trusted")
 		}
 	}
 	return append(warnings, t.revoked.warnings(now)...)
@@ -112,7 +112,7 @@ func (l *Listener) JudgeClient(shown []*x509.Certificate, now time.Time) error {
 		return nil
 	}
 	if l == nil || l.clients == nil {
-		return errors.New("client certificates are not trusted any more")
+		return errors.New("client certificates are no longer trusted")
 	}
 	t := l.clients
 	chains, err := shown[0].Verify(x509.VerifyOptions{

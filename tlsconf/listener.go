@@ -156,7 +156,7 @@ func (l *Listener) MaySucceed(old *Listener) error {
 		return l.names.maySucceed(old.names)
 	}
 	if err := validity(l.Leaf, now); err != nil && validity(old.Leaf, now) == nil {
-		return fmt.Errorf("%s: new certificate %w, the one in force is valid", l.certFile, err)
+		return fmt.Errorf("%s: new certificate %w, while the current one is valid", l.certFile, err)
 	}
 	if err := l.clients.maySucceed(old.clients, now); err != nil {
 		return err

@@ -32,7 +32,7 @@ func runCheck(c *cli, args []string) error {
 		return err
 	}
 	if *format != "text" && *format != "json" {
-		return usagef("check: --format is %q, neither text nor json", *format)
+		return usagef("check: invalid --format %q: must be text or json", *format)
 	}
 	f, err := loadConfig(*path)
 	var fault *config.Error

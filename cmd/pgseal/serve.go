@@ -52,7 +52,7 @@ one leaves at once.
 func loadConfig(path string) (config.File, error) {
 	f, err := config.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w (--config FILE names another)", err)
+		err = fmt.Errorf("%w (use --config FILE for another one)", err)
 	}
 	return f, err
 }
@@ -78,7 +78,7 @@ func (c *cli) parse(flags *flag.FlagSet, args []string, usage, help string) erro
 	case err != nil:
 		return usagef("%s: %w", flags.Name(), err)
 	case flags.NArg() > 0:
-		return usagef("%s takes no arguments beside its flags (see \"pgseal %s --help\")", flags.Name(), flags.Name())
+		return usagef("%s takes no arguments other than flags (see \"pgseal %s --help\")", flags.Name(), flags.Name())
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func (a *auditFile) Write(b []byte) (int, error) {
 		rest = rest[n:]
 		switch {
 		case err == nil && failing:
-			a.log.Info("audit lines are written again", zap.String("path", a.path))
+			a.log.Info("audit file writable again", zap.String("path", a.path))
 			return len(b), nil
 		case err == nil:
 			return len(b), nil
@@ -81,7 +81,7 @@ func (a *auditFile) Write(b []byte) (int, error) {
 			continue // it was opened anew meanwhile
 		case !failing:
 			failing = true
-			a.log.Error("audit lines can't be written and wait", zap.String("path", a.path), zap.Error(err))
+			a.log.Error("could not write to audit file, retrying", zap.String("path", a.path), zap.Error(err))
 		}
 		a.errors.Add(1)
 		select {
@@ -97,7 +97,7 @@ func (a *auditFile) Write(b []byte) (int, error) {
 // lose tells of lines that will never be written.
 func (a *auditFile) lose(lines int) {
 	a.lost.Add(uint64(lines))
-	a.log.Error("audit lines were lost", zap.String("path", a.path), zap.Int("lines", lines))
+	a.log.Error("audit events lost", zap.String("path", a.path), zap.Int("lines", lines))
 }
 
 // reopen goes on in the file that has the name now, as after a rotation. If that
@@ -106,7 +106,7 @@ func (a *auditFile) reopen() {
 	f, err := openAppend(a.path)
 	if err != nil {
 		a.errors.Add(1)
-		a.log.Error("audit file can't be opened anew, lines go on to the old one", zap.Error(err))
+		a.log.Error("could not reopen audit file, continuing with the old one", zap.Error(err))
 		return
 	}
 	a.mu.Lock()

@@ -45,7 +45,7 @@ func (w *web) load(_ *App, f config.File, old *setup) (err error) {
 func (w *web) same(old *setup) bool { return w.config == old.web.config }
 
 func (w *web) restart(log *zap.Logger) {
-	log.Warn("changes of http take effect at the next start")
+	log.Warn("http cannot be changed without a restart")
 }
 
 func (w *web) warn(log *zap.Logger, _ *setup) {
@@ -88,16 +88,16 @@ func (a *App) startHTTP(ctx context.Context, w *web) (err error) {
 		Pages:  pages,
 	})
 	if err != nil {
-		return fmt.Errorf("%w (empty switches HTTP off)", err)
+		return fmt.Errorf("%w (an empty address disables HTTP)", err)
 	}
-	a.log.Info("HTTP is served", zap.Stringer("address", a.http.Addr()), zap.Bool("tls", w.cert != nil))
+	a.log.Info("http server listening", zap.Stringer("address", a.http.Addr()), zap.Bool("tls", w.cert != nil))
 	return nil
 }
 
 // alive says why pgseal should be started anew.
 func (a *App) alive() []string {
 	if late := a.pulse.Late(); late > lateLoop {
-		return []string{fmt.Sprintf("an event loop has come to nothing new for %v", late.Round(time.Second))}
+		return []string{fmt.Sprintf("event loop stalled for %v", late.Round(time.Second))}
 	}
 	return nil
 }
@@ -105,10 +105,10 @@ func (a *App) alive() []string {
 // ready says why pgseal should get no new clients.
 func (a *App) ready() (missing []string) {
 	if !a.proxy.Listening() {
-		missing = append(missing, "it takes no clients: it starts, or is about to stop")
+		missing = append(missing, "not accepting clients (starting up or shutting down)")
 	}
 	if names := a.manager.Unreachable(); len(names) > 0 {
-		missing = append(missing, "no verified server lately: "+strings.Join(names, ", "))
+		missing = append(missing, "no verified server connection: "+strings.Join(names, ", "))
 	}
 	if len(missing) == 0 {
 		a.wasReady.Store(true)

@@ -80,7 +80,7 @@ func (l *listeners) apply(*App) {
 
 func (l *listeners) restart(log *zap.Logger) {
 	for _, address := range l.closed() {
-		log.Warn("a new listener needs a restart", zap.String("address", address))
+		log.Warn("listener cannot be added without a restart", zap.String("address", address))
 	}
 }
 
@@ -118,7 +118,7 @@ func (l *listeners) open(log *zap.Logger, p *proxy.Server) error {
 			if op, ok := errors.AsType[*net.OpError](err); ok {
 				err = op.Err // the rest repeats the address
 			}
-			return fmt.Errorf("listen on %s: %w", c.Address, err)
+			return fmt.Errorf("could not listen on %s: %w", c.Address, err)
 		}
 		l.opened[c.Address] = ln
 		log.Info("listening", zap.String("address", c.Address), zap.String("tls", c.TLS.Mode))

@@ -56,7 +56,7 @@ func newOutput(c config.Log, w io.Writer) (log *zap.Logger, o *output) {
 	o.configure(c)
 	log = zap.New(o.sampler.sample(zapcore.NewCore(encoder, o.lines, o.level)))
 	go o.lines.run(func(lost int) {
-		log.Error("log lines were lost, because the log was not read", zap.Int("lines", lost))
+		log.Error("log messages lost, standard error is blocked", zap.Int("lines", lost))
 	})
 	return log, o
 }

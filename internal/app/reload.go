@@ -17,13 +17,13 @@ func (a *App) reload() error {
 	err := a.reloadConfig()
 	a.note(err)
 	if err != nil {
-		a.log.Error("configuration refused, all of it stays as it was", zap.Error(err))
+		a.log.Error("configuration contains errors; no changes were applied", zap.Error(err))
 	}
 	a.proxy.Audit().Reload("configuration", err)
 	files := a.watcher.ReloadAll()
 	switch {
 	case files != nil:
-		a.log.Error("a file was refused, what was made of it stays as it was", zap.Error(files))
+		a.log.Error("file was not reloaded, keeping the version in force", zap.Error(files))
 	case err == nil:
 		a.log.Info("configuration reloaded")
 	}

@@ -75,7 +75,7 @@ func (s *sampler) tell(ctx context.Context, log *zap.Logger) {
 		s.left = nil
 		s.mu.Unlock()
 		for _, message := range slices.Sorted(maps.Keys(left)) {
-			log.Warn("lines of the log were left out", zap.String("message", message), zap.Uint64("lines", left[message]))
+			log.Warn("log messages suppressed", zap.String("message", message), zap.Uint64("lines", left[message]))
 		}
 	}
 }

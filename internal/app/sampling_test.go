@@ -83,7 +83,7 @@ func TestWhatWasLeftOutOfTheLogIsToldByMessageOnce(t *testing.T) {
 		storm("one")
 		storm("two")
 		told := func() (list []map[string]any) {
-			for _, line := range logs.FilterMessage("lines of the log were left out").TakeAll() {
+			for _, line := range logs.FilterMessage("log messages suppressed").TakeAll() {
 				list = append(list, line.ContextMap())
 			}
 			return list
@@ -101,7 +101,7 @@ func TestWhatWasLeftOutOfTheLogIsToldByMessageOnce(t *testing.T) {
 		storm("three")
 		stop()
 		<-done
-		if n := logs.FilterMessage("lines of the log were left out").Len(); n != 1 {
+		if n := logs.FilterMessage("log messages suppressed").Len(); n != 1 {
 			t.Errorf("at the end %d lines tell, want 1", n)
 		}
 	})

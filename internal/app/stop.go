@@ -24,11 +24,11 @@ func (a *App) Serve(reload, stop <-chan os.Signal) {
 		case <-reload:
 			a.reload()
 		case sig := <-stop:
-			a.log.Info("stopping", zap.String("signal", sig.String()), zap.Int("clients", a.proxy.Clients()))
+			a.log.Info("shutting down", zap.String("signal", sig.String()), zap.Int("clients", a.proxy.Clients()))
 			a.drain(stop, false)
 			return
 		case how := <-a.stops:
-			a.log.Info("stopping", zap.String("command", "SHUTDOWN"), zap.Int("clients", a.proxy.Clients()))
+			a.log.Info("shutting down", zap.String("command", "SHUTDOWN"), zap.Int("clients", a.proxy.Clients()))
 			if how == console.StopForClients {
 				how = a.awaitClients(stop)
 			}
@@ -72,9 +72,9 @@ func (a *App) drain(stop <-chan os.Signal, now bool) {
 		select {
 		case err := <-finished:
 			if err != nil && !errors.Is(err, context.Canceled) {
-				a.log.Warn("stopped with connections left", zap.Error(err))
+				a.log.Warn("shut down with connections still open", zap.Error(err))
 			} else {
-				a.log.Info("stopped")
+				a.log.Info("shut down")
 			}
 			return
 		case how := <-a.stops:
@@ -82,7 +82,7 @@ func (a *App) drain(stop <-chan os.Signal, now bool) {
 				cancel()
 			}
 		case <-stop:
-			a.log.Info("stopping at once", zap.Int("clients", a.proxy.Clients()))
+			a.log.Info("immediate shutdown requested", zap.Int("clients", a.proxy.Clients()))
 			cancel()
 		}
 	}

@@ -91,7 +91,7 @@ func ParseSecret(s string) (Secret, error) {
 	}
 	s, ok := strings.CutPrefix(s, secretScheme)
 	if !ok {
-		return Secret{}, secretError("it does not begin with " + secretScheme)
+		return Secret{}, secretError("it does not start with " + secretScheme)
 	}
 	parameters, keys, ok1 := strings.Cut(s, "$")
 	iterations, salt, ok2 := strings.Cut(parameters, ":")

@@ -215,7 +215,7 @@ func splitUserLine(line []byte) (name, secret string, err error) {
 		return "", "", errors.New("secret: space expected after the closing quote (a quote inside is written twice)")
 	}
 	if strings.ContainsRune(name, 0) || strings.ContainsRune(secret, 0) {
-		return "", "", errors.New("zero byte in the line")
+		return "", "", errors.New("NUL byte in the line")
 	}
 	return name, secret, nil
 }

@@ -72,7 +72,7 @@ func (f File) UnqualifiedQueries() (keys []string) {
 func (w *walker) checkLookups(f *File) {
 	fault := func(key string, err error) { w.fault(w.lineOf(key), key, err) }
 	if f.Auth.AuthUser == "" {
-		noUser := errors.New("is missing: nobody could run auth_query")
+		noUser := errors.New("required to run auth_query")
 		if f.Auth.AuthQuery != "" && len(f.Lookups()) == 0 {
 			fault("auth.auth_user", noUser)
 		}
@@ -85,9 +85,9 @@ func (w *walker) checkLookups(f *File) {
 	for _, l := range f.Lookups() {
 		switch key := "databases." + l.Database + ".auth_dbname"; {
 		case l.In == "":
-			fault(key, errors.New("is missing: clients choose the name of the database, and must not choose where they are looked up"))
+			fault(key, errors.New("required for the wildcard database: clients must not choose where their roles are looked up"))
 		case f.Leads(l) == "":
-			fault(key, fmt.Errorf("there is no database %q to look roles up in", l.In))
+			fault(key, fmt.Errorf("database %q is not defined", l.In))
 		}
 	}
 }

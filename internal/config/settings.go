@@ -78,8 +78,8 @@ func shown(v reflect.Value) string {
 
 // Errors of Set beside those of the value.
 var (
-	ErrNoSetting     = errors.New("there is no such setting")
-	ErrNotChangeable = errors.New("it can't be changed while pgseal runs: change the configuration file and reload, or restart")
+	ErrNoSetting     = errors.New("no such setting")
+	ErrNotChangeable = errors.New("edit the configuration file, then reload or restart")
 )
 
 // Set changes a setting of the pool section, for the File only. The value is
@@ -120,7 +120,7 @@ func decodeInto(field reflect.Value, value string) error {
 	}
 	node := &yaml.Node{Kind: yaml.ScalarNode, Value: value}
 	if node.Decode(field.Addr().Interface()) != nil { // its error is about types of Go
-		return fmt.Errorf("%q is no value for it", value)
+		return fmt.Errorf("invalid value %q", value)
 	}
 	return nil
 }

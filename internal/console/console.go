@@ -156,8 +156,8 @@ func (c *Console) Owns(database string) bool { return slices.Contains(Names, dat
 // Admits returns why a client that has proved to be user may not come in, or nil.
 func (c *Console) Admits(user string) *wire.Error {
 	if c.sources.Config.Role(user) == Nobody {
-		return wire.Fatal(wire.CodeInsufficientPrivilege, `role "`+user+`" may not use the console`).
-			WithHint("List it in admin.users or admin.stats_users of the connection pooler's configuration.")
+		return wire.Fatal(wire.CodeInsufficientPrivilege, `role "`+user+`" is not allowed to use the console`).
+			WithHint("Add it to admin.users or admin.stats_users in the connection pooler's configuration.")
 	}
 	return nil
 }

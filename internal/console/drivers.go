@@ -47,7 +47,7 @@ func planParameter(args statement) (plan, *wire.Error) {
 	}
 	value, ok := parameters[strings.ToLower(name)]
 	if !ok {
-		return plan{}, syntaxError("the console has nothing of that name to SHOW")
+		return plan{}, syntaxError("invalid SHOW command")
 	}
 	return says("SHOW", []Column{{strings.ToLower(name), Text}}, row{value}), nil
 }
@@ -71,7 +71,7 @@ func planSet(args statement) (plan, *wire.Error) {
 		case slices.Contains(readOnly, key):
 			return plan{}, &wire.Error{Code: wire.CodeCantChange, Message: `parameter "` + key + `" cannot be changed`}
 		case key == "client_encoding" && !isUTF8(args[2].text):
-			return plan{}, &wire.Error{Code: wire.CodeInvalidParameter, Message: "the console speaks UTF8 only"}
+			return plan{}, &wire.Error{Code: wire.CodeInvalidParameter, Message: "the console supports only UTF8"}
 		}
 		return ignored, nil
 	}

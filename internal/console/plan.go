@@ -43,9 +43,9 @@ func understand(st statement) (plan, *wire.Error) {
 		return p, nil
 	}
 	if st[0].kind == word && len(st[0].text) < 30 {
-		return plan{}, syntaxError(`the console has no command "` + strings.ToUpper(st[0].text) + `"`)
+		return plan{}, syntaxError(`invalid command "` + strings.ToUpper(st[0].text) + `"`)
 	}
-	return plan{}, syntaxError("the console has no such command")
+	return plan{}, syntaxError("invalid command")
 }
 
 // find returns the command of the table that a statement begins with, the
@@ -114,7 +114,7 @@ func (c *Console) permits(user string, command *Command) *wire.Error {
 	}
 	return &wire.Error{
 		Severity: "ERROR", Code: wire.CodeInsufficientPrivilege, Message: "permission denied for " + command.Name + ": admin access needed",
-		Hint: "It is for the roles of admin.users in the connection pooler's configuration.",
+		Hint: "Only roles in admin.users of the connection pooler's configuration may run it.",
 	}
 }
 

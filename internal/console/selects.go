@@ -32,7 +32,7 @@ func planSelect(args statement) (plan, *wire.Error) {
 		name, value := itemName(item)
 		typ, get, ok := evaluate(value)
 		if !ok {
-			return plan{}, &wire.Error{Code: wire.CodeFeatureNotSupported, Message: "the console does not evaluate this expression", Hint: "SHOW HELP lists its commands."}
+			return plan{}, &wire.Error{Code: wire.CodeFeatureNotSupported, Message: "the console cannot evaluate this expression", Hint: "SHOW HELP lists its commands."}
 		}
 		columns, values = append(columns, Column{name, typ}), append(values, get)
 	}

@@ -51,9 +51,9 @@ type message struct {
 }
 
 // errOver ends a session without a word.
-var errOver = errors.New("the session is over")
+var errOver = errors.New("session is closed")
 
-var errOverrun = wire.Fatal(wire.CodeProgramLimit, "too many messages were sent behind a command that waits")
+var errOverrun = wire.Fatal(wire.CodeProgramLimit, "too many messages queued behind a waiting command")
 
 // Serve talks to a client that was greeted, until it leaves or ctx ends, and
 // writes nothing once it has returned. However the client ends, it returns: who
@@ -164,7 +164,7 @@ func (s *session) handle(ctx context.Context, m message) error {
 		s.skipping = false
 		return s.query(ctx, m.body)
 	case wire.FunctionCall:
-		s.fail(&wire.Error{Severity: "ERROR", Code: wire.CodeFeatureNotSupported, Message: "the console has no functions to call"})
+		s.fail(&wire.Error{Severity: "ERROR", Code: wire.CodeFeatureNotSupported, Message: "function calls are not supported by the console"})
 		return s.ready()
 	case wire.Parse, wire.Bind, wire.Describe, wire.Execute, wire.CloseMessage:
 	case 0:

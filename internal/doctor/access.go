@@ -39,7 +39,7 @@ func (e *exam) inRules(bad func(hba.Rule) bool, what, change string) {
 		case e.file.Auth.HBAFile == "":
 			e.found(subjectAccess, fmt.Sprintf("auth.rules[%d]", rule.Line-1), fmt.Sprintf("rule %d %s", rule.Line, what), change)
 		default:
-			f := e.found(subjectAccess, "auth.hba_file", fmt.Sprintf("the rule in line %d %s", rule.Line, what), change)
+			f := e.found(subjectAccess, "auth.hba_file", fmt.Sprintf("the rule on line %d %s", rule.Line, what), change)
 			f.File, f.Line = rule.File, rule.Line
 		}
 	}
@@ -47,12 +47,12 @@ func (e *exam) inRules(bad func(hba.Rule) bool, what, change string) {
 
 func trustAnywhere(e *exam) {
 	if e.file.Auth.TrustAnywhere {
-		e.found(subjectAccess, "auth.trust_anywhere", "the method trust lets in other machines too (trust_anywhere true)", "trust_anywhere: false")
+		e.found(subjectAccess, "auth.trust_anywhere", "method trust is allowed for other machines (trust_anywhere: true)", "trust_anywhere: false")
 	}
 }
 
 func ruleTrust(e *exam) {
-	e.inRules(func(r hba.Rule) bool { return r.Method == hba.Trust }, "lets clients in without any proof (trust)",
+	e.inRules(func(r hba.Rule) bool { return r.Method == hba.Trust }, "accepts clients without authentication (trust)",
 		"scram-sha-256 instead of trust, or peer on a unix socket")
 	rules := e.ownRules()
 	weak := func(r hba.Rule) bool {
@@ -64,17 +64,17 @@ func ruleTrust(e *exam) {
 }
 
 func rulePassword(e *exam) {
-	e.inRules(func(r hba.Rule) bool { return r.Method == hba.Password }, "has clients tell their password (password)", "scram-sha-256 instead of password")
+	e.inRules(func(r hba.Rule) bool { return r.Method == hba.Password }, "makes clients send their password (password)", "scram-sha-256 instead of password")
 }
 
 func ruleLDAPPlaintext(e *exam) {
-	e.inRules(func(r hba.Rule) bool { return r.Method == hba.LDAP && ldap.Plaintext(r.LDAP) }, "tells passwords to the LDAP server in plaintext",
+	e.inRules(func(r hba.Rule) bool { return r.Method == hba.LDAP && ldap.Plaintext(r.LDAP) }, "sends passwords to the LDAP server in plaintext",
 		"ldapscheme=ldaps, or ldaptls=1")
 }
 
 func ldapPlaintext(e *exam) {
 	if e.file.Auth.LDAPPlaintext {
-		e.found(subjectAccess, "auth.ldap_plaintext", "passwords may go to other machines in plaintext (ldap_plaintext true)", "ldap_plaintext: false")
+		e.found(subjectAccess, "auth.ldap_plaintext", "passwords may be sent to other machines in plaintext (ldap_plaintext: true)", "ldap_plaintext: false")
 	}
 }
 
@@ -86,14 +86,14 @@ func ruleNoLogin(e *exam) {
 	}
 	for _, d := range e.databases {
 		if rules := e.access.WithoutSecret(d.name); d.User == "" && len(rules) > 0 {
-			e.found(d.subject, d.key+".user", fmt.Sprintf("clients that come by %s have no login at the server (%s:%d)", rules[0].Method, rules[0].File, rules[0].Line),
+			e.found(d.subject, d.key+".user", fmt.Sprintf("clients authenticated by %s have no login at the server (%s:%d)", rules[0].Method, rules[0].File, rules[0].Line),
 				"user and password_file, or a password for each role in users_file")
 		}
 	}
 }
 
 func ruleMD5(e *exam) {
-	e.inRules(func(r hba.Rule) bool { return r.Method == hba.MD5 }, "asks roles with md5 secrets by md5", "scram-sha-256 instead of md5")
+	e.inRules(func(r hba.Rule) bool { return r.Method == hba.MD5 }, "uses md5 for roles with an md5 secret", "scram-sha-256 instead of md5")
 }
 
 // takesPlaintext returns a listener that other machines reach without TLS.
@@ -113,7 +113,7 @@ func rulePlaintext(e *exam) {
 	}
 	e.inRules(func(r hba.Rule) bool {
 		return (r.Connection == hba.Host || r.Connection == hba.HostNoSSL) && r.Method != hba.Reject && !r.OnThisMachine()
-	}, "lets clients in without TLS, on "+l.subject, "hostssl instead of host, and tls.mode: require for the listener")
+	}, "accepts clients without TLS on "+l.subject, "hostssl instead of host, and tls.mode: require for the listener")
 }
 
 // ruleNoTLS looks for listeners whose clients no rule can let in.
@@ -129,7 +129,7 @@ func ruleNoTLS(e *exam) {
 		if !l.tls() || l.unix || slices.ContainsFunc(rules, lets) {
 			continue
 		}
-		e.found(l.subject, e.accessKey(), "no access rule lets clients with TLS in", "hostssl all all all scram-sha-256")
+		e.found(l.subject, e.accessKey(), "no access rule accepts clients with TLS", "hostssl all all all scram-sha-256")
 	}
 }
 
@@ -141,6 +141,6 @@ func ruleNoCertificate(e *exam) {
 			return
 		}
 	}
-	e.inRules(func(r hba.Rule) bool { return r.ClientCert != "" }, "demands a client certificate, and no listener asks for one",
+	e.inRules(func(r hba.Rule) bool { return r.ClientCert != "" }, "requires a client certificate, but no listener requests one",
 		"client_ca_file in a listener's tls block")
 }

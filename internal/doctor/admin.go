@@ -40,10 +40,10 @@ func adminNoLogin(e *exam) {
 		rules := e.toConsole(role)
 		switch {
 		case len(rules) == 0:
-			e.found(subjectConsole, key, fmt.Sprintf("no access rule lets %q in to the console", role),
+			e.found(subjectConsole, key, fmt.Sprintf("no access rule accepts role %q on the console", role),
 				fmt.Sprintf("a rule such as: hostssl %s %s all scram-sha-256", console.Names[0], role))
 		case !slices.ContainsFunc(rules, func(r hba.Rule) bool { return !asksForSecret(r) }) && !e.knows(role):
-			e.found(subjectConsole, key, fmt.Sprintf("%q has no secret to log in to the console with", role), "its secret in users_file: pgseal hash-password")
+			e.found(subjectConsole, key, fmt.Sprintf("role %q has no secret to log in to the console", role), "its secret in users_file: pgseal hash-password")
 		}
 	})
 }
@@ -70,7 +70,7 @@ func adminTrust(e *exam) {
 	for _, role := range e.file.Admin.Users {
 		for _, r := range e.toConsole(role) {
 			if r.Method == hba.Trust {
-				f := e.found(subjectConsole, "admin.users", fmt.Sprintf("%q comes in to the console without any proof (trust)", role),
+				f := e.found(subjectConsole, "admin.users", fmt.Sprintf("role %q can use the console without authentication (trust)", role),
 					fmt.Sprintf("a rule before it: all %s %s scram-sha-256, or peer on a unix socket", console.Names[0], role))
 				if e.file.Auth.HBAFile != "" {
 					f.File, f.Line = r.File, r.Line

@@ -28,7 +28,7 @@ func (t trust) newestLists() []*x509.RevocationList {
 func staleAt(crl *x509.RevocationList, now time.Time) string {
 	switch {
 	case !crl.NextUpdate.IsZero() && now.After(crl.NextUpdate):
-		return "is out of date since " + day(crl.NextUpdate)
+		return "expired on " + day(crl.NextUpdate)
 	case now.Before(crl.ThisUpdate):
 		return "is not valid before " + day(crl.ThisUpdate)
 	}
@@ -39,8 +39,8 @@ func crlExpired(e *exam) {
 	for _, t := range e.trusts() {
 		for _, crl := range t.newestLists() {
 			if text := staleAt(crl, e.now); text != "" {
-				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s %s: all its %s certificates are refused", crl.Issuer, t.crlFile, text, t.who),
-					"fetch a new CRL from the authority into "+t.crlFile)
+				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s %s: all its %s certificates are rejected", crl.Issuer, t.crlFile, text, t.who),
+					"fetch a new CRL from the CA into "+t.crlFile)
 			}
 		}
 	}
@@ -52,10 +52,10 @@ func crlExpiring(e *exam) {
 			switch life := crl.NextUpdate.Sub(crl.ThisUpdate); {
 			case staleAt(crl, e.now) != "" || crl.NextUpdate.IsZero():
 			case crl.NextUpdate.Sub(e.now) < min(soon, life/3):
-				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s is out of date soon, on %s", crl.Issuer, t.crlFile, day(crl.NextUpdate)),
-					"fetch a new CRL from the authority into "+t.crlFile)
+				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s expires soon, on %s", crl.Issuer, t.crlFile, day(crl.NextUpdate)),
+					"fetch a new CRL from the CA into "+t.crlFile)
 			default:
-				e.good(t.subject, "the CRL of %s is in force until %s", crl.Issuer, day(crl.NextUpdate))
+				e.good(t.subject, "the CRL of %s is valid until %s", crl.Issuer, day(crl.NextUpdate))
 			}
 		}
 	}
@@ -74,11 +74,11 @@ func crlMissing(e *exam) {
 			switch {
 			case signed || !ca.IsCA:
 			case len(lists) > 0:
-				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s is not signed by the authority in %s: all its %s certificates are refused", name(ca), t.crlFile, t.file, t.who),
-					"fetch the CRL of this very authority, or its new certificate into "+t.file)
+				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s is not signed by the CA in %s: all its %s certificates are rejected", name(ca), t.crlFile, t.file, t.who),
+					"fetch the CRL of this CA, or the CA's new certificate into "+t.file)
 			default:
-				e.found(t.subject, t.crlKey, fmt.Sprintf("%s holds no CRL of %s: all its %s certificates are refused", t.crlFile, name(ca), t.who),
-					fmt.Sprintf("add its CRL to %s, or take the authority out of %s", t.crlFile, t.file))
+				e.found(t.subject, t.crlKey, fmt.Sprintf("%s contains no CRL of %s: all its %s certificates are rejected", t.crlFile, name(ca), t.who),
+					fmt.Sprintf("add its CRL to %s, or remove the CA from %s", t.crlFile, t.file))
 			}
 		}
 	}

@@ -19,14 +19,14 @@ func (e *exam) httpIsPublic() bool {
 
 func httpPlaintext(e *exam) {
 	if e.httpIsPublic() && e.file.HTTP.TLS.CertFile == "" {
-		e.found(subjectHTTP, "http.address", "HTTP is spoken in plaintext on "+e.file.HTTP.Address,
+		e.found(subjectHTTP, "http.address", "HTTP is served without TLS on "+e.file.HTTP.Address,
 			"http.tls with cert_file and key_file, or address: "+httpd.DefaultAddress)
 	}
 }
 
 func httpOpen(e *exam) {
 	if e.httpIsPublic() && e.file.HTTP.BearerTokenFile == "" {
-		what := "anybody who reaches " + e.file.HTTP.Address + " sees metrics"
+		what := "anyone who can reach " + e.file.HTTP.Address + " can read metrics"
 		if e.file.HTTP.Pprof {
 			what += " and profiles"
 		}

@@ -107,7 +107,7 @@ var errWouldBlock error = wouldBlock{}
 
 type wouldBlock struct{}
 
-func (wouldBlock) Error() string   { return "no bytes at present" }
+func (wouldBlock) Error() string   { return "no data available" }
 func (wouldBlock) Timeout() bool   { return true }
 func (wouldBlock) Temporary() bool { return true }
 
@@ -119,4 +119,4 @@ var errPanic = errors.New("the connection's handler panicked")
 const finishWait = time.Second
 
 // errFull is what a connection ends with whose handler left a full buffer.
-var errFull = errors.New("what the peer sent does not fit the buffer")
+var errFull = errors.New("message does not fit the buffer")

@@ -260,7 +260,7 @@ func (l *loop) wait(events []syscall.EpollEvent) int {
 		l.wakes++
 	}
 	if err != nil && err != syscall.EINTR {
-		l.log.Error("event loop can't wait", zap.Error(err))
+		l.log.Error("epoll_wait failed", zap.Error(err))
 		time.Sleep(tick)
 	}
 	return max(n, 0)

@@ -65,7 +65,7 @@ func (n *nonBlocking) receive(buf []byte) (int, error) {
 // key updates.
 const maxBacklog = 8 << 20
 
-var errBacklog = errors.New("the peer does not read what it asked for")
+var errBacklog = errors.New("peer does not read its data")
 
 // overdue reports whether more waits than a peer that behaves would leave.
 func (n *nonBlocking) overdue() bool {

@@ -73,7 +73,7 @@ func Listen(log *zap.Logger, o Options) (*Server, error) {
 	}
 	s.serving.Go(func() {
 		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("HTTP is served no longer", zap.Error(err))
+			log.Error("http server failed", zap.Error(err))
 		}
 	})
 	return s, nil
@@ -129,7 +129,7 @@ func (o Options) guard(page http.Handler) http.Handler {
 	if o.Token == nil {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !ownName(r.Host) {
-				http.Error(w, "ask by address or as localhost, or set http.bearer_token_file", http.StatusMisdirectedRequest)
+				http.Error(w, "request by IP address or localhost, or set http.bearer_token_file", http.StatusMisdirectedRequest)
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -139,7 +139,7 @@ func (o Options) guard(page http.Handler) http.Handler {
 		if !o.Token.Load().allows(r) {
 			w.Header().Add("WWW-Authenticate", `Bearer realm="pgseal"`)
 			w.Header().Add("WWW-Authenticate", `Basic realm="pgseal: the token is the password", charset="UTF-8"`)
-			http.Error(w, "a bearer token is needed (http.bearer_token_file)", http.StatusUnauthorized)
+			http.Error(w, "bearer token required (http.bearer_token_file)", http.StatusUnauthorized)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -152,7 +152,7 @@ func readOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "only GET and HEAD are answered", http.StatusMethodNotAllowed)
+			http.Error(w, "method not allowed: use GET or HEAD", http.StatusMethodNotAllowed)
 			return
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -28,9 +28,9 @@ func NewToken(path string) (*reload.Store[Token], error) {
 		text := bytes.TrimSpace(c[path])
 		switch {
 		case len(text) < shortestToken:
-			return Token{}, fmt.Errorf("%s holds a token of less than %d characters", path, shortestToken)
+			return Token{}, fmt.Errorf("%s: token has fewer than %d characters", path, shortestToken)
 		case bytes.ContainsAny(text, " \t\r\n"):
-			return Token{}, errors.New(path + " holds more than one word")
+			return Token{}, errors.New(path + ": token contains white space")
 		}
 		return Token{sha256.Sum256(text)}, nil
 	})

@@ -64,7 +64,7 @@ func (c *Client) Authenticate(ctx context.Context, o *hba.LDAPOptions, role, pas
 	if password == "" {
 		// A bind without a password succeeds, and proves nothing (RFC 4513,
 		// 5.1.2).
-		return Refused{errors.New("the password is empty")}
+		return Refused{errors.New("empty password returned by client")}
 	}
 	if err := checkRole(o, role); err != nil {
 		return Refused{err}
@@ -75,7 +75,7 @@ func (c *Client) Authenticate(ctx context.Context, o *hba.LDAPOptions, role, pas
 	case c.turns <- struct{}{}:
 		defer func() { <-c.turns }()
 	case <-ctx.Done():
-		return fmt.Errorf("%d other logins are waiting for LDAP servers: %w", atOnce, ctx.Err())
+		return fmt.Errorf("%d other LDAP authentications in progress: %w", atOnce, ctx.Err())
 	}
 	conn, server, err := c.connect(ctx, o)
 	if err != nil {
@@ -173,7 +173,7 @@ func (c *Client) secure(ctx context.Context, o *hba.LDAPOptions, s *server) (*ld
 		}
 		return conn, nil
 	case !c.plaintext && !isLoopback(s.RemoteAddr()):
-		return nil, errors.New("its address is another machine's, and there is no TLS")
+		return nil, errors.New("TLS is required for a server on another machine")
 	}
 	return begin(s, false), nil
 }
@@ -200,14 +200,14 @@ func bind(conn *ldap.Conn, o *hba.LDAPOptions, role, password string) error {
 		}
 	}
 	if dn == "" {
-		return errors.New("the entry has no name to bind as")
+		return errors.New("the entry has no DN to bind as")
 	}
 	err := conn.Bind(dn, password)
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
-		return Refused{fmt.Errorf("bind as %q: %w", dn, err)}
+		return Refused{fmt.Errorf("LDAP login failed for %q: %w", dn, err)}
 	case err != nil:
-		return fmt.Errorf("bind as %q: %w", dn, err)
+		return fmt.Errorf("LDAP login failed for %q: %w", dn, err)
 	}
 	return nil
 }
@@ -220,7 +220,7 @@ func search(conn *ldap.Conn, o *hba.LDAPOptions, role string) (dn string, err er
 		err = conn.Bind(o.BindDN, o.BindPassword)
 	}
 	if err != nil {
-		return "", fmt.Errorf("bind as %q to search: %w", o.BindDN, err)
+		return "", fmt.Errorf("could not perform initial LDAP bind as %q: %w", o.BindDN, err)
 	}
 	filter := searchFilter(o, role)
 	// Two are enough to see that there is more than one. Attributes are not
@@ -228,18 +228,18 @@ func search(conn *ldap.Conn, o *hba.LDAPOptions, role string) (dn string, err er
 	found, err := conn.Search(ldap.NewSearchRequest(o.BaseDN, o.Scope, ldap.NeverDerefAliases, 2,
 		int(timeout/time.Second), false, filter, []string{"1.1"}, nil))
 	if ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
-		return "", Refused{fmt.Errorf("search for %q finds more than one entry", filter)}
+		return "", Refused{fmt.Errorf("LDAP user is not unique: filter %q matches more than one entry", filter)}
 	}
 	if err != nil {
-		return "", fmt.Errorf("search for %q in %q: %w", filter, o.BaseDN, err)
+		return "", fmt.Errorf("could not search LDAP for filter %q in %q: %w", filter, o.BaseDN, err)
 	}
 	switch len(found.Entries) {
 	case 0:
-		return "", Refused{fmt.Errorf("search for %q in %q finds no entry", filter, o.BaseDN)}
+		return "", Refused{fmt.Errorf("LDAP user does not exist: filter %q matches no entry in %q", filter, o.BaseDN)}
 	case 1:
 		return found.Entries[0].DN, nil
 	}
-	return "", Refused{fmt.Errorf("search for %q finds more than one entry", filter)}
+	return "", Refused{fmt.Errorf("LDAP user is not unique: filter %q matches more than one entry", filter)}
 }
 
 // tellable returns an error as a log may hold it: part of it is the server's
@@ -247,12 +247,12 @@ func search(conn *ldap.Conn, o *hba.LDAPOptions, role string) (dn string, err er
 func tellable(ctx context.Context, err error, secrets ...string) error {
 	const most = 500
 	if ctx.Err() != nil {
-		return errors.New("no answer in time")
+		return errors.New("timed out")
 	}
 	text := err.Error()
 	for _, secret := range secrets {
 		if secret != "" && strings.Contains(text, secret) {
-			return errors.New("its answer repeats a password and is not shown")
+			return errors.New("diagnostic message suppressed because it contains a password")
 		}
 	}
 	if len(text) > most {

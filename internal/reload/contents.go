@@ -21,7 +21,7 @@ const (
 )
 
 var (
-	errUnsettled  = errors.New("files kept changing while they were read")
+	errUnsettled  = errors.New("files kept changing while being read")
 	errNotRegular = errors.New("not a regular file")
 	errEmpty      = errors.New("file is empty")
 )

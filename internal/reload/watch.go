@@ -171,7 +171,7 @@ func (w *Watcher) reload(r Reloadable) error {
 			}
 			cause = e.Err
 		}
-		w.log.Error("reload refused, keeping the old version",
+		w.log.Error("reload failed, keeping the version in force",
 			zap.String("name", r.Name()), zap.Error(cause))
 		w.tell(r, cause)
 		return err
@@ -182,7 +182,7 @@ func (w *Watcher) reload(r Reloadable) error {
 	if changed {
 		w.logChange(r)
 	} else if healed {
-		w.log.Info("files that were refused are again the version in force", zap.String("name", r.Name()))
+		w.log.Info("rejected change was reverted", zap.String("name", r.Name()))
 	}
 	return nil
 }

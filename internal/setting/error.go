@@ -3,6 +3,7 @@ package setting
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -50,14 +51,20 @@ func (f *Faults) AddErr(key string, err error) {
 	}
 }
 
+// OneOf asserts that a value is one of those allowed, which are at least two.
+func (f *Faults) OneOf(key, value string, allowed ...string) {
+	last := len(allowed) - 1
+	f.AddIf(!slices.Contains(allowed, value), key, "invalid value %q: must be %s or %s", value, strings.Join(allowed[:last], ", "), allowed[last])
+}
+
 // Between asserts that a number lies in a range, both ends included.
 func (f *Faults) Between(key string, n, least, most int) {
-	f.AddIf(n < least || n > most, key, "%d is not between %d and %d", n, least, most)
+	f.AddIf(n < least || n > most, key, "%d is outside the valid range (%d .. %d)", n, least, most)
 }
 
 // Positive asserts that a duration is longer than zero.
 func (f *Faults) Positive(key string, d time.Duration) {
-	f.AddIf(d <= 0, key, "must be longer than zero")
+	f.AddIf(d <= 0, key, "must be greater than zero")
 }
 
 // NotNegative asserts that a duration is zero or longer.
@@ -68,5 +75,5 @@ func (f *Faults) NotNegative(key string, d time.Duration) {
 // NoNUL asserts that a text holds no NUL byte, which no message of PostgreSQL's
 // protocol could carry.
 func (f *Faults) NoNUL(key, text string) {
-	f.AddIf(strings.IndexByte(text, 0) >= 0, key, "holds a NUL byte")
+	f.AddIf(strings.IndexByte(text, 0) >= 0, key, "contains a NUL byte")
 }

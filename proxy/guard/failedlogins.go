@@ -34,8 +34,8 @@ func (f *FailedProof) Unwrap() error { return f.Err }
 
 // What FailedLoginLimiter.Decide returns beyond the limits.
 var (
-	ErrSourceCapped = &FailedProof{"source_capped", errors.New("too many logins of this source failed (max_failed_logins_per_source)")}
-	ErrRoleCapped   = &FailedProof{"role_capped", errors.New("too many logins as this role failed (max_failed_logins_per_role)")}
+	ErrSourceCapped = &FailedProof{"source_capped", errors.New("too many failed logins from this source (max_failed_logins_per_source)")}
+	ErrRoleCapped   = &FailedProof{"role_capped", errors.New("too many failed logins for this role (max_failed_logins_per_role)")}
 )
 
 // Login is who logs in from where. The database belongs to it, since roles of one

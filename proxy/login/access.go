@@ -96,7 +96,7 @@ func (a *Access) Rules() []hba.Rule { return a.rules.List() }
 // check refuses what can be written and not be followed. groups says that
 // somebody can tell who is a member of what.
 func (a *Access) check(groups bool) error {
-	noGroups := errors.New("members of groups can't be told without auth_query: set auth.auth_user")
+	noGroups := errors.New("group membership checks require auth_query: set auth.auth_user")
 	var errs []error
 	for _, rule := range a.rules.List() {
 		bad := func(err error) { errs = append(errs, &hba.Error{File: rule.File, Line: rule.Line, Err: err}) }
@@ -114,7 +114,7 @@ func (a *Access) check(groups bool) error {
 			}
 		}
 		if (rule.Method == hba.Password || rule.Method == hba.LDAP) && rule.Connection == hba.HostNoSSL {
-			bad(errors.New("a password is never asked for without TLS: use hostssl, or scram-sha-256"))
+			bad(errors.New("passwords are requested over TLS only: use hostssl or scram-sha-256"))
 		}
 	}
 	if a.maps != nil && !groups {
@@ -132,20 +132,20 @@ func (a *Access) Warnings() (list []string) {
 		var what string
 		switch rule.Method {
 		case hba.Trust:
-			what = "lets clients in without any proof"
+			what = "accepts clients without authentication"
 		case hba.MD5:
-			what = "asks roles with an md5 secret by md5, which is broken: scram-sha-256 asks nobody so"
+			what = "is insecure: use scram-sha-256"
 		case hba.Password:
-			what = "has clients tell their password: scram-sha-256 does not"
+			what = "makes clients send their password: use scram-sha-256"
 		case hba.LDAP:
 			if !ldap.Plaintext(rule.LDAP) {
 				continue
 			}
-			what = "tells passwords to the LDAP server in plaintext: write ldapscheme=ldaps or ldaptls=1"
+			what = "sends passwords to the LDAP server in plaintext: use ldapscheme=ldaps or ldaptls=1"
 		default:
 			continue
 		}
-		list = append(list, fmt.Sprintf("%s:%d: the method %s %s", rule.File, rule.Line, rule.Method, what))
+		list = append(list, fmt.Sprintf("%s:%d: method %s %s", rule.File, rule.Line, rule.Method, what))
 	}
 	return list
 }

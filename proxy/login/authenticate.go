@@ -24,7 +24,7 @@ func (l *Login) Authenticate(ask Startup) (Identity, error) {
 	cert := ClientCertificate(l.tls)
 	if l.rule.ClientCert != "" && cert == nil {
 		return Identity{}, Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate")).
-			Why(at(l.rule, "the client showed no certificate of a trusted authority"))
+			Why(at(l.rule, "the client presented no certificate of a trusted CA"))
 	}
 	proved := l.user
 	if l.rule.Method == hba.Peer {
@@ -66,7 +66,7 @@ func (l *Login) findRule(access *Access, look *lookups, physical bool) error {
 		return l.barred("no pg_hba.conf entry for")
 	}
 	if l.rule = rule; rule.Method == hba.Reject {
-		return l.barred("pg_hba.conf rejects connection for").Why(at(rule, "the rule rejects"))
+		return l.barred("pg_hba.conf rejects connection for").Why(at(rule, "rejected by rule"))
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func (l *Login) prove(access *Access) (auth.Credential, error) {
 	case hba.Trust:
 		if addr := l.addr(); addr.IsValid() && !addr.IsLoopback() && !access.trustAnywhere {
 			return auth.Credential{}, l.barred("pg_hba.conf rejects connection for").
-				Why(at(l.rule, "trust is for unix sockets and the loopback address unless auth.trust_anywhere is set"))
+				Why(at(l.rule, "trust is limited to Unix sockets and loopback addresses unless auth.trust_anywhere is set"))
 		}
 	case hba.Cert, hba.Peer: // certificates are looked at for every rule that asks for one
 	default:
@@ -119,7 +119,7 @@ func (a *Access) checkPeer(conn *engine.Transport, rule hba.Rule, role string, l
 		return "", at(rule, err.Error())
 	}
 	if !a.maps.Allows(rule.Map, name, role, look) {
-		return "", at(rule, fmt.Sprintf("the system's user %q is not the role", name))
+		return "", at(rule, fmt.Sprintf("system user name %q does not match the role", name))
 	}
 	return name, nil
 }
@@ -136,7 +136,7 @@ func (a *Access) checkCertificate(cert *x509.Certificate, rule hba.Rule, role st
 			return name, nil
 		}
 	}
-	return "", at(rule, fmt.Sprintf("the certificate's %s %.200q is not for the role", rule.ClientName, names))
+	return "", at(rule, fmt.Sprintf("the certificate's %s %.200q does not match the role", rule.ClientName, names))
 }
 
 // maxNames is how many alternative names of a certificate are tried.
@@ -163,7 +163,7 @@ func certificateNames(cert *x509.Certificate, which string) (names []string, err
 		}
 	}
 	if len(names) == 0 || len(names) > maxNames {
-		return nil, fmt.Errorf("the certificate has %d names of the kind %s", len(names), which)
+		return nil, fmt.Errorf("the certificate has %d names of type %s", len(names), which)
 	}
 	return names, nil
 }
@@ -178,7 +178,7 @@ func (l *Login) barred(what string) *Refusal {
 		encryption = "SSL encryption"
 	}
 	return Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, fmt.Sprintf("%s host %q, user %q, database %q, %s", what, host, l.user, l.database, encryption)).
-		WithHint("The access rules are those of the connection pooler."))
+		WithHint("The access rules are the connection pooler's."))
 }
 
 // at tells the log, not the client, which rule it was.

@@ -47,8 +47,8 @@ const (
 // rules themselves are read by ParseAccess.
 func (c Config) Validate() error {
 	var f setting.Faults
-	f.AddIf(c.HBAFile != "" && len(c.Rules) > 0, "rules", "stands beside hba_file: keep one")
-	f.AddIf(c.AuthDelay < 0 || c.AuthDelay > maxAuthDelay, "auth_delay", "%v is not between 0s and %v", c.AuthDelay, maxAuthDelay)
+	f.AddIf(c.HBAFile != "" && len(c.Rules) > 0, "rules", "rules and hba_file are mutually exclusive")
+	f.AddIf(c.AuthDelay < 0 || c.AuthDelay > maxAuthDelay, "auth_delay", "%v is outside the valid range (0s .. %v)", c.AuthDelay, maxAuthDelay)
 	f.Between("max_failed_logins_per_source", c.MaxFailedPerSource, 0, maxFailedLogins)
 	f.Between("max_failed_logins_per_role", c.MaxFailedPerRole, 0, maxFailedLogins)
 	f.NotNegative("auth_query_cache_ttl", c.AuthQueryCacheTTL)

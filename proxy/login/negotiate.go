@@ -104,7 +104,7 @@ func (n *negotiation) readError(err error) error {
 // sslRequest answers an SSLRequest and secures the connection.
 func (n *negotiation) sslRequest() error {
 	if n.sslAsked || n.tls != nil {
-		return Violation("the client asked for TLS twice")
+		return Violation("duplicate SSL request")
 	}
 	n.sslAsked = true
 	// Bytes sent before our answer came in plaintext: whoever put them there
@@ -145,7 +145,7 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
 		}
 		n.logins.handshakes.Failed(stats.HandshakeFailed)
 		if shown.ShowsNothing() {
-			err = fmt.Errorf("no line of hosts_file is for the server name %.100q that the client asked for: %w", name, err)
+			err = fmt.Errorf("no entry in hosts_file for server name %.100q: %w", name, err)
 		}
 		return refuseHandshake(err)
 	}
@@ -196,7 +196,7 @@ func (n *negotiation) manner() string {
 
 func (n *negotiation) gssRequest() error {
 	if n.gssAsked || n.tls != nil {
-		return Violation("the client asked for GSSAPI encryption twice, or inside TLS")
+		return Violation("unexpected GSSAPI encryption request")
 	}
 	n.gssAsked = true
 	if engine.HasUnread(n.conn) {
@@ -224,8 +224,8 @@ func (n *negotiation) startup(p wire.StartupPacket) error {
 			fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.2", p.Major(), p.Minor())))
 	}
 	if n.tls == nil && n.policy.Mode == "require" {
-		return Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "this connection pooler takes no connection without TLS").
-			WithHint("Connect with sslmode=verify-full and sslrootcert set to the CA of its certificate."))
+		return Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "SSL required").
+			WithHint("Connect with sslmode=verify-full and sslrootcert set to the CA of the connection pooler's certificate."))
 	}
 	if n.shown != nil && n.shown.RequiresClientCert() && len(n.tls.ConnectionState().PeerCertificates) == 0 {
 		return Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate").

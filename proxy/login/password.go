@@ -20,8 +20,8 @@ const passwordLimit = 65535
 // inside TLS or on a unix socket.
 func (l *Login) askPassword() (string, error) {
 	if l.tls == nil && l.rule.Connection != hba.Local {
-		return "", Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "the connection pooler asks for a password inside TLS only")).
-			Why(at(l.rule, "the connection has no TLS"))
+		return "", Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "SSL required for password authentication")).
+			Why(at(l.rule, "the connection is not encrypted"))
 	}
 	if err := l.write(wire.AppendAuthenticationCleartext(nil)); err != nil {
 		return "", err

@@ -146,7 +146,7 @@ func Violation(format string, args ...any) *Refusal {
 
 // What ends a login whatever it is at.
 var (
-	ErrTimeout  = Refuse(Timeout, wire.Fatal(wire.CodeInvalidAuth, "login took longer than client_login_timeout"))
+	ErrTimeout  = Refuse(Timeout, wire.Fatal(wire.CodeInvalidAuth, "canceling authentication due to timeout (client_login_timeout)"))
 	ErrShutdown = Refuse(Shutdown, wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command"))
 )
 
@@ -154,9 +154,9 @@ var (
 var (
 	// ErrProbe says that a peer left before it said who it is, as load balancers
 	// and port scanners do. It is no event for the log.
-	ErrProbe = errors.New("the peer left before its startup packet")
+	ErrProbe = errors.New("client closed the connection before its startup packet")
 	// ErrLeft says that a client left during its login.
-	ErrLeft = errors.New("the client left during its login")
+	ErrLeft = errors.New("client closed the connection during login")
 )
 
 // lost returns what a login ends with whose connection can't be read or written.

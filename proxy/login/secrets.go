@@ -147,7 +147,7 @@ func (s *secrets) askSecret(from origin, as pool.Login, role string) (a answers.
 	if err == nil || isNoName(err) {
 		var whyNot string
 		if a, whyNot, err = s.logins.settings.Load().Auth.judge(role, rows); whyNot != "" {
-			s.logins.log.Warn("auth_query gave no secret to log in with", zap.String("user", role),
+			s.logins.log.Warn("auth_query returned no usable secret", zap.String("user", role),
 				zap.String("database", from.database), zap.String("reason", whyNot))
 		}
 	}
@@ -167,13 +167,13 @@ func (c Config) judge(role string, rows []wire.Row) (a answers.Answer[lookedUp],
 	case len(rows) == 0:
 		return a, "", nil
 	case len(rows[0]) < 2:
-		return a, "", fmt.Errorf("auth_query returned %d columns, and it takes the role and its secret", len(rows[0]))
+		return a, "", fmt.Errorf("auth_query returned %d columns, expected role name and secret", len(rows[0]))
 	case len(rows) > 1:
-		return a, "it returned more than one row", nil
+		return a, "more than one row returned", nil
 	case rows[0][0].Null || rows[0][0].Text != role:
-		return a, "it returned the row of another role", nil
+		return a, "row of another role returned", nil
 	case rows[0][1].Null:
-		return a, "the role has no password, or one that expired", nil
+		return a, "role has no password, or an expired one", nil
 	}
 	valid, err := validity(rows[0])
 	if err != nil {
@@ -182,9 +182,9 @@ func (c Config) judge(role string, rows []wire.Row) (a answers.Answer[lookedUp],
 	secret, err := auth.ParseSecret(rows[0][1].Text)
 	switch {
 	case err != nil:
-		return a, "it is not a usable SCRAM-SHA-256 secret", nil
+		return a, "not a valid SCRAM secret", nil
 	case valid <= 0:
-		return a, "the role's password expired", nil
+		return a, "role has an expired password", nil
 	}
 	a.Value = lookedUp{auth.Credential{Secret: secret}, true}
 	a.Fresh, a.Usable = min(c.AuthQueryCacheTTL, valid), min(c.AuthQueryCacheTTL+c.AuthQueryMaxStale, valid)
@@ -203,7 +203,7 @@ func validity(row wire.Row) (time.Duration, error) {
 	seconds, err := strconv.ParseFloat(row[2].Text, 64)
 	switch {
 	case err != nil || seconds != seconds:
-		return 0, errors.New("the third column of auth_query is no number of seconds")
+		return 0, errors.New("third column of auth_query is not a number of seconds")
 	case seconds > float64(forever/time.Second):
 		return forever, nil
 	case seconds < 0:
@@ -232,7 +232,7 @@ func (s *secrets) failed(from origin, err error) {
 	if s.ctx.Err() != nil {
 		return // it is the end
 	}
-	s.logins.log.Error("roles could not be looked up", zap.String("database", from.database),
+	s.logins.log.Error("auth_query failed", zap.String("database", from.database),
 		zap.String("user", from.user), zap.NamedError("error", err))
 }
 
@@ -242,8 +242,8 @@ func noLookup(ctx context.Context, cause error) *Refusal {
 	if over, ends := context.Cause(ctx).(*Refusal); ends {
 		return over
 	}
-	return Refuse(Lookup, wire.Fatal(wire.CodeCannotConnectNow, "the connection pooler cannot look up roles at present").
-		WithHint("The pooler's log says why.")).Why(cause)
+	return Refuse(Lookup, wire.Fatal(wire.CodeCannotConnectNow, "auth_query failed; try again later").
+		WithHint("See the connection pooler's log.")).Why(cause)
 }
 
 // SQLSTATEs of names that the encoding of the database does not have: no role

@@ -131,8 +131,8 @@ func ParseOptions(options string) ([]wire.Parameter, *Refusal) {
 		}
 		name, value, hasValue := strings.Cut(setting, "=")
 		if !ok || !hasValue || name == "" {
-			return nil, Refuse(Protocol, wire.Fatal(wire.CodeFeatureNotSupported, "a command-line option in the startup packet is not supported").
-				WithHint("Only -c name=value and --name=value pass through the connection pooler."))
+			return nil, Refuse(Protocol, wire.Fatal(wire.CodeFeatureNotSupported, "unsupported options startup parameter").
+				WithHint("Only -c name=value and --name=value are allowed."))
 		}
 		params = append(params, wire.Parameter{Name: strings.ReplaceAll(name, "-", "_"), Value: value})
 	}

@@ -54,7 +54,7 @@ type flight[V any] struct {
 }
 
 // errPanicked is what others get where whoever asked for them panicked.
-var errPanicked = errors.New("asking ended in a panic")
+var errPanicked = errors.New("lookup panicked")
 
 // NewBook returns a Book that remembers most answers at most. Where there are
 // more, those go first that would soon be asked for again.

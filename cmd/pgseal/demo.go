@@ -29,9 +29,9 @@ const (
 	demoLife     = 30 * 24 * time.Hour
 )
 
-const demoHelp = `Makes a throwaway PostgreSQL that takes only TLS and SCRAM, certificates for it
-and for pgseal, and pgseal before it. Shows in a few lines what that gives you,
-then stays up for you to try until Ctrl-C. Everything it made is removed.
+const demoHelp = `Creates a throwaway PostgreSQL that accepts only TLS and SCRAM, certificates for it
+and for pgseal, and starts pgseal in front of it. Demonstrates what that provides,
+then keeps running for you to try until Ctrl-C. Everything it created is removed.
 `
 
 func runDemo(c *cli, args []string) error {

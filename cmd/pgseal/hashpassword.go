@@ -22,9 +22,9 @@ const maxPasswordLen = 65535
 
 const hashPasswordHelp = `Usage: pgseal hash-password [--iterations N]
 
-Reads a password and prints its SCRAM-SHA-256 secret, as ALTER ROLE ... PASSWORD
-and the users file take it. At a terminal it asks twice and shows nothing;
-otherwise the password is the one line on standard input.
+Reads a password and prints its SCRAM-SHA-256 secret, as accepted by ALTER ROLE ...
+PASSWORD and the users file. At a terminal it prompts twice without echo;
+otherwise the password is read as a single line from standard input.
 
   --iterations N   PBKDF2 iterations, 1 to %d (default %d)
 `

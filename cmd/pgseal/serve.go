@@ -17,7 +17,7 @@ import (
 
 func runServe(c *cli, args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	path := flags.String("config", config.DefaultPath, "the configuration `FILE`")
+	path := flags.String("config", config.DefaultPath, "configuration `FILE`")
 	if err := c.parse(flags, args, "pgseal serve [--config FILE]", serveHelp); err != nil {
 		return err
 	}
@@ -44,8 +44,8 @@ func runServe(c *cli, args []string) error {
 }
 
 const serveHelp = `Runs the proxy. SIGHUP reloads the configuration and every file it names.
-SIGTERM or SIGINT stops accepting, lets transactions end and leaves; a second
-one leaves at once.
+SIGTERM or SIGINT stops accepting clients, waits for transactions to finish and
+exits; a second signal exits immediately.
 `
 
 // loadConfig reads the configuration for a command with the flag --config.

@@ -53,8 +53,8 @@ func (s *Startup) confine(only string) *Refusal {
 		s.Database = only
 		return nil
 	}
-	return Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "the server name of this connection leads to one database, and not to the one asked for").
-		WithHint(`Connect to the database that the host name in your DSN stands for, or by another host name.`))
+	return Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, `database "`+s.Database+`" is not available under the TLS server name of this connection`).
+		WithHint(`Connect to the database of this host name, or use another host name.`))
 }
 
 // AgreeVersion settles which version of the protocol is spoken, in the way that

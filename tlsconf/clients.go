@@ -24,7 +24,7 @@ const (
 
 // Values of client_cert_recheck.
 const (
-	// RecheckEnd ends sessions whose client certificate is not valid any more.
+	// RecheckEnd ends sessions whose client certificate is no longer valid.
 	RecheckEnd = "end"
 	// RecheckKeep keeps them, as PostgreSQL does.
 	RecheckKeep = "keep"
@@ -66,7 +66,7 @@ func (t *clientTrust) apply(config *tls.Config) {
 	if t == nil {
 		return
 	}
-	// Who comes without one learns it in PostgreSQL's protocol, as with
+	// A client without one is told so in PostgreSQL's protocol, as with
 	// PostgreSQL.
 	config.ClientAuth = tls.VerifyClientCertIfGiven
 	config.ClientCAs = t.pool
@@ -150,8 +150,8 @@ func (l *Listener) TrustEnds(now time.Time) (first time.Time) {
 	return first
 }
 
-// EndsInvalidClients reports whether sessions are to end whose client would
-// not be let in any more.
+// EndsInvalidClients reports whether sessions end once their client certificate
+// is no longer accepted.
 func (l *Listener) EndsInvalidClients() bool { return l.recheck }
 
 // RequiresClientCert reports whether clients without a certificate are to be

@@ -62,8 +62,8 @@ type ListenerConfig struct {
 	// KeyFile is a PEM file with the one private key of the server
 	// certificate, with the permissions that PostgreSQL asks for.
 	KeyFile string `yaml:"key_file"`
-	// ClientCAFile is a PEM file of the authorities whose client certificates
-	// are taken. Without it clients are asked for none.
+	// ClientCAFile is a PEM file of the CAs whose client certificates are
+	// accepted. Without it none are requested.
 	ClientCAFile string `yaml:"client_ca_file"`
 	// ClientCRLFile holds CRLs, in PEM or one in DER. With it every authority
 	// on a client's chain needs one that is in force.
@@ -71,9 +71,9 @@ type ListenerConfig struct {
 	// ClientCert is none, optional or require.
 	ClientCert string `yaml:"client_cert"`
 	// ClientCertRecheck is end or keep: what happens to sessions whose client
-	// certificate expires or is not trusted any more after a reload.
+	// certificate expires or is no longer trusted after a reload.
 	ClientCertRecheck string `yaml:"client_cert_recheck"`
-	// MinVersion is the lowest TLS version taken: 1.2 or 1.3.
+	// MinVersion is the lowest TLS version accepted: 1.2 or 1.3.
 	MinVersion string `yaml:"min_version"`
 	// MaxRecordSize is the most plaintext in a TLS record towards a client.
 	// libpq's asynchronous interface can stall on more than 8 KiB, the size of
@@ -86,8 +86,8 @@ type ListenerConfig struct {
 	// Groups are the key exchanges, separated by colons; empty: crypto/tls's
 	// own choice, which begins with post-quantum ones.
 	Groups string `yaml:"groups"`
-	// Certificates are more certificates, chosen by the name that clients ask
-	// for. All others see CertFile's.
+	// Certificates are more certificates, chosen by the requested server name. All
+	// other clients get CertFile's.
 	Certificates []CertificateConfig `yaml:"certificates"`
 	// HostsFile is a pg_hosts.conf (PostgreSQL 19, "SNI Configuration"): as
 	// there, its lines hold in place of CertFile, KeyFile and ClientCAFile,
@@ -185,7 +185,7 @@ type UpstreamConfig struct {
 	SSLNegotiation string `yaml:"sslnegotiation"`
 	// ChannelBinding is disable, prefer or require.
 	ChannelBinding string `yaml:"channel_binding"`
-	// MinVersion is the lowest TLS version taken: TLSv1.2 or TLSv1.3.
+	// MinVersion is the lowest TLS version accepted: TLSv1.2 or TLSv1.3.
 	MinVersion string `yaml:"ssl_min_protocol_version"`
 	// Groups are the key exchanges offered, separated by colons. Empty: at
 	// first crypto/tls's own choice, and then what each server took.

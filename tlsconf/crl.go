@@ -20,7 +20,7 @@ const crlFileSize = 16 << 20
 type revocationList struct {
 	*x509.RevocationList
 	revoked map[string]time.Time // by serial number
-	// verified are the authorities whose signature it is known to bear.
+	// verified are the CAs whose signature on it has been verified.
 	verified []*x509.Certificate
 }
 
@@ -165,7 +165,7 @@ func (l *revocationList) signedByOneOf(issuers []*x509.Certificate) bool {
 	})
 }
 
-// inForce returns why a list counts no more or not yet. Without a next update
+// inForce returns why a CRL is expired or not yet valid. Without a next update
 // it counts for ever.
 func (l *revocationList) inForce(now time.Time) error {
 	switch {

@@ -23,7 +23,7 @@ const (
 )
 
 // HostsLine is one line of a pg_hosts.conf (PostgreSQL 19, "SNI
-// Configuration"): a certificate for who asks for one of its names.
+// Configuration"): a certificate for clients that request one of its names.
 type HostsLine struct {
 	// File and Line tell where it stands.
 	File string

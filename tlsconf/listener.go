@@ -29,7 +29,7 @@ type Listener struct {
 	// well where ShowsNothing.
 	Config *tls.Config
 	// MaxRecordSize is the most plaintext that a record to a client may hold.
-	// crypto/tls has no setting for it: who writes has to see to it.
+	// crypto/tls has no setting for it: the writer has to observe it.
 	MaxRecordSize int
 	// Leaf is the server certificate, Chain the whole of cert_file from Leaf
 	// on, as it is sent.
@@ -52,7 +52,7 @@ type Listener struct {
 	Warnings []string
 
 	certFile      string
-	names         nameTable    // what is shown to who asks for a name
+	names         nameTable    // what is presented to clients that request a name
 	clients       *clientTrust // nil where clients are asked for no certificate
 	requireClient bool
 	recheck       bool
@@ -93,7 +93,7 @@ func (c ListenerConfig) files() []reload.File {
 	return files
 }
 
-// buildListener builds what is shown to who asks for none of the names of
+// buildListener builds what is presented to clients that request none of the names of
 // entries, with what is shown to those.
 func buildListener(c ListenerConfig, entries []entry, contents reload.Contents) (*Listener, error) {
 	pair, chain, err := loadPair(c.CertFile, c.KeyFile, contents)

@@ -66,7 +66,7 @@ func (c ListenerConfig) with(entry CertificateConfig) ListenerConfig {
 	return c
 }
 
-// entry is a certificate for who asks for one of its names.
+// entry is a certificate for clients that request one of its names.
 type entry struct {
 	names    []string // in lower case
 	config   ListenerConfig

@@ -64,7 +64,7 @@ func (c *cli) showReport(r *doctor.Report, format string) error {
 	return showText(c.stdout, r, c.colours())
 }
 
-// colours reports whether standard output is a terminal whose user wants them.
+// colours reports whether standard output is a terminal, and colours are wanted.
 func (c *cli) colours() bool {
 	f, ok := c.stdout.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"

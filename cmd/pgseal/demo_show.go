@@ -159,7 +159,7 @@ func (d *demo) plaintextRefused(ctx context.Context) (string, error) {
 	return fmt.Sprintf("A client without TLS is refused: %s, %s.", refused.Code, refused.Message), nil
 }
 
-// unverifiedRefused asks for a database whose server can't prove that it is
+// unverifiedRefused connects to a database whose server cannot prove that it is
 // the right one.
 func (d *demo) unverifiedRefused(ctx context.Context) (string, error) {
 	refused, err := d.refusal(ctx, d.trust, "impostor", "an untrusted server was accepted")

@@ -92,7 +92,7 @@ func (a *App) Start() (err error) {
 	a.log.Info("pgseal started", zap.String("version", a.version), zap.Int("pid", os.Getpid()))
 	for _, child := range []func(context.Context){
 		a.watcher.Run, a.manager.Run, a.manager.WatchRequired, a.console.Run, a.tellStatistics, giveBack,
-		func(ctx context.Context) { a.output.sampler.tell(ctx, a.log) },
+		func(ctx context.Context) { a.output.sampler.run(ctx, a.log) },
 	} {
 		a.children.Go(func() { child(ctx) })
 	}

@@ -40,7 +40,7 @@ func (d *databases) load(a *App, f config.File, old *setup) error {
 	return errors.Join(errs...)
 }
 
-// complete reads the files that the configuration of a database names.
+// complete reads the files that the configuration of a database references.
 func (a *App) complete(name string, spec, old *pool.Spec) (err error) {
 	if spec.PasswordFile != "" {
 		if spec.Secret, err = readPassword(spec.PasswordFile); err != nil {
@@ -69,8 +69,7 @@ func readPassword(path string) (string, error) {
 	return strings.TrimRight(string(secret), "\r\n"), err
 }
 
-// same implements part: a reload has the connections for lookups opened anew,
-// whatever was changed.
+// same implements part: a reload always reopens the connections for lookups.
 func (d *databases) same(*setup) bool { return false }
 
 func (d *databases) apply(a *App) { a.manager.Apply(d.specs) }
@@ -100,8 +99,8 @@ func (d *databases) files() (list []files) {
 	return list
 }
 
-// loginWarnings says what is unwise about the login that a configuration gives
-// pgseal in a database: one sentence each, without any password.
+// loginWarnings returns what is weak about pgseal's login to a database, one
+// sentence each, without any password.
 func loginWarnings(f config.File, name string) (list []string) {
 	d := f.Databases[name]
 	if info, err := os.Stat(f.Path()); err == nil && info.Mode().Perm()&0o077 != 0 && d.Password != "" && !f.FromEnvironment("databases."+name+".password") {
@@ -119,9 +118,9 @@ func loginWarnings(f config.File, name string) (list []string) {
 	return list
 }
 
-// unservedWarnings says which access rules let clients into a database whom
-// pgseal can't log in at the server: they reveal no password or key, and neither
-// the database nor any role has a password.
+// unservedWarnings returns the access rules whose clients cannot be logged in at the
+// server of a database: their method reveals no password or key, and neither the
+// database nor any role has a password.
 func unservedWarnings(s *setup, name string) (list []string) {
 	if s.file.Databases[name].User != "" || s.users.inForce().HavePasswords() {
 		return nil

@@ -18,8 +18,7 @@ import (
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
-// lateLoop is for how long an event loop may come to nothing new before pgseal
-// counts as dead.
+// lateLoop is how long an event loop may stall before pgseal is reported as dead.
 const lateLoop = 10 * time.Second
 
 // web is the part of the section http, but for the files what it was at the
@@ -94,7 +93,7 @@ func (a *App) startHTTP(ctx context.Context, w *web) (err error) {
 	return nil
 }
 
-// alive says why pgseal should be started anew.
+// alive returns why pgseal should be restarted.
 func (a *App) alive() []string {
 	if late := a.pulse.Late(); late > lateLoop {
 		return []string{fmt.Sprintf("event loop stalled for %v", late.Round(time.Second))}
@@ -102,7 +101,7 @@ func (a *App) alive() []string {
 	return nil
 }
 
-// ready says why pgseal should get no new clients.
+// ready returns why pgseal should get no new clients.
 func (a *App) ready() (missing []string) {
 	if !a.proxy.Listening() {
 		missing = append(missing, "not accepting clients (starting up or shutting down)")
@@ -116,8 +115,8 @@ func (a *App) ready() (missing []string) {
 	return missing
 }
 
-// started says what pgseal still waits for after its start: to have been ready
-// once.
+// started returns what pgseal still waits for after its start: it has to have been
+// ready once.
 func (a *App) started() []string {
 	if a.wasReady.Load() {
 		return nil

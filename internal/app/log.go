@@ -40,7 +40,7 @@ type output struct {
 }
 
 // newOutput returns a log of constant messages with typed fields, and what writes
-// it to w until its lines are ended. Who logs never waits for w.
+// it to w until its lines are ended. Logging never waits for w.
 func newOutput(c config.Log, w io.Writer) (log *zap.Logger, o *output) {
 	enc := zap.NewProductionEncoderConfig()
 	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder

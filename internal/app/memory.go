@@ -20,7 +20,7 @@ const idleGC = 50
 // What it grew by is given back when all is quiet.
 var floor []byte
 
-// floorSize is as much as makes logins cheap again, and no more.
+// floorSize is just enough to make logins cheap again.
 const floorSize = 8 << 20
 
 // TuneMemory has the garbage collector of the process run as pgseal needs it,

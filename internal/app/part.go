@@ -12,8 +12,8 @@ import (
 
 // A part is what some keys of the configuration ask for, loaded from disk. It is
 // in force together with all other parts or not at all, and does not change
-// after load: a reload makes another one. Only who holds App.changing asks its
-// questions, but for files, which anybody may ask.
+// after load: a reload makes another one. Its methods are called with App.changing
+// held, except files, which may be called at any time.
 type part interface {
 	// load makes the part what f asks for, and touches nothing that runs. What f
 	// leaves as it is in old, which is empty at the start, is taken over from it.

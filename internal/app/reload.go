@@ -43,7 +43,7 @@ func (a *App) reloadConfig() error {
 // apply puts a configuration into force, all of it or nothing. changing is held,
 // or an older one could take the place of a newer one.
 func (a *App) apply(f config.File) error {
-	// Without mu: a file system that hangs must not hold up who only looks.
+	// Without mu: a hanging file system must not block readers.
 	old := a.inForce()
 	s, err := a.load(f, old)
 	if err != nil {

@@ -14,11 +14,11 @@ import (
 var ErrWrongPassword = errors.New("password authentication failed")
 
 // ErrBinding is the answer to a client that is bound to another connection than
-// ours: somebody is in between.
+// ours: there is a man in the middle.
 var ErrBinding = errors.New("SCRAM channel binding check failed")
 
 // ErrBindingDowngrade is the answer to a client that supports channel binding
-// and was told by somebody that we do not.
+// and was told by a man in the middle that we do not.
 var ErrBindingDowngrade = errors.New("SCRAM channel binding negotiation error: the client supports channel binding but thinks the server does not")
 
 // A ServerExchange is the server's part of one SCRAM-SHA-256 login, as

@@ -36,7 +36,7 @@ type File struct {
 	source source
 }
 
-// maxWorkers is more event loops than any machine has use for.
+// maxWorkers is more event loops than any machine can use.
 const maxWorkers = 64
 
 // Validate returns a *setting.Error for each value of the top level that
@@ -48,7 +48,7 @@ func (f File) Validate() error {
 	return bad.Err()
 }
 
-// validateNames looks for databases that server names lead to.
+// validateNames checks the databases that server names select.
 func (f File) validateNames(bad *setting.Faults) {
 	for i, l := range f.Listen {
 		for j, c := range l.TLS.Certificates {
@@ -113,13 +113,13 @@ func (f File) UserConfigs() map[string]pool.UserConfig {
 	return users
 }
 
-// Admin tells which roles may use the console. They log in like everybody.
+// Admin lists the roles that may use the console. They log in like any client.
 type Admin struct {
 	Users      []string `yaml:"users"`       // may do everything
 	StatsUsers []string `yaml:"stats_users"` // may SHOW
 }
 
-// Log tells how much is logged, and how.
+// Log configures what is logged, and how.
 type Log struct {
 	Level  string `yaml:"level"`  // debug | info | warn | error
 	Format string `yaml:"format"` // json | console
@@ -149,8 +149,7 @@ func (l Log) ZapLevel() zapcore.Level {
 	return level
 }
 
-// Default returns the configuration that an empty file stands for. It listens
-// nowhere.
+// Default returns the configuration of an empty file. It has no listeners.
 func Default() File {
 	return File{
 		Pool: pool.DefaultConfig(), Auth: login.DefaultConfig(), HTTP: httpd.DefaultConfig(),
@@ -158,10 +157,10 @@ func Default() File {
 	}
 }
 
-// An Error is a fault of the file, with the place it stands at.
+// An Error is an error in the file, with its position.
 type Error struct {
 	File string
-	Line int    // 0 where it concerns the file as a whole
+	Line int    // 0 if it concerns the whole file
 	Key  string // the path of keys, with dots
 	Err  error
 }
@@ -181,8 +180,8 @@ func (e *Error) Error() string {
 // Unwrap returns what is wrong.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Load reads and validates the file at path. All faults are reported
-// together, each as an *Error.
+// Load reads and validates the file at path. Its error joins an *Error for each
+// fault; values are validated only if the structure has none.
 func Load(path string) (File, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -221,7 +220,7 @@ func Parse(name string, content []byte, env func(string) (string, bool)) (File, 
 	return f, w.err()
 }
 
-// crossCheck looks at what depends on more than one section.
+// crossCheck validates what depends on more than one section.
 func (w *walker) crossCheck(f *File) {
 	seen := map[string]bool{}
 	for i, l := range f.Listen {

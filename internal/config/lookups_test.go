@@ -46,8 +46,8 @@ func TestLookupsOfADatabaseAreItsOwnOrThoseOfAll(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("lookups %+v, want %+v", got, want)
 	}
-	if f.Leads(got[0]) != "*" || f.Leads(got[1]) != "app" {
-		t.Errorf("they lead to %q and %q", f.Leads(got[0]), f.Leads(got[1]))
+	if f.LookupDatabase(got[0]) != "*" || f.LookupDatabase(got[1]) != "app" {
+		t.Errorf("they lead to %q and %q", f.LookupDatabase(got[0]), f.LookupDatabase(got[1]))
 	}
 	if keys := f.UnqualifiedQueries(); !slices.Equal(keys, []string{"databases.app.auth_query"}) {
 		t.Errorf("unqualified are %v", keys)

@@ -15,16 +15,16 @@ import (
 	"github.com/pgseal/pgseal/internal/setting"
 )
 
-// Setting is a key with its value, as it is shown to administrators.
+// Setting is a key with its value, as shown to administrators.
 type Setting struct {
-	Key        string // one of the pool section bears its name alone, as in PgBouncer
+	Key        string // without a prefix if of the pool section, as in PgBouncer
 	Value      string // durations in seconds, as in PgBouncer
 	Default    string
 	Changeable bool // by Set
 }
 
-// hidden reports whether a key holds a secret, or may: a rule can have a
-// password to bind to a directory with. What names the file of a secret is none.
+// hidden reports whether a key may hold a secret: an access rule can contain a
+// password for LDAP. The name of a file with a secret is not one.
 func hidden(key string) bool { return secretWords.MatchString(key) && !strings.HasSuffix(key, "_file") }
 
 var secretWords = regexp.MustCompile(`^rules$|passw|secret|token`)
@@ -76,7 +76,7 @@ func shown(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
-// Errors of Set beside those of the value.
+// Errors of Set other than those of the value.
 var (
 	ErrNoSetting     = errors.New("no such setting")
 	ErrNotChangeable = errors.New("edit the configuration file, then reload or restart")

@@ -32,7 +32,7 @@ var (
 func typeOf[T any]() reflect.Type       { return reflect.TypeFor[T]() }
 func valueOf(pointer any) reflect.Value { return reflect.ValueOf(pointer).Elem() }
 
-// parseDocument returns the root of the file's only document, or nil where the
+// parseDocument returns the root of the file's only document, or nil if the
 // file is empty.
 func parseDocument(name string, content []byte) (*yaml.Node, error) {
 	if at := iniFile.FindIndex(content); at != nil {
@@ -92,8 +92,8 @@ func isNull(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Tag == "!!null" && n.Decode(new(string)) == nil
 }
 
-// walker compares the tree of the file with the Go types it is meant for. It
-// notes where each key stands, and replaces environment variables.
+// walker compares the tree of the file with the Go types of the configuration. It
+// records the line of each key, and expands environment variables.
 type walker struct {
 	file   string
 	env    func(string) (string, bool)
@@ -220,14 +220,14 @@ func keysOf(t reflect.Type) map[string]reflect.Type {
 	return keys
 }
 
-// gone says of keys that pgseal once had what to use instead.
+// gone maps keys that were removed to what to use instead.
 var gone = map[string]string{
 	"set_role": "no longer supported: give each role a database entry with that user, " +
 		"or omit user so that servers log in as the client's role",
 	"engine": "no longer supported: event loops are used wherever the system provides them; remove this key",
 }
 
-// now says of keys whose values once were of another kind what they mean now.
+// now explains keys whose values used to have another meaning.
 var now = map[string]string{
 	"stamp_identity": "it no longer names a parameter but adds the client's identity to application_name, as in psql [cert:CN=orders]",
 }
@@ -235,8 +235,8 @@ var now = map[string]string{
 // lastKey returns the last key of a path.
 func lastKey(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
 
-// unknownKey says what a key may have been meant for: another of the same
-// struct, PgBouncer's of that name, or the one of that name in other sections.
+// unknownKey suggests what a key may have been meant to be: a similar one of the
+// same struct, PgBouncer's, or the one of that name in other sections.
 func unknownKey(key string, known map[string]reflect.Type) error {
 	if instead, ok := gone[key]; ok {
 		return errors.New(instead)
@@ -260,7 +260,7 @@ func unknownKey(key string, known map[string]reflect.Type) error {
 	return errors.New("unknown key")
 }
 
-// sections returns in which sections each key stands, such as pool or
+// sections returns the sections that have each key, such as pool or
 // databases.NAME.
 var sections = sync.OnceValue(func() map[string][]string {
 	found := map[string][]string{}
@@ -306,8 +306,8 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// scalar checks one value, after its environment variables were put in. The
-// value itself is never repeated: it may be a secret.
+// scalar checks one value, after expanding its environment variables. Errors never
+// contain the value: it may be a secret.
 func (w *walker) scalar(n *yaml.Node, t reflect.Type, path string) {
 	if n.Kind != yaml.ScalarNode {
 		w.fault(n.Line, path, errors.New("must be a scalar"))
@@ -336,9 +336,8 @@ func (w *walker) scalar(n *yaml.Node, t reflect.Type, path string) {
 	}
 }
 
-// expand puts the values of environment variables in. What they hold is taken
-// as it is, and never looked at for variables again. It returns false where one
-// is not set.
+// expand replaces environment variables with their values, which are not expanded
+// again. It returns false if one is not set.
 func (w *walker) expand(n *yaml.Node, t reflect.Type, path string) bool {
 	if w.expanded[n] || !strings.Contains(n.Value, "${") {
 		w.variables[path] = w.expanded[n]
@@ -362,7 +361,7 @@ func (w *walker) expand(n *yaml.Node, t reflect.Type, path string) bool {
 	return all
 }
 
-// validate asks each struct of the configuration what is wrong with it.
+// validate calls Validate of each struct of the configuration.
 func (w *walker) validate(v reflect.Value, path string) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -390,11 +389,11 @@ func (w *walker) validate(v reflect.Value, path string) {
 	}
 }
 
-// promoted reports whether a struct is no more than a shell around one that
-// is inlined in it, whose methods it shows as its own.
+// promoted reports whether a struct only wraps another one that is inlined in
+// it and whose methods it promotes.
 func promoted(t reflect.Type) bool { return t.NumField() == 1 && t.Field(0).Anonymous }
 
-// keyErrors adds the *setting.Errors within err as faults of the keys they name.
+// keyErrors adds the *setting.Errors in err as faults of their keys.
 func (w *walker) keyErrors(err error, path string) {
 	if err == nil {
 		return
@@ -414,8 +413,8 @@ func (w *walker) keyErrors(err error, path string) {
 	w.fault(w.lineOf(at), at, bad.Err)
 }
 
-// lineOf returns where a key stands, or the nearest one around it that is in
-// the file, or 0.
+// lineOf returns the line of a key, or of the nearest enclosing one in the file,
+// or 0.
 func (w *walker) lineOf(path string) int { return nearest(w.lines, path) }
 
 func nearest(lines map[string]int, path string) int {

@@ -113,7 +113,7 @@ type Stop int
 
 // Ways to stop.
 const (
-	StopNow        Stop = iota // everybody is cut off
+	StopNow        Stop = iota // clients are disconnected immediately
 	StopForServers             // transactions end first
 	StopForClients             // clients leave by themselves first
 )
@@ -153,7 +153,7 @@ func New(log *zap.Logger, sources Sources, act Actions) *Console {
 // Owns reports whether clients that ask for the database are the console's.
 func (c *Console) Owns(database string) bool { return slices.Contains(Names, database) }
 
-// Admits returns why a client that has proved to be user may not come in, or nil.
+// Admits returns why an authenticated user is refused, or nil.
 func (c *Console) Admits(user string) *wire.Error {
 	if c.sources.Config.Role(user) == Nobody {
 		return wire.Fatal(wire.CodeInsufficientPrivilege, `role "`+user+`" is not allowed to use the console`).
@@ -162,7 +162,7 @@ func (c *Console) Admits(user string) *wire.Error {
 	return nil
 }
 
-// serverVersion is the release of PostgreSQL whose manners the console has;
+// serverVersion is the release of PostgreSQL that the console mimics;
 // drivers look for a number.
 const serverVersion = "15.0"
 

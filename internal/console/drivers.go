@@ -9,7 +9,7 @@ import (
 )
 
 // What drivers say by themselves is answered as PostgreSQL would, as far as
-// that makes sense for somebody who has no tables.
+// that makes sense without tables.
 
 // says returns a plan that does nothing but answer.
 func says(tag string, columns []Column, rows ...row) plan {

@@ -105,8 +105,8 @@ func (s *session) command(ctx context.Context, c *Command, args []string) (answe
 	return a, err
 }
 
-// permits returns why a user may not run the command, or nil. It is asked each
-// time, because a reload may have taken the right away.
+// permits returns why a user may not run the command, or nil. It is called each
+// time, because a reload may have revoked the right.
 func (c *Console) permits(user string, command *Command) *wire.Error {
 	role := c.sources.Config.Role(user)
 	if role == Admin || role == Stats && !command.Admin {

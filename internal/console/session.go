@@ -56,9 +56,8 @@ var errOver = errors.New("session is closed")
 var errOverrun = wire.Fatal(wire.CodeProgramLimit, "too many messages queued behind a waiting command")
 
 // Serve talks to a client that was greeted, until it leaves or ctx ends, and
-// writes nothing once it has returned. However the client ends, it returns: who
-// reads closes in when it ends, and cancels ctx where nothing that the client
-// sent is to be done any more.
+// writes nothing once it has returned. The caller closes in when the client ends, and
+// cancels ctx to abandon what the client has sent.
 func (c *Console) Serve(ctx context.Context, client Client) {
 	ctx, cancel := context.WithCancel(ctx)
 	c.sessions.Add(1)

@@ -31,7 +31,7 @@ func (e *exam) ownRules() []hba.Rule {
 	return e.access.Rules()
 }
 
-// inRules reports each access rule that is bad, where it stands.
+// inRules reports each offending access rule, with its position.
 func (e *exam) inRules(bad func(hba.Rule) bool, what, change string) {
 	for _, rule := range e.ownRules() {
 		switch {
@@ -78,8 +78,8 @@ func ldapPlaintext(e *exam) {
 	}
 }
 
-// ruleNoLogin looks for rules by which clients come in and no server takes
-// them: they reveal no password or key, and there is none to stand in.
+// ruleNoLogin reports rules whose clients cannot be logged in at the server: their
+// method reveals no password or key, and none is configured.
 func ruleNoLogin(e *exam) {
 	if len(e.ownRules()) == 0 || len(e.usersOf(auth.KindPlain)) > 0 {
 		return
@@ -96,8 +96,8 @@ func ruleMD5(e *exam) {
 	e.inRules(func(r hba.Rule) bool { return r.Method == hba.MD5 }, "uses md5 for roles with an md5 secret", "scram-sha-256 instead of md5")
 }
 
-// takesPlaintext returns a listener that other machines reach without TLS.
-func (e *exam) takesPlaintext() (listener, bool) {
+// acceptsPlaintext returns a listener that other machines can reach without TLS.
+func (e *exam) acceptsPlaintext() (listener, bool) {
 	for _, l := range e.listeners {
 		if !l.unix && !l.onLoopback() && l.TLS.Mode != tlsconf.ListenRequire {
 			return l, true
@@ -107,7 +107,7 @@ func (e *exam) takesPlaintext() (listener, bool) {
 }
 
 func rulePlaintext(e *exam) {
-	l, ok := e.takesPlaintext()
+	l, ok := e.acceptsPlaintext()
 	if !ok {
 		return
 	}
@@ -116,7 +116,7 @@ func rulePlaintext(e *exam) {
 	}, "accepts clients without TLS on "+l.subject, "hostssl instead of host, and tls.mode: require for the listener")
 }
 
-// ruleNoTLS looks for listeners whose clients no rule can let in.
+// ruleNoTLS reports listeners with TLS whose clients no access rule accepts.
 func ruleNoTLS(e *exam) {
 	rules := e.ownRules()
 	if len(rules) == 0 {
@@ -133,8 +133,8 @@ func ruleNoTLS(e *exam) {
 	}
 }
 
-// ruleNoCertificate looks for rules that ask for a certificate where no
-// listener does.
+// ruleNoCertificate reports rules that require a client certificate if no listener
+// requests one.
 func ruleNoCertificate(e *exam) {
 	for _, l := range e.listeners {
 		if l.asksClients() {

@@ -30,8 +30,8 @@ func (e *exam) toConsole(role string) []hba.Rule {
 	})
 }
 
-// adminNoLogin looks for roles that may use the console and can never come in:
-// no rule is for them, or all ask for a secret and pgseal has none.
+// adminNoLogin reports administrators who cannot log in: no access rule matches
+// them, or all require a secret and pgseal has none.
 func adminNoLogin(e *exam) {
 	if e.access == nil || e.usersErr != nil {
 		return // told by the check "unusable"
@@ -64,8 +64,7 @@ func (e *exam) knows(role string) bool {
 	return all.AuthUser+any.AuthUser != "" && all.AuthDBName+any.AuthDBName != ""
 }
 
-// adminTrust looks for roles that may do everything and come in without any
-// proof.
+// adminTrust reports administrators who can log in without authentication.
 func adminTrust(e *exam) {
 	for _, role := range e.file.Admin.Users {
 		for _, r := range e.toConsole(role) {

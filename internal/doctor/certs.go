@@ -28,7 +28,7 @@ func certExpired(e *exam) {
 	}
 }
 
-// invalidAt says why a certificate is not valid at a time, or nothing.
+// invalidAt returns why a certificate is not valid at a time, or "".
 func invalidAt(c *x509.Certificate, now time.Time) string {
 	switch {
 	case now.After(c.NotAfter):
@@ -61,7 +61,7 @@ func weakKey(e *exam) {
 	}
 }
 
-// weakness says what is weak about a public key, or nothing.
+// weakness returns what is weak about a public key, or "".
 func weakness(key any) string {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
@@ -152,7 +152,7 @@ func rootNoAuthority(e *exam) {
 // selfIssued reports whether a certificate names itself as its issuer: a root.
 func selfIssued(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }
 
-// name is what a person calls a certificate.
+// name is how a certificate is displayed.
 func name(c *x509.Certificate) string {
 	if s := c.Subject.String(); s != "" {
 		return s

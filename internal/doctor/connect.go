@@ -152,7 +152,7 @@ func (h *host) revoked() error {
 	return nil
 }
 
-// explain says in an operator's words why verification failed.
+// explain returns why verification failed, in an operator's terms, and a remedy.
 func (h *host) explain(err error) (what, change string) {
 	leaf := h.state.PeerCertificates[0]
 	roots := h.db.SSLRootCert

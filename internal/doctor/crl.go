@@ -23,8 +23,8 @@ func (t trust) newestLists() []*x509.RevocationList {
 	return newest
 }
 
-// staleAt says why a CRL does not count at a time, or nothing. Without a next
-// update it counts for ever.
+// staleAt returns why a CRL is not valid at a time, or "". Without a next update it
+// never expires.
 func staleAt(crl *x509.RevocationList, now time.Time) string {
 	switch {
 	case !crl.NextUpdate.IsZero() && now.After(crl.NextUpdate):
@@ -61,8 +61,8 @@ func crlExpiring(e *exam) {
 	}
 }
 
-// crlMissing looks for authorities whose certificates are all refused, since
-// there is no CRL that they signed.
+// crlMissing reports CAs whose certificates are all rejected because there is no
+// CRL signed by them.
 func crlMissing(e *exam) {
 	for _, t := range e.trusts() {
 		if t.crlFile == "" || len(t.lists) == 0 {

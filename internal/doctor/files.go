@@ -113,15 +113,15 @@ func fileDirectory(e *exam) {
 	}
 }
 
-// writable reports whether others than the owner may write: anybody, or a
-// group other than root's.
+// writable reports whether anyone but the owner may write: others, or a group other
+// than root's.
 func writable(info fs.FileInfo) bool {
 	mode := info.Mode().Perm()
 	return mode&0o002 != 0 || mode&0o020 != 0 && !groupOfRoot(info)
 }
 
-// passwordInConfig and passwordReadable tell of passwords that stand in the
-// configuration itself.
+// passwordInConfig and passwordReadable report passwords in the configuration
+// file itself.
 func passwordInConfig(e *exam) { e.literalPasswords(false) }
 func passwordReadable(e *exam) { e.literalPasswords(true) }
 

@@ -34,7 +34,7 @@ func httpOpen(e *exam) {
 	}
 }
 
-// httpFiles returns the files that HTTP is spoken with.
+// httpFiles returns the files of the HTTP server.
 func (e *exam) httpFiles() (list []named) {
 	c := e.file.HTTP
 	if c.Address == "" {
@@ -50,7 +50,7 @@ func (e *exam) httpFiles() (list []named) {
 	return list
 }
 
-// unusableHTTP tells why pgseal could not speak HTTP.
+// unusableHTTP reports why the HTTP server would not start.
 func (e *exam) unusableHTTP(report func(subject, key string, err error)) {
 	if e.file.HTTP.Address == "" {
 		return

@@ -21,15 +21,15 @@ type tried struct {
 	super bool // auth_user is a superuser
 }
 
-// lookUp logs in as each auth_user whose lookups are made by this database's
-// servers, and has it look itself up.
+// lookUp logs in as each auth_user with lookups in this database, and has it look
+// itself up.
 func (h *host) lookUp(ctx context.Context) {
 	if h.dialErr != nil {
 		return
 	}
 	for _, l := range h.file.Lookups() {
 		same := func(t tried) bool { return t.User == l.User && t.In == l.In && t.Query == l.Query }
-		if h.file.Leads(l) != h.db.name || slices.ContainsFunc(h.lookups, same) {
+		if h.file.LookupDatabase(l) != h.db.name || slices.ContainsFunc(h.lookups, same) {
 			continue
 		}
 		t := tried{Lookup: l}
@@ -62,8 +62,8 @@ func (h *host) tryLookup(ctx context.Context, l config.Lookup) (super bool, err 
 	return super, err
 }
 
-// passwordOf returns the password of auth_user, where pgseal has it from. What
-// keeps it from reading it is told by other checks.
+// passwordOf returns the password of auth_user, from where pgseal reads it. Errors
+// are reported by other checks.
 func (h *host) passwordOf(l config.Lookup) string {
 	if l.Password != "" {
 		secret, _ := reload.ReadSecretFile(l.Password)

@@ -12,7 +12,7 @@ import (
 	"github.com/pgseal/pgseal/pool/backend"
 )
 
-// facts is what a server tells about itself to who has logged in.
+// facts is what a server reveals about itself after login.
 type facts struct {
 	settings map[string]string
 	rules    []rule
@@ -94,7 +94,7 @@ func serverMD5Roles(h *host) {
 	}
 }
 
-// some returns the first few of a list.
+// some formats the first few entries of a list.
 func some(list []string) string {
 	if len(list) > 5 {
 		return strings.Join(list[:5], ", ") + fmt.Sprintf(" and %d more", len(list)-5)
@@ -102,7 +102,7 @@ func some(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// remote reports whether a rule lets in who comes over a network.
+// remote reports whether a rule accepts connections over a network.
 func (r rule) remote() bool {
 	if r.kind == "local" || r.kind == "" || r.problem != "" || r.method == "reject" {
 		return false
@@ -112,7 +112,7 @@ func (r rule) remote() bool {
 	return err != nil || !ip.IsLoopback()
 }
 
-// rules reports the lines of pg_hba.conf that are bad.
+// rules reports the offending lines of pg_hba.conf.
 func (h *host) rules(bad func(rule) bool, what, change string) {
 	var lines []string
 	for _, r := range h.facts.rules {

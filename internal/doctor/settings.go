@@ -173,8 +173,7 @@ func usersPlain(e *exam) {
 	}
 }
 
-// usersNone reports a users file in which nobody stands, where nobody is looked
-// up in a database either.
+// usersNone reports a users file without roles, unless there is an auth_query.
 func usersNone(e *exam) {
 	if e.file.Auth.UsersFile == "" || len(e.users) > 0 || e.failed(subjectUsers) || e.file.Auth.AuthUser != "" {
 		return
@@ -203,7 +202,7 @@ func (e *exam) inUsers(lines []auth.UserLine, what, change string) {
 	f.File, f.Line = e.file.Auth.UsersFile, lines[0].Line
 }
 
-// unusable reports what serve would refuse and no other check explained, by
+// unusable reports what serve would reject and no other check has explained, by
 // loading it as serve does. It is the last of the offline checks.
 func unusable(e *exam) {
 	report := func(subject, key string, err error) {

@@ -97,7 +97,7 @@ func (c *loopConn) Free(from Conn) {
 	}
 }
 
-// releaseAll lets the connections go on whose bytes waited here.
+// releaseAll resumes the connections whose bytes were waiting here.
 func (c *loopConn) releaseAll() {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
@@ -166,7 +166,7 @@ func (c *loopConn) finish(linger time.Duration) {
 	c.proceed()
 }
 
-// allSent goes on with Finish when nothing waits to be sent any more.
+// allSent continues Finish once everything has been sent.
 func (c *loopConn) allSent() {
 	if c.linger <= 0 {
 		c.end(net.ErrClosed)
@@ -198,7 +198,7 @@ func (c *loopConn) protect(f func()) {
 func (c *loopConn) recover() {
 	if r := recover(); r != nil {
 		c.loop.panics.Add(1)
-		c.loop.log.Error("panic in a connection's handler", append(whose(c.handler), zap.Any("panic", r), zap.Stack("stack"))...)
+		c.loop.log.Error("panic in a connection's handler", append(logFields(c.handler), zap.Any("panic", r), zap.Stack("stack"))...)
 		c.end(errPanic)
 	}
 }
@@ -209,7 +209,7 @@ func (c *loopConn) events(events uint32) {
 	}
 	switch {
 	case c.closed || events&(readable|hangup) == 0:
-		// Once it is closed its descriptor may be somebody else's.
+		// Once it is closed its descriptor may be reused.
 	case c.mayRead():
 		c.read()
 	default:
@@ -233,7 +233,7 @@ func (c *loopConn) proceed() {
 	c.handOn()
 }
 
-// notNow stops the events of a connection that may not be read at present.
+// notNow disables the events of a connection that must not be read now.
 // That costs a system call, so it is done only when events come. A peer that
 // leaves is still reported, but once: epoll can't be told to be silent about
 // a connection that was reset.
@@ -248,7 +248,7 @@ func (c *loopConn) notNow(events uint32) {
 	}
 }
 
-// hangUp tells the handler, once, that the peer will send no more.
+// hangUp tells the handler, once, that the peer has closed its side.
 func (c *loopConn) hangUp() {
 	if !c.hungUp {
 		c.hungUp = true
@@ -283,7 +283,7 @@ func (c *loopConn) ask(set, clear uint32) {
 // called on any loop.
 func (c *loopConn) armWritable() { c.ask(syscall.EPOLLOUT, 0) }
 
-// writable sends what waited, and lets go on who waited for that.
+// writable sends what was waiting, and resumes the connections it came from.
 func (c *loopConn) writable() {
 	c.io.mu.Lock()
 	gone := c.io.flush()
@@ -373,8 +373,7 @@ func (c *loopConn) handOn() bool {
 	return c.mayRead()
 }
 
-// deliver hands the handler what was read, until there is no more or it wants
-// no more. What it left before is offered again even where nothing follows: it
+// deliver hands the handler what was read, until there is nothing left or it pauses. What it left before is offered again even where nothing follows: it
 // may have waited for something else than bytes.
 func (c *loopConn) deliver() error {
 	for {

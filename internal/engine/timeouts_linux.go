@@ -69,7 +69,7 @@ func (t *timeouts) next(now time.Time) time.Duration {
 	return (wait + tick - 1) / tick * tick
 }
 
-// expired takes out and returns the first connection whose timeout is due, or
+// expired removes and returns the first connection whose timeout is due, or
 // nil.
 func (t *timeouts) expired(now time.Time) *loopConn {
 	if len(t.heap) == 0 || t.heap[0].due.After(now) {

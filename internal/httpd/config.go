@@ -77,8 +77,8 @@ func loopback(address string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// ownName reports whether a Host header can't be a name that somebody else's DNS
-// has lead to this machine.
+// ownName reports whether a Host header names this machine in a way that foreign
+// DNS cannot control.
 func ownName(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -115,12 +115,12 @@ func (o Options) handler() http.Handler {
 	return readOnly(mux)
 }
 
-// guard lets only those see a page who bear the token. Where there is none
-// because only this machine can ask, a web page that a browser here shows must
-// not ask either, by a name of its own that leads to us (DNS rebinding).
+// guard serves a page only to requests with the token. Without a token, on a
+// loopback address, it protects against DNS rebinding: a web page in a local
+// browser could otherwise request it by a name that resolves to this machine.
 func (o Options) guard(page http.Handler) http.Handler {
 	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Del("Connection") // who may see it may ask again
+		w.Header().Del("Connection") // authorized: keep the connection open
 		page.ServeHTTP(w, r)
 	})
 	if o.Token == nil && !loopback(o.Address) {
@@ -146,8 +146,8 @@ func (o Options) guard(page http.Handler) http.Handler {
 	})
 }
 
-// readOnly refuses methods that could change something, and tells browsers to
-// take nothing for what it is not.
+// readOnly rejects methods that could change something, and disables content
+// sniffing in browsers.
 func readOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -156,13 +156,13 @@ func readOnly(next http.Handler) http.Handler {
 			return
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Connection", "close") // who may not see more, or asked for health, keeps no place
+		w.Header().Set("Connection", "close") // a request for health, or without the token, must not occupy a connection
 		next.ServeHTTP(w, r)
 	})
 }
 
-// bounded is a listener that takes no more connections than it has places: the
-// others wait in the kernel. Those that one address has too many of are closed.
+// bounded is a listener with a limited number of connections: others wait in the
+// kernel's backlog. Connections beyond an address's share are closed.
 type bounded struct {
 	net.Listener
 	places chan struct{}

@@ -12,10 +12,10 @@ import (
 	"github.com/pgseal/pgseal/internal/reload"
 )
 
-// shortestToken is the least that can't be guessed, if it was drawn at random.
+// shortestToken is the minimum length for a random token to be unguessable.
 const shortestToken = 16
 
-// Token is what who asks has to know (RFC 6750). It is kept as a digest.
+// Token is a bearer token (RFC 6750), kept as a digest.
 type Token struct{ digest [sha256.Size]byte }
 
 // NewToken loads the token of a file, or returns nil where path is empty.
@@ -36,8 +36,8 @@ func NewToken(path string) (*reload.Store[Token], error) {
 	})
 }
 
-// allows reports whether a request bears the token. Browsers, which can't, may
-// send it as the password of any user (RFC 7617).
+// allows reports whether a request carries the token. Browsers may send it as the
+// password of any user (RFC 7617).
 func (t Token) allows(r *http.Request) bool {
 	_, given, ok := r.BasicAuth()
 	if !ok {

@@ -111,8 +111,8 @@ func (s *server) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// connect returns a connection to the first of the servers that can be reached
-// and proves who it is. Each has its share of the time.
+// connect returns a connection to the first server that can be reached and is
+// verified. Each gets its share of the time.
 func (c *Client) connect(ctx context.Context, o *hba.LDAPOptions) (*ldap.Conn, *server, error) {
 	var errs []error
 	for i, host := range o.Servers {
@@ -153,7 +153,7 @@ func (c *Client) connectTo(ctx context.Context, o *hba.LDAPOptions, host string)
 	return conn, s, nil
 }
 
-// secure begins to speak LDAP, inside TLS unless that is not asked for.
+// secure starts LDAP on a connection, over TLS if configured.
 func (c *Client) secure(ctx context.Context, o *hba.LDAPOptions, s *server) (*ldap.Conn, error) {
 	stop := context.AfterFunc(ctx, func() { s.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -178,7 +178,7 @@ func (c *Client) secure(ctx context.Context, o *hba.LDAPOptions, s *server) (*ld
 	return begin(s, false), nil
 }
 
-// begin has go-ldap read from a connection. Close of what it returns ends that.
+// begin starts go-ldap's reader on a connection. Close of the result ends it.
 func begin(conn net.Conn, secured bool) *ldap.Conn {
 	c := ldap.NewConn(conn, secured)
 	c.Start()
@@ -190,7 +190,7 @@ func isLoopback(addr net.Addr) bool {
 	return err == nil && ip.Addr().Unmap().IsLoopback()
 }
 
-// bind asks the server at the other end of conn.
+// bind authenticates the role with a bind on conn.
 func bind(conn *ldap.Conn, o *hba.LDAPOptions, role, password string) error {
 	dn := simpleName(o, role)
 	if o.Searches() {
@@ -212,7 +212,7 @@ func bind(conn *ldap.Conn, o *hba.LDAPOptions, role, password string) error {
 	return nil
 }
 
-// search returns the name of the one entry that stands for the role.
+// search returns the DN of the one entry of the role.
 func search(conn *ldap.Conn, o *hba.LDAPOptions, role string) (dn string, err error) {
 	if o.BindDN == "" {
 		err = conn.UnauthenticatedBind("")
@@ -242,8 +242,8 @@ func search(conn *ldap.Conn, o *hba.LDAPOptions, role string) (dn string, err er
 	return "", Refused{fmt.Errorf("LDAP user is not unique: filter %q matches more than one entry", filter)}
 }
 
-// tellable returns an error as a log may hold it: part of it is the server's
-// own text, which may be long or repeat what the server was told.
+// tellable returns an error that is safe to log: part of it is the server's text,
+// which may be long or contain a password that was sent.
 func tellable(ctx context.Context, err error, secrets ...string) error {
 	const most = 500
 	if ctx.Err() != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/pgseal/pgseal/internal/auth/hba"
 )
 
-// Check returns an error for options that PostgreSQL takes and that are not
-// safe, or could never work.
+// Check returns an error for options that PostgreSQL accepts although they are not
+// safe, or can never work.
 func (c *Client) Check(o *hba.LDAPOptions) error {
 	switch {
 	case o.Scheme == hba.SchemeLDAPS && o.TLS:

@@ -112,7 +112,7 @@ func (w *Watcher) wait(ctx context.Context, hints <-chan struct{}, poll <-chan t
 		case <-w.kick:
 			return true
 		case <-poll:
-			// In a burst somebody is writing: its end is soon enough.
+			// During a burst files are being written: wait for its end.
 			if !burst.pending() {
 				return true
 			}

@@ -14,12 +14,12 @@ import (
 // How bad something is, and how bad the worst of all is.
 const (
 	StateOK        = "ok"
-	StateAttention = "attention" // somebody should see to it by day
+	StateAttention = "attention" // should be looked at in office hours
 	StateTrouble   = "trouble"   // clients suffer, or are about to
 )
 
-// From when on something is told. They are those of deploy/prometheus, but for
-// waits, which a person who looks wants to know of earlier.
+// Thresholds of findings. They are those of deploy/prometheus, except for
+// waits, which the page reports earlier.
 const (
 	longWait    = time.Second
 	tooLongWait = 5 * time.Second
@@ -49,7 +49,7 @@ func (f *findings) add(state, format string, args ...any) {
 	*f = append(*f, Finding{state, fmt.Sprintf(format, args...)})
 }
 
-// sorted returns the worst first, and no more than can be read.
+// sorted returns the worst findings first, limited to what can be read.
 func (f findings) sorted() []Finding {
 	slices.SortStableFunc(f, func(a, b Finding) int { return b2i(b.State == StateTrouble) - b2i(a.State == StateTrouble) })
 	if more := len(f) - maxFindings; more > 0 {
@@ -83,8 +83,8 @@ func headline(list []Finding) (state, text string) {
 	return list[0].State, strings.Join(parts, ", ")
 }
 
-// cause says why a pool has no server. What clients are told of it leaves that
-// out; who looks at this page may know.
+// cause returns why a pool has no server connection. Clients are not told, but
+// readers of this page may know.
 func cause(err error) string {
 	if told, ok := errors.AsType[*wire.Error](err); ok && told.Unwrap() != nil {
 		err = told.Unwrap()

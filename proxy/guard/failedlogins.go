@@ -17,8 +17,8 @@ const recentTime = time.Hour
 const (
 	WrongPassword    = "wrong_password"
 	UnknownRole      = "unknown_role"
-	WrongCertificate = "certificate" // it names somebody else
-	WrongPeer        = "peer"        // the system's user is somebody else
+	WrongCertificate = "certificate" // it names another role
+	WrongPeer        = "peer"        // the operating system user is another one
 	LDAPRefused      = "ldap"        // an LDAP server refused it
 )
 
@@ -38,8 +38,8 @@ var (
 	ErrRoleCapped   = &FailedProof{"role_capped", errors.New("too many failed logins for this role (max_failed_logins_per_role)")}
 )
 
-// Login is who logs in from where. The database belongs to it, since roles of one
-// name in two databases may be two people, with auth_query for instance.
+// Login is a role and its source. The database is part of it, since roles of the same
+// name in two databases may be different, with auth_query for instance.
 type Login struct {
 	Source         netip.Prefix
 	Role, Database string
@@ -57,7 +57,7 @@ type FailedLoginCounts struct {
 }
 
 // FailedLoginLimiter bounds failed logins by source and by role. Beyond the limits
-// nobody learns whether a proof was right, except who came in as the same role to
+// nobody learns whether a proof was right, except clients that logged in as the same role to
 // the same database from the same source of late.
 type FailedLoginLimiter struct {
 	mu                 sync.Mutex
@@ -121,8 +121,8 @@ func (l *FailedLoginLimiter) Decide(who Login, failed *FailedProof) *FailedProof
 	return failed
 }
 
-// Succeeded notes that somebody came in by a proof, to a database that there is:
-// names that somebody makes up would push out others.
+// Succeeded records a successful proof, for an existing database only: made-up names
+// would evict others.
 func (l *FailedLoginLimiter) Succeeded(who Login) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

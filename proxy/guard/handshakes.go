@@ -122,7 +122,7 @@ func (l *HandshakeLimiter) Release() {
 	l.grant()
 }
 
-// grant gives free turns to who waits, source by source. mu is held.
+// grant gives free slots to waiting handshakes, source by source. mu is held.
 func (l *HandshakeLimiter) grant() {
 	for l.counts.Running < l.limit && len(l.sources) > 0 {
 		source := l.sources[0]
@@ -148,7 +148,7 @@ type HandshakeConn struct {
 	verifies bool // what the client sends now is work that needs a turn
 }
 
-// Conn wraps conn for a handshake whose turns are awaited until deadline, or until
+// Conn wraps conn for a handshake that waits for its slots until deadline, or until
 // stop is closed.
 func (l *HandshakeLimiter) Conn(conn net.Conn, deadline time.Time, stop <-chan struct{}) *HandshakeConn {
 	source := SourceOf(conn.RemoteAddr())

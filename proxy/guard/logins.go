@@ -7,7 +7,7 @@ import (
 
 // LoginLimiter bounds the connections of each source that are not logged in yet,
 // so that one of them can't take all places that max_client_conn has. Unix sockets
-// are counted and not bounded: who reaches those is on this machine.
+// are counted and not limited: their clients are on this machine.
 type LoginLimiter struct {
 	mu       sync.Mutex
 	limit    int // zero: none

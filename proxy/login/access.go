@@ -29,7 +29,7 @@ var defaultRules = []string{
 	"host all,replication all all scram-sha-256",
 }
 
-// Access says who may come in and how they have to prove who they are. It never
+// Access is the access rules and user name maps in force. It never
 // changes once made.
 type Access struct {
 	rules         *hba.Rules
@@ -72,7 +72,7 @@ func ParseAccess(source hba.Source, name string, c Config) (*Access, error) {
 	return a, a.check(c.AuthUser != "")
 }
 
-// ldapRoots reads whom to trust as LDAP servers; nil stands for the system's
+// ldapRoots reads the CA certificates for LDAP servers; nil means the system's
 // roots.
 func ldapRoots(source hba.Source, c Config) (*x509.CertPool, error) {
 	if c.LDAPCAFile == "" {
@@ -93,8 +93,8 @@ func ldapRoots(source hba.Source, c Config) (*x509.CertPool, error) {
 // not change them.
 func (a *Access) Rules() []hba.Rule { return a.rules.List() }
 
-// check refuses what can be written and not be followed. groups says that
-// somebody can tell who is a member of what.
+// check rejects rules that are valid in PostgreSQL and cannot be applied here. groups
+// says that group membership can be looked up.
 func (a *Access) check(groups bool) error {
 	noGroups := errors.New("group membership checks require auth_query: set auth.auth_user")
 	var errs []error
@@ -126,7 +126,7 @@ func (a *Access) check(groups bool) error {
 	return errors.Join(errs...)
 }
 
-// Warnings tell of rules that are weaker than they should be.
+// Warnings returns a sentence for each rule that is weaker than it should be.
 func (a *Access) Warnings() (list []string) {
 	for _, rule := range a.rules.List() {
 		var what string

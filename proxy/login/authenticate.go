@@ -12,7 +12,7 @@ import (
 	"github.com/pgseal/pgseal/proxy/guard"
 )
 
-// Authenticate finds the access rule for a client and has it prove who it is.
+// Authenticate finds the access rule for a client and runs its method.
 func (l *Login) Authenticate(ask Startup) (Identity, error) {
 	access := l.logins.settings.Load().Access
 	look := &lookups{ctx: l.ctx, member: func(role, group string) (bool, error) {
@@ -63,15 +63,15 @@ func (l *Login) findRule(access *Access, look *lookups, physical bool) error {
 	case look.failed != nil:
 		return look.failed
 	case !ok:
-		return l.barred("no pg_hba.conf entry for")
+		return l.rejected("no pg_hba.conf entry for")
 	}
 	if l.rule = rule; rule.Method == hba.Reject {
-		return l.barred("pg_hba.conf rejects connection for").Why(at(rule, "rejected by rule"))
+		return l.rejected("pg_hba.conf rejects connection for").Why(at(rule, "rejected by rule"))
 	}
 	return nil
 }
 
-// prove runs the method of the rule.
+// prove runs the method of the access rule.
 func (l *Login) prove(access *Access) (auth.Credential, error) {
 	switch l.rule.Method {
 	case hba.SCRAM:
@@ -93,7 +93,7 @@ func (l *Login) prove(access *Access) (auth.Credential, error) {
 		}
 	case hba.Trust:
 		if addr := l.addr(); addr.IsValid() && !addr.IsLoopback() && !access.trustAnywhere {
-			return auth.Credential{}, l.barred("pg_hba.conf rejects connection for").
+			return auth.Credential{}, l.rejected("pg_hba.conf rejects connection for").
 				Why(at(l.rule, "trust is limited to Unix sockets and loopback addresses unless auth.trust_anywhere is set"))
 		}
 	case hba.Cert, hba.Peer: // certificates are looked at for every rule that asks for one
@@ -104,7 +104,8 @@ func (l *Login) prove(access *Access) (auth.Credential, error) {
 	return credential, nil
 }
 
-// wrongName says that a proof is one for another role: nil where err is nil.
+// wrongName is the failed proof of an identity that maps to another role; nil if err
+// is nil.
 func wrongName(reason string, err error) *guard.FailedProof {
 	if err == nil {
 		return nil
@@ -112,8 +113,8 @@ func wrongName(reason string, err error) *guard.FailedProof {
 	return &guard.FailedProof{Reason: reason, Err: err}
 }
 
-// checkPeer asks the system who is at the other end of a unix socket, and
-// returns its name.
+// checkPeer compares the operating system user at the other end of a unix socket
+// with the role, and returns its name.
 func (a *Access) checkPeer(conn *engine.Transport, rule hba.Rule, role string, look hba.Lookups) (name string, err error) {
 	if name, err = peerUser(conn); err != nil {
 		return "", at(rule, err.Error())
@@ -168,8 +169,8 @@ func certificateNames(cert *x509.Certificate, which string) (names []string, err
 	return names, nil
 }
 
-// barred is what a client is told that no rule lets in, in PostgreSQL's words.
-func (l *Login) barred(what string) *Refusal {
+// rejected is PostgreSQL's refusal of a client that no access rule accepts.
+func (l *Login) rejected(what string) *Refusal {
 	host, encryption := "[local]", "no encryption"
 	if addr := l.addr(); addr.IsValid() {
 		host = addr.String()
@@ -181,7 +182,7 @@ func (l *Login) barred(what string) *Refusal {
 		WithHint("The access rules are the connection pooler's."))
 }
 
-// at tells the log, not the client, which rule it was.
+// at adds the rule's position to a reason, for the log only.
 func at(rule hba.Rule, reason string) error {
 	return &hba.Error{File: rule.File, Line: rule.Line, Err: errors.New(reason)}
 }

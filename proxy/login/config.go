@@ -7,14 +7,14 @@ import (
 	"github.com/pgseal/pgseal/pool"
 )
 
-// Config tells who may log in, and where the secrets come from.
+// Config is the section auth: access rules and where secrets come from.
 type Config struct {
 	HBAFile       string   `yaml:"hba_file"`       // rules in the format of pg_hba.conf
 	Rules         []string `yaml:"rules"`          // the same, each a line
 	IdentFile     string   `yaml:"ident_file"`     // user name maps in the format of pg_ident.conf
 	TrustAnywhere bool     `yaml:"trust_anywhere"` // let trust in from other machines
 	UsersFile     string   `yaml:"users_file"`
-	LDAPCAFile    string   `yaml:"ldap_ca_file"`   // whom to trust as LDAP servers; empty: the system's roots
+	LDAPCAFile    string   `yaml:"ldap_ca_file"`   // CA certificates for LDAP servers; empty: the system's roots
 	LDAPPlaintext bool     `yaml:"ldap_plaintext"` // let passwords go to other machines' LDAP servers without TLS
 
 	// How guesses are met. MockSecretFile holds the key of the salts that roles

@@ -86,7 +86,7 @@ type Login struct {
 	tls            *tls.Conn // nil without TLS
 	user, database string    // that the client asks for
 	version        uint32    // of the protocol
-	rule           hba.Rule  // that decides how it proves who it is
+	rule           hba.Rule  // the access rule that matched
 	endpointHash   []byte    // of the certificate that the client was shown
 	heard          time.Time // when its last message came
 	unsent         []byte    // end of its authentication, which goes out with what the login ends in

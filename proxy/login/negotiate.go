@@ -53,7 +53,7 @@ func BeginsTLS(first byte) bool { return first == tlsHandshake }
 func (l *Login) Negotiate(policy Policy) (Opening, error) {
 	n := &negotiation{Login: l, policy: policy}
 	packet, err := n.run()
-	return Opening{Packet: packet, TLS: n.tls, Shown: n.shown, Manner: n.manner()}, err
+	return Opening{Packet: packet, TLS: n.tls, Shown: n.shown, Manner: n.negotiated()}, err
 }
 
 func (n *negotiation) run() (p wire.StartupPacket, err error) {
@@ -162,7 +162,7 @@ func (n *negotiation) direct() error {
 		return err
 	}
 	if n.tls.ConnectionState().NegotiatedProtocol == "" {
-		if n.leaves() {
+		if n.disconnects() {
 			return ErrProbe
 		}
 		return refuseHandshake(errors.New("direct TLS connection without ALPN"))
@@ -170,12 +170,12 @@ func (n *negotiation) direct() error {
 	return nil
 }
 
-// probeWait is how long a peer without ALPN may take to leave.
+// probeWait is how long a peer without ALPN may take to disconnect.
 const probeWait = time.Second
 
-// leaves reports whether a peer that has made its handshake came for no more
-// than that, as load balancers do. It waits a moment to see.
-func (n *negotiation) leaves() bool {
+// disconnects reports whether a peer closes the connection after its handshake, as
+// probes of load balancers do. It waits a moment for that.
+func (n *negotiation) disconnects() bool {
 	wait := min(probeWait, time.Until(n.Deadline()))
 	n.raw.SetReadDeadline(time.Now().Add(wait))
 	var b [1]byte
@@ -183,8 +183,8 @@ func (n *negotiation) leaves() bool {
 	return hasEnded(err)
 }
 
-// manner names how TLS began, and is empty without it.
-func (n *negotiation) manner() string {
+// negotiated names how TLS was negotiated, and is empty without TLS.
+func (n *negotiation) negotiated() string {
 	switch {
 	case n.tls == nil:
 		return ""
@@ -234,7 +234,7 @@ func (n *negotiation) startup(p wire.StartupPacket) error {
 	return nil
 }
 
-// refuseHandshake refuses a peer whose TLS handshake did not come to its end.
+// refuseHandshake returns the Refusal of a failed TLS handshake.
 func refuseHandshake(err error) *Refusal {
 	return &Refusal{Reason: Handshake, Cause: err}
 }

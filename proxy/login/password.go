@@ -63,7 +63,7 @@ func (l *Login) checkPassword() (auth.Credential, error) {
 	right := verifies(credential, password, l.user)
 	if !right || !known { // it may fit a secret that was not looked up yet
 		l.Doubt()
-		// Where that can't be done it stays wrong: who guesses shall not do so
+		// If that fails it stays wrong: an attacker must not be able to guess
 		// uncounted while auth_query fails.
 		if latest, is, err := l.logins.secrets.of(l.ctx, l.database, l.user); err == nil {
 			known = is

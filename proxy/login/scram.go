@@ -85,7 +85,7 @@ func (l *Login) readPassword() ([]byte, error) {
 	return body, nil
 }
 
-// scramError is what a client is told whose exchange did not come to a proof.
+// scramError is the Refusal of a client whose exchange broke off before its proof.
 func scramError(err error) error {
 	if errors.Is(err, auth.ErrBinding) || errors.Is(err, auth.ErrBindingDowngrade) {
 		return Refuse(ChannelBinding, wire.Fatal(wire.CodeInvalidAuth, err.Error()).WithCause(err))

@@ -20,8 +20,8 @@ const (
 	// maxRemembered is how many answers about roles are kept, of each kind.
 	maxRemembered = 10_000
 	// unknownFresh is how long a role stays unknown that was created meanwhile.
-	// It is as long as that of an answer that proved wrong, so that who guesses
-	// sees the same names asked for again at the same pace.
+	// It is the same for known roles after a wrong password, so that an attacker
+	// sees the same lookups for all names.
 	unknownFresh = answers.DoubtAfter
 )
 
@@ -36,7 +36,7 @@ type secrets struct {
 	members     *answers.Book[memberQuestion, bool]
 }
 
-// origin is where a role's secret is looked up, and as whom.
+// origin is where a role's secret is looked up, and as which role.
 type origin struct{ database, user, query string }
 
 type secretQuestion struct {
@@ -69,7 +69,7 @@ func newSecrets(p *Logins, servers Servers) *secrets {
 
 // of returns what is known of a role of a database's clients, and with false the
 // mock secret of one that can't log in by a password. The error is a Refusal:
-// nobody can tell at present. It may block, and ends with ctx, which is that of the
+// the lookup failed. It may block, and ends with ctx, which is that of the
 // login. Where nothing is looked up its steps are the same for all roles, so that
 // their time tells nothing.
 func (s *secrets) of(ctx context.Context, database, role string) (auth.Credential, bool, error) {
@@ -145,10 +145,10 @@ func (s *secrets) askSecret(from origin, as pool.Login, role string) (a answers.
 	// A second row is one too many, so there is no need for a third.
 	rows, err := s.servers.LookUp(s.ctx, from.database, as, 2, from.query, role)
 	if err == nil || isNoName(err) {
-		var whyNot string
-		if a, whyNot, err = s.logins.settings.Load().Auth.judge(role, rows); whyNot != "" {
+		var reason string
+		if a, reason, err = s.logins.settings.Load().Auth.parseLookup(role, rows); reason != "" {
 			s.logins.log.Warn("auth_query returned no usable secret", zap.String("user", role),
-				zap.String("database", from.database), zap.String("reason", whyNot))
+				zap.String("database", from.database), zap.String("reason", reason))
 		}
 	}
 	if err != nil {
@@ -157,11 +157,10 @@ func (s *secrets) askSecret(from origin, as pool.Login, role string) (a answers.
 	return a, err
 }
 
-// judge reads what auth_query returned of a role. Whatever is not one row that
-// names this very role and holds a secret that can be used is no secret;
-// whyNot tells the log of what should not be. An error says that the query is
-// not of the right form.
-func (c Config) judge(role string, rows []wire.Row) (a answers.Answer[lookedUp], whyNot string, err error) {
+// parseLookup reads the result of auth_query for a role. Anything but one row with
+// this role's name and a valid secret is no secret; reason is for the log. An error
+// says that the query itself is wrong.
+func (c Config) parseLookup(role string, rows []wire.Row) (a answers.Answer[lookedUp], reason string, err error) {
 	a.Fresh = min(unknownFresh, c.AuthQueryCacheTTL)
 	switch {
 	case len(rows) == 0:
@@ -236,8 +235,8 @@ func (s *secrets) failed(from origin, err error) {
 		zap.String("user", from.user), zap.NamedError("error", err))
 }
 
-// noLookup refuses a client of whom nobody can say whether it may log in: it is
-// told to try again, not that its password is wrong. ctx is that of its wait.
+// noLookup is the Refusal after a failed lookup: the client is told to try again, not
+// that its password is wrong. ctx is that of its wait.
 func noLookup(ctx context.Context, cause error) *Refusal {
 	if over, ends := context.Cause(ctx).(*Refusal); ends {
 		return over

@@ -42,9 +42,9 @@ func (l *Login) Read(o Opening) (Startup, error) {
 	return ask, nil
 }
 
-// confine has the client reach no database but only, where the server name that
-// it asked for leads to one. A client that names none, or whose database has the
-// name of its role since libpq puts that in for none, gets that one.
+// confine restricts the client to the database of its TLS server name, if that has
+// one. A client that names no database, or its role's name, which is libpq's
+// default, gets that one.
 func (s *Startup) confine(only string) *Refusal {
 	switch {
 	case only == "" || only == s.Database && !s.physical:

@@ -57,7 +57,7 @@ func TestWrongUsageIsOneClearLineAndStatusTwo(t *testing.T) {
 		"--rounds 0":                   {"run", "--rounds", "0"},
 		"--seconds -1":                 {"run", "--seconds", "-1"},
 		"--scale 0":                    {"run", "--scale", "0"},
-		"no argument \"now\"":          {"run", "now"},
+		"unexpected argument \"now\"":  {"run", "now"},
 		"not defined: -fast":           {"run", "--fast"},
 		"list takes no arguments":      {"list", "all"},
 	} {
@@ -161,12 +161,12 @@ func TestMorePgsealsTakePartUnderNamesOfTheirOwn(t *testing.T) {
 		t.Errorf("%+v, %q", o.Variants, o.PgBouncerPath)
 	}
 	for want, args := range map[string][]string{
-		`--workers: "0" is not a number`:      {"--workers", "0"},
-		`--workers: "x" is not a number`:      {"--workers", "2,x"},
-		"target pgseal is named twice":        {"--also", "pgseal=./old"},
-		"target pgseal-2 is named twice":      {"--workers", "2,2"},
-		"target old is named twice":           {"--also", "old=./old", "--target", "old=host=h sslmode=disable"},
-		"--also wants NAME=PROGRAM, the name": {"--also", "./old"},
+		`--workers: "0" is not a number`: {"--workers", "0"},
+		`--workers: "x" is not a number`: {"--workers", "2,x"},
+		"duplicate target pgseal":        {"--also", "pgseal=./old"},
+		"duplicate target pgseal-2":      {"--workers", "2,2"},
+		"duplicate target old":           {"--also", "old=./old", "--target", "old=host=h sslmode=disable"},
+		"--also requires NAME=PROGRAM":   {"--also", "./old"},
 	} {
 		if status, out, errs := call(append([]string{"run"}, args...)...); status != exitUsage || out != "" || !strings.Contains(errs, want) {
 			t.Errorf("%v: status %d, want %q in %q", args, status, want, errs)

@@ -49,7 +49,7 @@ type Rule struct {
 
 	// Connection is the kind of connection that the rule is for.
 	Connection string
-	// Method says how the client proves who it is.
+	// Method is the authentication method.
 	Method string
 	// Map names the user name map for peer and certificates, or is empty.
 	Map string

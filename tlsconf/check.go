@@ -118,7 +118,7 @@ func validity(cert *x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// anyValid returns nil where one of the certificates is valid at a time, and
+// anyValid returns nil if one of the certificates is valid at a time, and
 // else why the last is not. There is nothing to complain of in none.
 func anyValid(certs []*x509.Certificate, now time.Time) (err error) {
 	for _, cert := range certs {

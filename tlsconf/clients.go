@@ -129,7 +129,7 @@ func (l *Listener) JudgeClient(shown []*x509.Certificate, now time.Time) error {
 
 // TrustEnds returns the first moment after now at which JudgeClient may judge
 // otherwise though no file has changed: an authority or a CRL is past its time
-// then. It is zero where there is none.
+// then. It is zero if there is none.
 func (l *Listener) TrustEnds(now time.Time) (first time.Time) {
 	sooner := func(end time.Time) {
 		if end.After(now) && (first.IsZero() || end.Before(first)) {

@@ -43,7 +43,7 @@ const (
 const (
 	// ChannelBindingDisable never binds.
 	ChannelBindingDisable = "disable"
-	// ChannelBindingPrefer binds where the server offers it.
+	// ChannelBindingPrefer binds if the server offers it.
 	ChannelBindingPrefer = "prefer"
 	// ChannelBindingRequire takes no server that does not bind.
 	ChannelBindingRequire = "require"

@@ -150,7 +150,7 @@ func isBool(text string) bool {
 
 // hosts is what a pg_hosts.conf makes of a listener.
 type hosts struct {
-	base    ListenerConfig // where there is no line
+	base    ListenerConfig // if there is no line
 	entries []entry        // of all lines
 }
 

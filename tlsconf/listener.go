@@ -36,7 +36,7 @@ type Listener struct {
 	Leaf  *x509.Certificate
 	Chain []*x509.Certificate
 	// EndpointHash is the tls-server-end-point channel binding (RFC 5929,
-	// section 4.1). It is nil where that is undefined, as for certificates
+	// section 4.1). It is nil if that is undefined, as for certificates
 	// signed with Ed25519: then SCRAM-SHA-256-PLUS must not be offered.
 	EndpointHash []byte
 	// Fingerprint is the SHA-256 of the certificate, and SPKIFingerprint that
@@ -53,7 +53,7 @@ type Listener struct {
 
 	certFile      string
 	names         nameTable    // what is presented to clients that request a name
-	clients       *clientTrust // nil where clients are asked for no certificate
+	clients       *clientTrust // nil if clients are asked for no certificate
 	requireClient bool
 	recheck       bool
 }
@@ -184,7 +184,7 @@ func (l *Listener) LogFields() []zap.Field {
 // EndpointHash is the tls-server-end-point channel binding of a connection to a
 // server that showed this certificate: its hash by the algorithm that it is
 // signed with, SHA-256 instead of MD5 and SHA-1 (RFC 5929, section 4.1). It is
-// nil where that is undefined.
+// nil if that is undefined.
 func EndpointHash(cert *x509.Certificate) []byte {
 	var hash crypto.Hash
 	switch cert.SignatureAlgorithm {

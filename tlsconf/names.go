@@ -155,8 +155,8 @@ func (t nameTable) maySucceed(old nameTable) error {
 
 // ForServerName returns what the snapshot shows to a client that asks for a
 // host name: the certificate for that very name, or that of the wildcard above
-// it, or else the listener's own, which may be none where there is a hosts_file.
-// An empty name stands for a client that asks for none. The client chooses the
+// it, or else the listener's own, which may be none if there is a hosts_file.
+// An empty name means a client that asks for none. The client chooses the
 // name, so it proves nothing.
 func (l *Listener) ForServerName(name string) *Listener {
 	switch {

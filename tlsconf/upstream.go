@@ -20,7 +20,7 @@ import (
 // for ClientConfig and, after the handshake, for Assert.
 type Upstream struct {
 	// Roots are the certificates of sslrootcert in the order of the file; nil
-	// for the system's roots and where there are none.
+	// for the system's roots and if there are none.
 	Roots []*x509.Certificate
 	// Warnings says what was odd about the roots when they were loaded, one
 	// sentence each.
@@ -135,7 +135,7 @@ func (u *Upstream) Direct() bool { return u.direct }
 // ChannelBinding returns the value of channel_binding.
 func (u *Upstream) ChannelBinding() string { return u.binding }
 
-// Groups returns the key exchanges that are configured, nil where any may be
+// Groups returns the key exchanges that are configured, nil if any may be
 // offered.
 func (u *Upstream) Groups() []tls.CurveID { return u.groups }
 

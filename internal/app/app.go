@@ -33,7 +33,7 @@ type App struct {
 	console *console.Console
 	watcher *reload.Watcher
 	pulse   *engine.Pulse
-	http    *httpd.Server     // nil where HTTP is not spoken
+	http    *httpd.Server     // nil if HTTP is not spoken
 	stops   chan console.Stop // what SHUTDOWN of the console asks for
 
 	serving  bool // something was started that shutdown has not ended

@@ -60,7 +60,7 @@ func (a *App) complete(name string, spec, old *pool.Spec) (err error) {
 	return err
 }
 
-// readPassword returns the password in a file, or none where path is empty.
+// readPassword returns the password in a file, or none if path is empty.
 func readPassword(path string) (string, error) {
 	if path == "" {
 		return "", nil

@@ -27,7 +27,7 @@ type web struct {
 	plain
 	config httpd.Config
 	cert   *reload.Store[*tlsconf.Listener] // nil without TLS
-	token  *reload.Store[httpd.Token]       // nil where nobody has to know one
+	token  *reload.Store[httpd.Token]       // nil if nobody has to know one
 }
 
 func (w *web) load(_ *App, f config.File, old *setup) (err error) {
@@ -65,7 +65,7 @@ func (w *web) files() (list []files) {
 	return list
 }
 
-// startHTTP begins to watch the event loops, and to answer HTTP where that is
+// startHTTP begins to watch the event loops, and to answer HTTP if that is
 // wanted. What it starts ends with ctx, but for the server.
 func (a *App) startHTTP(ctx context.Context, w *web) (err error) {
 	a.pulse = engine.NewPulse(a.engine)

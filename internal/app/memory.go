@@ -24,7 +24,7 @@ var floor []byte
 const floorSize = 8 << 20
 
 // TuneMemory has the garbage collector of the process run as pgseal needs it,
-// where the environment leaves that open. It is called once, at the start.
+// if the environment leaves that open. It is called once, at the start.
 func TuneMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(idleGC)

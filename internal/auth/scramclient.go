@@ -70,10 +70,10 @@ type ChannelBinding struct {
 	// Policy is disable, prefer or require, as libpq's channel_binding. Empty
 	// is disable.
 	Policy string
-	// TLS is set where the connection is TLS.
+	// TLS is set if the connection is TLS.
 	TLS bool
 	// EndpointHash is the tls-server-end-point hash of the certificate that the
-	// server showed, nil where that is undefined.
+	// server showed, nil if that is undefined.
 	EndpointHash []byte
 }
 
@@ -108,7 +108,7 @@ func (x *ClientExchange) First() []byte { return []byte(x.gs2Header + x.firstBar
 // Respond takes the server-first-message and returns the client-final-message.
 // With a password it costs about 0.15 us of CPU for each iteration that the
 // server asks for, up to [MaxServerIterations]. An error is a [*ProtocolError]
-// where the server is to blame.
+// if the server is to blame.
 func (x *ClientExchange) Respond(serverFirst []byte) (clientFinal []byte, err error) {
 	if !x.step.take(stepFirst) {
 		return nil, errOutOfTurn

@@ -17,7 +17,7 @@ const maxNames = 1000
 
 // portal is a statement that is bound, and what is left of its answer.
 type portal struct {
-	plan    *plan // of nothing where run is nil
+	plan    *plan // of nothing if run is nil
 	formats []int16
 	ran     bool
 	answer  answer

@@ -18,7 +18,7 @@ type answer struct {
 }
 
 // plan is a statement that was understood. Its columns are known before it
-// runs, so that clients can ask for them; nil stands for no rows.
+// runs, so that clients can ask for them; nil means no rows.
 type plan struct {
 	columns []Column
 	// ends is set for what a failed transaction may still run.

@@ -46,7 +46,7 @@ func planSelect(args statement) (plan, *wire.Error) {
 }
 
 // selectList takes what stands between SELECT and FROM apart, at commas that
-// are in no parentheses. from is nil where there is no FROM.
+// are in no parentheses. from is nil if there is no FROM.
 func selectList(args statement) (list []statement, from statement) {
 	depth, start := 0, 0
 	for i, t := range args {

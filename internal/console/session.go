@@ -125,7 +125,7 @@ func (s *session) read(ctx context.Context) (vanished bool) {
 	}
 }
 
-// pass hands a message on, and reports false where that can't be done.
+// pass hands a message on, and reports false if that can't be done.
 func (s *session) pass(ctx context.Context, m message) bool {
 	select {
 	case s.in <- m:

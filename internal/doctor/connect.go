@@ -26,7 +26,7 @@ type host struct {
 	subject string
 
 	dialErr  error
-	answer   byte                 // to SSLRequest; 0 where there was none to give
+	answer   byte                 // to SSLRequest; 0 if there was none to give
 	state    *tls.ConnectionState // of a handshake that verified nothing
 	shakeErr error
 	verify   error // why verify-full does not hold
@@ -100,7 +100,7 @@ func (h *host) probe(ctx context.Context) {
 // direct reports whether connections begin with TLS.
 func (h *host) direct() bool { return h.db.SSLNegotiation == tlsconf.NegotiateDirect }
 
-// askForTLS returns a server's answer to SSLRequest, 0 where it gave none.
+// askForTLS returns a server's answer to SSLRequest, 0 if it gave none.
 func askForTLS(conn net.Conn) (byte, error) {
 	if _, err := conn.Write(wire.AppendRequest(nil, wire.SSLRequestCode)); err != nil {
 		return 0, err

@@ -44,7 +44,7 @@ type exam struct {
 	databases  []database
 	allPairs   []pair
 	allTrusts  []trust
-	access     *login.Access // nil where the rules can't be read
+	access     *login.Access // nil if the rules can't be read
 	accessErr  error
 	places     map[string]place // of what stands in another file than the configuration, by key
 	hostsFiles []named

@@ -83,7 +83,7 @@ func (e *exam) readListener(l listener) {
 	}
 }
 
-// readHosts returns the lines of a listener's pg_hosts.conf, none where it has
+// readHosts returns the lines of a listener's pg_hosts.conf, none if it has
 // a fault: the check that loads it as pgseal does tells of that.
 func (e *exam) readHosts(l listener) []tlsconf.HostsLine {
 	if l.TLS.HostsFile == "" {

@@ -302,7 +302,7 @@ func (c *loopConn) writable() {
 }
 
 // read takes from the socket what there is, within bounds, and hands it on.
-// Where a read fills its buffer only in part, the socket is empty, and the
+// If a read fills its buffer only in part, the socket is empty, and the
 // read that would find it so is saved. What the bounds leave epoll reports
 // again.
 func (c *loopConn) read() {

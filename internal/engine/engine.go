@@ -23,7 +23,7 @@ type Handler interface {
 	HungUp()
 	// TimedOut says that the time set by SetTimeout has passed.
 	TimedOut()
-	// Closed is the last call: the connection is gone. err is io.EOF where the
+	// Closed is the last call: the connection is gone. err is io.EOF if the
 	// peer closed it, net.ErrClosed where Close did.
 	Closed(err error)
 }

@@ -39,7 +39,7 @@ func (n *nonBlocking) read(b []byte) (int, error) {
 	return c, nil
 }
 
-// receive reads from the socket into buf. It returns 0 and nil where there is
+// receive reads from the socket into buf. It returns 0 and nil if there is
 // nothing to read.
 func (n *nonBlocking) receive(buf []byte) (int, error) {
 	for {

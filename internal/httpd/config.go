@@ -27,7 +27,7 @@ type TLSConfig struct {
 // DefaultAddress is out of reach for other machines.
 const DefaultAddress = "127.0.0.1:9432"
 
-// DefaultConfig returns the values that hold where the file is silent.
+// DefaultConfig returns the values that hold if the file is silent.
 func DefaultConfig() Config { return Config{Address: DefaultAddress} }
 
 // Validate returns a *setting.Error where the address can't be used.
@@ -90,7 +90,7 @@ func ownName(host string) bool {
 	return err == nil
 }
 
-// NewCertificate loads the certificate, or returns nil where there is to be
+// NewCertificate loads the certificate, or returns nil if there is to be
 // none.
 func (c TLSConfig) NewCertificate() (*reload.Store[*tlsconf.Listener], error) {
 	if c.CertFile == "" {

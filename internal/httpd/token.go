@@ -18,7 +18,7 @@ const shortestToken = 16
 // Token is a bearer token (RFC 6750), kept as a digest.
 type Token struct{ digest [sha256.Size]byte }
 
-// NewToken loads the token of a file, or returns nil where path is empty.
+// NewToken loads the token of a file, or returns nil if path is empty.
 // Whitespace around it does not count.
 func NewToken(path string) (*reload.Store[Token], error) {
 	if path == "" {

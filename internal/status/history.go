@@ -124,7 +124,7 @@ func (c *course) minute() (sum span) {
 }
 
 // since returns what was counted since an earlier reading of the same pool, and
-// false where it is another that has taken its place.
+// false if it is another that has taken its place.
 func since(last, now *stats.PoolTotals, took time.Duration) (span, bool) {
 	if now.Assignments < last.Assignments || now.Transactions < last.Transactions || now.ServersFailed < last.ServersFailed {
 		return span{}, false
@@ -214,7 +214,7 @@ func (h *history) sample(now time.Time, list []stats.Pool) {
 }
 
 // sampleRest notes what the pools beyond maxPools have counted together, and
-// returns false where they are not those of the last sample.
+// returns false if they are not those of the last sample.
 func (h *history) sampleRest(list []stats.Pool, took time.Duration) (span, bool) {
 	slices.SortFunc(list, func(a, b stats.Pool) int {
 		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))

@@ -136,7 +136,7 @@ func (l *FailedLoginLimiter) cameInOfLate(who Login, now time.Time) bool {
 
 // AnswerTime returns when a client is told that its proof was refused: delay after
 // its last message was heard, so that the time tells nothing of what was done
-// meanwhile. Where that took longer, it is the next multiple of delay.
+// meanwhile. If that took longer, it is the next multiple of delay.
 func AnswerTime(heard, now time.Time, delay time.Duration) time.Time {
 	if delay <= 0 {
 		return now

@@ -30,7 +30,7 @@ type Config struct {
 	AuthQueryMaxStale time.Duration `yaml:"auth_query_max_stale"` // beyond it, while nobody answers
 }
 
-// DefaultConfig returns the values that hold where the file is silent.
+// DefaultConfig returns the values that hold if the file is silent.
 func DefaultConfig() Config {
 	return Config{
 		AuthDelay: 500 * time.Millisecond, MaxFailedPerSource: 60, MaxFailedPerRole: 300,

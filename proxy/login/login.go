@@ -24,10 +24,10 @@ import (
 // Settings is what may change of logins, swapped as a whole.
 type Settings struct {
 	Users    *auth.Users
-	Access   *Access // nil stands for the default rules
+	Access   *Access // nil means the default rules
 	Auth     Config
 	AuthPass string       // the password of auth_user, from its file
-	Mocker   *auth.Mocker // nil stands for one with a random key
+	Mocker   *auth.Mocker // nil means one with a random key
 }
 
 // Servers looks up roles in PostgreSQL. The pool's Manager does.
@@ -125,14 +125,14 @@ func (l *Login) Deadline() time.Time {
 	return deadline
 }
 
-// Conn returns the connection, with TLS where that has been negotiated.
+// Conn returns the connection, with TLS if that has been negotiated.
 func (l *Login) Conn() net.Conn { return l.conn }
 
 // Version returns the version of the protocol that was agreed on.
 func (l *Login) Version() uint32 { return l.version }
 
 // Rule returns the method and the place of the access rule that was found, empty
-// where none was yet.
+// if none was yet.
 func (l *Login) Rule() (method, place string) {
 	if l.rule.Method == "" {
 		return "", ""

@@ -16,7 +16,7 @@ import (
 // Policy is what a listener says of TLS.
 type Policy struct {
 	Mode  string                           // the tls mode
-	Certs *reload.Store[*tlsconf.Listener] // nil where TLS is not spoken
+	Certs *reload.Store[*tlsconf.Listener] // nil if TLS is not spoken
 }
 
 // Opening is what a connection has begun with.

@@ -16,7 +16,7 @@ var (
 )
 
 // decideProof counts the client's proof, which failed or, with nil, was right, and
-// returns a Refusal that tells the client so, or nil where it is let in. kind is
+// returns a Refusal that tells the client so, or nil if it is let in. kind is
 // the reason of proofs of the kind that are wrong.
 func (l *Login) decideProof(kind Reason, failed *guard.FailedProof, told *wire.Error) error {
 	if why := l.logins.failed.Decide(l.who(), failed); why != nil {

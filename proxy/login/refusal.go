@@ -91,7 +91,7 @@ func (r Reason) String() string { return reasons[r].name }
 // Refusal is why a client is not let in. It never changes.
 type Refusal struct {
 	Reason Reason
-	Told   *wire.Error // what the client is told; nil where it can't be told
+	Told   *wire.Error // what the client is told; nil if it can't be told
 	Cause  error       // what only the log is told, or nil
 	kind   Reason      // of a refused proof: what one of its kind is that is wrong
 }

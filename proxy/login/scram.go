@@ -19,7 +19,7 @@ func wrongPasswordTold(user string) *wire.Error {
 }
 
 // proveBySCRAM runs SCRAM-SHA-256 with a client, bound to its TLS connection
-// where that has an endpoint hash and the client can do it. A role that is
+// if that has an endpoint hash and the client can do it. A role that is
 // unknown goes through the same exchange and gets the same answer as a wrong
 // password.
 func (l *Login) proveBySCRAM() (auth.Credential, error) {

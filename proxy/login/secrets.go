@@ -70,7 +70,7 @@ func newSecrets(p *Logins, servers Servers) *secrets {
 // of returns what is known of a role of a database's clients, and with false the
 // mock secret of one that can't log in by a password. The error is a Refusal:
 // the lookup failed. It may block, and ends with ctx, which is that of the
-// login. Where nothing is looked up its steps are the same for all roles, so that
+// login. If nothing is looked up its steps are the same for all roles, so that
 // their time tells nothing.
 func (s *secrets) of(ctx context.Context, database, role string) (auth.Credential, bool, error) {
 	settings := s.logins.settings.Load()
@@ -118,7 +118,7 @@ func (s *secrets) member(ctx context.Context, database, role, group string) (boo
 }
 
 // origin returns where the roles of a database's clients are looked up, and
-// false where they are not.
+// false if they are not.
 func (s *secrets) origin(database string) (origin, pool.Login, bool) {
 	settings := s.logins.settings.Load()
 	all := settings.Auth.LookupConfig

@@ -28,7 +28,7 @@ type Request struct {
 	Replication bool
 }
 
-// Match returns the first rule for the request, and false where there is none.
+// Match returns the first rule for the request, and false if there is none.
 func (r *Rules) Match(q Request, look Lookups) (Rule, bool) {
 	q.Addr = q.Addr.Unmap().WithZone("")
 	for _, rule := range r.list {

@@ -20,9 +20,8 @@ import (
 	"github.com/pgseal/pgseal/proxy"
 )
 
-// App is everything that runs under one configuration file, and what is needed
-// to bring it in line with a changed one. Load makes one; its methods are called
-// by one goroutine.
+// App is everything that runs under one configuration file, and applies changes of it.
+// Load makes one; its methods are called by one goroutine.
 type App struct {
 	version string
 	log     *zap.Logger
@@ -47,8 +46,8 @@ type App struct {
 	reloads  stats.ReloadStatus // of the configuration
 }
 
-// Load reads all that a configuration names, and begins to log to w. Any error
-// is a fault of the configuration. What is loaded has to be closed.
+// Load reads all files that a configuration references, and starts logging to w. Any
+// error is one of the configuration. The App has to be closed.
 func Load(f config.File, version string, w io.Writer) (*App, error) {
 	a := &App{version: version, stops: make(chan console.Stop, 1)}
 	a.log, a.output = newOutput(f.Log, w)
@@ -99,8 +98,8 @@ func (a *App) Start() (err error) {
 	return nil
 }
 
-// Close ends at once what Serve has not ended, and writes what waits of the log
-// and the audit stream.
+// Close ends immediately what Serve has not ended, and flushes the log and the audit
+// stream.
 func (a *App) Close() {
 	if a.serving {
 		now, cancel := context.WithCancel(context.Background())
@@ -113,7 +112,7 @@ func (a *App) Close() {
 	a.output.lines.end()
 }
 
-// inForce returns what is in force.
+// inForce returns the setup in force.
 func (a *App) inForce() *setup {
 	a.mu.Lock()
 	defer a.mu.Unlock()

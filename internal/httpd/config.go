@@ -27,7 +27,7 @@ type TLSConfig struct {
 // DefaultAddress is out of reach for other machines.
 const DefaultAddress = "127.0.0.1:9432"
 
-// DefaultConfig returns the values that hold if the file is silent.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config { return Config{Address: DefaultAddress} }
 
 // Validate returns a *setting.Error where the address can't be used.

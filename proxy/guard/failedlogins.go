@@ -22,8 +22,8 @@ const (
 	LDAPRefused      = "ldap"        // an LDAP server refused it
 )
 
-// FailedProof is why a proof of identity was refused. The log is told of it, the
-// client is not.
+// FailedProof is why a proof of identity was refused. It is logged, and not sent to
+// the client.
 type FailedProof struct {
 	Reason string
 	Err    error
@@ -51,14 +51,14 @@ type FailedLoginCounts struct {
 	// Reasons counts proofs that were wrong: wrong_password, unknown_role,
 	// certificate, peer and ldap.
 	Reasons map[string]uint64
-	// SourceCapped and RoleCapped count proofs, right or wrong, that were not
-	// heeded, because too many of that source or for that role had been wrong.
+	// SourceCapped and RoleCapped count proofs that were refused unchecked, because
+	// too many of that source or for that role had failed.
 	SourceCapped, RoleCapped uint64
 }
 
-// FailedLoginLimiter bounds failed logins by source and by role. Beyond the limits
-// nobody learns whether a proof was right, except clients that logged in as the same role to
-// the same database from the same source of late.
+// FailedLoginLimiter limits failed logins by source and by role. Beyond the limits all
+// proofs are refused, right or wrong, except those of a role that has recently logged
+// in to the same database from the same source.
 type FailedLoginLimiter struct {
 	mu                 sync.Mutex
 	perSource, perRole int // in a minute; zero: no limit
@@ -94,10 +94,9 @@ func (l *FailedLoginLimiter) Counts() FailedLoginCounts {
 	return counts
 }
 
-// Decide returns why the proof of who is refused, or nil. Beyond a limit that is
-// ErrSourceCapped or ErrRoleCapped, and else failed, which is nil for a proof that
-// was right. It decides and counts at once, so that a thousand proofs that come
-// together are not a thousand guesses.
+// Decide returns why the proof of who is refused, or nil: ErrSourceCapped or
+// ErrRoleCapped beyond a limit, else failed, which is nil for a right proof. It checks
+// and counts atomically, so that concurrent proofs cannot exceed a limit.
 func (l *FailedLoginLimiter) Decide(who Login, failed *FailedProof) *FailedProof {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -134,9 +133,9 @@ func (l *FailedLoginLimiter) cameInOfLate(who Login, now time.Time) bool {
 	return kept && now.Sub(at) < recentTime
 }
 
-// AnswerTime returns when a client is told that its proof was refused: delay after
-// its last message was heard, so that the time tells nothing of what was done
-// meanwhile. If that took longer, it is the next multiple of delay.
+// AnswerTime returns when to tell a client that its proof was refused: delay after its
+// last message was received, so that timing reveals nothing about the checks. If those
+// took longer, it is the next multiple of delay.
 func AnswerTime(heard, now time.Time, delay time.Duration) time.Time {
 	if delay <= 0 {
 		return now

@@ -19,11 +19,11 @@ import (
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
-// lookupTimeout bounds how long the names of a client's host are looked for.
+// lookupTimeout limits the lookup of a client's host name.
 const lookupTimeout = 5 * time.Second
 
-// defaultRules hold where none are given. Whether a client may come without TLS
-// is the listener's to say.
+// defaultRules apply if none are configured. Whether clients must use TLS is up to the
+// listener.
 var defaultRules = []string{
 	"local all,replication all scram-sha-256",
 	"host all,replication all all scram-sha-256",
@@ -38,7 +38,7 @@ type Access struct {
 	ldap          *ldap.Client
 }
 
-// defaultAccess returns what holds where the settings say nothing.
+// defaultAccess returns the Access of the default rules.
 var defaultAccess = sync.OnceValue(func() *Access {
 	a, err := ParseAccess(nil, "", Config{})
 	if err != nil {
@@ -47,9 +47,8 @@ var defaultAccess = sync.OnceValue(func() *Access {
 	return a
 })
 
-// ParseAccess reads the rules and user name maps that c names, through source.
-// name is the file that c stands in. All faults are reported together, with
-// file and line.
+// ParseAccess reads the access rules and user name maps of c, through source. name is
+// the configuration file. All errors are reported together, with file and line.
 func ParseAccess(source hba.Source, name string, c Config) (*Access, error) {
 	a := &Access{trustAnywhere: c.TrustAnywhere}
 	var err1, err2 error
@@ -150,9 +149,9 @@ func (a *Access) Warnings() (list []string) {
 	return list
 }
 
-// WithoutSecret returns the rules that let clients into a database by what no
-// server takes: where neither the database nor the role has a password of its
-// own, they can't be served. The caller must not change them.
+// WithoutSecret returns the rules whose method reveals no credentials for the server of
+// a database: unless the database or the role has a password, their clients cannot be
+// served. The caller must not change them.
 func (a *Access) WithoutSecret(database string) (list []hba.Rule) {
 	for _, rule := range a.rules.List() {
 		switch rule.Method {
@@ -165,7 +164,7 @@ func (a *Access) WithoutSecret(database string) (list []hba.Rule) {
 	return list
 }
 
-// lookups answers what a rule asks, for one login. Its goroutine may block.
+// lookups implements hba.Lookups for one login. Its goroutine may block.
 type lookups struct {
 	ctx    context.Context
 	member func(role, group string) (bool, error)

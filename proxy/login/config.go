@@ -17,8 +17,8 @@ type Config struct {
 	LDAPCAFile    string   `yaml:"ldap_ca_file"`   // CA certificates for LDAP servers; empty: the system's roots
 	LDAPPlaintext bool     `yaml:"ldap_plaintext"` // let passwords go to other machines' LDAP servers without TLS
 
-	// How guesses are met. MockSecretFile holds the key of the salts that roles
-	// are asked with who are not known, or whose password is; empty: a random one.
+	// Against password guessing. MockSecretFile holds the key of the mock salts of
+	// unknown roles, and of those with a plaintext password; empty: a random one.
 	MockSecretFile     string        `yaml:"mock_secret_file"`
 	AuthDelay          time.Duration `yaml:"auth_delay"`                   // from a client's last message to its refusal
 	MaxFailedPerSource int           `yaml:"max_failed_logins_per_source"` // in a minute; zero: no limit
@@ -30,7 +30,7 @@ type Config struct {
 	AuthQueryMaxStale time.Duration `yaml:"auth_query_max_stale"` // beyond it, while nobody answers
 }
 
-// DefaultConfig returns the values that hold if the file is silent.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
 		AuthDelay: 500 * time.Millisecond, MaxFailedPerSource: 60, MaxFailedPerRole: 300,

@@ -13,13 +13,13 @@ import (
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
-// Policy is what a listener says of TLS.
+// Policy is the TLS policy of a listener.
 type Policy struct {
 	Mode  string                           // the tls mode
 	Certs *reload.Store[*tlsconf.Listener] // nil if TLS is not spoken
 }
 
-// Opening is what a connection has begun with.
+// Opening is how a connection started.
 type Opening struct {
 	// Packet asks for a session, or is a CancelRequest.
 	Packet wire.StartupPacket
@@ -48,8 +48,8 @@ const tlsHandshake = 0x16
 // TLS.
 func BeginsTLS(first byte) bool { return first == tlsHandshake }
 
-// Negotiate answers requests until a startup packet of protocol 3 or a
-// CancelRequest has come. With an error the Opening tells how far it came.
+// Negotiate answers requests until a startup packet of protocol 3 or a CancelRequest
+// has arrived. With an error the Opening says how far it got.
 func (l *Login) Negotiate(policy Policy) (Opening, error) {
 	n := &negotiation{Login: l, policy: policy}
 	packet, err := n.run()
@@ -86,7 +86,7 @@ func (n *negotiation) run() (p wire.StartupPacket, err error) {
 	}
 }
 
-// readError sorts what went wrong while a startup packet was read.
+// readError classifies an error while reading a startup packet.
 func (n *negotiation) readError(err error) error {
 	var malformed *wire.StartupError
 	switch {
@@ -107,8 +107,8 @@ func (n *negotiation) sslRequest() error {
 		return Violation("duplicate SSL request")
 	}
 	n.sslAsked = true
-	// Bytes sent before our answer came in plaintext: whoever put them there
-	// is not the TLS peer (CVE-2021-23214).
+	// Bytes sent before our answer are in plaintext: they may not be the TLS peer's
+	// (CVE-2021-23214).
 	if engine.HasUnread(n.conn) {
 		return Violation("received unencrypted data after SSL request")
 	}
@@ -122,8 +122,8 @@ func (n *negotiation) sslRequest() error {
 	return n.handshake(store.Load())
 }
 
-// handshake secures the connection by one snapshot of certificate and trust,
-// when its turn has come.
+// handshake makes the TLS handshake with one snapshot of certificate and CAs, once the
+// handshake limiter allows it.
 func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
 	under := n.logins.turns.Conn(n.raw, n.Deadline(), n.stopped.Done())
 	defer under.Done()
@@ -154,9 +154,8 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
 	return nil
 }
 
-// direct secures a connection that begins with TLS (PostgreSQL 17's
-// sslnegotiation=direct). As in PostgreSQL the client has to name the protocol
-// by ALPN, so that nobody can lead a client of another protocol here.
+// direct accepts a direct TLS connection (PostgreSQL 17's sslnegotiation=direct). As in
+// PostgreSQL the client must use ALPN, which prevents cross-protocol attacks.
 func (n *negotiation) direct() error {
 	if err := n.handshake(n.policy.Certs.Load()); err != nil {
 		return err
@@ -217,7 +216,7 @@ func (n *negotiation) answer(b byte) error {
 	return lost(err)
 }
 
-// startup judges the packet that is to open a session.
+// startup checks the startup packet of a session.
 func (n *negotiation) startup(p wire.StartupPacket) error {
 	if p.Major() != 3 {
 		return Refuse(Protocol, wire.Fatal(wire.CodeFeatureNotSupported,

@@ -25,7 +25,7 @@ const (
 	unknownFresh = answers.DoubtAfter
 )
 
-// secrets tells what is known of roles: users_file has it, or else auth_query.
+// secrets finds the secrets of roles, in users_file or else by auth_query.
 type secrets struct {
 	logins  *Logins
 	servers Servers
@@ -49,8 +49,8 @@ type memberQuestion struct {
 	role, group string
 }
 
-// lookedUp is what a lookup brought: known is false for a role that may not log in
-// by a password.
+// lookedUp is the result of a lookup: known is false for a role that cannot log in with
+// a password.
 type lookedUp struct {
 	credential auth.Credential
 	known      bool
@@ -67,8 +67,8 @@ func newSecrets(p *Logins, servers Servers) *secrets {
 	return s
 }
 
-// of returns what is known of a role of a database's clients, and with false the
-// mock secret of one that can't log in by a password. The error is a Refusal:
+// of returns the secret of a role for clients of a database, and with false the mock
+// secret of one that cannot log in with a password. The error is a Refusal:
 // the lookup failed. It may block, and ends with ctx, which is that of the
 // login. If nothing is looked up its steps are the same for all roles, so that
 // their time tells nothing.
@@ -92,8 +92,8 @@ func (s *secrets) of(ctx context.Context, database, role string) (auth.Credentia
 	return credential, f.known, nil
 }
 
-// doubt says that a client could not log in with what is known of its role: a
-// secret that changed is looked up again.
+// doubt says that the server refused the credentials of a role: they are looked up
+// again, in case they changed.
 func (s *secrets) doubt(database, role string) {
 	if from, _, ok := s.origin(database); ok {
 		s.credentials.Doubt(secretQuestion{from, role})
@@ -190,7 +190,7 @@ func (c Config) parseLookup(role string, rows []wire.Row) (a answers.Answer[look
 	return a, "", nil
 }
 
-// forever is longer than any answer is remembered.
+// forever is longer than any result is cached.
 const forever = 1 << 62
 
 // validity returns for how long a secret is valid, by the third column, if

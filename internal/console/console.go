@@ -31,7 +31,7 @@ const (
 	Admin       // may do everything
 )
 
-// Sources is what SHOW looks at. All may be asked by any goroutine.
+// Sources is what SHOW displays. All may be called from any goroutine.
 type Sources struct {
 	Version string
 	Clients ClientSource
@@ -74,7 +74,7 @@ type Setting struct {
 	Changeable          bool // by SET, and without a restart
 }
 
-// Actions is what commands do. An error that is a *wire.Error is told as it is.
+// Actions is what commands do. An error that is a *wire.Error is sent as it is.
 // All may be called by any goroutine.
 type Actions struct {
 	Clients ClientActions
@@ -126,7 +126,7 @@ type Client struct {
 	Database string
 	PID      uint32          // that it was greeted with
 	Canceled <-chan struct{} // receives where what it waits for is cancelled
-	// Audit tells of a command that it gave, and what came of that.
+	// Audit records a command of the client and its outcome.
 	Audit func(command, object string, err error)
 }
 
@@ -166,7 +166,7 @@ func (c *Console) Admits(user string) *wire.Error {
 // drivers look for a number.
 const serverVersion = "15.0"
 
-// Parameters is what a client is told when it comes in.
+// Parameters are the parameters reported after login.
 func (c *Console) Parameters() []wire.Parameter {
 	return []wire.Parameter{
 		{Name: "server_version", Value: serverVersion + " (pgseal " + c.sources.Version + ")"},

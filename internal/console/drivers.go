@@ -8,7 +8,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// What drivers say by themselves is answered as PostgreSQL would, as far as
+// What drivers send on their own is answered as PostgreSQL would, as far as
 // that makes sense without tables.
 
 // says returns a plan that does nothing but answer.
@@ -19,7 +19,7 @@ func says(tag string, columns []Column, rows ...row) plan {
 }
 
 // parameters are PostgreSQL's that clients ask for or set, in lower case, with
-// the values that SHOW tells. Setting them changes nothing.
+// the values that SHOW returns. Setting them changes nothing.
 var parameters = map[string]string{
 	"application_name": "", "bytea_output": "hex", "client_encoding": "UTF8", "client_min_messages": "notice",
 	"datestyle": "ISO, MDY", "default_transaction_isolation": "read committed", "default_transaction_read_only": "off",
@@ -31,7 +31,7 @@ var parameters = map[string]string{
 	"transaction_read_only": "off", "transaction_timeout": "0", "xmloption": "content", "jit": "off", "row_security": "on",
 }
 
-// readOnly are those of the parameters that PostgreSQL lets nobody set.
+// readOnly are the parameters that cannot be set in PostgreSQL.
 var readOnly = []string{"integer_datetimes", "is_superuser", "max_identifier_length", "server_encoding", "server_version", "server_version_num"}
 
 // planParameter plans SHOW of a parameter of PostgreSQL's.

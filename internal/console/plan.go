@@ -10,7 +10,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// answer is what a statement came to.
+// answer is the result of a statement.
 type answer struct {
 	rows   []row
 	tag    string      // of CommandComplete
@@ -89,7 +89,7 @@ func (c *Command) usage() *wire.Error {
 	return syntaxError("usage: " + strings.TrimSpace(c.Name+" "+c.Args))
 }
 
-// command runs a command of the table for who may.
+// command runs a command of the table, if the user may.
 func (s *session) command(ctx context.Context, c *Command, args []string) (answer, error) {
 	if err := s.console.permits(s.client.User, c); err != nil {
 		s.client.Audit(c.Name, strings.Join(args, " "), err)
@@ -118,7 +118,7 @@ func (c *Console) permits(user string, command *Command) *wire.Error {
 	}
 }
 
-// asError returns what a client is told of an error.
+// asError returns the error that the client gets.
 func (s *session) asError(err error) *wire.Error {
 	var e *wire.Error
 	switch {

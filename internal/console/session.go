@@ -188,7 +188,7 @@ func (s *session) handle(ctx context.Context, m message) error {
 	return nil
 }
 
-// violated tells the client of a message that is none of the protocol's, which
+// violated tells the client of a protocol violation, which
 // ends the session.
 func (s *session) violated(reason string) error {
 	s.out = wire.Fatal(wire.CodeProtocolViolation, reason).Append(s.out)

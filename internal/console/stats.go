@@ -15,7 +15,7 @@ import (
 // PgBouncer's stats_period.
 const statsPeriod = time.Minute
 
-// Figures that SHOW STATS tells of each database, in its order.
+// Figures of SHOW STATS per database, in its order.
 const (
 	assignments = iota
 	transactions
@@ -31,7 +31,7 @@ const (
 	figures
 )
 
-// aSecond says that the average of a figure is how much of it came in a second.
+// aSecond says that the average of a figure is per second.
 const aSecond = -1
 
 // figureNames are PgBouncer's names of the figures, which differ by command.

@@ -33,7 +33,7 @@ type loopConn struct {
 	paused    bool
 	hungUp    bool // HungUp was called since it was last read
 	missed    bool // the peer left while the loop was suspended
-	finishing bool // what comes in is thrown away
+	finishing bool // what arrives is discarded
 	linger    time.Duration
 	closed    bool
 	fat       bool   // in the loop's list of those whose buffers are large
@@ -43,7 +43,7 @@ type loopConn struct {
 	due       time.Time
 	dueAt     int // place in the heap, -1: none
 
-	held atomic.Int32 // how many connections have bytes of ours that nobody took yet, and Suspend
+	held atomic.Int32 // number of connections with unsent bytes of ours, and of Suspend
 
 	wmu     sync.Mutex  // one Write at a time, and guards below
 	waiting []*loopConn // are not read until our unsent bytes are gone
@@ -85,7 +85,7 @@ func (c *loopConn) Unsent() bool { return c.io.unsent() }
 // Free implements Conn.
 func (c *loopConn) Free(from Conn) {
 	if f, ok := from.(*loopConn); ok && f.held.Load() == 0 {
-		return // nobody has bytes of it
+		return // no connection has bytes of it
 	}
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
@@ -279,7 +279,7 @@ func (c *loopConn) ask(set, clear uint32) {
 	}
 }
 
-// armWritable asks to be told when the kernel takes bytes again. It may be
+// armWritable requests an event for when the kernel accepts bytes again. It may be
 // called on any loop.
 func (c *loopConn) armWritable() { c.ask(syscall.EPOLLOUT, 0) }
 
@@ -373,7 +373,8 @@ func (c *loopConn) handOn() bool {
 	return c.mayRead()
 }
 
-// deliver hands the handler what was read, until there is nothing left or it pauses. What it left before is offered again even where nothing follows: it
+// deliver hands the handler what was read, until there is nothing left or it pauses.
+// What it left before is offered again even if nothing follows: it
 // may have waited for something else than bytes.
 func (c *loopConn) deliver() error {
 	for {

@@ -10,21 +10,21 @@ import (
 	"github.com/pgseal/pgseal/internal/stats"
 )
 
-// Handler is told what happens on a connection.
+// Handler is notified of what happens on a connection.
 type Handler interface {
 	// Data is given bytes that the peer sent, and returns how many of them it
-	// used. The rest comes again, in front of the bytes that follow it. b is
+	// used. The rest is delivered again, in front of the bytes that follow it. b is
 	// valid during the call only.
 	Data(b []byte) (used int)
 	// HungUp says that the peer has closed its side, while reading is paused so
 	// that it would go unnoticed. What it sent before may still be unread. It may
-	// come late or never where the end is a TLS alert or, in the portable
+	// come late or never if the end is a TLS alert or, in the portable
 	// engine, is behind more bytes than a buffer holds.
 	HungUp()
 	// TimedOut says that the time set by SetTimeout has passed.
 	TimedOut()
 	// Closed is the last call: the connection is gone. err is io.EOF if the
-	// peer closed it, net.ErrClosed where Close did.
+	// peer closed it, net.ErrClosed if Close did.
 	Closed(err error)
 }
 
@@ -55,7 +55,7 @@ type Conn interface {
 	Resume()
 	// Post has f called at the connection's home. After Closed it is dropped.
 	Post(f func())
-	// SetTimeout has TimedOut called after d, or never where d is zero. It
+	// SetTimeout has TimedOut called after d, or never if d is zero. It
 	// replaces what was set before. It may be called only from the handler, and
 	// has no effect after Finish.
 	SetTimeout(d time.Duration)

@@ -30,7 +30,7 @@ type Portable struct {
 	all map[*goConn]struct{}
 }
 
-// NewPortable returns a Portable. log is told of handlers that panic.
+// NewPortable returns a Portable. Panics of handlers are logged to log.
 func NewPortable(log *zap.Logger) *Portable { return &Portable{log: log, all: map[*goConn]struct{}{}} }
 
 // Adopt implements Engine.
@@ -103,7 +103,7 @@ type goConn struct {
 	raw     *Transport
 	conn    net.Conn
 	tls     *tls.Conn
-	woken   chan struct{} // wakes the goroutine where it does not read
+	woken   chan struct{} // wakes the goroutine while it does not read
 
 	// Owned by the goroutine.
 	paused  bool

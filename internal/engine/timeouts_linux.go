@@ -17,7 +17,7 @@ func (t *timeouts) swap(i, j int) {
 	t.heap[i].dueAt, t.heap[j].dueAt = i, j
 }
 
-// set puts c in, moves it, or takes it out where due is zero.
+// set adds c, moves it, or removes it if due is zero.
 func (t *timeouts) set(c *loopConn, due time.Time) {
 	switch {
 	case due.IsZero() && c.dueAt < 0:

@@ -50,7 +50,7 @@ func (f *figure) UnmarshalJSON(b []byte) error {
 // poolKey is what a pool is known by.
 type poolKey struct{ database, user string }
 
-// id stands for the pool where its names would be in the way.
+// id identifies the pool without its names.
 func (k poolKey) id() string {
 	sum := sha256.Sum256([]byte(k.database + "\x00" + k.user))
 	return hex.EncodeToString(sum[:8])
@@ -193,7 +193,7 @@ func (h *history) sample(now time.Time, list []stats.Pool) {
 		}
 		done, ok := since(&c.last, &s.Totals, took)
 		if !ok || !known && !knew {
-			done = span{} // what it counted until now is of nobody knows when
+			done = span{} // when it counted that is unknown
 		}
 		c.last = s.Totals
 		c.put(h.clock, done, s.Waiting)

@@ -26,7 +26,7 @@ func (s *Server) Defaults() []wire.Parameter {
 // PostgreSQL reloaded its configuration. Who holds the server calls it; while
 // nobody does the server itself does.
 func (s *Server) SetDefault(param wire.Parameter) {
-	if !s.setDefault(param) || s.own || slices.ContainsFunc(s.Startup, func(q wire.Parameter) bool { return strings.EqualFold(q.Name, param.Name) }) {
+	if !s.setDefault(param) || s.dedicated || slices.ContainsFunc(s.Startup, func(q wire.Parameter) bool { return strings.EqualFold(q.Name, param.Name) }) {
 		return
 	}
 	p := s.pool
@@ -59,12 +59,12 @@ func (p *Pool) Parameters() ([]wire.Parameter, bool) {
 	defer p.mu.Unlock()
 	var newest *Server
 	for s := range p.servers {
-		if !s.own && !s.special() && !s.ending && s.usable() && (newest == nil || s.ID > newest.ID) {
+		if !s.dedicated && !s.special() && !s.ending && s.usable() && (newest == nil || s.ID > newest.ID) {
 			newest = s
 		}
 	}
 	switch {
-	case newest == nil && p.held() && p.params != nil:
+	case newest == nil && p.paused() && p.params != nil:
 		return p.params, true // until there is a server, which tells what has changed
 	case newest == nil:
 		return nil, false
@@ -92,7 +92,7 @@ func (p *Pool) compare(s *Server, now time.Time) {
 	}
 	outdates := false
 	for other := range p.servers {
-		if other.own || other.ending {
+		if other.dedicated || other.ending {
 			continue
 		}
 		if changed {

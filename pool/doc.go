@@ -16,12 +16,12 @@
 // crowding out the others. The pool knows the defaults of its servers, which is
 // what a client is greeted with.
 //
-// A pool counts its servers in two shares, that of its database and that of its
+// A pool counts its servers in two budgets, that of its database and that of its
 // login's role: limits across pools hold there. A pool that is stopped by one
 // has an idle server of another pool ended, or the next that comes back.
 // Locks are taken downward: Manager, Database, Pool, Server.
 //
-// Beside the pools, Manager.LookUp asks servers what pgseal needs to know for
+// Beside the pools, Manager.RunLookup asks servers what pgseal needs to know for
 // itself, on connections that are never lent.
 //
 // Who owns what: a Server has a goroutine of its own that reads from it, from

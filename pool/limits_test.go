@@ -232,8 +232,8 @@ func TestCountersReturnToZeroAfterFailures(t *testing.T) {
 			ask(h.pool).refusal(t)
 			pass(DefaultConfig().ServerLoginRetry)
 		}
-		if db.share.servers.Load() != 0 || role.servers.Load() != 0 {
-			t.Errorf("%d and %d servers are counted", db.share.servers.Load(), role.servers.Load())
+		if db.budget.servers.Load() != 0 || role.servers.Load() != 0 {
+			t.Errorf("%d and %d servers are counted", db.budget.servers.Load(), role.servers.Load())
 		}
 		_, leave, err := h.manager.Admit(db, "bob", Login{User: "app"})
 		ok(t, err)
@@ -243,7 +243,7 @@ func TestCountersReturnToZeroAfterFailures(t *testing.T) {
 		}
 		leave()
 		h.leave()
-		if n := db.share.clients.Load() + h.manager.role("bob").clients.Load() + h.manager.role("carl").clients.Load(); n != 0 {
+		if n := db.budget.clients.Load() + h.manager.role("bob").clients.Load() + h.manager.role("carl").clients.Load(); n != 0 {
 			t.Errorf("%d clients are counted", n)
 		}
 		h.fake.SetRefuse(nil)
@@ -441,7 +441,7 @@ func TestTheLimitsAcrossPoolsHoldUnderStress(t *testing.T) {
 					s := a.server(t)
 					pass(time.Duration(random.IntN(300)) * time.Millisecond)
 					for _, q := range pools {
-						if n := q.db.share.servers.Load(); n > ofDatabase {
+						if n := q.db.budget.servers.Load(); n > ofDatabase {
 							t.Errorf("%d servers of a database", n)
 						}
 						if n := q.role.servers.Load(); n > ofRole {
@@ -460,7 +460,7 @@ func TestTheLimitsAcrossPoolsHoldUnderStress(t *testing.T) {
 		pass(2 * sweepEvery)
 		synctest.Wait()
 		for _, q := range pools {
-			if q.db.share.blocked.Load() != 0 || q.role.blocked.Load() != 0 || q.db.share.closing.Load() != 0 {
+			if q.db.budget.blocked.Load() != 0 || q.role.blocked.Load() != 0 || q.db.budget.closing.Load() != 0 {
 				t.Error("a pool is still counted as waiting, or a server as closing")
 			}
 		}

@@ -56,10 +56,10 @@ type lookupConn struct {
 	once    bool      // it was opened while the database was paused
 }
 
-// Lookup returns the configuration of lookups for the clients of a database,
+// LookupConfig returns the configuration of lookups for the clients of a database,
 // with the password that belongs to it, and false where there is no such
 // database. It brings no database of the AnyDatabase entry to life.
-func (m *Manager) Lookup(database string) (c LookupConfig, password string, ok bool) {
+func (m *Manager) LookupConfig(database string) (c LookupConfig, password string, ok bool) {
 	spec := m.specOf(database)
 	if spec == nil {
 		return LookupConfig{}, "", false
@@ -83,7 +83,7 @@ func (m *Manager) specOf(database string) *Spec {
 	return d.spec.Load()
 }
 
-// LookUp runs one query in a database under a login of pgseal's own, with args
+// RunLookup runs one query in a database under a login of pgseal's own, with args
 // for its parameters, and returns most rows at most. The connection is kept for
 // the next lookup; it is outside of pool_size. While the database is paused it
 // ends with its lookup: an administrator must be able to log in and resume.
@@ -91,7 +91,7 @@ func (m *Manager) specOf(database string) *Spec {
 // It blocks for some seconds at most, so it may not be called on an event
 // loop. An error that the server reported of the query or the login is, or
 // wraps, a *wire.Error; it is for the log, and not for clients.
-func (m *Manager) LookUp(ctx context.Context, database string, login Login, most int, sql string, args ...string) ([]wire.Row, error) {
+func (m *Manager) RunLookup(ctx context.Context, database string, login Login, most int, sql string, args ...string) ([]wire.Row, error) {
 	line, err := m.lookups.line(database, login)
 	if err != nil {
 		return nil, err

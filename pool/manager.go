@@ -46,11 +46,11 @@ type Database struct {
 	Name string
 
 	auto       bool          // made from AnyDatabase
-	paused     atomic.Uint64 // the number of the Pause or Hold; zero: it is not
+	paused     atomic.Uint64 // the number of the Pause or PauseNow; zero: it is not
 	disabled   atomic.Bool   // new clients are kept out
 	spec       atomic.Pointer[Spec]
 	generation atomic.Uint64 // servers of an older one end when they come back
-	share      share
+	budget     budget
 	renewals   atomic.Uint64             // likewise, but at a set pace
 	reached    atomic.Pointer[time.Time] // see reach.go
 	looking    atomic.Bool
@@ -92,7 +92,7 @@ type Manager struct {
 	lastID   atomic.Uint64
 	dialer   backend.Dialer
 	paused   atomic.Uint64 // all databases, as in Database
-	holds    atomic.Uint64 // the number of the last Pause or Hold
+	holds    atomic.Uint64 // the number of the last Pause or PauseNow
 	retired  retired
 	clock    atomic.Int64 // seconds since 1970, as of the last sweep
 	gone     bell         // rung when a server has gone
@@ -104,13 +104,13 @@ type Manager struct {
 	closed    bool
 
 	rolesMu sync.Mutex
-	roles   map[string]*share // of those that have logged in
+	roles   map[string]*budget // of those that have logged in
 }
 
 // NewManager returns a Manager without databases, whose servers are driven by
 // engine. Apply gives it some; Run has to run beside it.
 func NewManager(log *zap.Logger, engine engine.Engine) *Manager {
-	m := &Manager{log: log, engine: engine, databases: map[string]*Database{}, roles: map[string]*share{}}
+	m := &Manager{log: log, engine: engine, databases: map[string]*Database{}, roles: map[string]*budget{}}
 	m.clock.Store(time.Now().Unix())
 	return m
 }
@@ -168,7 +168,7 @@ func (d *Database) apply(spec *Spec) {
 	sameLogin := old.login().Equal(spec.login())
 	if !reflect.DeepEqual(a, b) || !sameLogin {
 		d.reached.Store(nil)
-		d.Recycle()
+		d.Invalidate()
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if !sameLogin {
@@ -180,12 +180,12 @@ func (d *Database) apply(spec *Spec) {
 	}
 }
 
-// Recycle ends each server of the database when it next comes back, because
+// Invalidate ends each server of the database when it next comes back, because
 // what it was verified against, or where it leads, has changed.
-func (d *Database) Recycle() {
+func (d *Database) Invalidate() {
 	d.generation.Add(1)
 	for _, p := range d.all() {
-		p.forgive()
+		p.clearBackoff()
 	}
 }
 
@@ -245,7 +245,7 @@ func (m *Manager) Join(d *Database, login Login) (p *Pool, leave func()) {
 	p.clients.Add(1)
 	return p, func() {
 		p.clients.Add(-1)
-		p.db.share.clients.Add(-1)
+		p.db.budget.clients.Add(-1)
 	}
 }
 
@@ -287,7 +287,7 @@ func (m *Manager) keep(d *Database) *Database {
 	case d.auto && !m.closed && m.databases[AnyDatabase] != nil:
 		m.databases[d.Name] = d
 	}
-	d.share.clients.Add(1)
+	d.budget.clients.Add(1)
 	return d
 }
 
@@ -328,7 +328,7 @@ func (m *Manager) sweep() {
 			n, _ := p.counts()
 			servers += n
 		}
-		if d.auto && servers == 0 && d.share.clients.Load() == 0 && d.paused.Load() == 0 && !d.disabled.Load() {
+		if d.auto && servers == 0 && d.budget.clients.Load() == 0 && d.paused.Load() == 0 && !d.disabled.Load() {
 			unused = append(unused, name)
 		}
 	}
@@ -358,7 +358,7 @@ func (d *Database) warm(m *Manager) {
 func (m *Manager) forget(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if d := m.databases[name]; d != nil && d.auto && d.share.clients.Load() == 0 {
+	if d := m.databases[name]; d != nil && d.auto && d.budget.clients.Load() == 0 {
 		delete(m.databases, name)
 	}
 }

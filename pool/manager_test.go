@@ -54,7 +54,7 @@ func TestANewModeOrResetQueryHoldsAtOnceAndKeepsServers(t *testing.T) {
 	})
 }
 
-func TestChangedSettingsOfTheServerRecycleIt(t *testing.T) {
+func TestChangedSettingsOfTheServerInvalidateIt(t *testing.T) {
 	for name, edit := range map[string]func(*Spec){
 		"host":                     func(s *Spec) { s.Host = "new.internal" },
 		"port":                     func(s *Spec) { s.Port = 5433 },
@@ -226,7 +226,7 @@ func TestAServerOpenedForADatabaseThatWasRemovedMeanwhileEnds(t *testing.T) {
 	})
 }
 
-func TestANewTrustRecyclesOnlyTheDatabasesThatRestOnIt(t *testing.T) {
+func TestANewTrustRenewsOnlyTheDatabasesThatRestOnIt(t *testing.T) {
 	inHouse(t, nil, nil, func(t *testing.T, h *house) {
 		other := newSpec(t)
 		app := h.pool.Database().spec.Load()

@@ -160,7 +160,7 @@ func (p *Pool) makeWay(now time.Time) {
 	if ofSpecials != nil && p.endIdle((*Server).special) {
 		return
 	}
-	if w != nil && p.live-p.closing >= p.most() { // makeRoom ends one where it is for a share
+	if w != nil && p.live-p.closing >= p.most() { // makeRoom ends one where it is for a budget
 		p.endIdle(func(*Server) bool { return true })
 	}
 }

@@ -440,7 +440,7 @@ func TestWhoHasAPlaceForHisOwnToWaitForIsNotHeldUpByWhoIsBounded(t *testing.T) {
 		a := h.takeFor(exactly("a=1"))
 		bounded := askFor(h.pool, exactly("b=2"))
 		pass(time.Millisecond)
-		own := askOwn(t.Context(), h.pool)
+		own := askDedicated(t.Context(), h.pool)
 		h.pool.Release(own.server(t))
 		h.pool.Release(a)
 		h.pool.Release(bounded.server(t))

@@ -20,11 +20,11 @@ type openKey struct{}
 // server that is being asked serves, or where there are fewer servers than
 // min_pool_size, and gives places to those who open for themselves. mu is held.
 func (p *Pool) openMore() {
-	if p.held() {
+	if p.paused() {
 		p.block(nil)
 		return
 	}
-	if p.givePlaces(); p.blocked != nil && p.ownerIsNext() {
+	if p.givePlaces(); p.blocked != nil && p.dedicatedIsNext() {
 		return
 	}
 	now := time.Now()
@@ -70,7 +70,7 @@ func (p *Pool) most() int {
 func (p *Pool) cold() bool {
 	spec := p.db.spec.Load()
 	return p.plain() < spec.least(p.login.User) && (p.clients.Load() > 0 || spec.User == p.login.User) &&
-		p.db.share.blocked.Load() == 0 && p.role.blocked.Load() == 0
+		p.db.budget.blocked.Load() == 0 && p.role.blocked.Load() == 0
 }
 
 // plain returns how many servers there are, or are being opened or closed, that
@@ -114,7 +114,7 @@ func (p *Pool) open(o *opening) {
 	p.idle = append(p.idle, o.server)
 	grants := p.serve(o, time.Now())
 	p.openMore()
-	closed := p.closed != nil || p.held()
+	closed := p.closed != nil || p.paused()
 	p.mu.Unlock()
 	for _, g := range grants {
 		g.waiter.Ready(g.server, nil)
@@ -186,7 +186,7 @@ func (p *Pool) startupRefused(o *opening, failure *wire.Error) {
 
 // roomMade tells the other pools that this one has a server less.
 func (p *Pool) roomMade() {
-	p.manager.roomMade(&p.db.share)
+	p.manager.roomMade(&p.db.budget)
 	p.manager.roomMade(p.role)
 }
 
@@ -239,7 +239,7 @@ func (p *Pool) destruct(s *Server) {
 		p.specials--
 		p.specialsClosing--
 	}
-	p.db.share.closing.Add(-1)
+	p.db.budget.closing.Add(-1)
 	p.role.closing.Add(-1)
 	p.mu.Unlock()
 	p.roomMade() // first to who has waited longest

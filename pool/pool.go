@@ -19,13 +19,13 @@ var (
 )
 
 // Pool lends the servers of one database under one login. All methods may be
-// called from any goroutine, and none but OpenOwn blocks.
+// called from any goroutine, and none but OpenDedicated blocks.
 type Pool struct {
 	// Set once.
 	manager *Manager
 	db      *Database
 	login   Login
-	role    *share // that of the login
+	role    *budget // that of the login
 	usage   *usage
 	clients atomic.Int64
 	retired atomic.Bool  // see retired.go
@@ -37,23 +37,23 @@ type Pool struct {
 	// lock and a turn for each of the others.
 	store *puddle.Pool[*Server]
 
-	mu      sync.Mutex
-	queue   queue
-	owners  queue                // who waits for a place for a server of their own
-	timer   *time.Timer          // expires the head of the queue; nil until needed
-	servers map[*Server]struct{} // that are open, or being closed
-	idle    []*Server            // that are nobody's, the one that was used last at the end
-	live    int                  // servers that exist, or are being opened or closed
-	closing int                  // those of them that are being closed
-	asked   []*Server            // idle ones that are asked whether they live
-	opening *opening             // nil: none is under way
-	allowed bounds               // as bounds worked them out last
-	logins  int                  // servers that clients open as their own
-	blocked *share               // what has no room for the server that somebody waits for
-	retryAt time.Time            // no server is opened before
-	lastErr error                // why the last one could not be opened
-	renewal renewal
-	closed  error
+	mu        sync.Mutex
+	queue     queue
+	dedicated queue                // who waits for a place for a server of their own
+	timer     *time.Timer          // expires the head of the queue; nil until needed
+	servers   map[*Server]struct{} // that are open, or being closed
+	idle      []*Server            // that are nobody's, the one that was used last at the end
+	live      int                  // servers that exist, or are being opened or closed
+	closing   int                  // those of them that are being closed
+	asked     []*Server            // idle ones that are asked whether they live
+	opening   *opening             // nil: none is under way
+	allowed   bounds               // as bounds worked them out last
+	logins    int                  // servers that clients open as their own
+	blocked   *budget              // what has no room for the server that somebody waits for
+	retryAt   time.Time            // no server is opened before
+	lastErr   error                // why the last one could not be opened
+	renewal   renewal
+	closed    error
 
 	params     []wire.Parameter // the defaults of new servers, as far as is known
 	outdatedAt time.Time        // when servers were last told to make way for such
@@ -88,7 +88,7 @@ func (p *Pool) TryAcquire(n *Need) *Server {
 // takeFirst returns an idle server that n can use and nobody waits for, or nil.
 // mu is held.
 func (p *Pool) takeFirst(n *Need) *Server {
-	if p.closed != nil || len(p.idle) == 0 || p.held() {
+	if p.closed != nil || len(p.idle) == 0 || p.paused() {
 		return nil
 	}
 	does := n.fits
@@ -115,7 +115,7 @@ func (p *Pool) Acquire(w *Waiter) (*Server, error) {
 	if p.closed != nil {
 		return nil, p.closed
 	}
-	if p.live == 0 && p.lastErr != nil && time.Now().Before(p.retryAt) && !p.held() {
+	if p.live == 0 && p.lastErr != nil && time.Now().Before(p.retryAt) && !p.paused() {
 		return nil, p.lastErr
 	}
 	w.since = time.Now()
@@ -141,7 +141,7 @@ func (p *Pool) Leave(w *Waiter) bool {
 // relax has other pools make no room for this one where nobody waits any
 // more. mu is held.
 func (p *Pool) relax() {
-	if p.queue.length+p.owners.length == 0 {
+	if p.queue.length+p.dedicated.length == 0 {
 		p.block(nil)
 	}
 }
@@ -204,12 +204,12 @@ func (p *Pool) takeOut(i int) *Server {
 func (p *Pool) unfit(s *Server, now time.Time) (why string) {
 	switch {
 	case s.res == nil:
-		return ClosedOwn
+		return ClosedDedicated
 	case !s.usable():
 		return s.fate()
 	case p.closed != nil:
 		return ClosedPool
-	case p.held():
+	case p.paused():
 		return ClosedPaused
 	case s.generation != p.db.generation.Load():
 		return ClosedSettings
@@ -239,7 +239,7 @@ func (p *Pool) end(s *Server, why string) {
 	if s.special() {
 		p.specialsClosing++
 	}
-	p.db.share.closing.Add(1)
+	p.db.budget.closing.Add(1)
 	p.role.closing.Add(1)
 	if s.res == nil {
 		go p.destruct(s) // the manager waits until the server has gone
@@ -308,9 +308,9 @@ func (p *Pool) LastError() error {
 	return nil
 }
 
-// forgive lets a server be opened at once although the last could not be: what
+// clearBackoff lets a server be opened at once although the last could not be: what
 // stood in its way may have changed.
-func (p *Pool) forgive() {
+func (p *Pool) clearBackoff() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lastErr, p.retryAt = nil, time.Time{}
@@ -420,7 +420,7 @@ func (p *Pool) close(reason error) {
 		return
 	}
 	p.closed = reason
-	waiting := append(p.queue.popAll(), p.owners.popAll()...)
+	waiting := append(p.queue.popAll(), p.dedicated.popAll()...)
 	p.relax()
 	p.mu.Unlock()
 	for _, w := range waiting {
@@ -433,5 +433,5 @@ func (p *Pool) close(reason error) {
 func (p *Pool) counts() (servers, waiting int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.live, p.queue.length + p.owners.length
+	return p.live, p.queue.length + p.dedicated.length
 }

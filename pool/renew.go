@@ -30,7 +30,7 @@ type renewal struct {
 func (d *Database) Renew() {
 	d.renewals.Add(1)
 	for _, p := range d.all() {
-		p.forgive()
+		p.clearBackoff()
 	}
 }
 
@@ -65,7 +65,7 @@ func (p *Pool) makesWay(s *Server) bool {
 // verified by the old trust does not stay for want of better. mu is held.
 func (p *Pool) openAhead() bool {
 	switch {
-	case p.clients.Load() == 0 || p.closed != nil || p.held() || time.Now().Before(p.retryAt):
+	case p.clients.Load() == 0 || p.closed != nil || p.paused() || time.Now().Before(p.retryAt):
 		return false
 	case p.opening != nil:
 		return true

@@ -46,7 +46,7 @@ type Server struct {
 	Startup    []wire.Parameter // of a client's startup packet, as in Need; nil for a plain server
 	pool       *Pool
 	conn       engine.Conn
-	own        bool                             // a client's own
+	dedicated  bool                             // a client's, never lent to another
 	trust      *reload.Store[*tlsconf.Upstream] // that it was verified by
 	generation uint64
 	renewal    uint64

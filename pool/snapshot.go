@@ -77,8 +77,8 @@ func (p *Pool) Snapshot() stats.Pool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	v.Waiting = p.queue.length + p.owners.length
-	for _, first := range []*Waiter{p.queue.head, p.owners.head} {
+	v.Waiting = p.queue.length + p.dedicated.length
+	for _, first := range []*Waiter{p.queue.head, p.dedicated.head} {
 		if first != nil {
 			v.MaxWait = max(v.MaxWait, now.Sub(first.since))
 		}

@@ -28,7 +28,7 @@ func (m *Manager) Servers() (list []stats.Server) {
 func (p *Pool) view(s *Server) stats.Server {
 	v := stats.Server{
 		ID: s.ID, Database: p.db.Name, User: p.login.User, State: p.stateOf(s), Host: s.Host, Addr: s.Remote, Local: s.Local,
-		Connected: s.Created, PID: s.Key.PID, Own: s.own, Prepared: int(s.prepared.Load()),
+		Connected: s.Created, PID: s.Key.PID, Dedicated: s.dedicated, Prepared: int(s.prepared.Load()),
 		TLS: s.Facts, Verified: s.Verified, Bound: s.Bound,
 		CloseNeeded: s.generation != p.db.generation.Load() || s.renewal != p.db.renewals.Load() || s.outdated || p.retired.Load() || p.closed != nil || s.ending,
 	}
@@ -87,8 +87,8 @@ func (m *Manager) Databases() (list []stats.Database) {
 			Name: d.Name, Host: s.Host, Port: s.Port, DBName: s.DBName, ForceUser: s.User,
 			PoolSize: s.size(s.User), MinPoolSize: s.least(s.User), ReserveSize: firstSet(s.DatabaseLimits.ReservePoolSize, s.Defaults.ReservePoolSize),
 			ServerLifetime: s.lifetime(), PoolMode: s.DatabaseLimits.PoolMode, LoadBalanceHosts: s.loadBalance(),
-			MaxServers: s.maxDBConnections(), Servers: int(d.share.servers.Load()),
-			MaxClients: s.maxDBClients(), Clients: int(d.share.clients.Load()),
+			MaxServers: s.maxDBConnections(), Servers: int(d.budget.servers.Load()),
+			MaxClients: s.maxDBClients(), Clients: int(d.budget.clients.Load()),
 			Paused: d.paused.Load() != 0 || m.Paused(), Disabled: d.disabled.Load(), Auto: auto[d],
 		}
 		if v.DBName == "" && v.Name != AnyDatabase {

@@ -21,9 +21,9 @@ func notNow(message string) *wire.Error {
 	return &wire.Error{Severity: "ERROR", Code: wire.CodeNotInState, Message: message}
 }
 
-// held reports whether the pool is paused: it lends no server and opens none,
+// paused reports whether the pool is paused: it lends no server and opens none,
 // and those that come back end.
-func (p *Pool) held() bool { return p.db.paused.Load() != 0 || p.manager.Paused() }
+func (p *Pool) paused() bool { return p.db.paused.Load() != 0 || p.manager.Paused() }
 
 // named returns the database of that name, or all of them where it is empty.
 func (m *Manager) named(name string) ([]*Database, *wire.Error) {
@@ -134,9 +134,9 @@ func (m *Manager) hold(list []*Database, name string, number uint64) error {
 	return nil
 }
 
-// Hold is Pause without the wait: what KILL needs. A database that is paused
+// PauseNow is Pause without the wait: what KILL needs. A database that is paused
 // already stays so.
-func (m *Manager) Hold(name string) error {
+func (m *Manager) PauseNow(name string) error {
 	if m.Paused() {
 		return errPaused
 	}
@@ -152,7 +152,7 @@ func (m *Manager) Hold(name string) error {
 	return nil
 }
 
-// Resume undoes Pause and Hold: those of one database, or, where name is empty,
+// Resume undoes Pause and PauseNow: those of one database, or, where name is empty,
 // those of all.
 func (m *Manager) Resume(name string) error {
 	list, unknown := m.named(name)
@@ -208,7 +208,7 @@ func (m *Manager) Reconnect(name string) error {
 		return unknown
 	}
 	for _, d := range list {
-		d.Recycle()
+		d.Invalidate()
 		d.sweepAll()
 	}
 	return nil

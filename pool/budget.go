@@ -8,9 +8,9 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// A share counts what all pools of one database, or of one role, have
+// A budget counts what all pools of one database, or of one role, have
 // together: max_db_connections and max_user_connections bound it across them.
-type share struct {
+type budget struct {
 	servers atomic.Int64 // that exist, or are being opened or closed
 	closing atomic.Int64 // those of them that are being closed
 	blocked atomic.Int64 // pools with waiters that it has no room for
@@ -18,30 +18,30 @@ type share struct {
 }
 
 // claim counts one more server, unless limit, where it is not zero, forbids it.
-func (h *share) claim(limit int) bool {
+func (b *budget) claim(limit int) bool {
 	for {
-		n := h.servers.Load()
+		n := b.servers.Load()
 		if limit > 0 && n >= int64(limit) {
 			return false
 		}
-		if h.servers.CompareAndSwap(n, n+1) {
+		if b.servers.CompareAndSwap(n, n+1) {
 			return true
 		}
 	}
 }
 
 // wanting reports whether a pool waits for room that nothing under way makes.
-func (h *share) wanting() bool { return h.blocked.Load() > h.closing.Load() }
+func (b *budget) wanting() bool { return b.blocked.Load() > b.closing.Load() }
 
 // claim makes room for one more server in all that the pool counts against,
 // or returns what is full. mu is held.
-func (p *Pool) claim() (full *share) {
+func (p *Pool) claim() (full *budget) {
 	b := p.bounds()
-	if !p.db.share.claim(b.ofDatabase) {
-		return &p.db.share
+	if !p.db.budget.claim(b.ofDatabase) {
+		return &p.db.budget
 	}
 	if !p.role.claim(b.ofRole) {
-		p.db.share.servers.Add(-1)
+		p.db.budget.servers.Add(-1)
 		return p.role
 	}
 	p.live++
@@ -51,13 +51,13 @@ func (p *Pool) claim() (full *share) {
 // unclaim takes back one claim. mu is held.
 func (p *Pool) unclaim() {
 	p.live--
-	p.db.share.servers.Add(-1)
+	p.db.budget.servers.Add(-1)
 	p.role.servers.Add(-1)
 }
 
 // block notes what the pool's waiters have no room in, nil for nothing. mu is
 // held.
-func (p *Pool) block(full *share) {
+func (p *Pool) block(full *budget) {
 	if p.blocked == full {
 		return
 	}
@@ -71,7 +71,7 @@ func (p *Pool) block(full *share) {
 
 // wantRoom notes what the pool's waiters have no room in, and has it made once.
 // Later the next server that comes back makes room. mu is held.
-func (p *Pool) wantRoom(full *share) {
+func (p *Pool) wantRoom(full *budget) {
 	was := p.blocked
 	if p.block(full); full != was {
 		p.manager.children.Go(func() { p.manager.makeRoom(full) })
@@ -80,28 +80,28 @@ func (p *Pool) wantRoom(full *share) {
 
 // wantedElsewhere reports whether a server that nobody here waits for would
 // make room that clients of another pool wait for.
-func (p *Pool) wantedElsewhere() bool { return p.db.share.wanting() || p.role.wanting() }
+func (p *Pool) wantedElsewhere() bool { return p.db.budget.wanting() || p.role.wanting() }
 
 // overfull reports whether one of the limits across pools is exceeded, which
 // happens when it shrinks. mu is held.
 func (p *Pool) overfull() bool {
 	b := p.bounds()
-	return p.db.share.over(b.ofDatabase) || p.role.over(b.ofRole)
+	return p.db.budget.over(b.ofDatabase) || p.role.over(b.ofRole)
 }
 
-func (h *share) over(limit int) bool {
-	return limit > 0 && h.servers.Load()-h.closing.Load() > int64(limit)
+func (b *budget) over(limit int) bool {
+	return limit > 0 && b.servers.Load()-b.closing.Load() > int64(limit)
 }
 
-// sharers returns the pools that count against h, which is db's or else a
+// poolsOf returns the pools that count against b, which is db's or else a
 // role's.
-func (m *Manager) sharers(h *share) []*Pool {
+func (m *Manager) poolsOf(b *budget) []*Pool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var list []*Pool
 	for _, d := range m.databases {
 		for _, p := range d.all() {
-			if &p.db.share == h || p.role == h {
+			if &p.db.budget == b || p.role == b {
 				list = append(list, p)
 			}
 		}
@@ -110,12 +110,12 @@ func (m *Manager) sharers(h *share) []*Pool {
 }
 
 // makeRoom ends the server that was idle for the longest time among those that
-// count against h. Where none is idle, the next that comes back ends.
-func (m *Manager) makeRoom(h *share) {
-	for h.wanting() {
+// count against b. Where none is idle, the next that comes back ends.
+func (m *Manager) makeRoom(b *budget) {
+	for b.wanting() {
 		var oldest *Pool
 		var since time.Time
-		for _, p := range m.sharers(h) {
+		for _, p := range m.poolsOf(b) {
 			if at, ok := p.idleSince(); ok && (oldest == nil || at.Before(since)) {
 				oldest, since = p, at
 			}
@@ -123,7 +123,7 @@ func (m *Manager) makeRoom(h *share) {
 		if oldest == nil {
 			return
 		}
-		oldest.evict(h)
+		oldest.evict(b)
 	}
 }
 
@@ -139,20 +139,20 @@ func (p *Pool) idleSince() (at time.Time, ok bool) {
 	return at, ok
 }
 
-// evict ends the server that was idle for the longest time, if h still needs
+// evict ends the server that was idle for the longest time, if b still needs
 // the room.
-func (p *Pool) evict(h *share) {
+func (p *Pool) evict(b *budget) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if h.wanting() {
+	if b.wanting() {
 		p.endIdle(func(*Server) bool { return true })
 	}
 }
 
-// roomMade has the pools that wait for room in h try again, that of the client
+// roomMade has the pools that wait for room in b try again, that of the client
 // that has waited longest first.
-func (m *Manager) roomMade(h *share) {
-	if h.blocked.Load() == 0 {
+func (m *Manager) roomMade(b *budget) {
+	if b.blocked.Load() == 0 {
 		return
 	}
 	type waiting struct {
@@ -160,7 +160,7 @@ func (m *Manager) roomMade(h *share) {
 		since time.Time
 	}
 	var list []waiting
-	for _, p := range m.sharers(h) {
+	for _, p := range m.poolsOf(b) {
 		if since, ok := p.waitingSince(); ok {
 			list = append(list, waiting{p, since})
 		}
@@ -175,7 +175,7 @@ func (p *Pool) waitingSince() (at time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	first := p.queue.head
-	if owner := p.owners.head; first == nil || owner != nil && owner.since.Before(first.since) {
+	if owner := p.dedicated.head; first == nil || owner != nil && owner.since.Before(first.since) {
 		first = owner
 	}
 	if first == nil {
@@ -193,15 +193,15 @@ func (p *Pool) retry() {
 
 // role returns what servers that log in as name, and clients of that name,
 // count against.
-func (m *Manager) role(name string) *share {
+func (m *Manager) role(name string) *budget {
 	m.rolesMu.Lock()
 	defer m.rolesMu.Unlock()
-	h := m.roles[name]
-	if h == nil {
-		h = new(share)
-		m.roles[name] = h
+	b := m.roles[name]
+	if b == nil {
+		b = new(budget)
+		m.roles[name] = b
 	}
-	return h
+	return b
 }
 
 // Admit is Join for a client that logged in as user, where
@@ -215,7 +215,7 @@ func (m *Manager) Admit(d *Database, user string, login Login) (p *Pool, leave f
 		leavePool()
 	}
 	spec := p.db.spec.Load()
-	if limit := spec.maxDBClients(); limit > 0 && p.db.share.clients.Load() > int64(limit) {
+	if limit := spec.maxDBClients(); limit > 0 && p.db.budget.clients.Load() > int64(limit) {
 		err = tooMany("the database allows no more clients (max_db_client_connections)")
 	} else if limit := spec.maxUserClients(user); limit > 0 && n > int64(limit) {
 		err = tooMany("the role is allowed no more clients (max_user_client_connections)")

@@ -7,7 +7,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// OpenOwn opens a server that is the caller's own: its startup packet bears
+// OpenDedicated opens a server that is the caller's own: its startup packet bears
 // startup beside the role and the database, and it is lent to nobody else. It
 // takes one of the pool's places. Where all are taken an idle server gives way,
 // or the caller waits for its turn among those who wait for a server, for
@@ -18,10 +18,10 @@ import (
 // It blocks until ctx ends, so it may not be called on an event loop. Its
 // errors are those of Acquire and of the server; where ctx ended, what it
 // returns means no more than that.
-func (p *Pool) OpenOwn(ctx context.Context, startup []wire.Parameter) (*Server, error) {
+func (p *Pool) OpenDedicated(ctx context.Context, startup []wire.Parameter) (*Server, error) {
 	for {
-		s, err := p.openOwn(ctx, startup)
-		if err != nil || !p.held() {
+		s, err := p.openDedicated(ctx, startup)
+		if err != nil || !p.paused() {
 			return s, err
 		}
 		s.setFate(ClosedPaused)
@@ -29,7 +29,7 @@ func (p *Pool) OpenOwn(ctx context.Context, startup []wire.Parameter) (*Server, 
 	}
 }
 
-func (p *Pool) openOwn(ctx context.Context, startup []wire.Parameter) (*Server, error) {
+func (p *Pool) openDedicated(ctx context.Context, startup []wire.Parameter) (*Server, error) {
 	if err := p.takePlace(ctx); err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (p *Pool) openOwn(ctx context.Context, startup []wire.Parameter) (*Server, 
 		return nil, err
 	}
 	p.usage.opened.Add(1)
-	s.pool, s.own = p, true
+	s.pool, s.dedicated = p, true
 	p.mu.Lock()
 	p.servers[s] = struct{}{}
 	p.mu.Unlock()
@@ -60,7 +60,7 @@ func (p *Pool) takePlace(ctx context.Context) error {
 		p.mu.Unlock()
 		return p.closed
 	}
-	p.owners.push(w)
+	p.dedicated.push(w)
 	p.openMore()
 	p.mu.Unlock()
 	var expired <-chan time.Time
@@ -79,7 +79,7 @@ func (p *Pool) takePlace(ctx context.Context) error {
 		err = ctx.Err()
 	}
 	p.mu.Lock()
-	queued := p.owners.remove(w)
+	queued := p.dedicated.remove(w)
 	p.tryAgain() // who stood behind it may be served now
 	p.mu.Unlock()
 	if queued {
@@ -112,14 +112,14 @@ func (p *Pool) leavePlace() {
 // long as nobody has waited for a server longer, and has an idle server make
 // place where none is. mu is held.
 func (p *Pool) givePlaces() {
-	for p.ownerIsNext() && p.live < p.most() {
+	for p.dedicatedIsNext() && p.live < p.most() {
 		if full := p.claim(); full != nil {
 			p.wantRoom(full)
 			return
 		}
 		p.manager.children.Add(1)
 		p.logins++
-		w := p.owners.pop()
+		w := p.dedicated.pop()
 		p.lent(w, time.Now())
 		w.Ready(nil, nil)
 	}
@@ -128,19 +128,19 @@ func (p *Pool) givePlaces() {
 	}
 }
 
-// ownerIsNext reports whether the one who has waited longest waits for a
+// dedicatedIsNext reports whether the one who has waited longest waits for a
 // place, of those who need not wait for a special server first. mu is held.
-func (p *Pool) ownerIsNext() bool {
-	if p.owners.length == 0 || p.closed != nil {
+func (p *Pool) dedicatedIsNext() bool {
+	if p.dedicated.length == 0 || p.closed != nil {
 		return false
 	}
 	first := p.queue.head
 	for first != nil && len(first.Need.opens()) > 0 && p.specials >= p.bounds().special {
 		first = first.next
 	}
-	return first == nil || !first.since.Before(p.owners.head.since)
+	return first == nil || !first.since.Before(p.dedicated.head.since)
 }
 
 // makesPlace reports whether a server that nobody holds has to end so that
 // somebody can open his own. One place is made at a time. mu is held.
-func (p *Pool) makesPlace() bool { return p.ownerIsNext() && p.live-p.closing >= p.most() }
+func (p *Pool) makesPlace() bool { return p.dedicatedIsNext() && p.live-p.closing >= p.most() }

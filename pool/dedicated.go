@@ -14,6 +14,8 @@ import (
 // query_wait_timeout at most. Release and Discard end the server.
 //
 // While the database is paused nobody gets one: who logs in meanwhile waits again.
+// So he does where what the server was verified by, or where it leads, has changed
+// meanwhile.
 //
 // It blocks until ctx ends, so it may not be called on an event loop. Its
 // errors are those of Acquire and of the server; where ctx ended, what it
@@ -21,10 +23,17 @@ import (
 func (p *Pool) OpenDedicated(ctx context.Context, startup []wire.Parameter) (*Server, error) {
 	for {
 		s, err := p.openDedicated(ctx, startup)
-		if err != nil || !p.paused() {
-			return s, err
+		if err != nil {
+			return nil, err
 		}
-		s.setFate(ClosedPaused)
+		why := p.overtaken(s)
+		if p.paused() {
+			why = ClosedPaused
+		}
+		if why == "" {
+			return s, nil
+		}
+		s.setFate(why)
 		p.Discard(s)
 	}
 }

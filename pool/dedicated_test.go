@@ -192,3 +192,28 @@ func TestWhoGivesUpWaitingForAServerOfHisOwnNeedsNoRoomAnyMore(t *testing.T) {
 		}
 	})
 }
+
+func TestADedicatedServerThatWasBeingOpenedDuringAChangeIsNotLent(t *testing.T) {
+	for name, change := range map[string]func(*house){
+		"of trust": func(h *house) { h.manager.RenewTrust(h.pool.Database().spec.Load().Trust) },
+		"of settings": func(h *house) {
+			h.manager.Apply(map[string]*Spec{"app": newSpec(t, size(1), func(s *Spec) { s.DBName = "other" })})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inHouse(t, slowly(time.Second), size(1), func(t *testing.T, h *house) {
+				a := askDedicated(t.Context(), h.pool)
+				pass(time.Second / 2)
+				change(h)
+				s := a.server(t)
+				if n := len(h.fake.Dialed()); n != 2 {
+					t.Errorf("the client got the first of %d servers", n)
+				}
+				if _, most := h.fake.Limits(); most != 1 {
+					t.Errorf("there were %d servers at once, pool_size is 1", most)
+				}
+				h.pool.Release(s)
+			})
+		})
+	}
+}

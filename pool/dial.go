@@ -61,6 +61,18 @@ func (m *Manager) dial(ctx context.Context, d *Database, login Login, startup []
 	return s, conn, nil
 }
 
+// overtaken says why a server must not be lent that was opened just now: what it
+// was verified by, or where it leads, may have changed meanwhile.
+func (p *Pool) overtaken(s *Server) (why string) {
+	switch {
+	case s.generation != p.db.generation.Load():
+		return ClosedSettings
+	case s.renewal != p.db.renewals.Load():
+		return ClosedRenewed
+	}
+	return ""
+}
+
 // adopt has the engine drive a server from now on.
 func (m *Manager) adopt(s *Server, conn *backend.Conn) {
 	raw, secured := conn.Detach()

@@ -110,9 +110,15 @@ func (p *Pool) open(o *opening) {
 	}
 	p.usage.opened.Add(1)
 	p.lastErr, p.retryAt = nil, time.Time{}
-	o.server.res = res
-	p.idle = append(p.idle, o.server)
-	grants := p.serve(o, time.Now())
+	s, now := o.server, time.Now()
+	s.res = res
+	if why := p.overtaken(s); why != "" {
+		p.end(s, why)
+	} else {
+		s.idle, s.idleSince = true, now
+		p.idle = append(p.idle, s)
+	}
+	grants := p.serve(o, now)
 	p.openMore()
 	closed := p.closed != nil || p.paused()
 	p.mu.Unlock()
@@ -210,7 +216,6 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 	s.pool, s.Startup, o.server = p, o.startup, s
 	p.mu.Lock()
 	p.compare(s, s.Created)
-	s.idle, s.idleSince = true, s.Created
 	p.servers[s] = struct{}{}
 	p.countFresh(s)
 	p.mu.Unlock()

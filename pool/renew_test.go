@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/pgseal/pgseal/pool/backend"
 )
 
@@ -141,4 +143,21 @@ func TestALargePoolIsRenewedInBoundedTime(t *testing.T) {
 			t.Fatalf("%d of 10000 servers made way in time", p.renewal.done)
 		}
 	}
+}
+
+func TestAServerThatWasBeingOpenedDuringAChangeOfTrustIsNotLent(t *testing.T) {
+	inHouse(t, slowly(time.Second), size(5), func(t *testing.T, h *house) {
+		a := ask(h.pool)
+		pass(time.Second / 2)
+		h.manager.RenewTrust(h.pool.Database().spec.Load().Trust)
+		s := a.server(t)
+		if n := len(h.fake.Dialed()); n != 2 || s.renewal != h.pool.Database().renewals.Load() {
+			t.Errorf("the client got the first of %d servers", n)
+		}
+		if n := h.logs.FilterMessage("server closed").FilterField(zap.String("why", ClosedRenewed)).Len(); n != 1 {
+			t.Errorf("%d log lines tell why the other was closed", n)
+		}
+		h.pool.Release(s)
+		h.wants(1, 0)
+	})
 }

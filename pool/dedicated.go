@@ -51,7 +51,7 @@ func (p *Pool) openDedicated(ctx context.Context, startup []wire.Parameter) (*Se
 		return nil, err
 	}
 	p.usage.opened.Add(1)
-	s.pool, s.dedicated = p, true
+	s.pool, s.dedicated, s.State = p, true, p.manager.newState(nil)
 	p.mu.Lock()
 	p.servers[s] = struct{}{}
 	p.mu.Unlock()

@@ -87,6 +87,7 @@ func (d *Database) StampsIdentity() bool { return d.spec.Load().StampIdentity }
 type Manager struct {
 	log      *zap.Logger
 	engine   engine.Engine
+	newState func(startup []wire.Parameter) State
 	children sync.WaitGroup // openers
 	servers  sync.WaitGroup
 	lastID   atomic.Uint64
@@ -108,9 +109,11 @@ type Manager struct {
 }
 
 // NewManager returns a Manager without databases, whose servers are driven by
-// engine. Apply gives it some; Run has to run beside it.
-func NewManager(log *zap.Logger, engine engine.Engine) *Manager {
-	m := &Manager{log: log, engine: engine, databases: map[string]*Database{}, roles: map[string]*budget{}}
+// engine. newState makes the State of a server that was opened with the values of
+// a client's startup packet. Apply gives the Manager databases; Run has to run
+// beside it.
+func NewManager(log *zap.Logger, engine engine.Engine, newState func(startup []wire.Parameter) State) *Manager {
+	m := &Manager{log: log, engine: engine, newState: newState, databases: map[string]*Database{}, roles: map[string]*budget{}}
 	m.clock.Store(time.Now().Unix())
 	return m
 }

@@ -214,6 +214,7 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 		return nil, err
 	}
 	s.pool, s.Startup, o.server = p, o.startup, s
+	s.State = p.manager.newState(s.Startup)
 	p.mu.Lock()
 	p.compare(s, s.Created)
 	p.servers[s] = struct{}{}

@@ -36,6 +36,14 @@ type Link interface {
 	ServerClosed(s *Server, err error)
 }
 
+// State is what those who hold a server keep on it for each other. It belongs to
+// whoever holds the server.
+type State interface {
+	// Prepared returns how many prepared statements the server has. It may be
+	// called from any goroutine.
+	Prepared() int
+}
+
 // Server is a connection to PostgreSQL that is logged in and verified. Its
 // methods may be called from any goroutine.
 type Server struct {
@@ -44,6 +52,7 @@ type Server struct {
 	ID         uint64
 	Created    time.Time
 	Startup    []wire.Parameter // of a client's startup packet, as in Need; nil for a plain server
+	State      State            // that NewManager was told to make
 	pool       *Pool
 	conn       engine.Conn
 	dedicated  bool                             // a client's, never lent to another
@@ -65,12 +74,7 @@ type Server struct {
 	ended     string // one of the Closed constants, once it is
 	idleSince time.Time
 
-	// Notes is what those who hold the server note about it for each other. It
-	// is owned by whoever holds it.
-	Notes any
-
-	prepared atomic.Int32 // statements that it had when it came back last
-	lent     atomic.Int64 // when a link took it last, in seconds since 1970
+	lent atomic.Int64 // when a link took it last, in seconds since 1970
 
 	mu       sync.Mutex
 	link     Link             // nil: idle, or on its way from or to the pool
@@ -95,10 +99,6 @@ func (s *Server) SetLink(link Link) bool {
 	s.lent.Store(s.pool.manager.clock.Load())
 	return true
 }
-
-// NotePrepared notes how many prepared statements the server has, for who looks
-// at it while nobody holds it.
-func (s *Server) NotePrepared(n int) { s.prepared.Store(int32(n)) }
 
 // Write sends bytes to the server that came from a client, which is not read
 // until the server has taken them; from is nil for bytes of our own. Where the

@@ -28,7 +28,7 @@ func (m *Manager) Servers() (list []stats.Server) {
 func (p *Pool) view(s *Server) stats.Server {
 	v := stats.Server{
 		ID: s.ID, Database: p.db.Name, User: p.login.User, State: p.stateOf(s), Host: s.Host, Addr: s.Remote, Local: s.Local,
-		Connected: s.Created, PID: s.Key.PID, Dedicated: s.dedicated, Prepared: int(s.prepared.Load()),
+		Connected: s.Created, PID: s.Key.PID, Dedicated: s.dedicated, Prepared: s.State.Prepared(),
 		TLS: s.Facts, Verified: s.Verified, Bound: s.Bound,
 		CloseNeeded: s.generation != p.db.generation.Load() || s.renewal != p.db.renewals.Load() || s.outdated || p.retired.Load() || p.closed != nil || s.ending,
 	}

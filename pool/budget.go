@@ -1,7 +1,9 @@
 package pool
 
 import (
+	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,8 +19,8 @@ type budget struct {
 	clients atomic.Int64
 }
 
-// claim counts one more server, unless limit, where it is not zero, forbids it.
-func (b *budget) claim(limit int) bool {
+// reserve counts one more server, unless limit, where it is not zero, forbids it.
+func (b *budget) reserve(limit int) bool {
 	for {
 		n := b.servers.Load()
 		if limit > 0 && n >= int64(limit) {
@@ -30,89 +32,146 @@ func (b *budget) claim(limit int) bool {
 	}
 }
 
-// wanting reports whether a pool waits for room that nothing under way makes.
-func (b *budget) wanting() bool { return b.blocked.Load() > b.closing.Load() }
+// contended reports whether a pool waits for room that nothing under way makes.
+func (b *budget) contended() bool { return b.blocked.Load() > b.closing.Load() }
 
-// claim makes room for one more server in all that the pool counts against,
-// or returns what is full. mu is held.
-func (p *Pool) claim() (full *budget) {
-	b := p.bounds()
-	if !p.db.budget.claim(b.ofDatabase) {
-		return &p.db.budget
+// exceeds reports whether there are more servers than limit, which happens when it
+// shrinks.
+func (b *budget) exceeds(limit int) bool {
+	return limit > 0 && b.servers.Load()-b.closing.Load() > int64(limit)
+}
+
+// roleBudgets are the budgets of the roles that have logged in. The zero value is
+// ready for use.
+type roleBudgets struct {
+	mu     sync.Mutex
+	byName map[string]*budget
+}
+
+// of returns what servers that log in as name, and clients of that name, count
+// against.
+func (r *roleBudgets) of(name string) *budget {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.byName[name]
+	if b == nil {
+		b = new(budget)
+		if r.byName == nil {
+			r.byName = map[string]*budget{}
+		}
+		r.byName[name] = b
 	}
-	if !p.role.claim(b.ofRole) {
-		p.db.budget.servers.Add(-1)
-		return p.role
+	return b
+}
+
+func (r *roleBudgets) all() map[string]*budget {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.byName)
+}
+
+// places counts the servers of one pool, which it has room for in two budgets.
+// mu of the pool guards it.
+type places struct {
+	ofDatabase, ofRole *budget
+
+	live     int // servers that exist, or are being opened or closed
+	closing  int // those of them that are being closed
+	specials int // of live, those with startup values of a client's
+
+	specialsClosing int // of closing likewise
+
+	blocked *budget // what has no room for the server that somebody waits for
+}
+
+// reserve makes room for one more server, or returns what is full.
+func (c *places) reserve(b *bounds, special bool) (full *budget) {
+	if !c.ofDatabase.reserve(b.ofDatabase) {
+		return c.ofDatabase
 	}
-	p.live++
+	if !c.ofRole.reserve(b.ofRole) {
+		c.ofDatabase.servers.Add(-1)
+		return c.ofRole
+	}
+	c.live++
+	if special {
+		c.specials++
+	}
 	return nil
 }
 
-// unclaim takes back one claim. mu is held.
-func (p *Pool) unclaim() {
-	p.live--
-	p.db.budget.servers.Add(-1)
-	p.role.servers.Add(-1)
+// release undoes reserve.
+func (c *places) release(special bool) {
+	c.live--
+	if special {
+		c.specials--
+	}
+	c.ofDatabase.servers.Add(-1)
+	c.ofRole.servers.Add(-1)
 }
 
-// block notes what the pool's waiters have no room in, nil for nothing. mu is
-// held.
-func (p *Pool) block(full *budget) {
-	if p.blocked == full {
-		return
+// beginClose notes that a server is being closed.
+func (c *places) beginClose(special bool) { c.countClosing(special, 1) }
+
+// endClose notes that it has gone.
+func (c *places) endClose(special bool) {
+	c.countClosing(special, -1)
+	c.release(special)
+}
+
+func (c *places) countClosing(special bool, n int) {
+	c.closing += n
+	if special {
+		c.specialsClosing += n
 	}
-	if p.blocked != nil {
-		p.blocked.blocked.Add(-1)
+	c.ofDatabase.closing.Add(int64(n))
+	c.ofRole.closing.Add(int64(n))
+}
+
+// left returns how many there are without those that are being closed, and
+// plainLeft how many of these are not special.
+func (c *places) left() int      { return c.live - c.closing }
+func (c *places) plainLeft() int { return c.left() - (c.specials - c.specialsClosing) }
+
+// plain returns how many servers there are, or are being opened or closed, that
+// are not special.
+func (c *places) plain() int { return c.live - c.specials }
+
+// block notes what the pool's waiters have no room in, nil for nothing. It reports
+// whether that is news.
+func (c *places) block(full *budget) bool {
+	if c.blocked == full {
+		return false
 	}
-	if p.blocked = full; full != nil {
+	if c.blocked != nil {
+		c.blocked.blocked.Add(-1)
+	}
+	if c.blocked = full; full != nil {
 		full.blocked.Add(1)
 	}
-}
-
-// wantRoom notes what the pool's waiters have no room in, and has it made once.
-// Later the next server that comes back makes room. mu is held.
-func (p *Pool) wantRoom(full *budget) {
-	was := p.blocked
-	if p.block(full); full != was {
-		p.manager.children.Go(func() { p.manager.makeRoom(full) })
-	}
+	return true
 }
 
 // wantedElsewhere reports whether a server that nobody here waits for would
 // make room that clients of another pool wait for.
-func (p *Pool) wantedElsewhere() bool { return p.db.budget.wanting() || p.role.wanting() }
+func (c *places) wantedElsewhere() bool { return c.ofDatabase.contended() || c.ofRole.contended() }
 
-// overfull reports whether one of the limits across pools is exceeded, which
-// happens when it shrinks. mu is held.
-func (p *Pool) overfull() bool {
-	b := p.bounds()
-	return p.db.budget.over(b.ofDatabase) || p.role.over(b.ofRole)
+// surplus reports whether there is a server too many, which happens when a limit
+// shrinks.
+func (c *places) surplus(b *bounds) bool {
+	return c.left() > b.size+b.reserve || c.ofDatabase.exceeds(b.ofDatabase) || c.ofRole.exceeds(b.ofRole)
 }
 
-func (b *budget) over(limit int) bool {
-	return limit > 0 && b.servers.Load()-b.closing.Load() > int64(limit)
-}
-
-// poolsOf returns the pools that count against b, which is db's or else a
+// poolsOf returns the pools that count against b, which is a database's or else a
 // role's.
 func (m *Manager) poolsOf(b *budget) []*Pool {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	var list []*Pool
-	for _, d := range m.databases {
-		for _, p := range d.all() {
-			if &p.db.budget == b || p.role == b {
-				list = append(list, p)
-			}
-		}
-	}
-	return list
+	return slices.DeleteFunc(m.catalogue.pools(), func(p *Pool) bool { return p.policy.places.ofDatabase != b && p.policy.places.ofRole != b })
 }
 
 // makeRoom ends the server that was idle for the longest time among those that
 // count against b. Where none is idle, the next that comes back ends.
 func (m *Manager) makeRoom(b *budget) {
-	for b.wanting() {
+	for b.contended() {
 		var oldest *Pool
 		var since time.Time
 		for _, p := range m.poolsOf(b) {
@@ -131,12 +190,11 @@ func (m *Manager) makeRoom(b *budget) {
 func (p *Pool) idleSince() (at time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, s := range p.idle {
-		if !ok || s.idleSince.Before(at) {
-			at, ok = s.idleSince, true
-		}
+	i := p.policy.idle.longest(anyServer)
+	if i < 0 {
+		return at, false
 	}
-	return at, ok
+	return p.policy.idle[i].idleSince, true
 }
 
 // evict ends the server that was idle for the longest time, if b still needs
@@ -144,8 +202,8 @@ func (p *Pool) idleSince() (at time.Time, ok bool) {
 func (p *Pool) evict(b *budget) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if b.wanting() {
-		p.endIdle(func(*Server) bool { return true })
+	if b.contended() {
+		p.policy.endIdle(anyServer)
 	}
 }
 
@@ -174,9 +232,9 @@ func (m *Manager) roomMade(b *budget) {
 func (p *Pool) waitingSince() (at time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	first := p.queue.head
-	if owner := p.dedicated.head; first == nil || owner != nil && owner.since.Before(first.since) {
-		first = owner
+	first := p.policy.queue.head
+	if other := p.policy.dedicated.head; first == nil || other != nil && other.since.Before(first.since) {
+		first = other
 	}
 	if first == nil {
 		return at, false
@@ -184,31 +242,11 @@ func (p *Pool) waitingSince() (at time.Time, ok bool) {
 	return first.since, true
 }
 
-// retry opens a server where one is needed and there is room now.
-func (p *Pool) retry() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.tryAgain()
-}
-
-// role returns what servers that log in as name, and clients of that name,
-// count against.
-func (m *Manager) role(name string) *budget {
-	m.rolesMu.Lock()
-	defer m.rolesMu.Unlock()
-	b := m.roles[name]
-	if b == nil {
-		b = new(budget)
-		m.roles[name] = b
-	}
-	return b
-}
-
 // Admit is Join for a client that logged in as user, where
 // max_db_client_connections and max_user_client_connections allow it.
 func (m *Manager) Admit(d *Database, user string, login Login) (p *Pool, leave func(), err error) {
 	p, leavePool := m.Join(d, login)
-	client := m.role(user)
+	client := m.roles.of(user)
 	n := client.clients.Add(1)
 	leave = func() {
 		client.clients.Add(-1)

@@ -7,7 +7,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// OpenDedicated opens a server that is the caller's own: its startup packet bears
+// OpenDedicated opens a server for the caller alone: its startup packet bears
 // startup beside the role and the database, and it is lent to nobody else. It
 // takes one of the pool's places. Where all are taken an idle server gives way,
 // or the caller waits for its turn among those who wait for a server, for
@@ -26,8 +26,8 @@ func (p *Pool) OpenDedicated(ctx context.Context, startup []wire.Parameter) (*Se
 		if err != nil {
 			return nil, err
 		}
-		why := p.overtaken(s)
-		if p.paused() {
+		why := s.overtaken()
+		if p.db.paused.on() {
 			why = ClosedPaused
 		}
 		if why == "" {
@@ -38,49 +38,61 @@ func (p *Pool) OpenDedicated(ctx context.Context, startup []wire.Parameter) (*Se
 	}
 }
 
+// openDedicated has the manager's end wait for it.
 func (p *Pool) openDedicated(ctx context.Context, startup []wire.Parameter) (*Server, error) {
-	if err := p.takePlace(ctx); err != nil {
+	w, err := p.queueForPlace()
+	if err != nil {
 		return nil, err
 	}
 	defer p.manager.children.Done()
-	s, conn, err := p.manager.dial(ctx, p.db, p.login, startup)
-	p.loggedIn()
-	if err != nil {
-		p.usage.failed.Add(1)
-		p.leavePlace()
+	if err := p.awaitPlace(ctx, w); err != nil {
 		return nil, err
 	}
-	p.usage.opened.Add(1)
-	s.pool, s.dedicated, s.State = p, true, p.manager.newState(nil)
+	s, err := p.dial(ctx, startup, true)
 	p.mu.Lock()
-	p.servers[s] = struct{}{}
+	p.policy.loggedIn(err)
 	p.mu.Unlock()
-	p.manager.adopt(s, conn)
+	if err != nil {
+		p.manager.gone.ring()
+		p.roomMade()
+		p.retry()
+		return nil, err
+	}
 	return s, nil
 }
 
-// takePlace waits until the caller may open a server. It holds on to the
-// manager's children then, so that the manager's end waits for the caller.
-func (p *Pool) takePlace(ctx context.Context) error {
-	granted := make(chan error, 1)
-	w := &Waiter{Ready: func(_ *Server, err error) { granted <- err }, since: time.Now()}
+// place is one who waits for a place of the pool's.
+type place struct {
+	Waiter
+	granted chan error
+}
+
+// queueForPlace begins to wait until the caller may open a server. It holds on to
+// the manager's children.
+func (p *Pool) queueForPlace() (*place, error) {
+	w := &place{granted: make(chan error, 1)}
+	w.Ready = func(_ *Server, err error) { w.granted <- err }
 	p.mu.Lock()
-	if p.closed != nil {
-		p.mu.Unlock()
-		return p.closed
+	defer p.unlock()
+	if p.policy.closed != nil {
+		return nil, p.policy.closed
 	}
-	p.dedicated.push(w)
-	p.openMore()
-	p.mu.Unlock()
+	p.manager.children.Add(1)
+	w.since = time.Now()
+	p.policy.dedicated.push(&w.Waiter)
+	p.policy.openMore()
+	return w, nil
+}
+
+func (p *Pool) awaitPlace(ctx context.Context, w *place) (err error) {
 	var expired <-chan time.Time
 	if limit := p.db.spec.Load().Defaults.QueryWaitTimeout; limit > 0 {
 		timer := time.NewTimer(limit)
 		defer timer.Stop()
 		expired = timer.C
 	}
-	var err error
 	select {
-	case err := <-granted:
+	case err := <-w.granted:
 		return err
 	case <-expired:
 		err = ErrWaitTimeout
@@ -88,68 +100,62 @@ func (p *Pool) takePlace(ctx context.Context) error {
 		err = ctx.Err()
 	}
 	p.mu.Lock()
-	queued := p.dedicated.remove(w)
-	p.tryAgain() // who stood behind it may be served now
-	p.mu.Unlock()
-	if queued {
-		if err == ErrWaitTimeout {
-			p.usage.waitTimeouts.Add(1)
-		}
-		return err
+	queued := p.policy.dedicated.remove(&w.Waiter)
+	p.policy.tryAgain() // who stood behind it may be served now
+	p.unlock()
+	if !queued {
+		return <-w.granted // it came at the same moment
 	}
-	return <-granted // it came at the same moment
+	if err == ErrWaitTimeout {
+		p.usage.waitTimeouts.Add(1)
+	}
+	return err
 }
 
-// loggedIn notes that a login of a client's own server has ended.
-func (p *Pool) loggedIn() {
-	p.mu.Lock()
+// loggedIn notes how the login of a dedicated server has ended: err gives its
+// place back.
+func (p *policy) loggedIn(err error) {
 	p.logins--
-	p.mu.Unlock()
-}
-
-// leavePlace gives back a place that no server came to.
-func (p *Pool) leavePlace() {
-	p.mu.Lock()
-	p.unclaim()
-	p.mu.Unlock()
-	p.manager.gone.ring()
-	p.roomMade()
-	p.retry()
+	if err != nil {
+		p.usage.failed.Add(1)
+		p.places.release(false)
+		return
+	}
+	p.usage.opened.Add(1)
 }
 
 // givePlaces gives the places that are free to those who wait for one, as
 // long as nobody has waited for a server longer, and has an idle server make
-// place where none is. mu is held.
-func (p *Pool) givePlaces() {
-	for p.dedicatedIsNext() && p.live < p.most() {
-		if full := p.claim(); full != nil {
+// place where none is.
+func (p *policy) givePlaces() {
+	for p.dedicatedIsNext() && p.places.live < p.most() {
+		if full := p.places.reserve(p.bounds(), false); full != nil {
 			p.wantRoom(full)
 			return
 		}
-		p.manager.children.Add(1)
 		p.logins++
 		w := p.dedicated.pop()
-		p.lent(w, time.Now())
+		p.usage.lent(w, time.Now())
 		w.Ready(nil, nil)
 	}
 	if p.makesPlace() && len(p.idle) > 0 {
-		p.endIdle(func(*Server) bool { return true })
+		p.endIdle(anyServer)
 	}
 }
 
 // dedicatedIsNext reports whether the one who has waited longest waits for a
-// place, of those who need not wait for a special server first. mu is held.
-func (p *Pool) dedicatedIsNext() bool {
+// place, of those who need not wait for a special server first.
+func (p *policy) dedicatedIsNext() bool {
 	if p.dedicated.length == 0 || p.closed != nil {
 		return false
 	}
 	first := p.queue.head
-	for first != nil && len(first.Need.opens()) > 0 && p.specials >= p.bounds().special {
+	for first != nil && len(first.Need.opens()) > 0 && p.places.specials >= p.bounds().special {
 		first = first.next
 	}
 	return first == nil || !first.since.Before(p.dedicated.head.since)
 }
 
-// makesPlace reports whether a server that nobody holds has to end so that
-// somebody can open his own. One place is made at a time. mu is held.
-func (p *Pool) makesPlace() bool { return p.dedicatedIsNext() && p.live-p.closing >= p.most() }
+// makesPlace reports whether a server that nobody holds has to end so that a
+// dedicated one can be opened. One place is made at a time.
+func (p *policy) makesPlace() bool { return p.dedicatedIsNext() && p.places.left() >= p.most() }

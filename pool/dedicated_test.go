@@ -176,14 +176,14 @@ func TestWhoGivesUpWaitingForAServerOfHisOwnNeedsNoRoomAnyMore(t *testing.T) {
 		held := ask(other).server(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		own := askDedicated(ctx, app)
-		if app.role.blocked.Load() != 1 {
+		if app.policy.places.ofRole.blocked.Load() != 1 {
 			t.Fatal("nobody waits for room")
 		}
 		cancel()
 		if err := own.refusal(t); !errors.Is(err, context.Canceled) {
 			t.Errorf("the wait ended with %v", err)
 		}
-		if app.role.blocked.Load() != 0 {
+		if app.policy.places.ofRole.blocked.Load() != 0 {
 			t.Error("room is wanted by nobody")
 		}
 		other.Release(held)

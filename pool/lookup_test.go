@@ -265,7 +265,7 @@ func TestLookupsInADatabaseThatTheStarStandsForBringNoneToLife(t *testing.T) {
 		if got := h.fake.Peer(0).StartedWith()["database"]; got != "postgres" {
 			t.Errorf("the lookup is made in %q", got)
 		}
-		if n := len(h.manager.databases); n != 2 {
+		if n := len(h.manager.catalogue.databases); n != 2 {
 			t.Errorf("there are %d databases", n)
 		}
 		if _, err := h.manager.RunLookup(t.Context(), AnyDatabase, looker, 1, "SELECT $1", "alice"); err == nil {

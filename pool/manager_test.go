@@ -38,17 +38,17 @@ func TestAnUnchangedConfigurationKeepsItsServers(t *testing.T) {
 func TestANewModeOrResetQueryHoldsAtOnceAndKeepsServers(t *testing.T) {
 	inHouse(t, nil, nil, func(t *testing.T, h *house) {
 		db := h.pool.Database()
-		if db.Mode() != TransactionMode || db.ResetQuery() != "DISCARD ALL" {
-			t.Errorf("at first the mode is %s and the reset query %q", db.Mode(), db.ResetQuery())
+		if h.pool.Mode() != TransactionMode || db.ResetQuery() != "DISCARD ALL" {
+			t.Errorf("at first the mode is %s and the reset query %q", h.pool.Mode(), db.ResetQuery())
 		}
 		h.pool.Release(h.take())
 		h.apply(func(s *Spec) { s.Defaults.PoolMode, s.Defaults.ServerResetQuery = SessionMode, "" })
-		if db.Mode() != SessionMode || db.ResetQuery() != "" {
-			t.Errorf("now the mode is %s and the reset query %q", db.Mode(), db.ResetQuery())
+		if h.pool.Mode() != SessionMode || db.ResetQuery() != "" {
+			t.Errorf("now the mode is %s and the reset query %q", h.pool.Mode(), db.ResetQuery())
 		}
 		h.apply(func(s *Spec) { s.PoolMode, s.Defaults.PoolMode = TransactionMode, SessionMode })
-		if db.Mode() != TransactionMode {
-			t.Errorf("the database's own mode does not come first: %s", db.Mode())
+		if h.pool.Mode() != TransactionMode {
+			t.Errorf("the database's own mode does not come first: %s", h.pool.Mode())
 		}
 		h.wants(1, 0)
 	})

@@ -471,7 +471,7 @@ func TestNobodyStarvesWhateverOthersNeed(t *testing.T) {
 						last = a.server(t)
 						longest.Store(max(longest.Load(), int64(a.w.Waited)))
 						h.pool.mu.Lock()
-						if special := h.pool.specials; special > limit/2 {
+						if special := h.pool.policy.places.specials; special > limit/2 {
 							t.Errorf("there are %d special servers of %d", special, limit)
 						}
 						h.pool.mu.Unlock()

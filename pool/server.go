@@ -49,18 +49,17 @@ type State interface {
 type Server struct {
 	// Set once.
 	backend.Peer
-	ID         uint64
-	Created    time.Time
-	Startup    []wire.Parameter // of a client's startup packet, as in Need; nil for a plain server
-	State      State            // that NewManager was told to make
-	pool       *Pool
-	conn       engine.Conn
-	dedicated  bool                             // a client's, never lent to another
-	trust      *reload.Store[*tlsconf.Upstream] // that it was verified by
-	generation uint64
-	renewal    uint64
-	expires    time.Time // zero: never
-	done       chan struct{}
+	ID        uint64
+	Created   time.Time
+	Startup   []wire.Parameter // of a client's startup packet, as in Need; nil for a plain server
+	State     State            // that NewManager was told to make
+	pool      *Pool
+	conn      engine.Conn
+	dedicated bool                             // a client's, never lent to another
+	trust     *reload.Store[*tlsconf.Upstream] // that it was verified by
+	epoch     epoch
+	expires   time.Time // zero: never
+	done      chan struct{}
 
 	fault error // owned by the server's home: why it was ended there
 
@@ -229,7 +228,7 @@ func (s *Server) Closed(err error) {
 	if link != nil {
 		link.ServerClosed(s, err)
 	} else {
-		s.pool.idleServerEnded(s)
+		s.pool.sweep()
 	}
 }
 

@@ -74,10 +74,10 @@ func add(to *atomic.Uint64, n uint64) {
 func (p *Pool) QueriesTook(d time.Duration, n uint64) { p.usage.queryTimes.AddSome(d, n) }
 
 // lent counts that a server was given to a client that had waited.
-func (p *Pool) lent(w *Waiter, now time.Time) {
+func (u *usage) lent(w *Waiter, now time.Time) {
 	w.Waited = now.Sub(w.since)
-	p.usage.assignments.Add(1)
-	p.usage.waits.Add(w.Waited)
+	u.assignments.Add(1)
+	u.waits.Add(w.Waited)
 }
 
 func (u *usage) read() stats.PoolTotals {

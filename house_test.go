@@ -279,7 +279,6 @@ var crowded = map[string]int{
 	"internal/pgmodel":           4021, // lines of code
 	"internal/pgmodel.Backend":   141,  // methods
 	"internal/pgmodel.Backend{}": 30,   // fields
-	"pool.Server{}":              33,   // fields
 	"proxy.Server":               42,   // methods
 	"proxy.Server{}":             30,   // fields
 	"proxy.session":              92,   // methods

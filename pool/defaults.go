@@ -82,7 +82,7 @@ func (d *defaults) compare(s *Server, others map[*Server]struct{}, now time.Time
 		return false
 	}
 	for other := range others {
-		if other.dedicated || other.ending {
+		if other.dedicated || other.closed != "" {
 			continue
 		}
 		if changed {
@@ -107,7 +107,7 @@ func (p *Pool) Parameters() ([]wire.Parameter, bool) {
 	known := p.policy.defaults.params
 	var newest *Server
 	for s := range p.policy.servers {
-		if !s.dedicated && !s.special() && !s.ending && s.usable() && (newest == nil || s.ID > newest.ID) {
+		if !s.dedicated && !s.special() && s.closed == "" && s.usable() && (newest == nil || s.ID > newest.ID) {
 			newest = s
 		}
 	}

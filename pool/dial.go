@@ -35,7 +35,7 @@ func (s *Spec) target(name string, login Login, startup ...wire.Parameter) backe
 func (m *Manager) dial(ctx context.Context, d *Database, login Login, startup []wire.Parameter) (*Server, *backend.Conn, error) {
 	// The epoch first: a server must not be taken for newer than the
 	// settings it was opened with.
-	s := &Server{epoch: d.epoch(), done: make(chan struct{})}
+	s := &Server{origin: origin{epoch: d.epoch()}, done: make(chan struct{})}
 	spec := d.spec.Load()
 	target := spec.target(d.Name, login, startup...)
 	target.Ready = func(c *backend.Conn) error {
@@ -51,9 +51,9 @@ func (m *Manager) dial(ctx context.Context, d *Database, login Login, startup []
 		return nil, nil, wire.Fatal(wire.CodeConnectionFailure, "the connection pooler has no connection to the server of this database").
 			WithHint("The pooler's log says why.").WithCause(err)
 	}
-	s.Peer, s.Created, s.trust = conn.Peer, time.Now(), spec.Trust
+	s.Peer, s.Created = conn.Peer, time.Now()
 	s.params, s.defaults = conn.Parameters, conn.Parameters
-	s.expires = expiry(s.Created, spec.lifetime())
+	s.origin.trust, s.origin.expires = spec.Trust, expiry(s.Created, spec.lifetime())
 	m.servers.Add(1)
 	m.log.Info("server opened", zap.Uint64("server", s.ID), zap.String("database", d.Name), zap.String("user", login.User),
 		zap.String("addr", s.Addr), zap.String("tls", s.TLS), zap.String("verified", s.Verified), zap.Bool("bound", s.Bound), zap.Duration("took", conn.Took))

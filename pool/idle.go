@@ -9,7 +9,7 @@ import (
 type idleServers []*Server
 
 func (l *idleServers) add(s *Server, now time.Time) {
-	s.idle, s.idleSince = true, now
+	s.idleSince = now
 	*l = append(*l, s)
 }
 
@@ -17,7 +17,7 @@ func (l *idleServers) add(s *Server, now time.Time) {
 func (l *idleServers) remove(i int) *Server {
 	s := (*l)[i]
 	*l = slices.Delete(*l, i, i+1)
-	s.idle = false
+	s.idleSince = time.Time{}
 	return s
 }
 
@@ -29,7 +29,7 @@ func (l idleServers) choose(last *Server, does func(*Server) bool, b *bounds, no
 	if b.spec.Defaults.ServerRoundRobin {
 		return slices.IndexFunc(l, does)
 	}
-	if last != nil && last.idle && does(last) && !b.stale(last, now) {
+	if last != nil && !last.idleSince.IsZero() && does(last) && !b.stale(last, now) {
 		return slices.Index(l, last)
 	}
 	for i, s := range slices.Backward(l) {

@@ -276,7 +276,7 @@ func (p *Pool) dial(ctx context.Context, startup []wire.Parameter, dedicated boo
 func (p *Pool) destruct(s *Server) {
 	s.close()
 	p.mu.Lock()
-	why := s.ended
+	why := s.closed
 	p.mu.Unlock()
 	reason := zap.Skip()
 	if err := s.Err(); err != nil && !isTimeout(err) {

@@ -62,12 +62,13 @@ func (p *policy) take(last *Server, does func(*Server) bool, now time.Time) *Ser
 		if i < 0 {
 			return nil
 		}
+		stale := p.bounds().stale(p.idle[i], now)
 		s := p.idle.remove(i)
 		if why := p.judge(s, now); why != "" {
 			p.end(s, why)
 			continue
 		}
-		if p.bounds().stale(s, now) {
+		if stale {
 			p.ask(s)
 			return nil
 		}
@@ -79,7 +80,7 @@ func (p *policy) take(last *Server, does func(*Server) bool, now time.Time) *Ser
 // turn it is to make way for a new one is counted: the caller ends it.
 func (p *policy) judge(s *Server, now time.Time) (why string) {
 	why = p.unfit(s, now)
-	if why != "" || s.epoch.trust == p.db.trust.Load() && !s.outdated || !p.rotate(s, now) {
+	if why != "" || s.origin.epoch.trust == p.db.trust.Load() && !s.outdated || !p.rotate(s, now) {
 		return why
 	}
 	if s.outdated {
@@ -99,9 +100,9 @@ func (p *policy) unfit(s *Server, now time.Time) (why string) {
 		return ClosedPool
 	case p.db.paused.on():
 		return ClosedPaused
-	case s.epoch.settings != p.db.settings.Load():
+	case s.origin.epoch.settings != p.db.settings.Load():
 		return ClosedSettings
-	case !s.expires.IsZero() && !now.Before(s.expires):
+	case s.origin.expired(now):
 		return ClosedOld
 	}
 	return ""
@@ -111,7 +112,7 @@ func (p *policy) unfit(s *Server, now time.Time) (why string) {
 // it destroyed.
 func (p *policy) end(s *Server, why string) {
 	p.usage.closed.Inc(why)
-	s.ending, s.ended = true, why
+	s.closed = why
 	p.places.beginClose(s.special())
 	if !s.dedicated {
 		s.res.Destroy()
@@ -212,7 +213,7 @@ func (p *policy) sweep() {
 			why = ClosedLimit
 		}
 		if why != "" {
-			s.idle = false
+			s.idleSince = time.Time{}
 			p.end(s, why)
 			continue
 		}

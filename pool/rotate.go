@@ -28,9 +28,9 @@ func (d *Database) epoch() epoch { return epoch{d.settings.Load(), d.trust.Load(
 // was opened under has changed meanwhile.
 func (s *Server) overtaken() (why string) {
 	switch now := s.pool.db.epoch(); {
-	case s.epoch.settings != now.settings:
+	case s.origin.epoch.settings != now.settings:
 		return ClosedSettings
-	case s.epoch.trust != now.trust:
+	case s.origin.epoch.trust != now.trust:
 		return ClosedRenewed
 	}
 	return ""
@@ -71,7 +71,7 @@ func (r *rotation) replaced(special bool) {
 
 // opened notes that a server was opened.
 func (r *rotation) opened(s *Server) {
-	if s.epoch.trust == r.number && !s.special() {
+	if s.origin.epoch.trust == r.number && !s.special() {
 		r.fresh++
 	}
 }

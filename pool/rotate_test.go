@@ -47,7 +47,7 @@ func TestServersMakeWayOneByOneAfterAChangeOfTrust(t *testing.T) {
 				t.Error("a server of the old trust is left")
 			}
 		}
-		if s := h.take(); s.epoch != h.pool.Database().epoch() {
+		if s := h.take(); s.origin.epoch != h.pool.Database().epoch() {
 			t.Error("a new server counts as an old one")
 		} else {
 			h.pool.Release(s)
@@ -151,7 +151,7 @@ func TestAServerThatWasBeingOpenedDuringAChangeOfTrustIsNotLent(t *testing.T) {
 		pass(time.Second / 2)
 		h.manager.RenewTrust(h.pool.Database().spec.Load().Trust)
 		s := a.server(t)
-		if n := len(h.fake.Dialed()); n != 2 || s.epoch != h.pool.Database().epoch() {
+		if n := len(h.fake.Dialed()); n != 2 || s.origin.epoch != h.pool.Database().epoch() {
 			t.Errorf("the client got the first of %d servers", n)
 		}
 		if n := h.logs.FilterMessage("server closed").FilterField(zap.String("why", ClosedRenewed)).Len(); n != 1 {

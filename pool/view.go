@@ -31,7 +31,7 @@ func (s *Server) view() stats.Server {
 		ID: s.ID, Database: p.db.Name, User: p.login.User, State: s.state(), Host: s.Host, Addr: s.Remote, Local: s.Local,
 		Connected: s.Created, PID: s.Key.PID, Dedicated: s.dedicated, Prepared: s.State.Prepared(),
 		TLS: s.Facts, Verified: s.Verified, Bound: s.Bound,
-		CloseNeeded: s.epoch != p.db.epoch() || s.outdated || p.retired.Load() || p.policy.closed != nil || s.ending,
+		CloseNeeded: s.origin.epoch != p.db.epoch() || s.outdated || p.retired.Load() || p.policy.closed != nil || s.closed != "",
 	}
 	switch {
 	case s.Facts == nil:
@@ -50,12 +50,12 @@ func (s *Server) view() stats.Server {
 func (s *Server) state() string {
 	s.mu.Lock()
 	_, tested := s.link.(*check)
-	held, canceled := s.link != nil, s.cancels > 0
+	held, canceled := s.link != nil, s.cancels.underWay > 0
 	s.mu.Unlock()
 	switch {
-	case s.idle && s.pool.policy.bounds().stale(s, time.Now()):
+	case !s.idleSince.IsZero() && s.pool.policy.bounds().stale(s, time.Now()):
 		return stats.StateUsed
-	case s.idle, s.ending:
+	case !s.idleSince.IsZero(), s.closed != "":
 		return stats.StateIdle
 	case tested:
 		return stats.StateTested

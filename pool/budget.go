@@ -110,16 +110,8 @@ func (c *places) release(special bool) {
 	c.ofRole.servers.Add(-1)
 }
 
-// beginClose notes that a server is being closed.
-func (c *places) beginClose(special bool) { c.countClosing(special, 1) }
-
-// endClose notes that it has gone.
-func (c *places) endClose(special bool) {
-	c.countClosing(special, -1)
-	c.release(special)
-}
-
-func (c *places) countClosing(special bool, n int) {
+// closes counts n servers more, or fewer, as being closed.
+func (c *places) closes(special bool, n int) {
 	c.closing += n
 	if special {
 		c.specialsClosing += n

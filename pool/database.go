@@ -152,22 +152,13 @@ func (d *Database) close(reason error) {
 	d.mu.Lock()
 	d.closed = reason
 	d.mu.Unlock()
-	for _, p := range d.all() {
-		p.close(reason)
-	}
+	d.each(func(p *Pool) { p.close(reason) })
 }
 
-// sweep ends the idle servers that have to end.
-func (d *Database) sweep() {
+// each does something with every pool.
+func (d *Database) each(do func(*Pool)) {
 	for _, p := range d.all() {
-		p.sweep()
-	}
-}
-
-// retry has servers opened for who waits.
-func (d *Database) retry() {
-	for _, p := range d.all() {
-		p.retry()
+		do(p)
 	}
 }
 

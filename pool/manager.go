@@ -93,7 +93,9 @@ func (m *Manager) Handshakes() stats.HandshakeTotals { return m.dialer.Handshake
 // Run looks after idle servers, and opens those that min_pool_size asks for,
 // until ctx ends.
 func (m *Manager) Run(ctx context.Context) {
-	m.warm()
+	for _, d := range m.catalogue.all() {
+		d.warm(m)
+	}
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
@@ -120,12 +122,6 @@ func (m *Manager) sweep() {
 		if servers == 0 && d.unused() {
 			m.catalogue.forget(d)
 		}
-	}
-}
-
-func (m *Manager) warm() {
-	for _, d := range m.catalogue.all() {
-		d.warm(m)
 	}
 }
 

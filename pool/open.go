@@ -43,7 +43,6 @@ func (p *policy) hopeless() error {
 }
 
 func (b *backoff) active(now time.Time) bool { return now.Before(b.until) }
-func (b *backoff) clear()                    { *b = backoff{} }
 
 // openMore has a server opened where somebody waits whom neither an opening nor a
 // server that is being asked serves, or where there are fewer servers than
@@ -133,7 +132,7 @@ func (p *policy) opened(o *opening) []granted {
 	now := time.Now()
 	p.opening = nil
 	p.usage.opened.Add(1)
-	p.backoff.clear()
+	p.backoff = backoff{}
 	if why := o.server.overtaken(); why != "" {
 		p.end(o.server, why)
 	} else {
@@ -286,7 +285,8 @@ func (p *Pool) destruct(s *Server) {
 		zap.String("user", p.login.User), zap.Duration("age", time.Since(s.Created)), zap.String("why", why), reason)
 	p.mu.Lock()
 	delete(p.policy.servers, s)
-	p.policy.places.endClose(s.special())
+	p.policy.places.closes(s.special(), -1)
+	p.policy.places.release(s.special())
 	p.mu.Unlock()
 	p.roomMade() // first to who has waited longest
 	p.retry()

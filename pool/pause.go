@@ -54,7 +54,7 @@ func (m *Manager) Pause(ctx context.Context, name string) error {
 		return err
 	}
 	err := m.awaitGone(ctx, func() (bool, error) {
-		if !m.lasts(name) {
+		if !m.pauseLasts(name) {
 			return false, errResumed
 		}
 		for _, p := range m.catalogue.everyPool() { // one may have come meanwhile
@@ -81,16 +81,16 @@ func (m *Manager) beginPause(list []*Database, name string, number uint64) error
 		if name != "" && !d.paused.begin(number) {
 			return notNow("database " + name + " is already paused")
 		}
-		d.sweep()
+		d.each((*Pool).sweep)
 	}
 	m.lookups.renew()
 	return nil
 }
 
-// lasts reports whether the database is paused, or all are where name is
+// pauseLasts reports whether the database is paused, or all are where name is
 // empty. One that was removed meanwhile counts as paused: nobody gets a server
 // of it.
-func (m *Manager) lasts(name string) bool {
+func (m *Manager) pauseLasts(name string) bool {
 	if name == "" {
 		return m.Paused()
 	}
@@ -108,7 +108,7 @@ func (m *Manager) undoPause(list []*Database, name string, number uint64) {
 		if name != "" {
 			d.paused.undo(number)
 		}
-		d.retry()
+		d.each((*Pool).retry)
 	}
 }
 
@@ -124,7 +124,7 @@ func (m *Manager) PauseNow(name string) error {
 	}
 	for _, d := range list {
 		d.paused.number.Store(m.pauses.Add(1))
-		d.sweep()
+		d.each((*Pool).sweep)
 	}
 	m.lookups.renew()
 	return nil
@@ -149,7 +149,7 @@ func (m *Manager) Resume(name string) error {
 	}
 	m.gone.ring() // a Pause may wait in vain
 	for _, d := range list {
-		d.retry()
+		d.each((*Pool).retry)
 	}
 	return nil
 }
@@ -187,7 +187,7 @@ func (m *Manager) Reconnect(name string) error {
 	}
 	for _, d := range list {
 		d.Invalidate()
-		d.sweep()
+		d.each((*Pool).sweep)
 	}
 	return nil
 }

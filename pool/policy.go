@@ -113,7 +113,7 @@ func (p *policy) unfit(s *Server, now time.Time) (why string) {
 func (p *policy) end(s *Server, why string) {
 	p.usage.closed.Inc(why)
 	s.closed = why
-	p.places.beginClose(s.special())
+	p.places.closes(s.special(), 1)
 	if !s.dedicated {
 		s.res.Destroy()
 	}
@@ -232,11 +232,6 @@ func (p *policy) close(reason error) []*Waiter {
 	waiting := append(p.queue.popAll(), p.dedicated.popAll()...)
 	p.relax()
 	return waiting
-}
-
-// over reports whether the pool is closed and nobody is left in it.
-func (p *policy) over() bool {
-	return p.closed != nil && p.places.live == 0 && p.clients.Load() == 0
 }
 
 // ask sends the check query to a server that was idle, and has its answer decide

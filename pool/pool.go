@@ -151,7 +151,7 @@ func (p *Pool) LastError() error {
 func (p *Pool) clearBackoff() {
 	p.mu.Lock()
 	defer p.unlock()
-	p.policy.backoff.clear()
+	p.policy.backoff = backoff{}
 	p.policy.openMore()
 }
 
@@ -224,7 +224,7 @@ func (p *Pool) close(reason error) {
 func (p *Pool) over() bool {
 	p.mu.Lock()
 	defer p.unlock()
-	return p.policy.over()
+	return p.policy.closed != nil && p.policy.places.live == 0 && p.policy.clients.Load() == 0
 }
 
 // counts returns how many servers there are and how many clients wait.

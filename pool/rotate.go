@@ -108,18 +108,12 @@ func (p *policy) openReplacement(now time.Time) bool {
 // verified by or logged in with has changed.
 func (d *Database) Renew() {
 	d.trust.Add(1)
-	d.clearBackoff()
+	d.each((*Pool).clearBackoff)
 }
 
 // Invalidate ends each server of the database when it next comes back, because
 // what it was verified against, or where it leads, has changed.
 func (d *Database) Invalidate() {
 	d.settings.Add(1)
-	d.clearBackoff()
-}
-
-func (d *Database) clearBackoff() {
-	for _, p := range d.all() {
-		p.clearBackoff()
-	}
+	d.each((*Pool).clearBackoff)
 }

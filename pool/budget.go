@@ -70,8 +70,8 @@ func (r *roleBudgets) all() map[string]*budget {
 	return maps.Clone(r.byName)
 }
 
-// places counts the servers of one pool, which it has room for in two budgets.
-// mu of the pool guards it.
+// places counts the servers of one pool, in the pool and in the two budgets that it
+// shares with others. mu of the pool guards it.
 type places struct {
 	ofDatabase, ofRole *budget
 
@@ -110,7 +110,7 @@ func (c *places) release(special bool) {
 	c.ofRole.servers.Add(-1)
 }
 
-// closes counts n servers more, or fewer, as being closed.
+// closes counts n more servers as being closed.
 func (c *places) closes(special bool, n int) {
 	c.closing += n
 	if special {

@@ -13,9 +13,8 @@ import (
 // or the caller waits for its turn among those who wait for a server, for
 // query_wait_timeout at most. Release and Discard end the server.
 //
-// While the database is paused nobody gets one: who logs in meanwhile waits again.
-// So he does where what the server was verified by, or where it leads, has changed
-// meanwhile.
+// If the database was paused while the server logged in, or what it was verified by
+// or where it leads has changed, that server ends and the caller waits for another.
 //
 // It blocks until ctx ends, so it may not be called on an event loop. Its
 // errors are those of Acquire and of the server; where ctx ended, what it
@@ -38,7 +37,7 @@ func (p *Pool) OpenDedicated(ctx context.Context, startup []wire.Parameter) (*Se
 	}
 }
 
-// openDedicated has the manager's end wait for it.
+// openDedicated opens one server.
 func (p *Pool) openDedicated(ctx context.Context, startup []wire.Parameter) (*Server, error) {
 	w, err := p.queueForPlace()
 	if err != nil {
@@ -61,14 +60,14 @@ func (p *Pool) openDedicated(ctx context.Context, startup []wire.Parameter) (*Se
 	return s, nil
 }
 
-// place is one who waits for a place of the pool's.
+// place is a waiter for a place of the pool's, to open a dedicated server in.
 type place struct {
 	Waiter
 	granted chan error
 }
 
-// queueForPlace begins to wait until the caller may open a server. It holds on to
-// the manager's children.
+// queueForPlace joins the line for a place. It counts the caller among the manager's
+// children, so that the manager's end waits for it.
 func (p *Pool) queueForPlace() (*place, error) {
 	w := &place{granted: make(chan error, 1)}
 	w.Ready = func(_ *Server, err error) { w.granted <- err }
@@ -84,6 +83,7 @@ func (p *Pool) queueForPlace() (*place, error) {
 	return w, nil
 }
 
+// awaitPlace waits until the caller may open a server.
 func (p *Pool) awaitPlace(ctx context.Context, w *place) (err error) {
 	var expired <-chan time.Time
 	if limit := p.db.spec.Load().Defaults.QueryWaitTimeout; limit > 0 {

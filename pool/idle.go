@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// idleServers are those that are nobody's, the one that was used last at the end.
+// idleServers are the servers that nobody holds, the one that was used last at the
+// end. mu of the pool guards them.
 type idleServers []*Server
 
 func (l *idleServers) add(s *Server, now time.Time) {

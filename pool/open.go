@@ -22,7 +22,7 @@ type openKey struct{}
 type opening struct {
 	waiter  *Waiter          // that has no other; it may leave meanwhile. nil: nobody
 	startup []wire.Parameter // what its need has it opened with
-	started bool             // the Pool has seen to it
+	started bool             // the Pool has started it
 	server  *Server          // once it is open
 }
 
@@ -34,7 +34,7 @@ type backoff struct {
 	err   error // why the last server could not be opened
 }
 
-// hopeless returns why who comes now would wait in vain, or nil.
+// hopeless returns why a client that comes now would wait in vain, or nil.
 func (p *policy) hopeless() error {
 	if p.places.live == 0 && p.backoff.active(time.Now()) {
 		return p.backoff.err
@@ -116,7 +116,7 @@ func (p *policy) cold() bool {
 		p.places.ofDatabase.blocked.Load() == 0 && p.places.ofRole.blocked.Load() == 0
 }
 
-// add notes that a server has logged in.
+// add counts a server that has logged in among those that are open.
 func (p *policy) add(s *Server) {
 	if !s.dedicated {
 		if p.defaults.compare(s, p.servers, s.Created) {
@@ -143,10 +143,9 @@ func (p *policy) opened(o *opening) []granted {
 	return grants
 }
 
-// openFailed returns who has waited in vain: all of them, at once and together.
-// Where other servers live they stay: one of those will come back. Where a server
-// refused startup values of a client's it is that one alone: it concerns nobody
-// else.
+// openFailed returns those who waited in vain: everybody, at once and together,
+// unless other servers live, one of which will come back. If the server refused
+// the startup values of one client, that concerns nobody else.
 func (p *policy) openFailed(o *opening, failure *wire.Error) (failed []*Waiter) {
 	p.opening = nil
 	p.usage.failed.Add(1)

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// policy decides who is lent which server of a pool, when one is opened, asked
-// whether it lives, or ended. It starts no goroutine, opens and closes nothing
-// that blocks, and tells no waiter that it has got a server: the Pool does, whose
-// mu guards it.
+// policy decides which client is lent which server of a pool, and when one is
+// opened, asked whether it lives, or ended. It is state and rules: it starts no
+// goroutine, waits for nothing, and leaves it to the Pool, whose mu guards it, to
+// start what it decided and to tell waiters what they got.
 type policy struct {
 	// Set once.
 	db    *Database
@@ -18,7 +18,7 @@ type policy struct {
 
 	clients   atomic.Int64         // of the pool
 	queue     queue                // who waits for a server
-	dedicated queue                // who waits for a place for a server of their own
+	dedicated queue                // who waits for a place for a dedicated server
 	servers   map[*Server]struct{} // that are open, or being closed
 	idle      idleServers
 	asked     []*Server // idle ones that are asked whether they live
@@ -76,8 +76,8 @@ func (p *policy) take(last *Server, does func(*Server) bool, now time.Time) *Ser
 	}
 }
 
-// judge returns why a server ends that is in nobody's hands, or nothing. Whose
-// turn it is to make way for a new one is counted: the caller ends it.
+// judge returns why a server that is in nobody's hands has to end now, or nothing.
+// If that is to make way for a new one it is counted, so the caller must end it.
 func (p *policy) judge(s *Server, now time.Time) (why string) {
 	why = p.unfit(s, now)
 	if why != "" || s.origin.epoch.trust == p.db.trust.Load() && !s.outdated || !p.rotate(s, now) {
@@ -108,8 +108,8 @@ func (p *policy) unfit(s *Server, now time.Time) (why string) {
 	return ""
 }
 
-// end closes a server that is in nobody's hands. Whoever ends a dedicated one has
-// it destroyed.
+// end closes a server that is in nobody's hands. A dedicated one is not puddle's: the
+// Pool destroys it.
 func (p *policy) end(s *Server, why string) {
 	p.usage.closed.Inc(why)
 	s.closed = why
@@ -119,7 +119,8 @@ func (p *policy) end(s *Server, why string) {
 	}
 }
 
-// back takes back a server that may be lent again. It returns who gets it.
+// back takes back a server that is clean. It returns the waiter that gets it, if any,
+// for the caller to tell.
 func (p *policy) back(s *Server, now time.Time) (w *Waiter) {
 	why := p.judge(s, now)
 	if why == "" && (p.places.surplus(p.bounds()) || p.makesPlace()) {

@@ -77,7 +77,7 @@ func controlCommands() []Command {
 		ofDatabase("RECONNECT", "[db]", "end each server when it comes back, and the idle ones now",
 			func(_ context.Context, c *Console, db string) error { return c.act.Pools.Reconnect(db) }),
 		ofDatabase("KILL", "[db]", "end all clients and servers now; new clients wait for RESUME", func(_ context.Context, c *Console, db string) error {
-			if err := c.act.Pools.Hold(db); err != nil {
+			if err := c.act.Pools.PauseNow(db); err != nil {
 				return err
 			}
 			c.act.Clients.KillAll(db)

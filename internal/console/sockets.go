@@ -9,7 +9,7 @@ import (
 	"github.com/pgseal/pgseal/internal/stats"
 )
 
-// links tells which client holds which server, at one moment.
+// links is a snapshot of which client holds which server connection.
 type links struct {
 	clients  []stats.Client
 	servers  []stats.Server
@@ -123,7 +123,7 @@ func serverName(t *stats.TLS) string {
 	return t.ServerName
 }
 
-// noBuffers stands where PgBouncer shows how full its buffers are: ours are
+// noBuffers fills the columns of PgBouncer's buffer positions: ours are
 // empty but for a moment.
 var noBuffers = []any{0, 0, 0, 0, 0, 0, 0}
 

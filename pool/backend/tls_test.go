@@ -141,7 +141,7 @@ func TestADirectConnectionBeginsWithTLSAndNeedsALPN(t *testing.T) {
 			ok(t, err)
 			continue
 		}
-		ours(t, err, "without agreeing to ALPN")
+		ours(t, err, "without ALPN")
 		if _, inside := f.Peer(0).Received(); inside != "" {
 			t.Errorf("the server was sent %q", inside)
 		}

@@ -171,12 +171,12 @@ func TestASecretIsKeptNoLongerThanItIsValid(t *testing.T) {
 		"1e300": {time.Minute, time.Hour + time.Minute}, "": {time.Minute, time.Hour + time.Minute},
 	} {
 		row := wire.Row{{Text: "carol"}, {Text: secret.Encode()}, {Text: third, Null: third == ""}}
-		a, whyNot, err := c.judge("carol", []wire.Row{row})
-		if err != nil || whyNot != "" || !a.Value.known || a.Fresh != want[0] || a.Usable != want[1] {
-			t.Errorf("valid for %q seconds: %v, %v; want %v (%s, %v)", third, a.Fresh, a.Usable, want, whyNot, err)
+		a, reason, err := c.parseLookup("carol", []wire.Row{row})
+		if err != nil || reason != "" || !a.Value.known || a.Fresh != want[0] || a.Usable != want[1] {
+			t.Errorf("valid for %q seconds: %v, %v; want %v (%s, %v)", third, a.Fresh, a.Usable, want, reason, err)
 		}
 	}
-	if _, _, err := c.judge("carol", []wire.Row{{{Text: "carol"}, {Text: "x"}, {Text: "NaN"}}}); err == nil {
+	if _, _, err := c.parseLookup("carol", []wire.Row{{{Text: "carol"}, {Text: "x"}, {Text: "NaN"}}}); err == nil {
 		t.Error("NaN is taken for a number of seconds")
 	}
 }

@@ -69,7 +69,7 @@ func (a *App) Start() (err error) {
 	if a.engine, err = s.loops.start(a.log); err != nil {
 		return err
 	}
-	a.manager = pool.NewManager(a.log, a.engine)
+	a.manager = pool.NewManager(a.log, a.engine, proxy.NewServerState)
 	a.manager.Apply(s.databases.specs)
 	a.proxy = proxy.New(a.log, a.engine, a.manager, s.settings())
 	a.console = console.New(a.log,

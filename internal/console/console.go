@@ -94,7 +94,7 @@ type ClientActions interface {
 // is empty.
 type PoolActions interface {
 	Pause(ctx context.Context, name string) error
-	Hold(name string) error
+	PauseNow(name string) error
 	Resume(name string) error
 	Enable(name string, enabled bool) error
 	Reconnect(name string) error

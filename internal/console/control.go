@@ -77,7 +77,7 @@ func controlCommands() []Command {
 		ofDatabase("RECONNECT", "[db]", "close idle server connections now and the others when they are released",
 			func(_ context.Context, c *Console, db string) error { return c.act.Pools.Reconnect(db) }),
 		ofDatabase("KILL", "[db]", "close all client and server connections now; new clients wait until RESUME", func(_ context.Context, c *Console, db string) error {
-			if err := c.act.Pools.Hold(db); err != nil {
+			if err := c.act.Pools.PauseNow(db); err != nil {
 				return err
 			}
 			c.act.Clients.KillAll(db)

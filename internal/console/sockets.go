@@ -74,7 +74,7 @@ func serverRow(v stats.Server, client stats.Client) row {
 		prepared = client.ServerPrepared
 	}
 	return row{
-		"S", v.User, v.Database, replication(v.Own), v.State, host, port, local, localPort,
+		"S", v.User, v.Database, replication(v.Dedicated), v.State, host, port, local, localPort,
 		v.Connected, v.Requested, 0, 0, flag(v.CloseNeeded),
 		handle("S", v.ID), handle("C", client.ID), int64(v.PID), tlsText(v.TLS), client.Application, prepared, v.ID,
 	}

@@ -32,8 +32,8 @@ type Settings struct {
 
 // Servers looks up roles in PostgreSQL. The pool's Manager does.
 type Servers interface {
-	Lookup(database string) (c pool.LookupConfig, password string, exists bool)
-	LookUp(ctx context.Context, database string, as pool.Login, most int, query string, args ...string) ([]wire.Row, error)
+	LookupConfig(database string) (c pool.LookupConfig, password string, exists bool)
+	RunLookup(ctx context.Context, database string, as pool.Login, most int, query string, args ...string) ([]wire.Row, error)
 }
 
 // Logins is shared by all logins. Any goroutine may use it.

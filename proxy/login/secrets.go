@@ -122,7 +122,7 @@ func (s *secrets) member(ctx context.Context, database, role, group string) (boo
 func (s *secrets) origin(database string) (origin, pool.Login, bool) {
 	settings := s.logins.settings.Load()
 	all := settings.Auth.LookupConfig
-	c, password, exists := s.servers.Lookup(database)
+	c, password, exists := s.servers.LookupConfig(database)
 	if c.AuthUser == "" {
 		c.AuthUser, password = all.AuthUser, settings.AuthPass
 	}
@@ -143,7 +143,7 @@ func (s *secrets) origin(database string) (origin, pool.Login, bool) {
 // askSecret runs auth_query for one role.
 func (s *secrets) askSecret(from origin, as pool.Login, role string) (a answers.Answer[lookedUp], err error) {
 	// A second row is one too many, so there is no need for a third.
-	rows, err := s.servers.LookUp(s.ctx, from.database, as, 2, from.query, role)
+	rows, err := s.servers.RunLookup(s.ctx, from.database, as, 2, from.query, role)
 	if err == nil || isNoName(err) {
 		var reason string
 		if a, reason, err = s.logins.settings.Load().Auth.parseLookup(role, rows); reason != "" {
@@ -213,7 +213,7 @@ func validity(row wire.Row) (time.Duration, error) {
 
 // askMember asks whether a role is a member of a group.
 func (s *secrets) askMember(from origin, as pool.Login, role, group string) (a answers.Answer[bool], err error) {
-	rows, err := s.servers.LookUp(s.ctx, from.database, as, 1, memberQuery, role, group)
+	rows, err := s.servers.RunLookup(s.ctx, from.database, as, 1, memberQuery, role, group)
 	if err != nil && !isNoName(err) {
 		s.failed(from, err)
 		return a, err

@@ -27,12 +27,12 @@ type directory struct {
 	asked     map[string]int
 }
 
-func (d *directory) Lookup(database string) (c pool.LookupConfig, password string, exists bool) {
+func (d *directory) LookupConfig(database string) (c pool.LookupConfig, password string, exists bool) {
 	c, exists = d.databases[database]
 	return c, d.passwords[database], exists
 }
 
-func (d *directory) LookUp(_ context.Context, _ string, _ pool.Login, _ int, _ string, args ...string) ([]wire.Row, error) {
+func (d *directory) RunLookup(_ context.Context, _ string, _ pool.Login, _ int, _ string, args ...string) ([]wire.Row, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked[args[0]]++

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 const (
@@ -174,7 +175,7 @@ func (r *Relay) observed(typ byte, m []byte, size int, st *Step) {
 		return
 	case wire.ParameterStatus:
 		if size > wholeMessage {
-			r.effects.pin(unknownState) // it could not be carried
+			r.state.pin(effects.UnknownState) // it could not be carried
 		} else if !r.report(body[:size], r.from.hide) && !r.from.hide {
 			st.Insert = []byte{}
 		}
@@ -425,8 +426,8 @@ func (r *Relay) rested() {
 	if len(r.names.portals) > 0 {
 		r.names.portals = nil
 	}
-	if r.effects.suspect != 0 && r.toAsk() == 0 {
-		r.effects.suspect = 0 // what held for the transaction has ended with it
+	if r.state.suspect != 0 && r.toAsk() == 0 {
+		r.state.suspect = 0 // what held for the transaction has ended with it
 	}
 }
 

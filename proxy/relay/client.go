@@ -390,7 +390,7 @@ func (r *Relay) oust(typ byte, m []byte) []byte {
 }
 
 func (r *Relay) inspect(typ byte, m []byte, size int, complete bool) (e edit, more bool) {
-	if r.effects.suspect != 0 && !r.ex.batch && r.beginsUnsure(typ) {
+	if r.state.suspect != 0 && !r.ex.batch && r.beginsUnsure(typ) {
 		return edit{wait: true}, false
 	}
 	switch typ {

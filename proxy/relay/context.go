@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // read are the parameters that PostgreSQL reads while it parses and analyses a
@@ -31,7 +32,7 @@ var readQuery = func() string {
 // are not known: something may have changed them since PostgreSQL was asked. A
 // default that no server reports has no value in it.
 func (r *Relay) now() (context string, certain bool) {
-	if r.effects.suspect&analysis != 0 || r.survey != nil {
+	if r.state.suspect&effects.Analysis != 0 || r.survey != nil {
 		return "", false
 	}
 	p := &r.params

@@ -5,8 +5,8 @@ import (
 	"crypto/sha256"
 	"slices"
 
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // preparation is what was asked before a statement is made under values that are
@@ -26,7 +26,7 @@ type preparation struct {
 func (r *Relay) remake(c *copied) (lead []byte, made, wait bool) {
 	st := c.statement
 	context, certain := r.now()
-	equal := st.effects&sqlscan.Analyzed == 0 || !st.certain || certain && context == st.context
+	equal := st.effects&effects.Analyzed == 0 || !st.certain || certain && context == st.context
 	p := r.names.prep
 	if !equal && (p == nil || p.statement != st || p.values == nil) { // not asked, or in vain
 		p = &preparation{statement: st, number: c.number}
@@ -58,7 +58,7 @@ func (r *Relay) remake(c *copied) (lead []byte, made, wait bool) {
 }
 
 // parseUnnamed takes a Parse of the unnamed statement.
-func (r *Relay) parseUnnamed(m, text, types []byte, seen sqlscan.Effects) edit {
+func (r *Relay) parseUnnamed(m, text, types []byte, seen effects.Set) edit {
 	n := &r.names
 	p := plan{number: nextPrivate.Add(1), effects: seen, parse: n.spare[:0], sure: r.sure(), batch: r.ex.number}
 	n.spare = nil
@@ -68,7 +68,7 @@ func (r *Relay) parseUnnamed(m, text, types []byte, seen sqlscan.Effects) edit {
 	}
 	e := entry{kind: parse, flags: unnamed}
 	var out []byte
-	if seen&sqlscan.Names != 0 {
+	if seen&effects.Names != 0 {
 		t := r.translate(text, false)
 		if t.wait {
 			return edit{out: t.lead, wait: true}
@@ -126,7 +126,7 @@ func (r *Relay) looked() uint64 { return r.names.changes + r.server.changes }
 
 // outdated reports whether what a plan names may be something else by now.
 func (r *Relay) outdated(p *plan) bool {
-	return p.effects&sqlscan.Names != 0 && len(p.parse) > 0 && p.looked != r.looked()
+	return p.effects&effects.Names != 0 && len(p.parse) > 0 && p.looked != r.looked()
 }
 
 // noRows returns the types of the parameters of the unnamed statement, as a Parse
@@ -220,7 +220,7 @@ func (r *Relay) carryUnnamed() (lead []byte, wait bool) {
 	if n.prep != nil && n.prep.number == u.number {
 		n.prep.statement = st // it was asked for already
 	}
-	if u.effects&sqlscan.Names != 0 {
+	if u.effects&effects.Names != 0 {
 		t := r.translate(text, false)
 		if t.wait {
 			return t.lead, true

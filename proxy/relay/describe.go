@@ -3,8 +3,8 @@ package relay
 import (
 	"bytes"
 
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // onDescribe takes a Describe, which is whole.
@@ -75,7 +75,7 @@ func (r *Relay) namesLost(own []byte, nm *name) *note {
 // whose columns have changed, or, if gone counts, one that is gone; or nil.
 func (r *Relay) executes(ops []nameOp, types string, gone bool) *note {
 	for _, op := range ops {
-		if op.verb == sqlscan.Execute && (op.changed || gone && op.server == r.cfg.nobody) {
+		if op.verb == effects.Execute && (op.changed || gone && op.server == r.cfg.nobody) {
 			return &note{own: op.own, changed: op.changed, types: types}
 		}
 	}

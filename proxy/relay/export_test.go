@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // What tests outside of the package see of it.
@@ -26,18 +27,18 @@ const (
 	WholeMessage = wholeMessage
 	Gathered     = gathered
 	MostOwed     = limit
-	MaxCustom    = maxCustom
+	MaxCustom    = effects.MaxCustom
 	Overhead     = overhead
 )
 
 // Custom returns which names of custom parameters are found in texts, and
 // whether there were more.
 func Custom(texts ...string) (names []string, overflow bool) {
-	var c custom
+	var c effects.Custom
 	for _, text := range texts {
-		c.note([]byte(text))
+		c.Note([]byte(text))
 	}
-	return c.names, c.overflow
+	return c.Names, c.Overflow
 }
 
 // Wrong says what contradicts itself in the relay's state, or nothing.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // onLargeParse takes a Parse whose text is too large to be gathered: it passes
@@ -27,7 +28,7 @@ func (r *Relay) onLargeParse(m []byte, size int) (e edit, more bool) {
 	}
 	server := ""
 	if len(own) == 0 {
-		r.names.candidates = append(r.names.candidates, plan{number: nextPrivate.Add(1), effects: opaque})
+		r.names.candidates = append(r.names.candidates, plan{number: nextPrivate.Add(1), effects: effects.Unseen})
 		r.push(entry{kind: parse, flags: unnamed})
 	} else {
 		nm := r.names.lookUp(own)
@@ -38,9 +39,9 @@ func (r *Relay) onLargeParse(m []byte, size int) (e edit, more bool) {
 			return edit{err: errLargeTwice}, false
 		}
 		nm = r.names.enter(string(own))
-		nm.server, nm.may = newName(), opaque
+		nm.server, nm.may = newName(), effects.Unseen
 		nm.open++
-		d := &draft{name: nm, server: nm.server, private: nextPrivate.Add(1), certain: true, effects: opaque}
+		d := &draft{name: nm, server: nm.server, private: nextPrivate.Add(1), certain: true, effects: effects.Unseen}
 		r.in.large = d
 		server = nm.server
 		r.push(entry{kind: parse, flags: final, name: nm, note: &note{draft: d}})
@@ -70,7 +71,7 @@ func (r *Relay) scanMore(b []byte, n int, piece []byte) (st Step, ended bool) {
 		return st, false
 	}
 	r.in.do = passOn
-	seen := r.strictly(widen(r.scanner.Effects()))
+	seen := r.strictly(effects.OfLarge(r.scanner.Effects()))
 	if e := r.refuses(seen); e != nil {
 		r.in.left++ // its last byte is withheld, so PostgreSQL will never run it
 		r.ex.doubt = true
@@ -79,16 +80,16 @@ func (r *Relay) scanMore(b []byte, n int, piece []byte) (st Step, ended bool) {
 		return Step{Used: n, Pass: b[:n-1], Verdict: Failed, Err: &last}, true
 	}
 	if r.in.typ == wire.Query {
-		if seen&(carried|opaque) != 0 && r.cfg.Shared { // whose names were not read
+		if seen&(effects.Carried|effects.Unseen) != 0 && r.cfg.Shared { // whose names were not read
 			r.server.unlisted = true
-			r.effects.pin(unknownState)
+			r.state.pin(effects.UnknownState)
 		}
 		r.heed(seen)
 		return st, false
 	}
-	if seen&(carried|opaque) != 0 && r.cfg.Shared {
+	if seen&(effects.Carried|effects.Unseen) != 0 && r.cfg.Shared {
 		r.server.unlisted = true
-		r.effects.pin(unknownState)
+		r.state.pin(effects.UnknownState)
 	}
 	switch d := r.in.large; {
 	case !r.cfg.Shared:

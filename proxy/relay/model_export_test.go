@@ -1,6 +1,9 @@
 package relay
 
-import "github.com/pgseal/pgseal/internal/wire"
+import (
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
+)
 
 // What the tests on the model see of the package.
 
@@ -17,12 +20,12 @@ const Denied = deniedText
 // that keeps a client on its server, as session_state = reject sees it.
 func Leaves(text string) bool {
 	r := &Relay{cfg: Config{Shared: true, Policy: Reject}}
-	return r.refuses(scan([]byte(text))) != nil
+	return r.refuses(effects.Of([]byte(text))) != nil
 }
 
 // Stays reports whether a text may leave something in its session that keeps a
 // client on its server.
-func Stays(text string) bool { return scan([]byte(text))&pinning != 0 }
+func Stays(text string) bool { return effects.Of([]byte(text))&effects.Pinning != 0 }
 
 // IsSet returns what the relay takes to be set in the server's session, and
 // whether it knows that there may be more.

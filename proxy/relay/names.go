@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // names are the prepared statements of a session, of the protocol and of SQL's
@@ -32,27 +33,27 @@ type names struct {
 
 // name is one of a client's names.
 type name struct {
-	own     string          // at most maxName bytes
-	st      *Statement      // what it stands for, once confirmed
-	server  string          // the statement on the server that is held, while open is not zero, or where sql is set
-	open    int             // entries of the ledger that may change what it stands for
-	may     sqlscan.Effects // of all that it may stand for while open is not zero
-	leaving bool            // a Close of it is not answered
-	sql     bool            // made by PREPARE: it lives on the server that is held
-	making  string          // its name on the server while it is being made there, since it names others
-	made    int             // what the ledger had had when it was prepared
-	sent    uint64          // when its Parse was sent, by clock
-	since   uint64          // and when it was answered
-	kept    bool            // it counts among the users of the statement's text
-	bound   bool            // it can't be had on another server
-	ops     []nameOp        // what it does to names when it runs
+	own     string      // at most maxName bytes
+	st      *Statement  // what it stands for, once confirmed
+	server  string      // the statement on the server that is held, while open is not zero, or where sql is set
+	open    int         // entries of the ledger that may change what it stands for
+	may     effects.Set // of all that it may stand for while open is not zero
+	leaving bool        // a Close of it is not answered
+	sql     bool        // made by PREPARE: it lives on the server that is held
+	making  string      // its name on the server while it is being made there, since it names others
+	made    int         // what the ledger had had when it was prepared
+	sent    uint64      // when its Parse was sent, by clock
+	since   uint64      // and when it was answered
+	kept    bool        // it counts among the users of the statement's text
+	bound   bool        // it can't be had on another server
+	ops     []nameOp    // what it does to names when it runs
 }
 
 // plan is an unnamed statement.
 type plan struct {
 	number  uint64 // which no other session's has; 0: there is none
 	parse   []byte // its Parse message, empty where it was too large to keep
-	effects sqlscan.Effects
+	effects effects.Set
 	rows    []byte // the body of the RowDescription that the client was sent; empty: none
 	types   []byte // the body of the ParameterDescription that it was sent; empty: none
 	none    bool   // it was told that there are no rows
@@ -79,7 +80,7 @@ func (n *names) lookUp(own []byte) *name { return n.byName[string(shorten(own))]
 func (n *name) stands() bool { return n != nil && (n.st != nil || n.sql || n.open > 0) }
 
 // effects are those of whatever the name may stand for.
-func (n *name) effects() sqlscan.Effects {
+func (n *name) effects() effects.Set {
 	if n == nil {
 		return 0
 	}
@@ -167,9 +168,9 @@ const maxNamed = 100_000
 type nameOp struct {
 	statement int // its place in the text
 	own       string
-	verb      sqlscan.Effects // Prepare, Deallocate or Execute
-	server    string          // what the name is on the server
-	changed   bool            // that is one that no server has, since the statement's columns have changed
+	verb      effects.Set // Prepare, Deallocate or Execute
+	server    string      // what the name is on the server
+	changed   bool        // that is one that no server has, since the statement's columns have changed
 }
 
 // shift is a place in a text that was rewritten.
@@ -177,7 +178,7 @@ type shift struct{ at, by int }
 
 // translation is a text with the names of servers in it.
 type translation struct {
-	effects sqlscan.Effects // of the statements of the protocol that it executes
+	effects effects.Set // of the statements of the protocol that it executes
 	text    []byte
 	lead    []byte // goes in front of it
 	wait    bool   // lead has to be answered before
@@ -198,10 +199,10 @@ func (r *Relay) translate(text []byte, ends bool) (t translation) {
 	local := map[string]string{} // what earlier statements of the text made of names
 	done := 0
 	for _, ref := range sqlscan.NameRefs(text, nil) {
-		own := ref.Name
+		own, verb := ref.Name, effects.Set(ref.Verb)
 		server, known := local[own]
 		if !known {
-			server, t.wait = r.serverName(&t, ref.Verb, own)
+			server, t.wait = r.serverName(&t, verb, own)
 			if t.wait {
 				return t
 			}
@@ -209,23 +210,23 @@ func (r *Relay) translate(text []byte, ends bool) (t translation) {
 				local[own] = server
 			}
 		}
-		switch ref.Verb {
-		case sqlscan.Prepare:
+		switch verb {
+		case effects.Prepare:
 			if server == "" {
 				server = newName()
 			}
 			local[own] = server
-		case sqlscan.Deallocate:
+		case effects.Deallocate:
 			if server != "" {
 				local[own] = ""
 			}
-		case sqlscan.Execute:
+		case effects.Execute:
 			r.makes(local, own)
 		}
 		if server == "" {
 			server = r.cfg.nobody
 		}
-		t.ops = append(t.ops, nameOp{ref.Statement, own, ref.Verb, server, server == t.changed})
+		t.ops = append(t.ops, nameOp{ref.Statement, own, verb, server, server == t.changed})
 		t.text = append(append(append(t.text, text[done:ref.Start]...), ' '), server...)
 		t.shifts = append(t.shifts, shift{len(t.text), len(server) + 1 - (ref.End - ref.Start)})
 		done = ref.End
@@ -239,9 +240,9 @@ func (r *Relay) makes(local map[string]string, own string) {
 	if nm := r.names.byName[own]; nm != nil {
 		r.names.reach(nm.ops, func(op *nameOp) {
 			switch op.verb {
-			case sqlscan.Prepare:
+			case effects.Prepare:
 				local[op.own] = op.server
-			case sqlscan.Deallocate:
+			case effects.Deallocate:
 				local[op.own] = ""
 			}
 		})
@@ -260,7 +261,7 @@ func (n *names) reachOn(ops []nameOp, left *int, visit func(op *nameOp)) {
 	for i := range ops {
 		op := &ops[i]
 		visit(op)
-		if op.verb != sqlscan.Execute || *left == 0 {
+		if op.verb != effects.Execute || *left == 0 {
 			continue
 		}
 		if nm := n.byName[op.own]; nm != nil {
@@ -273,7 +274,7 @@ func (n *names) reachOn(ops []nameOp, left *int, visit func(op *nameOp)) {
 // serverName returns what a name of the client's is on the server, empty for
 // nothing, for a statement of SQL that does this to it. It may take something in
 // front, and even that this is answered first.
-func (r *Relay) serverName(t *translation, verb sqlscan.Effects, own string) (server string, wait bool) {
+func (r *Relay) serverName(t *translation, verb effects.Set, own string) (server string, wait bool) {
 	nm := r.names.byName[own]
 	switch {
 	case nm != nil && nm.making != "":
@@ -283,13 +284,13 @@ func (r *Relay) serverName(t *translation, verb sqlscan.Effects, own string) (se
 	case nm.leaving:
 		return "", true
 	case nm.sql || nm.open > 0:
-		if verb == sqlscan.Execute {
+		if verb == effects.Execute {
 			t.effects |= nm.effects()
 		}
 		return nm.server, false
-	case verb == sqlscan.Execute && t.ends && r.ex.status == wire.StatusFailed && r.server.findFor(nm) == nil:
+	case verb == effects.Execute && t.ends && r.ex.status == wire.StatusFailed && r.server.findFor(nm) == nil:
 		return "", false // it can't be made before the transaction has ended, nor behind that
-	case verb == sqlscan.Execute:
+	case verb == effects.Execute:
 		lead, server, n, wait := r.resolve([]byte(own), nm, bind)
 		t.lead = append(t.lead, lead...)
 		if n != nil && n.changed {
@@ -298,7 +299,7 @@ func (r *Relay) serverName(t *translation, verb sqlscan.Effects, own string) (se
 		}
 		t.effects |= nm.effects()
 		// It may fail, and what names the statement shall not be tried then.
-		wait = wait || len(lead) > 0 && nm.st.effects&sqlscan.Names == 0 && r.ex.status != wire.StatusFailed
+		wait = wait || len(lead) > 0 && nm.st.effects&effects.Names == 0 && r.ex.status != wire.StatusFailed
 		return server, wait
 	}
 	// DEALLOCATE and PREPARE get one that is there for them alone: the server's
@@ -306,7 +307,7 @@ func (r *Relay) serverName(t *translation, verb sqlscan.Effects, own string) (se
 	server = newName()
 	t.lead = wire.AppendParse(r.appendDoomed(t.lead), server, "\x00\x00\x00")
 	r.push(entry{kind: parse, flags: ours})
-	if verb == sqlscan.Prepare {
+	if verb == effects.Prepare {
 		r.server.doomed = append(r.server.doomed, server)
 	}
 	return server, false
@@ -325,11 +326,11 @@ func (r *Relay) complete(n *note) {
 // did takes what a statement has done to a name.
 func (r *Relay) did(op *nameOp) {
 	switch op.verb {
-	case sqlscan.Prepare:
+	case effects.Prepare:
 		nm := r.names.enter(op.own)
 		r.madeBySQL(nm, true)
 		nm.server, nm.made = op.server, r.ledger.pushed
-	case sqlscan.Deallocate:
+	case effects.Deallocate:
 		r.server.loseName(op.server) // it may have become the copy of others, too
 		if nm := r.names.byName[op.own]; nm != nil {
 			r.clear(nm)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // Parameters with a meaning of their own.
@@ -200,11 +201,11 @@ func (r *Relay) report(body []byte, hidden bool) (tell bool) {
 	if i := find(r.params.told, p.Name); i < 0 || r.params.told[i] != p {
 		r.params.tell(replace(r.params.told, p))
 	}
-	if !r.cfg.Shared && !r.cfg.Stream && r.effects.suspect == 0 {
+	if !r.cfg.Shared && !r.cfg.Stream && r.state.suspect == 0 {
 		r.defaults = true // nothing in the session can have set it
 	}
 	if r.cfg.Shared && !r.ledger.empty() {
-		r.effects.suspect |= settings | analysis // something set it, whether its text showed or not
+		r.state.suspect |= effects.Settings | effects.Analysis // something set it, whether its text showed or not
 	}
 	return true
 }

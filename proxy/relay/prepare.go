@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // edit is what becomes of a client's message: out goes in place of its first cut
@@ -57,35 +57,23 @@ func (r *Relay) onParse(m []byte) edit {
 
 // scanParse is scan for a Parse. That the client's unnamed statement is parsed
 // once more, as drivers do for each execution, is seen without it.
-func (r *Relay) scanParse(m, text []byte) sqlscan.Effects {
-	if u := &r.names.unnamed; u.effects&sqlscan.Names == 0 && len(u.parse) > 0 && bytes.Equal(u.parse, m) {
+func (r *Relay) scanParse(m, text []byte) effects.Set {
+	if u := &r.names.unnamed; u.effects&effects.Names == 0 && len(u.parse) > 0 && bytes.Equal(u.parse, m) {
 		return u.effects
 	}
 	seen := r.scan(text)
-	if seen&sqlscan.Analyzed == 0 && readsTwoWays(text) {
-		seen |= sqlscan.Analyzed
+	if seen&effects.Analyzed == 0 && effects.ReadsTwoWays(text) {
+		seen |= effects.Analyzed
 	}
 	return seen
-}
-
-// readsTwoWays reports whether a text means something else under another
-// standard_conforming_strings or client_encoding, even where nothing of it is
-// analysed.
-func readsTwoWays(text []byte) bool {
-	for _, c := range text {
-		if c == '\\' || c >= 0x80 {
-			return true
-		}
-	}
-	return false
 }
 
 var errNames = wire.Fatal(wire.CodeProgramLimit, "too many prepared statements in one session")
 
 // parsedUnshared notes a Parse of a session that keeps its server: only what the
 // statement may do counts.
-func (r *Relay) parsedUnshared(own []byte, seen sqlscan.Effects) {
-	if seen&noted == 0 {
+func (r *Relay) parsedUnshared(own []byte, seen effects.Set) {
+	if seen&effects.Noted == 0 {
 		return
 	}
 	r.names.unnamed.effects |= seen // of all statements of the session together
@@ -103,9 +91,9 @@ func (r *Relay) parseTaken(m, own, rest []byte) edit {
 }
 
 // parseNamed takes a Parse of a name that is free, as far as is known.
-func (r *Relay) parseNamed(m, own, text, types []byte, seen sqlscan.Effects) edit {
+func (r *Relay) parseNamed(m, own, text, types []byte, seen effects.Set) edit {
 	context, certain := r.now()
-	capture := !certain && seen&sqlscan.Analyzed != 0
+	capture := !certain && seen&effects.Analyzed != 0
 	if capture && !r.ex.batch && r.unsure() {
 		return edit{wait: true} // it is known when PostgreSQL has answered what it is asked
 	}
@@ -116,7 +104,7 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen sqlscan.Effects) edi
 	if nm.open == 0 {
 		nm.server = newName()
 	}
-	if seen&sqlscan.Names != 0 {
+	if seen&effects.Names != 0 {
 		nm.making = nm.server // what it says of its own name is about itself
 		t := r.translate(text, false)
 		nm.making = ""
@@ -138,10 +126,10 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen sqlscan.Effects) edi
 	if d.kept = r.cfg.Statements.reserve(r.cfg.User, r.names.held, sizeOf(d.text)); d.kept {
 		r.names.held += sizeOf(d.text)
 	}
-	if d.context, d.certain = context, certain || !capture; capture || seen&(sqlscan.Moment|sqlscan.Names) != 0 {
+	if d.context, d.certain = context, certain || !capture; capture || seen&(effects.Moment|effects.Names) != 0 {
 		d.private = nextPrivate.Add(1)
 	}
-	if seen&sqlscan.Analyzed == 0 {
+	if seen&effects.Analyzed == 0 {
 		d.context = "" // nothing reads it
 	}
 	nm.open += 2
@@ -308,8 +296,8 @@ func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
 		return r.refuseChanged(m, nm, nt, names[:portal], names[portal+1+length+1:]), false
 	}
 	r.heedBind(portal == 0, seen)
-	if seen&sqlscan.SearchPath != 0 && complete {
-		r.effects.custom.note(m[head:]) // the name may be one of the values
+	if seen&effects.SearchPath != 0 && complete {
+		r.state.custom.Note(m[head:]) // the name may be one of the values
 	}
 	r.push(entry{kind: bind, name: nm, note: nt})
 	if portal == 0 {
@@ -370,17 +358,17 @@ func (r *Relay) bindPortal(portal, own []byte, nm *name) {
 }
 
 // heedBind notes what a statement may do that is about to run.
-func (r *Relay) heedBind(noPortal bool, seen sqlscan.Effects) {
+func (r *Relay) heedBind(noPortal bool, seen effects.Set) {
 	if noPortal {
-		r.ex.portal = seen & noted
+		r.ex.portal = seen & effects.Noted
 	} else {
-		r.ex.portals |= seen & noted
+		r.ex.portals |= seen & effects.Noted
 	}
-	if seen&noted == 0 {
+	if seen&effects.Noted == 0 {
 		return
 	}
 	r.heed(seen)
-	if seen&(opaque|dotted) != 0 && r.cfg.Shared {
+	if seen&(effects.Unseen|effects.Dotted) != 0 && r.cfg.Shared {
 		r.server.unlisted = true // of this server too, not only of that where it was prepared
 	}
 }
@@ -426,7 +414,7 @@ func (r *Relay) onExecute(m []byte) edit {
 	if len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0 {
 		seen = r.ex.portal
 	}
-	if seen&(gates|sqlscan.Resets|sqlscan.Opaque) == 0 {
+	if seen&(gates|effects.Resets|effects.Opaque) == 0 {
 		r.push(e)
 		return edit{}
 	}
@@ -440,8 +428,8 @@ func (r *Relay) onExecute(m []byte) edit {
 	r.push(e)
 	out := append(r.out[:0], m...)
 	if back := r.toBringBack(seen); len(back) > 0 {
-		sql := bringBack(back, seen&(settings|opaque) == 0)
-		if seen&sqlscan.CopyIn == 0 {
+		sql := bringBack(back, seen&(effects.Settings|effects.Unseen) == 0)
+		if seen&effects.CopyIn == 0 {
 			out = r.appendHidden(out, sql, nil)
 		} else { // it is one of several statements, and that has to be known first
 			r.ex.back = sql

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // onQuery takes a Query.
@@ -22,7 +22,7 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 	}
 	text := cString(m[wire.HeaderSize:])
 	seen := r.scan(text)
-	if seen&noted == 0 {
+	if seen&effects.Noted == 0 {
 		r.pushQuery(entry{kind: query})
 		return edit{}
 	}
@@ -36,9 +36,9 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 	r.look(seen, text)
 	e := entry{kind: query}
 	var ed edit
-	if seen&sqlscan.Names != 0 && r.cfg.Shared {
+	if seen&effects.Names != 0 && r.cfg.Shared {
 		alone := !r.ex.batch && r.ledger.empty() && !r.ex.mixed
-		t := r.translate(text, seen&sqlscan.Exits != 0)
+		t := r.translate(text, seen&effects.Exits != 0)
 		if t.wait {
 			return edit{out: t.lead, wait: true}
 		}
@@ -55,14 +55,14 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 		ed = whole(m, wire.AppendQuery(t.lead, string(t.text)))
 	}
 	r.heed(seen)
-	if back := r.toBringBack(seen); seen&sqlscan.CopyIn == 0 && len(back) > 0 {
+	if back := r.toBringBack(seen); seen&effects.CopyIn == 0 && len(back) > 0 {
 		e.flags |= followed
 		r.pushQuery(e)
 		r.push(entry{kind: query, flags: ours | fix})
 		if ed.cut == 0 {
 			ed = whole(m, append(r.out[:0], m...))
 		}
-		ed.out = wire.AppendQuery(ed.out, bringBack(back, seen&(settings|opaque) == 0))
+		ed.out = wire.AppendQuery(ed.out, bringBack(back, seen&(effects.Settings|effects.Unseen) == 0))
 		r.hold()
 		return ed
 	}
@@ -96,13 +96,13 @@ func (r *Relay) pushQuery(e entry) {
 // toBringBack returns the startup values that have to be brought back behind a
 // statement with these effects, if it resets parameters: those that the server
 // was not opened with.
-func (r *Relay) toBringBack(seen sqlscan.Effects) []wire.Parameter {
+func (r *Relay) toBringBack(seen effects.Set) []wire.Parameter {
 	startup := r.params.startup
-	if seen&(sqlscan.Resets|sqlscan.Opaque) == 0 {
+	if seen&(effects.Resets|effects.Opaque) == 0 {
 		return nil
 	}
 	if len(startup) == 0 || !r.server.covers(startup) {
-		if seen&sqlscan.Resets == 0 { // who sets a custom parameter to '' means that
+		if seen&effects.Resets == 0 { // who sets a custom parameter to '' means that
 			startup = slices.DeleteFunc(slices.Clone(startup), func(p wire.Parameter) bool { return strings.Contains(p.Name, ".") })
 		}
 		return startup
@@ -115,12 +115,12 @@ func (r *Relay) toBringBack(seen sqlscan.Effects) []wire.Parameter {
 
 // prepareFor sees to what a statement with these effects needs of the server
 // before it is sent.
-func (r *Relay) prepareFor(seen sqlscan.Effects) edit {
+func (r *Relay) prepareFor(seen effects.Set) edit {
 	if !r.cfg.Shared {
 		return edit{}
 	}
 	atStart := r.atStart()
-	if seen&sqlscan.Resets != 0 && (seen&(sqlscan.Several|sqlscan.Analyzed|opaque) != 0 && r.Asks() || r.params.custom) {
+	if seen&effects.Resets != 0 && (seen&(effects.Several|effects.Analyzed|effects.Unseen) != 0 && r.Asks() || r.params.custom) {
 		r.params.exact = true // from now on
 		if r.ledger.readies > 0 && !r.ex.batch && !r.server.covers(r.params.startup) {
 			return edit{wait: true} // whether a transaction is open is not known before
@@ -132,10 +132,10 @@ func (r *Relay) prepareFor(seen sqlscan.Effects) edit {
 			return edit{exact: ready, wait: !ready}
 		}
 	}
-	if seen&sqlscan.Sequence != 0 && r.effects.foreign && atStart {
+	if seen&effects.Sequence != 0 && r.state.foreign && atStart {
 		// currval and lastval shall say that they were not called yet in this
 		// session, rather than what another client was told.
-		r.effects.foreign = false
+		r.state.foreign = false
 		r.server.unnamed, r.ex.stranger = 0, false
 		r.push(entry{kind: query, flags: ours | aside})
 		return edit{out: wire.AppendQuery(nil, "DISCARD SEQUENCES"), wait: true}
@@ -156,15 +156,15 @@ func (r *Relay) onCall(m []byte) edit {
 	if r.onlyHelped() {
 		return edit{wait: true}
 	}
-	seen := sqlscan.Opaque
+	seen := effects.Opaque
 	if len(m) >= wire.HeaderSize+4 {
 		switch function := binary.BigEndian.Uint32(m[wire.HeaderSize:]); {
 		case harmlessCalls[function]:
 			seen = 0
 		case function == 1575 || function == 2559: // currval and lastval
-			seen = sqlscan.Sequence
+			seen = effects.Sequence
 		case function == 1599: // setseed
-			seen = sqlscan.Seed
+			seen = effects.Seed
 		}
 	}
 	if r.cfg.Shared && seen != 0 {

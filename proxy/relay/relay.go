@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // Config is what holds for a session as long as it lives.
@@ -37,7 +38,7 @@ type Relay struct {
 	copy     copyIn
 	names    names
 	params   parameters
-	effects  effects
+	state    sessionState
 	survey   *survey // under way, or not learnt from yet
 	life     life
 	counts   Counts
@@ -81,24 +82,24 @@ type answering struct {
 
 // exchange is the state of the protocol on the server that is held.
 type exchange struct {
-	status   byte            // of the last ReadyForQuery
-	number   uint32          // of the batch that is sent: a Sync ends one
-	batch    bool            // extended-query messages were sent since the last Sync
-	mixed    bool            // a Query was sent behind what was executed without a Sync: see Ours
-	runs     bool            // some of those bind or execute
-	helps    bool            // and some of ours between them do
-	back     string          // what brings startup values back before the Sync
-	skipping bool            // the server skips everything up to the next Sync, which was not sent
-	stranger bool            // the server may have another client's unnamed statement
-	flushed  int             // how many entries the ledger had had when a Flush of ours was sent
-	unready  bool            // a Query failed by what is ours in front of it: a Sync of ours gets its ReadyForQuery
-	held     bool            // nothing more may be sent before the server owes nothing
-	doubt    bool            // it can't be known what the server owes: never lend it again
-	portal   sqlscan.Effects // of the statement of the unnamed portal
-	plan     uint64          // which is the unnamed one of that number; 0: another
-	portals  sqlscan.Effects // of those of all others
-	answered uint            // ReadyForQuery messages that the client got
-	touched  bool            // something of the client's was sent
+	status   byte        // of the last ReadyForQuery
+	number   uint32      // of the batch that is sent: a Sync ends one
+	batch    bool        // extended-query messages were sent since the last Sync
+	mixed    bool        // a Query was sent behind what was executed without a Sync: see Ours
+	runs     bool        // some of those bind or execute
+	helps    bool        // and some of ours between them do
+	back     string      // what brings startup values back before the Sync
+	skipping bool        // the server skips everything up to the next Sync, which was not sent
+	stranger bool        // the server may have another client's unnamed statement
+	flushed  int         // how many entries the ledger had had when a Flush of ours was sent
+	unready  bool        // a Query failed by what is ours in front of it: a Sync of ours gets its ReadyForQuery
+	held     bool        // nothing more may be sent before the server owes nothing
+	doubt    bool        // it can't be known what the server owes: never lend it again
+	portal   effects.Set // of the statement of the unnamed portal
+	plan     uint64      // which is the unnamed one of that number; 0: another
+	portals  effects.Set // of those of all others
+	answered uint        // ReadyForQuery messages that the client got
+	touched  bool        // something of the client's was sent
 }
 
 // life is where the session is in its life.
@@ -113,7 +114,7 @@ type life struct {
 	wipes   bool        // which is DISCARD ALL
 	rolled  bool        // ROLLBACK was sent
 	end     *wire.Error // why the session has to end
-	pinned  sqlscan.Effects
+	pinned  effects.Set
 }
 
 // Counts is what a client has had done since Take.
@@ -129,7 +130,7 @@ func New(cfg Config, startup []wire.Parameter) *Relay {
 	r := &Relay{cfg: cfg}
 	for _, p := range startup {
 		r.params.startup = merge(r.params.startup, p)
-		r.effects.custom.add(p.Name)
+		r.state.custom.Add(p.Name)
 		r.params.custom = r.params.custom || strings.Contains(p.Name, ".")
 	}
 	r.params.wish(r.params.startup)
@@ -168,7 +169,7 @@ func violation(format string, args ...any) *wire.Error {
 
 // gates are the effects behind which nothing is sent before PostgreSQL has
 // answered: what comes next means something else by what the answer is.
-const gates = sqlscan.CopyIn | forgets | sqlscan.Names
+const gates = effects.CopyIn | effects.Forgets | effects.Names
 
 // push notes a message that is sent.
 func (r *Relay) push(e entry) {
@@ -215,7 +216,7 @@ func (r *Relay) Attach(s *Server) (setup, tell []byte) {
 		return nil, nil
 	}
 	r.ex.stranger = s.unnamed != 0 && s.unnamed != r.names.unnamed.number
-	r.effects.foreign = s.holder != r.cfg.ID
+	r.state.foreign = s.holder != r.cfg.ID
 	setup, wait := r.appendSetup(nil)
 	s.holder = r.cfg.ID
 	switch {
@@ -307,7 +308,7 @@ func (r *Relay) Left() bool { return r.life.left }
 func (r *Relay) Leaving() bool { return r.life.leaving }
 
 // PinnedSince returns when the client began to keep its server.
-func (r *Relay) PinnedSince() time.Time { return r.effects.since }
+func (r *Relay) PinnedSince() time.Time { return r.state.since }
 
 // ServerPrepared returns how many prepared statements the server has that is
 // held.

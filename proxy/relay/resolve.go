@@ -1,16 +1,16 @@
 package relay
 
 import (
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // effectsOf returns the effects of whatever a client's name may stand for.
-func (r *Relay) effectsOf(own []byte, nm *name) sqlscan.Effects {
+func (r *Relay) effectsOf(own []byte, nm *name) effects.Set {
 	if len(own) > 0 {
 		return nm.effects()
 	}
-	var seen sqlscan.Effects
+	var seen effects.Set
 	if r.names.unnamed.number != 0 {
 		seen = r.names.unnamed.effects
 	}
@@ -44,7 +44,7 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 		return r.out[:0], r.cfg.nobody, &note{own: string(own)}, false
 	case nm.leaving:
 		return nil, "", nil, true
-	case nm.open > 0 && nm.may&sqlscan.Names != 0:
+	case nm.open > 0 && nm.may&effects.Names != 0:
 		return nil, "", nil, true // what it names is looked up when it runs
 	case nm.open > 0 || nm.sql:
 		return r.out[:0], nm.server, nil, false
@@ -52,7 +52,7 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 	if n := r.changed(own, nm.st); n != nil {
 		return r.out[:0], r.cfg.nobody, n, false
 	}
-	renamed := nm.st.effects&sqlscan.Names != 0 && nm.kept
+	renamed := nm.st.effects&effects.Names != 0 && nm.kept
 	if c := r.server.findFor(nm); !renamed && c != nil && (c.confirmed || c.batch == r.ex.number) {
 		r.server.use(c)
 		return r.out[:0], c.name, nil, false
@@ -66,7 +66,7 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 	if r.ledger.readies > 0 {
 		return nil, "", nil, true // whether a transaction has failed is not known before
 	}
-	if r.ex.status == wire.StatusFailed && !r.ex.runs && by == bind && nm.st.effects&sqlscan.Exits == 0 {
+	if r.ex.status == wire.StatusFailed && !r.ex.runs && by == bind && nm.st.effects&effects.Exits == 0 {
 		// Nothing can be analysed now, and nothing of it would run: what there is
 		// to say of the message depends on its parameters only.
 		return r.standIn(nm.st.types)

@@ -1,8 +1,8 @@
 package relay
 
 import (
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // Do is what is to become of the server that is held.
@@ -18,11 +18,11 @@ const (
 // Action is what the driver does when the relay has been told of something.
 type Action struct {
 	Do     Do
-	Query  []byte          // is to be sent to the server; its client has gone
-	Wake   bool            // Ours has something to send, at the client's home
-	Resume bool            // the client's bytes may go on
-	End    *wire.Error     // why the session has to end
-	Pinned sqlscan.Effects // why the client keeps its server from now on
+	Query  []byte      // is to be sent to the server; its client has gone
+	Wake   bool        // Ours has something to send, at the client's home
+	Resume bool        // the client's bytes may go on
+	End    *wire.Error // why the session has to end
+	Pinned effects.Set // why the client keeps its server from now on
 	// Defaults are what the server reports that nobody has set in its session.
 	Defaults []wire.Parameter
 }
@@ -72,18 +72,18 @@ func (r *Relay) FatalSeen() bool { return r.from.last == wire.ErrorResponse && r
 func (r *Relay) Doubt() { r.ex.doubt = true }
 
 // HoldsFor returns what keeps the client on its server beyond its transaction.
-func (r *Relay) HoldsFor() sqlscan.Effects { return r.holdsFor() }
+func (r *Relay) HoldsFor() effects.Set { return r.holdsFor() }
 
-func (r *Relay) holdsFor() sqlscan.Effects {
+func (r *Relay) holdsFor() effects.Set {
 	if !r.cfg.Shared {
 		return 0
 	}
-	why := r.effects.pins
+	why := r.state.pins
 	if r.names.stuck() || r.names.bound > 0 {
-		why |= largeStatement
+		why |= effects.LargeStatement
 	}
 	if r.names.sqls > 0 {
-		why |= sqlscan.Prepare
+		why |= effects.Prepare
 	}
 	return why
 }
@@ -97,7 +97,7 @@ func (r *Relay) Next() (a Action) {
 	if r.survey != nil && r.survey.over {
 		r.defaults = r.learn()
 	}
-	if r.defaults && !(r.cfg.Shared && (r.effects.suspect&(settings|opaque) != 0 || r.survey != nil || !r.ledger.empty())) {
+	if r.defaults && !(r.cfg.Shared && (r.state.suspect&(effects.Settings|effects.Unseen) != 0 || r.survey != nil || !r.ledger.empty())) {
 		r.defaults, a.Defaults = false, r.unset()
 	}
 	switch {
@@ -222,7 +222,7 @@ func (r *Relay) Ours() []byte {
 
 // clean returns the query that resets the session between two clients.
 func (r *Relay) clean(reset string) []byte {
-	r.life.wipes = sqlscan.Scan([]byte(reset))&sqlscan.DiscardAll != 0
+	r.life.wipes = effects.Of([]byte(reset))&effects.DiscardAll != 0
 	r.push(entry{kind: query, flags: ours | cleans})
 	r.server.unnamed = 0
 	return wire.AppendQuery(nil, reset)
@@ -321,16 +321,16 @@ func (r *Relay) nextLeft(a *Action) {
 // leavesBehind returns the query that removes what the client left in the
 // session, empty for nothing, and whether something is there that none removes.
 func (r *Relay) leavesBehind() (reset string, indelibly bool) {
-	e := &r.effects
+	e := &r.state
 	if !r.cfg.Shared {
-		return r.cfg.Reset, e.pins&indelible != 0
+		return r.cfg.Reset, e.pins&effects.Indelible != 0
 	}
 	traces := e.pins | r.toAsk()
 	if r.names.sqls > 0 {
-		traces |= sqlscan.Prepare
+		traces |= effects.Prepare
 	}
 	if r.cfg.Policy == Ignore {
-		traces &= carried | unknownState
+		traces &= effects.Carried | effects.UnknownState
 	}
 	switch {
 	case traces != 0:
@@ -338,5 +338,5 @@ func (r *Relay) leavesBehind() (reset string, indelibly bool) {
 	case r.cfg.Always:
 		reset = r.cfg.Reset
 	}
-	return reset, traces&indelible != 0
+	return reset, traces&effects.Indelible != 0
 }

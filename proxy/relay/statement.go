@@ -10,9 +10,8 @@ import (
 	"sync/atomic"
 	"weak"
 
-	"github.com/pgseal/pgseal/internal/sqlscan"
-
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // key is the digest of all that makes two prepared statements one.
@@ -24,7 +23,7 @@ type key [sha256.Size]byte
 // server has a copy at most once. All but its text is immutable.
 type Statement struct {
 	key       key
-	effects   sqlscan.Effects
+	effects   effects.Set
 	types     string // of its parameters, as a Parse message tells them: those first inferred
 	context   string // the values of what analysis reads; see context.go
 	certain   bool   // context is known
@@ -175,7 +174,7 @@ type draft struct {
 	name      *name
 	text      string
 	types     string
-	effects   sqlscan.Effects
+	effects   effects.Set
 	context   string
 	certain   bool
 	private   uint64 // sets it apart from all others; 0: it may be shared

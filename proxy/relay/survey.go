@@ -4,8 +4,8 @@ import (
 	"encoding/hex"
 	"strings"
 
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // Bounds of what a client's session may carry from server to server. One that
@@ -20,13 +20,13 @@ const (
 // the answer. It is asked between transactions, where rolled-back changes are
 // gone and only what will last is left.
 type survey struct {
-	asked    sqlscan.Effects
+	asked    effects.Set
 	over     bool
 	failed   bool
 	canceled bool
 	tooLarge bool
 
-	found    sqlscan.Effects
+	found    effects.Set
 	settings []wire.Parameter // set in the session
 	user     string           // SESSION_USER
 	bytes    int
@@ -46,35 +46,35 @@ const mayGranted = "OR pg_catalog.has_parameter_privilege(SESSION_USER, name, 'S
 // and a value. Operators and functions are named with their schema: the client
 // may have set search_path.
 var questions = []struct {
-	asks sqlscan.Effects
+	asks effects.Set
 	sql  string
 }{
-	{carried, "SELECT CASE WHEN context OPERATOR(pg_catalog.=) ANY ('{user,backend}') OR pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' " +
+	{effects.Carried, "SELECT CASE WHEN context OPERATOR(pg_catalog.=) ANY ('{user,backend}') OR pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' " +
 		mayGranted + "THEN 's' ELSE 'x' END, " + hexOf("name") + ", " + hexOf("setting") +
 		" FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session'"},
-	{sqlscan.Role, "SELECT 's', " + hexOf("'role'") + ", " + hexOf("pg_catalog.current_setting('role')") +
+	{effects.Role, "SELECT 's', " + hexOf("'role'") + ", " + hexOf("pg_catalog.current_setting('role')") +
 		" WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'"},
-	{sqlscan.SessionAuth, "SELECT 'u', '', " + hexOf("SESSION_USER::pg_catalog.text")},
+	{effects.SessionAuth, "SELECT 'u', '', " + hexOf("SESSION_USER::pg_catalog.text")},
 	// All that is in a schema depends on it, 2615 being pg_namespace: that is how
 	// PostgreSQL itself finds what to remove.
-	{sqlscan.TempObjects, "SELECT 't', '', '' WHERE pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0 AND EXISTS (SELECT FROM pg_catalog.pg_depend " +
+	{effects.TempObjects, "SELECT 't', '', '' WHERE pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0 AND EXISTS (SELECT FROM pg_catalog.pg_depend " +
 		"WHERE refclassid OPERATOR(pg_catalog.=) 2615::pg_catalog.oid AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"},
-	{sqlscan.AdvisoryLock, "SELECT 'a', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_locks WHERE " +
+	{effects.AdvisoryLock, "SELECT 'a', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_locks WHERE " +
 		"locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())"},
-	{sqlscan.Listen, "SELECT 'l', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_listening_channels())"},
-	{sqlscan.HoldCursor, "SELECT 'c', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"},
-	{sqlscan.Prepare, "SELECT 'p', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)"},
+	{effects.Listen, "SELECT 'l', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_listening_channels())"},
+	{effects.HoldCursor, "SELECT 'c', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)"},
+	{effects.Prepare, "SELECT 'p', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)"},
 }
 
 // found are the bits of the rows of one letter.
-var found = map[byte]sqlscan.Effects{
-	't': sqlscan.TempObjects, 'a': sqlscan.AdvisoryLock, 'l': sqlscan.Listen, 'c': sqlscan.HoldCursor, 'p': sqlscan.Prepare,
+var found = map[byte]effects.Set{
+	't': effects.TempObjects, 'a': effects.AdvisoryLock, 'l': effects.Listen, 'c': effects.HoldCursor, 'p': effects.Prepare,
 }
 
 // surveyQuery returns the query that asks. probe is a statement that is there
 // unless something has ended them all; it may be empty.
 // grants says whether the server knows of parameters that are granted.
-func surveyQuery(asked sqlscan.Effects, custom []string, probe string, grants bool) string {
+func surveyQuery(asked effects.Set, custom []string, probe string, grants bool) string {
 	var parts []string
 	for _, q := range questions {
 		if asked&q.asks == 0 {
@@ -85,13 +85,13 @@ func surveyQuery(asked sqlscan.Effects, custom []string, probe string, grants bo
 		}
 		parts = append(parts, q.sql)
 	}
-	if asked&carried != 0 {
+	if asked&effects.Carried != 0 {
 		for _, name := range custom {
 			value := "pg_catalog.current_setting('" + name + "', true)"
 			parts = append(parts, "SELECT 's', "+hexOf("'"+name+"'")+", "+hexOf(value)+" WHERE "+value+" IS NOT NULL")
 		}
 	}
-	if asked&sqlscan.Opaque != 0 && probe != "" {
+	if asked&effects.Opaque != 0 && probe != "" {
 		parts = append(parts, "SELECT 'n', '', '' WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE name OPERATOR(pg_catalog.=) '"+probe+"')")
 	}
 	return strings.Join(parts, " UNION ALL ")
@@ -101,10 +101,10 @@ func surveyQuery(asked sqlscan.Effects, custom []string, probe string, grants bo
 func (r *Relay) beginSurvey() []byte {
 	asked := r.toAsk()
 	r.survey = &survey{asked: asked}
-	r.effects.suspect = 0
+	r.state.suspect = 0
 	r.push(entry{kind: query, flags: ours | asks})
 	r.server.unnamed = 0 // a simple query ends it; the client's is carried there again
-	return wire.AppendQuery(nil, surveyQuery(asked, r.effects.custom.names, r.server.probe, r.server.grants()))
+	return wire.AppendQuery(nil, surveyQuery(asked, r.state.custom.Names, r.server.probe, r.server.grants()))
 }
 
 // row takes a DataRow, which is whole unless it is too large.
@@ -127,14 +127,14 @@ func (s *survey) row(body []byte, size int) {
 	}
 	switch kind := fields[0].Text[0]; kind {
 	case 'x':
-		s.found |= privileged
+		s.found |= effects.Privileged
 		fallthrough
 	case 's':
 		s.settings = append(s.settings, wire.Parameter{Name: string(name), Value: string(value)})
 	case 'u':
 		s.user = string(value)
 	case 'n':
-		s.found |= sqlscan.DeallocateAll
+		s.found |= effects.DeallocateAll
 	default:
 		s.found |= found[kind]
 	}
@@ -143,7 +143,7 @@ func (s *survey) row(body []byte, size int) {
 // learn takes what a survey has found for the truth about the session. It reports
 // false where nothing was found out.
 func (r *Relay) learn() bool {
-	v, e := r.survey, &r.effects
+	v, e := r.survey, &r.state
 	r.survey = nil
 	switch {
 	case v.canceled && e.canceled < maxCanceled:
@@ -151,29 +151,29 @@ func (r *Relay) learn() bool {
 		e.suspect |= v.asked // ask again
 		return false
 	case v.failed:
-		e.pin(unknownState)
+		e.pin(effects.UnknownState)
 		return false
 	}
-	if v.found&sqlscan.DeallocateAll != 0 {
+	if v.found&effects.DeallocateAll != 0 {
 		r.server.forgetCopies()
 		r.forgetNames(e.opaque)
 	}
 	switch {
-	case v.tooLarge || v.asked&carried != 0 && e.custom.overflow:
-		e.pin(largeSettings)
-	case v.asked&carried != 0:
-		e.pins &^= largeSettings | privileged
+	case v.tooLarge || v.asked&effects.Carried != 0 && e.custom.Overflow:
+		e.pin(effects.LargeSettings)
+	case v.asked&effects.Carried != 0:
+		e.pins &^= effects.LargeSettings | effects.Privileged
 		if r.cfg.Policy != Ignore {
-			e.pin(v.found & privileged)
+			e.pin(v.found & effects.Privileged)
 		}
-		r.carry(v.settings, v.asked&sqlscan.Role != 0)
+		r.carry(v.settings, v.asked&effects.Role != 0)
 	}
-	if v.asked&sqlscan.SessionAuth != 0 && v.user != r.cfg.User {
-		v.found |= sqlscan.SessionAuth
+	if v.asked&effects.SessionAuth != 0 && v.user != r.cfg.User {
+		v.found |= effects.SessionAuth
 	}
-	e.pins &^= v.asked & surveyed
+	e.pins &^= v.asked & effects.Surveyed
 	if r.cfg.Policy != Ignore {
-		e.pin(v.found & surveyed)
+		e.pin(v.found & effects.Surveyed)
 	}
 	return true
 }
@@ -204,14 +204,14 @@ func (r *Relay) carry(set []wire.Parameter, withRole bool) {
 // seeSearchPath keeps a client on its server whose search_path names pg_temp:
 // what it creates may be temporary, and hide what others have.
 func (r *Relay) seeSearchPath() {
-	e := &r.effects
-	e.pins &^= temporaryPath
+	e := &r.state
+	e.pins &^= effects.TemporaryPath
 	if !r.cfg.Shared || r.cfg.Policy == Ignore {
 		return
 	}
 	for _, list := range [][]wire.Parameter{r.params.told, r.params.wishes.list} {
 		if i := findFold(list, "search_path"); i >= 0 && strings.Contains(strings.ToLower(list[i].Value), "pg_temp") {
-			e.pin(temporaryPath)
+			e.pin(effects.TemporaryPath)
 		}
 	}
 }

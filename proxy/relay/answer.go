@@ -312,11 +312,11 @@ func (r *Relay) over(e entry) {
 			}
 		case e.note.copy != nil:
 			c := e.note.copy
-			c.confirmed = true
-			if c.name == "" {
-				r.server.unnamed, r.names.carrying = c.number, 0
-			} else if r.server.find(c.statement) != c && r.server.find(c.statement) != nil {
-				r.server.doomed = append(r.server.doomed, c.name)
+			c.Confirmed = true
+			if c.Name == "" {
+				r.server.unnamed, r.names.carrying = c.Number, 0
+			} else if known := r.server.copies.Find(c.Statement); known != c && known != nil {
+				r.server.copies.Doom(c.Name)
 			}
 		}
 	case closing:

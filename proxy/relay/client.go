@@ -197,7 +197,7 @@ func (r *Relay) gathered(n int) Step {
 // mayGather reports whether there is room for a message of this size among the
 // texts that are kept, and counts it. Where there is none it passes as it comes.
 func (r *Relay) mayGather(size int) bool {
-	if r.in.counts == 0 && r.cfg.Statements.reserve(r.cfg.User, r.names.held, int64(size)) {
+	if r.in.counts == 0 && r.cfg.Statements.Reserve(r.cfg.User, r.names.held, int64(size)) {
 		r.in.counts = int64(size)
 		r.names.held += r.in.counts
 	}
@@ -213,7 +213,7 @@ func (r *Relay) dropGather() {
 // uncount undoes mayGather.
 func (r *Relay) uncount() {
 	if r.in.counts > 0 {
-		r.cfg.Statements.free(r.cfg.User, r.in.counts)
+		r.cfg.Statements.Free(r.cfg.User, r.in.counts)
 		r.names.held -= r.in.counts
 		r.in.counts = 0
 	}

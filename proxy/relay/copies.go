@@ -2,17 +2,17 @@ package relay
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"slices"
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // preparation is what was asked before a statement is made under values that are
 // not those of the session.
 type preparation struct {
-	statement *Statement
+	statement *prepared.Statement
 	number    uint64   // of the unnamed statement that it is
 	values    wire.Row // of read, as they are
 }
@@ -23,31 +23,31 @@ type preparation struct {
 // returns rows their description is compared with what the client prepared. Both
 // has to be answered before anything runs, which wait says; made says that the
 // copy itself is on its way.
-func (r *Relay) remake(c *copied) (lead []byte, made, wait bool) {
-	st := c.statement
+func (r *Relay) remake(c *prepared.Copy) (lead []byte, made, wait bool) {
+	st := c.Statement
 	context, certain := r.now()
-	equal := st.effects&effects.Analyzed == 0 || !st.certain || certain && context == st.context
+	equal := st.Effects&effects.Analyzed == 0 || !st.Certain || certain && context == st.Context
 	p := r.names.prep
 	if !equal && (p == nil || p.statement != st || p.values == nil) { // not asked, or in vain
-		p = &preparation{statement: st, number: c.number}
+		p = &preparation{statement: st, number: c.Number}
 		r.names.prep = p
 		lead = r.appendHidden(lead, readQuery, &note{values: &p.values})
 		return lead, false, true
 	}
 	r.names.prep = nil
 	lead = r.appendDoomed(lead)
-	if c.name != "" {
+	if c.Name != "" {
 		lead = r.appendProbe(lead)
 	}
 	if !equal {
-		lead = r.appendHidden(lead, contextQuery(st.context), nil)
+		lead = r.appendHidden(lead, contextQuery(st.Context), nil)
 	}
 	r.push(entry{kind: parse, flags: ours, note: &note{copy: c}})
 	r.counts.ServerParses++
-	lead = wire.AppendParse(lead, c.name, st.text+"\x00"+st.types)
-	if st.described && st.rows {
+	lead = wire.AppendParse(lead, c.Name, st.Text()+"\x00"+st.Types)
+	if st.Described && st.Rows {
 		r.push(entry{kind: describe, flags: ours, note: &note{copy: c}})
-		lead = wire.AppendNamed(lead, wire.Describe, 'S', c.name)
+		lead = wire.AppendNamed(lead, wire.Describe, 'S', c.Name)
 		wait = true
 	}
 	if !equal {
@@ -60,7 +60,7 @@ func (r *Relay) remake(c *copied) (lead []byte, made, wait bool) {
 // parseUnnamed takes a Parse of the unnamed statement.
 func (r *Relay) parseUnnamed(m, text, types []byte, seen effects.Set) edit {
 	n := &r.names
-	p := plan{number: nextPrivate.Add(1), effects: seen, parse: n.spare[:0], sure: r.sure(), batch: r.ex.number}
+	p := plan{number: prepared.NextNumber(), effects: seen, parse: n.spare[:0], sure: r.sure(), batch: r.ex.number}
 	n.spare = nil
 	p.context, p.certain = r.now()
 	if pending := len(n.candidates); pending < keptPlans || pending*len(m) < maxPlans {
@@ -122,7 +122,7 @@ func (n *names) dropPlan() {
 
 // looked counts what may have changed what a name stands for on the server that
 // is held.
-func (r *Relay) looked() uint64 { return r.names.changes + r.server.changes }
+func (r *Relay) looked() uint64 { return r.names.changes + r.server.copies.Changes() }
 
 // outdated reports whether what a plan names may be something else by now.
 func (r *Relay) outdated(p *plan) bool {
@@ -213,47 +213,26 @@ func (r *Relay) carryUnnamed() (lead []byte, wait bool) {
 	if len(u.types) > 0 {
 		types = u.types
 	}
-	st := &Statement{
-		effects: u.effects, text: string(text), types: string(types), context: u.context, certain: u.certain,
-		described: len(u.rows) > 0, rows: len(u.rows) > 0, columns: columnsOf(u.rows),
-	}
-	if n.prep != nil && n.prep.number == u.number {
-		n.prep.statement = st // it was asked for already
-	}
 	if u.effects&effects.Names != 0 {
 		t := r.translate(text, false)
 		if t.wait {
 			return t.lead, true
 		}
-		lead, st.text, u.ops, u.looked = t.lead, string(t.text), t.ops, r.looked()
+		lead, text, u.ops, u.looked = t.lead, t.text, t.ops, r.looked()
 	}
-	c := &copied{statement: st, number: u.number}
+	st := prepared.Unshared(string(text), prepared.Analysis{
+		Effects: u.effects, Types: string(types), Context: u.context, Certain: u.certain,
+		Described: len(u.rows) > 0, Rows: len(u.rows) > 0, Columns: prepared.ColumnsOf(u.rows),
+	})
+	if n.prep != nil && n.prep.number == u.number {
+		n.prep.statement = st // it was asked for already
+	}
+	c := &prepared.Copy{Statement: st, Number: u.number}
 	more, made, wait := r.remake(c)
 	if made {
 		n.carrying, n.carryBatch = u.number, r.ex.number
 	}
 	return append(lead, more...), wait
-}
-
-// columnsOf digests the body of a RowDescription: the names, types and modifiers
-// of its columns. From which tables they come does not count, nor in which form
-// they are sent.
-func columnsOf(body []byte) key {
-	h := sha256.New()
-	if len(body) >= 2 {
-		for body = body[2:]; len(body) > 0; {
-			end := bytes.IndexByte(body, 0)
-			const table, typ, size, modifier, form = 6, 4, 2, 4, 2
-			if end < 0 || len(body) < end+1+table+typ+size+modifier+form {
-				break
-			}
-			h.Write(body[:end+1])
-			body = body[end+1+table:]
-			h.Write(body[:typ+size+modifier])
-			body = body[typ+size+modifier+form:]
-		}
-	}
-	return key(h.Sum(nil))
 }
 
 // described takes the description of a statement that we have asked for.
@@ -262,18 +241,18 @@ func (r *Relay) described(n *note, typ byte, body []byte) {
 	switch {
 	case n == nil:
 	case n.draft != nil && typ == wire.ParameterDescription:
-		n.draft.types = string(body)
+		n.draft.Types = string(body)
 	case n.draft != nil:
-		n.draft.described, n.draft.rows = true, typ == wire.RowDescription
-		if n.draft.rows {
-			n.draft.columns = columnsOf(body)
+		n.draft.Described, n.draft.Rows = true, typ == wire.RowDescription
+		if n.draft.Rows {
+			n.draft.Columns = prepared.ColumnsOf(body)
 		}
 	case n.copy != nil && typ != wire.ParameterDescription:
-		st := n.copy.statement
-		if st.rows != (typ == wire.RowDescription) || st.rows && columnsOf(body) != st.columns {
+		st := n.copy.Statement
+		if st.Rows != (typ == wire.RowDescription) || st.Rows && prepared.ColumnsOf(body) != st.Columns {
 			r.names.changed = append(r.names.changed, n.copy)
-			if n.copy.name != "" {
-				r.server.drop(n.copy)
+			if n.copy.Name != "" {
+				r.server.copies.Drop(n.copy)
 			}
 		}
 	}

@@ -44,10 +44,8 @@ func (r *Relay) onDescribe(m []byte) edit {
 	}
 	r.push(e)
 	out := wire.AppendNamed(lead, wire.Describe, 'S', server)
-	if last := len(r.server.doomed) - 1; last >= 0 && r.server.doomed[last] == server {
+	if r.server.copies.CloseLast(server) {
 		// It was made for this message: a batch of many must not pile them up.
-		r.server.doomed = r.server.doomed[:last]
-		r.server.changes++
 		r.push(entry{kind: closing, flags: ours, note: &note{own: server}})
 		out = wire.AppendNamed(out, wire.CloseMessage, 'S', server)
 	}
@@ -65,8 +63,8 @@ func (r *Relay) namesLost(own []byte, nm *name) *note {
 			_, types, _ := bytes.Cut(u.parse[wire.HeaderSize+1:], []byte{0})
 			return r.executes(ops, string(types), len(u.rows) > 0)
 		}
-	case nm != nil && nm.st != nil && nm.open == 0 && nm.st.rows:
-		return r.executes(nm.ops, nm.st.types, true)
+	case nm != nil && nm.st != nil && nm.open == 0 && nm.st.Rows:
+		return r.executes(nm.ops, nm.st.Types, true)
 	}
 	return nil
 }

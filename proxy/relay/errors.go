@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // changedResult returns the error that PostgreSQL has for a prepared statement
@@ -117,16 +118,8 @@ func (n *note) blames(body []byte) bool {
 // namesCopy reports whether an error names a statement that the server is thought
 // to have.
 func (r *Relay) namesCopy(body []byte) bool {
-	at := bytes.Index(body, []byte(prefix))
-	if at < 0 {
-		return false
-	}
-	for e := r.server.byUse.Front(); e != nil; e = e.Next() {
-		if c := e.Value.(*copied); c.name != "" && bytes.HasPrefix(body[at:], []byte(c.name)) {
-			return true
-		}
-	}
-	return false
+	at := bytes.Index(body, []byte(prepared.Prefix))
+	return at >= 0 && r.server.copies.BeginsWithOne(body[at:])
 }
 
 // aborted takes a message of the extended-query protocol that has failed.
@@ -135,7 +128,7 @@ func (r *Relay) aborted(e *entry) {
 	case e.kind == parse && e.is(unnamed): // which ends the one before, too
 		r.names.dropPlan()
 		r.names.unnamed.number, r.server.unnamed = 0, 0
-	case e.kind == parse && e.note != nil && e.note.copy != nil && e.note.copy.name == "":
+	case e.kind == parse && e.note != nil && e.note.copy != nil && e.note.copy.Name == "":
 		r.server.unnamed, r.names.carrying = 0, 0
 	default:
 		r.skip(e)
@@ -191,7 +184,7 @@ func (r *Relay) skip(e *entry) {
 		e.name.leaving = false
 		r.settle(e.name)
 	case e.kind == closing && e.is(ours) && e.note != nil && e.note.own != "" && r.server != nil:
-		r.server.doomed = append(r.server.doomed, e.note.own)
+		r.server.copies.Doom(e.note.own)
 	}
 	if e.note == nil {
 		return
@@ -205,12 +198,12 @@ func (r *Relay) skip(e *entry) {
 		}
 	}
 	if c := e.note.copy; c != nil && r.server != nil {
-		if c.name == "" {
+		if c.Name == "" {
 			r.names.carrying = 0
-		} else if c.confirmed {
-			r.server.drop(c)
+		} else if c.Confirmed {
+			r.server.copies.Drop(c)
 		} else {
-			r.server.lose(c)
+			r.server.copies.Lose(c)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // What tests outside of the package see of it.
@@ -28,7 +29,7 @@ const (
 	Gathered     = gathered
 	MostOwed     = limit
 	MaxCustom    = effects.MaxCustom
-	Overhead     = overhead
+	Overhead     = prepared.Overhead
 )
 
 // Custom returns which names of custom parameters are found in texts, and
@@ -60,8 +61,8 @@ func (r *Relay) Wrong() string {
 		}
 		if e.is(final) {
 			open[d.name]++
-			if d.kept {
-				held += sizeOf(d.text)
+			if d.Kept {
+				held += prepared.Size(d.Text)
 			}
 		}
 		if e.kind == parse && e.is(unnamed) {
@@ -86,7 +87,7 @@ func (r *Relay) Wrong() string {
 			bound++
 		}
 		if nm.kept {
-			held += sizeOf(nm.st.text)
+			held += prepared.Size(nm.st.Text())
 		}
 	}
 	switch {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // onLargeParse takes a Parse whose text is too large to be gathered: it passes
@@ -28,7 +29,7 @@ func (r *Relay) onLargeParse(m []byte, size int) (e edit, more bool) {
 	}
 	server := ""
 	if len(own) == 0 {
-		r.names.candidates = append(r.names.candidates, plan{number: nextPrivate.Add(1), effects: effects.Unseen})
+		r.names.candidates = append(r.names.candidates, plan{number: prepared.NextNumber(), effects: effects.Unseen})
 		r.push(entry{kind: parse, flags: unnamed})
 	} else {
 		nm := r.names.lookUp(own)
@@ -39,9 +40,10 @@ func (r *Relay) onLargeParse(m []byte, size int) (e edit, more bool) {
 			return edit{err: errLargeTwice}, false
 		}
 		nm = r.names.enter(string(own))
-		nm.server, nm.may = newName(), effects.Unseen
+		nm.server, nm.may = prepared.NewName(), effects.Unseen
 		nm.open++
-		d := &draft{name: nm, server: nm.server, private: nextPrivate.Add(1), certain: true, effects: effects.Unseen}
+		d := &draft{name: nm, server: nm.server}
+		d.Private, d.Certain, d.Effects = prepared.NextNumber(), true, effects.Unseen
 		r.in.large = d
 		server = nm.server
 		r.push(entry{kind: parse, flags: final, name: nm, note: &note{draft: d}})
@@ -95,7 +97,7 @@ func (r *Relay) scanMore(b []byte, n int, piece []byte) (st Step, ended bool) {
 	case !r.cfg.Shared:
 		r.names.unnamed.effects |= seen
 	case d != nil:
-		d.effects, d.name.may = seen, seen
+		d.Effects, d.name.may = seen, seen
 	case len(r.names.candidates) > 0:
 		r.names.candidates[len(r.names.candidates)-1].effects = seen
 	}

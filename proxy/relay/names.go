@@ -7,6 +7,7 @@ import (
 	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // names are the prepared statements of a session, of the protocol and of SQL's
@@ -27,26 +28,26 @@ type names struct {
 	depth      int                 // of statements that execute each other
 	prep       *preparation
 	made       map[string]string // statements that name others, made for the text that is translated
-	changed    []*copied         // whose columns are not what the client prepared
+	changed    []*prepared.Copy  // whose columns are not what the client prepared
 	changes    uint64            // counts what may change what a name stands for
 }
 
 // name is one of a client's names.
 type name struct {
-	own     string      // at most maxName bytes
-	st      *Statement  // what it stands for, once confirmed
-	server  string      // the statement on the server that is held, while open is not zero, or where sql is set
-	open    int         // entries of the ledger that may change what it stands for
-	may     effects.Set // of all that it may stand for while open is not zero
-	leaving bool        // a Close of it is not answered
-	sql     bool        // made by PREPARE: it lives on the server that is held
-	making  string      // its name on the server while it is being made there, since it names others
-	made    int         // what the ledger had had when it was prepared
-	sent    uint64      // when its Parse was sent, by clock
-	since   uint64      // and when it was answered
-	kept    bool        // it counts among the users of the statement's text
-	bound   bool        // it can't be had on another server
-	ops     []nameOp    // what it does to names when it runs
+	own     string              // at most maxName bytes
+	st      *prepared.Statement // what it stands for, once confirmed
+	server  string              // the statement on the server that is held, while open is not zero, or where sql is set
+	open    int                 // entries of the ledger that may change what it stands for
+	may     effects.Set         // of all that it may stand for while open is not zero
+	leaving bool                // a Close of it is not answered
+	sql     bool                // made by PREPARE: it lives on the server that is held
+	making  string              // its name on the server while it is being made there, since it names others
+	made    int                 // what the ledger had had when it was prepared
+	sent    uint64              // when its Parse was sent, by prepared.Now
+	since   uint64              // and when it was answered
+	kept    bool                // it counts among the users of the statement's text
+	bound   bool                // it can't be had on another server
+	ops     []nameOp            // what it does to names when it runs
 }
 
 // plan is an unnamed statement.
@@ -86,7 +87,7 @@ func (n *name) effects() effects.Set {
 	}
 	seen := n.may
 	if n.st != nil {
-		seen |= n.st.effects
+		seen |= n.st.Effects
 	}
 	return seen
 }
@@ -123,8 +124,8 @@ func (r *Relay) clear(nm *name) {
 	r.names.changes++
 	if nm.st != nil {
 		if nm.kept {
-			r.names.held -= sizeOf(nm.st.text)
-			r.cfg.Statements.leave(nm.st)
+			r.names.held -= prepared.Size(nm.st.Text())
+			r.cfg.Statements.Leave(nm.st)
 		}
 		nm.st, nm.kept = nil, false
 	}
@@ -213,7 +214,7 @@ func (r *Relay) translate(text []byte, ends bool) (t translation) {
 		switch verb {
 		case effects.Prepare:
 			if server == "" {
-				server = newName()
+				server = prepared.NewName()
 			}
 			local[own] = server
 		case effects.Deallocate:
@@ -294,21 +295,21 @@ func (r *Relay) serverName(t *translation, verb effects.Set, own string) (server
 		lead, server, n, wait := r.resolve([]byte(own), nm, bind)
 		t.lead = append(t.lead, lead...)
 		if n != nil && n.changed {
-			server = newName()
+			server = prepared.NewName()
 			t.changed = server
 		}
 		t.effects |= nm.effects()
 		// It may fail, and what names the statement shall not be tried then.
-		wait = wait || len(lead) > 0 && nm.st.effects&effects.Names == 0 && r.ex.status != wire.StatusFailed
+		wait = wait || len(lead) > 0 && nm.st.Effects&effects.Names == 0 && r.ex.status != wire.StatusFailed
 		return server, wait
 	}
 	// DEALLOCATE and PREPARE get one that is there for them alone: the server's
 	// copy may be others' too.
-	server = newName()
+	server = prepared.NewName()
 	t.lead = wire.AppendParse(r.appendDoomed(t.lead), server, "\x00\x00\x00")
 	r.push(entry{kind: parse, flags: ours})
 	if verb == effects.Prepare {
-		r.server.doomed = append(r.server.doomed, server)
+		r.server.copies.Doom(server)
 	}
 	return server, false
 }
@@ -331,7 +332,7 @@ func (r *Relay) did(op *nameOp) {
 		r.madeBySQL(nm, true)
 		nm.server, nm.made = op.server, r.ledger.pushed
 	case effects.Deallocate:
-		r.server.loseName(op.server) // it may have become the copy of others, too
+		r.server.copies.LoseName(op.server) // it may have become the copy of others, too
 		if nm := r.names.byName[op.own]; nm != nil {
 			r.clear(nm)
 		}
@@ -359,7 +360,7 @@ func (r *Relay) ownName(server string, e *entry) (own string, ok bool) {
 			return nm.own, true
 		}
 		if nm.st != nil && r.server != nil {
-			if c := r.server.find(nm.st); c != nil && c.name == server {
+			if c := r.server.copies.Find(nm.st); c != nil && c.Name == server {
 				return nm.own, true
 			}
 		}
@@ -386,7 +387,7 @@ func (r *Relay) reword(m []byte, e *entry) []byte {
 	if e != nil && e.note != nil {
 		shifts = e.note.shifts
 	}
-	if !bytes.Contains(m, []byte(prefix)) && len(shifts) == 0 {
+	if !bytes.Contains(m, []byte(prepared.Prefix)) && len(shifts) == 0 {
 		return m
 	}
 	out := append([]byte(nil), m[:wire.HeaderSize]...)
@@ -404,11 +405,11 @@ func (r *Relay) reword(m []byte, e *entry) []byte {
 
 // ownWords returns a text with the client's names in the place of servers'.
 func (r *Relay) ownWords(text string, e *entry) string {
-	at := strings.Index(text, prefix)
+	at := strings.Index(text, prepared.Prefix)
 	if at < 0 {
 		return text
 	}
-	end := at + len(prefix)
+	end := at + len(prepared.Prefix)
 	for end < len(text) && (text[end] >= 'a' && text[end] <= 'z' || text[end] >= '0' && text[end] <= '9') {
 		end++
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // edit is what becomes of a client's message: out goes in place of its first cut
@@ -82,11 +83,11 @@ func (r *Relay) parsedUnshared(own []byte, seen effects.Set) {
 // parseTaken takes a Parse of a name that stands for a statement. PostgreSQL
 // reads it, and then says what it thinks of using a name twice.
 func (r *Relay) parseTaken(m, own, rest []byte) edit {
-	taken := newName()
+	taken := prepared.NewName()
 	out := r.appendDoomed(r.out[:0])
 	r.push(entry{kind: parse, flags: ours})
 	r.push(entry{kind: parse, note: &note{own: string(shorten(own))}})
-	r.server.doomed = append(r.server.doomed, taken)
+	r.server.copies.Doom(taken)
 	return whole(m, wire.AppendParse(wire.AppendParse(out, taken, "\x00\x00\x00"), taken, rest))
 }
 
@@ -98,11 +99,12 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen effects.Set) edit {
 		return edit{wait: true} // it is known when PostgreSQL has answered what it is asked
 	}
 	out := r.appendProbe(r.appendDoomed(r.out[:0]))
-	d := &draft{text: string(text), types: string(types), effects: seen}
+	d := &draft{}
+	d.Text, d.Types, d.Effects = string(text), string(types), seen
 	sent, n := text, &note{draft: d}
 	nm := r.names.enter(string(own))
 	if nm.open == 0 {
-		nm.server = newName()
+		nm.server = prepared.NewName()
 	}
 	if seen&effects.Names != 0 {
 		nm.making = nm.server // what it says of its own name is about itself
@@ -118,19 +120,19 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen effects.Set) edit {
 		sent, n.shifts, n.ops = t.text, t.shifts, t.ops
 		d.ops = t.ops
 		seen |= t.effects
-		d.effects = seen
+		d.Effects = seen
 	}
 	nm.ops = d.ops
 	nm.may |= seen
-	d.name, d.server, d.made, d.sent = nm, nm.server, r.ledger.pushed, clock.Add(1)
-	if d.kept = r.cfg.Statements.reserve(r.cfg.User, r.names.held, sizeOf(d.text)); d.kept {
-		r.names.held += sizeOf(d.text)
+	d.name, d.server, d.made, d.sent = nm, nm.server, r.ledger.pushed, prepared.Now()
+	if d.Kept = r.cfg.Statements.Reserve(r.cfg.User, r.names.held, prepared.Size(d.Text)); d.Kept {
+		r.names.held += prepared.Size(d.Text)
 	}
-	if d.context, d.certain = context, certain || !capture; capture || seen&(effects.Moment|effects.Names) != 0 {
-		d.private = nextPrivate.Add(1)
+	if d.Context, d.Certain = context, certain || !capture; capture || seen&(effects.Moment|effects.Names) != 0 {
+		d.Private = prepared.NextNumber()
 	}
 	if seen&effects.Analyzed == 0 {
-		d.context = "" // nothing reads it
+		d.Context = "" // nothing reads it
 	}
 	nm.open += 2
 	r.names.changes++
@@ -156,14 +158,11 @@ func (r *Relay) appendDoomed(dst []byte) []byte {
 	if r.ex.batch {
 		return dst
 	}
-	if len(r.server.doomed) > 0 {
-		r.server.changes++
-	}
-	for _, name := range r.server.doomed {
+	for _, name := range r.server.copies.Doomed() {
 		dst = wire.AppendNamed(dst, wire.CloseMessage, 'S', name)
 		r.push(entry{kind: closing, flags: ours, note: &note{own: name}})
 	}
-	r.server.doomed = r.server.doomed[:0]
+	r.server.copies.CloseDoomed()
 	return dst
 }
 
@@ -174,7 +173,7 @@ func (r *Relay) appendProbe(dst []byte) []byte {
 	if s.probe != "" {
 		return dst
 	}
-	s.probe = newName()
+	s.probe = prepared.NewName()
 	r.push(entry{kind: parse, flags: ours | probe})
 	return wire.AppendParse(dst, s.probe, "\x00\x00\x00")
 }
@@ -182,7 +181,7 @@ func (r *Relay) appendProbe(dst []byte) []byte {
 // appendHidden appends the messages that run one statement which returns a row,
 // in the midst of what the client sends, and leave nothing behind.
 func (r *Relay) appendHidden(dst []byte, sql string, n *note) []byte {
-	name := newName()
+	name := prepared.NewName()
 	dst = wire.AppendParse(dst, name, sql+"\x00\x00\x00")
 	at := len(dst)
 	dst = append(dst, wire.Bind, 0, 0, 0, 0)
@@ -212,26 +211,26 @@ func (r *Relay) parsed(d *draft) {
 		return
 	}
 	if d.values != nil {
-		d.context, d.certain = contextOf(d.values), true
+		d.Context, d.Certain = contextOf(d.values), true
 	}
-	st := r.cfg.Statements.intern(r.cfg.User, d)
+	st := r.cfg.Statements.Intern(r.cfg.User, &d.Draft)
 	r.madeBySQL(nm, false)
-	nm.st, nm.kept, nm.ops, nm.made = st, d.kept, d.ops, d.made
-	nm.sent, nm.since = d.sent, clock.Add(1)
-	if !d.kept {
+	nm.st, nm.kept, nm.ops, nm.made = st, d.Kept, d.ops, d.made
+	nm.sent, nm.since = d.sent, prepared.Now()
+	if !d.Kept {
 		nm.bound = true
 		r.names.bound++
 	}
-	r.server.add(&copied{statement: st, name: d.server, confirmed: true, sent: d.sent}, r.cfg.MaxCopies)
+	r.server.copies.Add(&prepared.Copy{Statement: st, Name: d.server, Confirmed: true, Sent: d.sent}, r.cfg.MaxCopies)
 	r.settle(nm)
 }
 
 // undo takes back what was done for a draft that came to nothing.
 func (r *Relay) undo(d *draft) {
-	if d.kept {
-		d.kept = false
-		r.names.held -= sizeOf(d.text)
-		r.cfg.Statements.free(r.cfg.User, sizeOf(d.text))
+	if d.Kept {
+		d.Kept = false
+		r.names.held -= prepared.Size(d.Text)
+		r.cfg.Statements.Free(r.cfg.User, prepared.Size(d.Text))
 	}
 	r.settle(d.name)
 }
@@ -321,12 +320,12 @@ func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
 // client prepared. PostgreSQL looks at the values before, so they are bound to a
 // statement with the same parameters first.
 func (r *Relay) refuseChanged(m []byte, nm *name, nt *note, portal, values []byte) edit {
-	server := newName()
+	server := prepared.NewName()
 	r.push(entry{kind: parse, flags: ours})
 	r.push(entry{kind: bind, flags: ours, note: &note{own: nt.own}})
 	r.push(entry{kind: bind, name: nm, note: nt})
-	r.server.doomed = append(r.server.doomed, server)
-	out := wire.AppendParse(r.out[:0], server, "\x00"+nm.st.types)
+	r.server.copies.Doom(server)
+	out := wire.AppendParse(r.out[:0], server, "\x00"+nm.st.Types)
 	at := len(out)
 	out = append(out, wire.Bind, 0, 0, 0, 0)
 	out = append(append(append(append(append(out, portal...), 0), server...), 0), values...)
@@ -398,9 +397,9 @@ func (r *Relay) onClose(m []byte) edit {
 		nm.leaving, nm.may = true, nm.effects()
 		if nm.sql {
 			server = nm.server
-		} else if c := r.server.find(nm.st); c != nil && nm.bound {
-			server = c.name
-			r.server.lose(c)
+		} else if c := r.server.copies.Find(nm.st); c != nil && nm.bound {
+			server = c.Name
+			r.server.copies.Lose(c)
 		}
 	}
 	r.push(entry{kind: closing, name: nm})

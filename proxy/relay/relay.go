@@ -8,6 +8,7 @@ import (
 	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // Config is what holds for a session as long as it lives.
@@ -25,6 +26,14 @@ type Config struct {
 
 	nobody string // a statement that no server has
 }
+
+// Statements are the prepared statements that sessions share; package prepared
+// has them.
+type Statements = prepared.Statements
+
+// NewStatements returns a memory for statements that keeps texts of that many
+// bytes.
+func NewStatements(limit int64) *Statements { return prepared.NewStatements(limit) }
 
 // Relay is one session: its client's conversation with the servers that it is
 // lent one after the other. It is driven by who guards it with a lock.
@@ -126,7 +135,7 @@ type Counts struct {
 // New returns the relay of a session whose client asked for these parameters in
 // its startup packet.
 func New(cfg Config, startup []wire.Parameter) *Relay {
-	cfg.nobody = newName()
+	cfg.nobody = prepared.NewName()
 	r := &Relay{cfg: cfg}
 	for _, p := range startup {
 		r.params.startup = merge(r.params.startup, p)

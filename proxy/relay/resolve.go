@@ -3,6 +3,7 @@ package relay
 import (
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // effectsOf returns the effects of whatever a client's name may stand for.
@@ -52,13 +53,13 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 	if n := r.changed(own, nm.st); n != nil {
 		return r.out[:0], r.cfg.nobody, n, false
 	}
-	renamed := nm.st.effects&effects.Names != 0 && nm.kept
-	if c := r.server.findFor(nm); !renamed && c != nil && (c.confirmed || c.batch == r.ex.number) {
-		r.server.use(c)
-		return r.out[:0], c.name, nil, false
+	renamed := nm.st.Effects&effects.Names != 0 && nm.kept
+	if c := r.server.findFor(nm); !renamed && c != nil && (c.Confirmed || c.Batch == r.ex.number) {
+		r.server.copies.Use(c)
+		return r.out[:0], c.Name, nil, false
 	}
-	if by == describe && nm.st.described && !nm.st.rows {
-		return r.standIn(nm.st.types)
+	if by == describe && nm.st.Described && !nm.st.Rows {
+		return r.standIn(nm.st.Types)
 	}
 	if !renamed && !nm.kept { // and the server that had it is gone
 		return r.out[:0], r.cfg.nobody, &note{own: string(own)}, false
@@ -66,22 +67,22 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 	if r.ledger.readies > 0 {
 		return nil, "", nil, true // whether a transaction has failed is not known before
 	}
-	if r.ex.status == wire.StatusFailed && !r.ex.runs && by == bind && nm.st.effects&effects.Exits == 0 {
+	if r.ex.status == wire.StatusFailed && !r.ex.runs && by == bind && nm.st.Effects&effects.Exits == 0 {
 		// Nothing can be analysed now, and nothing of it would run: what there is
 		// to say of the message depends on its parameters only.
-		return r.standIn(nm.st.types)
+		return r.standIn(nm.st.Types)
 	}
 	if renamed {
 		return r.rename(nm)
 	}
-	c := &copied{statement: nm.st, name: newName(), batch: r.ex.number, sent: clock.Add(1)}
+	c := &prepared.Copy{Statement: nm.st, Name: prepared.NewName(), Batch: r.ex.number, Sent: prepared.Now()}
 	lead, made, wait := r.remake(c)
 	if made {
 		// A text that executes several needs them all at once, and is tried again
 		// for each: the limit makes room for one more each time.
-		r.server.add(c, r.cfg.MaxCopies+r.in.waited)
+		r.server.copies.Add(c, r.cfg.MaxCopies+r.in.waited)
 	}
-	return lead, c.name, nil, wait
+	return lead, c.Name, nil, wait
 }
 
 // standIn makes a statement of nothing with the same parameters, for a message
@@ -90,9 +91,9 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 // one that will fail.
 func (r *Relay) standIn(types string) (lead []byte, server string, n *note, wait bool) {
 	lead = r.appendDoomed(nil)
-	server = newName()
+	server = prepared.NewName()
 	r.push(entry{kind: parse, flags: ours})
-	r.server.doomed = append(r.server.doomed, server)
+	r.server.copies.Doom(server)
 	return wire.AppendParse(lead, server, "\x00"+types), server, nil, false
 }
 
@@ -110,9 +111,9 @@ func (r *Relay) rename(nm *name) (lead []byte, server string, n *note, wait bool
 		return nil, r.cfg.nobody, &note{own: nm.own}, false
 	}
 	lead = r.appendDoomed(nil)
-	server = newName()
+	server = prepared.NewName()
 	nm.making = server
-	t := r.translate([]byte(nm.st.text), false)
+	t := r.translate([]byte(nm.st.Text()), false)
 	lead = append(lead, t.lead...)
 	nm.making = ""
 	r.names.depth--
@@ -125,8 +126,8 @@ func (r *Relay) rename(nm *name) (lead []byte, server string, n *note, wait bool
 	}
 	r.heedBind(false, t.effects)
 	r.push(entry{kind: parse, name: nm, flags: ours, note: &note{shifts: t.shifts}})
-	r.server.doomed = append(r.server.doomed, server)
-	return wire.AppendParse(lead, server, string(t.text)+"\x00"+nm.st.types), server, nil, false
+	r.server.copies.Doom(server)
+	return wire.AppendParse(lead, server, string(t.text)+"\x00"+nm.st.Types), server, nil, false
 }
 
 // maxDepth is how many statements may execute each other.
@@ -134,10 +135,10 @@ const maxDepth = 100
 
 // changed returns the note of a message that has to fail since the columns of
 // its statement, nil for the unnamed one, have changed, or nil.
-func (r *Relay) changed(own []byte, st *Statement) *note {
+func (r *Relay) changed(own []byte, st *prepared.Statement) *note {
 	for _, c := range r.names.changed {
-		if st == nil && c.name == "" || st != nil && c.statement == st {
-			return &note{own: string(own), changed: true, types: c.statement.types}
+		if st == nil && c.Name == "" || st != nil && c.Statement == st {
+			return &note{own: string(own), changed: true, types: c.Statement.Types}
 		}
 	}
 	return nil

@@ -1,41 +1,58 @@
-package relay
+package prepared
 
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"math/rand/v2"
 	"runtime"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"weak"
 
-	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
-// key is the digest of all that makes two prepared statements one.
-type key [sha256.Size]byte
+// digest is one of SHA-256.
+type digest [sha256.Size]byte
+
+// Analysis is what PostgreSQL made of a text, which sets prepared statements
+// apart.
+type Analysis struct {
+	Effects   effects.Set // which follow from the text
+	Types     string      // of its parameters, as a Parse message tells them: those first inferred
+	Context   string      // the values of what analysis reads
+	Certain   bool        // Context is known
+	Described bool        // Rows and Columns are known
+	Rows      bool        // it returns some
+	Columns   Columns
+}
 
 // Statement is a prepared statement as PostgreSQL analysed it: its text, the
 // types of its parameters, the values of what analysis reads, and the columns
 // that it returns. Equal ones are one, whatever names sessions give them, and a
 // server has a copy at most once. All but its text is immutable.
 type Statement struct {
-	key       key
-	effects   effects.Set
-	types     string // of its parameters, as a Parse message tells them: those first inferred
-	context   string // the values of what analysis reads; see context.go
-	certain   bool   // context is known
-	described bool   // rows and columns are known
-	rows      bool
-	columns   key // names, types and modifiers of its columns
+	Analysis
 
 	// Guarded by the lock of Statements; whoever counts among users may read
 	// text without it.
 	text  string // empty where nobody keeps it: copies on servers need none
 	users int
 	role  string // whose budget the text counts against
+}
+
+// Unshared returns a statement that is nobody else's, and counts nowhere.
+func Unshared(text string, a Analysis) *Statement { return &Statement{Analysis: a, text: text} }
+
+// Text returns the statement's text. Only who counts among its users, or made it
+// by Unshared, may call it.
+func (s *Statement) Text() string { return s.text }
+
+// Draft is a statement on its way: a Parse that is not answered yet.
+type Draft struct {
+	Analysis
+	Text    string
+	Private uint64 // sets it apart from all others; 0: it may be shared
+	Kept    bool   // its text is, and was reserved
 }
 
 // Statements knows the prepared statements that sessions and servers have, and
@@ -45,18 +62,18 @@ type Statement struct {
 type Statements struct {
 	mu    sync.Mutex
 	limit int64 // bytes
-	known map[key]weak.Pointer[Statement]
+	known map[digest]weak.Pointer[Statement]
 	bytes int64
 	roles map[string]int64
 }
 
 // NewStatements returns one that keeps texts of that many bytes.
 func NewStatements(limit int64) *Statements {
-	return &Statements{limit: limit, known: map[key]weak.Pointer[Statement]{}, roles: map[string]int64{}}
+	return &Statements{limit: limit, known: map[digest]weak.Pointer[Statement]{}, roles: map[string]int64{}}
 }
 
-// overhead is what a statement costs beside its text.
-const overhead = 256
+// Overhead is what a statement costs beside its text.
+const Overhead = 256
 
 // Shares of the whole that one session and one role may have.
 const (
@@ -71,9 +88,9 @@ func (c *Statements) SetLimit(bytes int64) {
 	c.limit = bytes
 }
 
-// reserve counts n bytes more for a session of a role that has held so many,
+// Reserve counts n bytes more for a session of a role that has held so many,
 // where there is room for them.
-func (c *Statements) reserve(role string, held, n int64) bool {
+func (c *Statements) Reserve(role string, held, n int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if held+n > c.limit/sessionShare || c.roles[role]+n > c.limit/roleShare || c.bytes+n > c.limit {
@@ -84,8 +101,8 @@ func (c *Statements) reserve(role string, held, n int64) bool {
 	return true
 }
 
-// free undoes reserve.
-func (c *Statements) free(role string, n int64) {
+// Free undoes Reserve.
+func (c *Statements) Free(role string, n int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.give(role, n)
@@ -98,49 +115,46 @@ func (c *Statements) give(role string, n int64) {
 	}
 }
 
-// sizeOf is what a text of so many bytes counts for.
-func sizeOf(text string) int64 { return int64(len(text)) + overhead }
+// Size is what a text of so many bytes counts for.
+func Size(text string) int64 { return int64(len(text)) + Overhead }
 
-// intern returns the statement that a draft has become, and counts its session
+// Intern returns the statement that a draft has become, and counts its session
 // among the users of the text; the draft's reservation is the statement's from
 // now on, or is given back. A draft whose text is not kept has no users.
-func (c *Statements) intern(role string, d *draft) *Statement {
+func (c *Statements) Intern(role string, d *Draft) *Statement {
 	k := d.key()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	st := c.known[k].Value()
 	if st == nil {
-		st = &Statement{
-			key: k, effects: d.effects, types: d.types, context: d.context, certain: d.certain,
-			described: d.described, rows: d.rows, columns: d.columns,
-		}
+		st = &Statement{Analysis: d.Analysis}
 		c.known[k] = weak.Make(st)
 		runtime.AddCleanup(st, c.forget, k)
 	}
-	if !d.kept {
+	if !d.Kept {
 		return st
 	}
 	if st.users == 0 {
-		st.text, st.role = d.text, role
+		st.text, st.role = d.Text, role
 	} else {
-		c.give(role, sizeOf(d.text))
+		c.give(role, Size(d.Text))
 	}
 	st.users++
 	return st
 }
 
-// leave undoes the counting of intern.
-func (c *Statements) leave(st *Statement) {
+// Leave undoes the counting of Intern.
+func (c *Statements) Leave(st *Statement) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if st.users--; st.users == 0 {
-		c.give(st.role, sizeOf(st.text))
+		c.give(st.role, Size(st.text))
 		st.text = ""
 	}
 }
 
 // forget drops a statement that nobody has any more.
-func (c *Statements) forget(k key) {
+func (c *Statements) forget(k digest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p, ok := c.known[k]; ok && p.Value() == nil {
@@ -164,45 +178,24 @@ func (c *Statements) Each(f func(name, text string, bytes, sessions int)) {
 	defer c.mu.Unlock()
 	for k, p := range c.known {
 		if st := p.Value(); st != nil {
-			f(strconv.FormatUint(binary.BigEndian.Uint64(k[:]), 36), st.text, len(st.text)+overhead, st.users)
+			f(strconv.FormatUint(binary.BigEndian.Uint64(k[:]), 36), st.text, len(st.text)+Overhead, st.users)
 		}
 	}
 }
 
-// draft is a statement on its way: a client's Parse that is not answered yet.
-type draft struct {
-	name      *name
-	text      string
-	types     string
-	effects   effects.Set
-	context   string
-	certain   bool
-	private   uint64 // sets it apart from all others; 0: it may be shared
-	kept      bool   // its text is, and counts
-	parsed    bool   // ParseComplete came
-	described bool
-	rows      bool
-	columns   key
-	values    wire.Row // of what analysis reads, where that had to be asked
-	server    string   // its name on the server
-	ops       []nameOp // what it does to names when it runs
-	made      int      // what the ledger had had when its Parse was sent
-	sent      uint64   // when that was, by clock
-}
-
 // key digests what makes the draft.
-func (d *draft) key() key {
+func (d *Draft) key() digest {
 	h := sha256.New()
 	var n [8]byte
-	for _, part := range []string{d.text, d.types, d.context, string(d.columns[:])} {
+	for _, part := range []string{d.Text, d.Types, d.Context, string(d.Columns[:])} {
 		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
 		h.Write(n[:])
 		h.Write([]byte(part))
 	}
-	binary.BigEndian.PutUint64(n[:], d.private)
+	binary.BigEndian.PutUint64(n[:], d.Private)
 	h.Write(n[:])
-	h.Write([]byte{bit(d.certain), bit(d.described), bit(d.rows)})
-	return key(h.Sum(nil))
+	h.Write([]byte{bit(d.Certain), bit(d.Described), bit(d.Rows)})
+	return digest(h.Sum(nil))
 }
 
 func bit(b bool) byte {
@@ -210,26 +203,4 @@ func bit(b bool) byte {
 		return 1
 	}
 	return 0
-}
-
-// nextPrivate numbers the statements that are shared with nobody, and the
-// unnamed ones of all sessions.
-var nextPrivate atomic.Uint64
-
-// prefix begins the name of each statement and portal of ours.
-const prefix = "pgseal_"
-
-// newName returns a name for a statement on a server. It can't be guessed, so no
-// text of a client's comes to name it by accident or design.
-func newName() string {
-	const letters = "abcdefghijklmnopqrstuvwxyz234567"
-	var b [len(prefix) + 20]byte
-	copy(b[:], prefix)
-	bits, more := rand.Uint64(), rand.Uint64() // ChaCha8, seeded by the system
-	for i := len(prefix); i < len(b); i++ {
-		b[i] = letters[bits&31]
-		bits = bits>>5 | more<<59
-		more >>= 5
-	}
-	return string(b[:])
 }

@@ -3,6 +3,7 @@ package relay
 import (
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
 )
 
 const (
@@ -136,7 +137,7 @@ func (r *Relay) reads(typ byte, size int, e *entry) bool {
 		case e == nil || !r.from.hide || size > hiddenMessage:
 			return (typ == wire.ErrorResponse || typ == wire.ParameterStatus) && size <= wholeMessage
 		case typ == wire.DataRow:
-			return e.is(asks) && size <= surveyRow || e.note != nil && e.note.values != nil
+			return e.is(asks) && size <= sessionsql.MaxRow || e.note != nil && e.note.values != nil
 		}
 		return typ == wire.RowDescription || typ == wire.ParameterDescription || typ == wire.ErrorResponse || typ == wire.ParameterStatus
 	}
@@ -240,7 +241,7 @@ func (r *Relay) row(e *entry, body []byte, size int) {
 	switch {
 	case e == nil:
 	case e.is(asks) && r.survey != nil:
-		r.survey.row(body[:min(size, len(body))], size)
+		r.survey.answer.Row(body[:min(size, len(body))], size)
 	case e.note != nil && e.note.values != nil:
 		*e.note.values, _ = wire.ParseDataRow(body)
 	}
@@ -435,7 +436,7 @@ func (r *Relay) rested() {
 func (r *Relay) ourReady(e *entry) {
 	switch {
 	case e.is(wishes) && r.life.refused == nil:
-		r.server.set = r.params.wishes
+		r.server.params.Set = r.params.wishes
 	case e.is(asks) && r.survey != nil:
 		r.survey.over = true
 	case e.is(cleans):
@@ -453,6 +454,6 @@ func (r *Relay) cleaned() {
 	case r.life.wipes:
 		r.server.wiped()
 	case !r.cfg.Shared:
-		r.server.unlisted = true // what the client set was not followed
+		r.server.params.Unlisted = true // what the client set was not followed
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
+	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
 )
 
 // preparation is what was asked before a statement is made under values that are
@@ -31,7 +32,7 @@ func (r *Relay) remake(c *prepared.Copy) (lead []byte, made, wait bool) {
 	if !equal && (p == nil || p.statement != st || p.values == nil) { // not asked, or in vain
 		p = &preparation{statement: st, number: c.Number}
 		r.names.prep = p
-		lead = r.appendHidden(lead, readQuery, &note{values: &p.values})
+		lead = r.appendHidden(lead, sessionsql.ReadContext, &note{values: &p.values})
 		return lead, false, true
 	}
 	r.names.prep = nil
@@ -40,7 +41,7 @@ func (r *Relay) remake(c *prepared.Copy) (lead []byte, made, wait bool) {
 		lead = r.appendProbe(lead)
 	}
 	if !equal {
-		lead = r.appendHidden(lead, contextQuery(st.Context), nil)
+		lead = r.appendHidden(lead, sessionsql.InContext(st.Context), nil)
 	}
 	r.push(entry{kind: parse, flags: ours, note: &note{copy: c}})
 	r.counts.ServerParses++
@@ -51,7 +52,7 @@ func (r *Relay) remake(c *prepared.Copy) (lead []byte, made, wait bool) {
 		wait = true
 	}
 	if !equal {
-		lead = r.appendHidden(lead, contextQuery(contextOf(p.values)), nil)
+		lead = r.appendHidden(lead, sessionsql.InContext(sessionsql.ContextOf(p.values)), nil)
 		wait = true
 	}
 	return lead, true, wait

@@ -64,7 +64,7 @@ func (r *Relay) failed(m []byte, size int, e *entry, st *Step) {
 	case e.is(cleans):
 		r.ex.doubt = true // it is as its client left it
 	case e.is(asks) && r.survey != nil:
-		r.survey.failed = true
+		r.survey.answer.Failed = true
 		r.survey.canceled = bytes.Contains(body, canceled)
 	case e.kind == describe && e.is(probe):
 		r.server.forgetCopies()

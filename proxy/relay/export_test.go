@@ -6,15 +6,16 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
+	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
 )
 
 // What tests outside of the package see of it.
 
 // Literal is literal.
-func Literal(s string) string { return literal(s) }
+func Literal(s string) string { return sessionsql.Literal(s) }
 
 // SetQuery is setQuery.
-func SetQuery(set []wire.Parameter, reset []string) string { return setQuery(set, reset, false) }
+func SetQuery(set []wire.Parameter, reset []string) string { return sessionsql.Set(set, reset, false) }
 
 // Owed returns how many messages are not answered.
 func (r *Relay) Owed() int { return r.ledger.len() }

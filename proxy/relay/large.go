@@ -83,14 +83,14 @@ func (r *Relay) scanMore(b []byte, n int, piece []byte) (st Step, ended bool) {
 	}
 	if r.in.typ == wire.Query {
 		if seen&(effects.Carried|effects.Unseen) != 0 && r.cfg.Shared { // whose names were not read
-			r.server.unlisted = true
+			r.server.params.Unlisted = true
 			r.state.pin(effects.UnknownState)
 		}
 		r.heed(seen)
 		return st, false
 	}
 	if seen&(effects.Carried|effects.Unseen) != 0 && r.cfg.Shared {
-		r.server.unlisted = true
+		r.server.params.Unlisted = true
 		r.state.pin(effects.UnknownState)
 	}
 	switch d := r.in.large; {

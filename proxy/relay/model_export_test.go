@@ -3,15 +3,16 @@ package relay
 import (
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
 )
 
 // What the tests on the model see of the package.
 
-// Read are the parameters whose values readQuery asks for, in its order.
-var Read = read[:]
+// Read are the parameters whose values sessionsql.ReadContext asks for, in its order.
+var Read = sessionsql.Read[:]
 
-// ReadQuery is readQuery.
-var ReadQuery = readQuery
+// ReadQuery is sessionsql.ReadContext.
+var ReadQuery = sessionsql.ReadContext
 
 // Denied is what PostgreSQL is sent in place of a statement that is denied.
 const Denied = deniedText
@@ -29,7 +30,7 @@ func Stays(text string) bool { return effects.Of([]byte(text))&effects.Pinning !
 
 // IsSet returns what the relay takes to be set in the server's session, and
 // whether it knows that there may be more.
-func (s *Server) IsSet() (list []wire.Parameter, more bool) { return s.set.list, s.unlisted }
+func (s *Server) IsSet() (list []wire.Parameter, more bool) { return s.params.Set, s.params.Unlisted }
 
 // Skipping reports whether the server waits for a Sync.
 func (r *Relay) Skipping() bool { return r.ex.skipping }

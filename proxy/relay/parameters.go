@@ -1,143 +1,46 @@
 package relay
 
 import (
-	"encoding/hex"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
-)
-
-// Parameters with a meaning of their own.
-const (
-	roleName        = "role" // that SET ROLE sets
-	noRole          = "none" // its value where that was not run
-	applicationName = "application_name"
-	dateStyle       = "DateStyle"
+	"github.com/pgseal/pgseal/proxy/relay/params"
+	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
 )
 
 // parameters are a session's run-time parameters: what its client wished for,
 // and what it was told of them. What a server only reports is nobody's wish.
 type parameters struct {
 	startup []wire.Parameter // of the startup packet: what RESET means
-	wishes  settled          // those, and what was set since; holds between transactions
+	wishes  []wire.Parameter // those, and what was set since; holds between transactions; is replaced, never changed
 	told    []wire.Parameter // by ParameterStatus; is replaced, never changed
 	held    bool             // reports were kept back that the client may have to be told of
 	custom  bool             // some of those are custom: whether one is '' or was reset can't be seen
 	exact   bool             // its texts reset parameters so that nobody could bring the startup values back in time
-	context string           // see context.go
+	context string           // see sessionsql.Context
 	fresh   bool             // context is up to date
 }
 
-func (p *parameters) wish(list []wire.Parameter) { p.wishes, p.fresh = settled{list}, false }
+func (p *parameters) wish(list []wire.Parameter) { p.wishes, p.fresh = list, false }
 
 func (p *parameters) tell(list []wire.Parameter) { p.told, p.fresh = list, false }
 
-// findFold returns the place of a name in a list, in any case, or -1.
-func findFold(list []wire.Parameter, name string) int {
-	for i := range list {
-		if strings.EqualFold(list[i].Name, name) {
-			return i
-		}
+// now returns the values that analysis reads in the session, and false where they
+// are not known: something may have changed them since PostgreSQL was asked. A
+// default that no server reports has no value in it.
+func (r *Relay) now() (context string, certain bool) {
+	if r.state.suspect&effects.Analysis != 0 || r.survey != nil {
+		return "", false
 	}
-	return -1
-}
-
-// merge returns list with p in it, in the place of what has its name.
-func merge(list []wire.Parameter, p wire.Parameter) []wire.Parameter {
-	if i := findFold(list, p.Name); i >= 0 {
-		list[i] = p
-		return list
+	p := &r.params
+	if !p.fresh {
+		p.context, p.fresh = sessionsql.Context(p.told, p.wishes), true
 	}
-	return append(list, p)
-}
-
-// same reports whether two lists are equal. Most of the time they are one.
-func same(a, b []wire.Parameter) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	return len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b)
-}
-
-// unify is same, and makes two lists that are equal one, so that to compare them
-// again costs a look at a pointer. Of many lists the one that lies first in
-// memory is left in the end. It reports whether it put another list in b.
-func unify(a, b *[]wire.Parameter) (equal, changed bool) {
-	switch {
-	case len(*a) != len(*b):
-		return false, false
-	case len(*a) == 0 || &(*a)[0] == &(*b)[0]:
-		return true, false
-	case !slices.Equal(*a, *b):
-		return false, false
-	}
-	if changed = reflect.ValueOf(*a).Pointer() < reflect.ValueOf(*b).Pointer(); changed {
-		*b = *a
-	} else {
-		*a = *b
-	}
-	return true, changed
-}
-
-// meets reports whether a wish is met: it was set in the server's session, or
-// the server was opened with it. That a default happens to equal it is not
-// enough.
-func (s *Server) meets(w wire.Parameter) bool {
-	if i := findFold(s.set.list, w.Name); i >= 0 {
-		return s.set.list[i].Value == w.Value
-	}
-	i := findFold(s.startup, w.Name)
-	return i >= 0 && s.startup[i].Value == w.Value
-}
-
-// covers reports whether RESET on the server means what it means to a client
-// with these startup values.
-func (s *Server) covers(startup []wire.Parameter) bool {
-	for _, p := range startup {
-		if i := findFold(s.startup, p.Name); !strings.EqualFold(p.Name, applicationName) && (i < 0 || s.startup[i].Value != p.Value) {
-			return false
-		}
-	}
-	return true
-}
-
-// difference returns what has to be set and reset on a server so that the
-// client's wishes are met and nobody else's are.
-func (r *Relay) difference() (set []wire.Parameter, reset []string) {
-	s := r.server
-	if equal, _ := unify(&r.params.wishes.list, &s.set.list); equal {
-		return nil, nil
-	}
-	wishes := r.params.wishes.list
-	for _, w := range wishes {
-		if !s.meets(w) {
-			set = append(set, w)
-		}
-	}
-	for _, p := range s.set.list {
-		if findFold(wishes, p.Name) < 0 {
-			reset = append(reset, p.Name)
-		}
-	}
-	if i := findFold(set, dateStyle); i >= 0 {
-		// "German" alone completes itself from the value in force, which must
-		// not be that of another client.
-		reset = append(reset, set[i].Name)
-	}
-	// What another's role may not set would fail, so that role goes first.
-	if i := find(s.set.list, roleName); i >= 0 && len(set)+len(reset) > 0 {
-		reset = slices.DeleteFunc(reset, func(name string) bool { return name == roleName })
-		reset = slices.Insert(reset, 0, roleName)
-		if k := find(wishes, roleName); k >= 0 && find(set, roleName) < 0 {
-			set = append(set, wishes[k])
-		}
-	}
-	return set, reset
+	return p.context, true
 }
 
 // appendSetup appends the queries that make a server's session the client's, and
@@ -160,25 +63,25 @@ func (r *Relay) appendSetup(dst []byte) (out []byte, wait bool) {
 		r.push(entry{kind: query, flags: ours | aside})
 		s.seeded, s.unnamed, wait = false, 0, true
 	}
-	if s.unlisted && s.holder != r.cfg.ID {
+	if s.params.Unlisted && s.holder != r.cfg.ID {
 		dst = wire.AppendQuery(dst, "RESET ALL")
 		r.push(entry{kind: query, flags: ours | setsUp})
-		s.unlisted, s.unnamed, wait = false, 0, true
-		s.set.list = slices.DeleteFunc(slices.Clone(s.set.list), func(p wire.Parameter) bool { return p.Name != roleName })
+		s.params.Unlisted, s.unnamed, wait = false, 0, true
+		s.params.Set = slices.DeleteFunc(slices.Clone(s.params.Set), func(p wire.Parameter) bool { return p.Name != params.Role })
 	}
-	set, reset := r.difference()
+	set, reset := s.params.Difference(&r.params.wishes)
 	if len(set)+len(reset) == 0 {
 		return dst, wait
 	}
 	for _, p := range set {
-		wait = wait || !strings.EqualFold(p.Name, applicationName)
+		wait = wait || !strings.EqualFold(p.Name, params.ApplicationName)
 	}
 	for _, name := range reset {
-		wait = wait || !strings.EqualFold(name, applicationName)
+		wait = wait || !strings.EqualFold(name, params.ApplicationName)
 	}
 	s.unnamed = 0 // a simple query ends it
 	r.push(entry{kind: query, flags: ours | setsUp | wishes})
-	return wire.AppendQuery(dst, setQuery(set, reset, false)), wait
+	return wire.AppendQuery(dst, sessionsql.Set(set, reset, false)), wait
 }
 
 // report takes a ParameterStatus. It reports whether the client is to be told at
@@ -188,18 +91,18 @@ func (r *Relay) report(body []byte, hidden bool) (tell bool) {
 	if err != nil {
 		return !hidden
 	}
-	list := replace(r.server.reported, p)
-	if same(list, r.server.reported) {
+	list := params.Replace(r.server.params.Reported, p)
+	if params.Same(list, r.server.params.Reported) {
 		return !hidden
 	}
-	r.server.reported, r.reports = list, true
-	r.defaults = r.defaults || r.cfg.Shared && p.Name != applicationName // unless the session has set it, which is seen when nothing is suspected
+	r.server.params.Reported, r.reports = list, true
+	r.defaults = r.defaults || r.cfg.Shared && p.Name != params.ApplicationName // unless the session has set it, which is seen when nothing is suspected
 	if hidden || r.life.left {
 		r.params.held = true
 		return false
 	}
-	if i := find(r.params.told, p.Name); i < 0 || r.params.told[i] != p {
-		r.params.tell(replace(r.params.told, p))
+	if i := params.Find(r.params.told, p.Name); i < 0 || r.params.told[i] != p {
+		r.params.tell(params.Replace(r.params.told, p))
 	}
 	if !r.cfg.Shared && !r.cfg.Stream && r.state.suspect == 0 {
 		r.defaults = true // nothing in the session can have set it
@@ -212,7 +115,7 @@ func (r *Relay) report(body []byte, hidden bool) (tell bool) {
 
 // knowsAll reports whether the client was told what the server reports.
 func (r *Relay) knowsAll() bool {
-	equal, changed := unify(&r.params.told, &r.server.reported)
+	equal, changed := params.Unify(&r.params.told, &r.server.params.Reported)
 	r.reports = r.reports || changed // by another list
 	return equal
 }
@@ -224,75 +127,12 @@ func (r *Relay) catchUp(dst []byte) []byte {
 	if r.knowsAll() {
 		return dst
 	}
-	now := r.server.reported
+	now := r.server.params.Reported
 	for _, p := range now {
-		if i := find(r.params.told, p.Name); i < 0 || r.params.told[i] != p {
+		if i := params.Find(r.params.told, p.Name); i < 0 || r.params.told[i] != p {
 			dst = wire.AppendParameterStatus(dst, p)
 		}
 	}
 	r.params.tell(now)
 	return dst
-}
-
-// setQuery returns one statement that sets and resets parameters. set_config
-// takes a value as the startup packet does, where SET would read 'a, b' as one
-// name.
-func setQuery(set []wire.Parameter, reset []string, local bool) string {
-	var q strings.Builder
-	item := func(name, value string) {
-		if q.Len() == 0 {
-			q.WriteString("SELECT ")
-		} else {
-			q.WriteString(", ")
-		}
-		q.WriteString("pg_catalog.set_config(" + literal(name) + ", " + value + ", ")
-		if local {
-			q.WriteString("true)")
-		} else {
-			q.WriteString("false)")
-		}
-	}
-	for _, name := range reset {
-		item(name, "NULL")
-	}
-	for _, p := range set {
-		if p.Name != roleName {
-			item(p.Name, literal(p.Value))
-		}
-	}
-	if i := find(set, roleName); i >= 0 { // last, since it may lack the privilege for the others
-		item(roleName, literal(set[i].Value))
-	}
-	return q.String()
-}
-
-// bringBack returns a statement that sets those startup values which nobody has
-// set in the session, because they were reset: for good, or for the transaction.
-func bringBack(startup []wire.Parameter, local bool) string {
-	var values []string
-	for _, p := range startup {
-		values = append(values, "("+literal(p.Name)+"::pg_catalog.text, "+literal(p.Value)+"::pg_catalog.text)")
-	}
-	is := "false"
-	if local {
-		is = "true"
-	}
-	return "SELECT pg_catalog.set_config(name, value, " + is + ") FROM (VALUES " + strings.Join(values, ", ") + ") AS base (name, value) WHERE " +
-		"EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) pg_catalog.lower(base.name)" +
-		" AND s.source OPERATOR(pg_catalog.<>) 'session')" +
-		" OR pg_catalog.strpos(name, '.') OPERATOR(pg_catalog.>) 0 AND coalesce(pg_catalog.current_setting(name, true), '') OPERATOR(pg_catalog.=) ''" +
-		" OR name OPERATOR(pg_catalog.=) '" + roleName + "' AND pg_catalog.current_setting('" + roleName + "') OPERATOR(pg_catalog.=) 'none'"
-}
-
-// literal returns an expression for s that reads the same whatever the server's
-// client_encoding and standard_conforming_strings are: anything but the plainest
-// ASCII travels as hexadecimal digits.
-func literal(s string) string {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c > '~' || c == '\'' || c == '\\' {
-			return "pg_catalog.convert_from(pg_catalog.decode('" + hex.EncodeToString([]byte(s)) +
-				"', 'hex'), pg_catalog.getdatabaseencoding())"
-		}
-	}
-	return "'" + s + "'"
 }

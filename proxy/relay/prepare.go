@@ -7,6 +7,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
+	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
 )
 
 // edit is what becomes of a client's message: out goes in place of its first cut
@@ -145,7 +146,7 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen effects.Set) edit {
 		return whole(m, out)
 	}
 	r.push(entry{kind: describe, flags: ours, note: &note{draft: d}})
-	out = r.appendHidden(out, readQuery, &note{values: &d.values})
+	out = r.appendHidden(out, sessionsql.ReadContext, &note{values: &d.values})
 	last := r.ledger.last()
 	last.flags |= final
 	last.note = &note{draft: d}
@@ -211,7 +212,7 @@ func (r *Relay) parsed(d *draft) {
 		return
 	}
 	if d.values != nil {
-		d.Context, d.Certain = contextOf(d.values), true
+		d.Context, d.Certain = sessionsql.ContextOf(d.values), true
 	}
 	st := r.cfg.Statements.Intern(r.cfg.User, &d.Draft)
 	r.madeBySQL(nm, false)
@@ -368,7 +369,7 @@ func (r *Relay) heedBind(noPortal bool, seen effects.Set) {
 	}
 	r.heed(seen)
 	if seen&(effects.Unseen|effects.Dotted) != 0 && r.cfg.Shared {
-		r.server.unlisted = true // of this server too, not only of that where it was prepared
+		r.server.params.Unlisted = true // of this server too, not only of that where it was prepared
 	}
 }
 
@@ -427,7 +428,7 @@ func (r *Relay) onExecute(m []byte) edit {
 	r.push(e)
 	out := append(r.out[:0], m...)
 	if back := r.toBringBack(seen); len(back) > 0 {
-		sql := bringBack(back, seen&(effects.Settings|effects.Unseen) == 0)
+		sql := sessionsql.BringBack(back, seen&(effects.Settings|effects.Unseen) == 0)
 		if seen&effects.CopyIn == 0 {
 			out = r.appendHidden(out, sql, nil)
 		} else { // it is one of several statements, and that has to be known first

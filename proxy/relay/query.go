@@ -7,6 +7,8 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/params"
+	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
 )
 
 // onQuery takes a Query.
@@ -62,7 +64,7 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 		if ed.cut == 0 {
 			ed = whole(m, append(r.out[:0], m...))
 		}
-		ed.out = wire.AppendQuery(ed.out, bringBack(back, seen&(effects.Settings|effects.Unseen) == 0))
+		ed.out = wire.AppendQuery(ed.out, sessionsql.BringBack(back, seen&(effects.Settings|effects.Unseen) == 0))
 		r.hold()
 		return ed
 	}
@@ -101,13 +103,13 @@ func (r *Relay) toBringBack(seen effects.Set) []wire.Parameter {
 	if seen&(effects.Resets|effects.Opaque) == 0 {
 		return nil
 	}
-	if len(startup) == 0 || !r.server.covers(startup) {
+	if len(startup) == 0 || !r.server.params.Covers(startup) {
 		if seen&effects.Resets == 0 { // who sets a custom parameter to '' means that
 			startup = slices.DeleteFunc(slices.Clone(startup), func(p wire.Parameter) bool { return strings.Contains(p.Name, ".") })
 		}
 		return startup
 	}
-	if i := findFold(startup, applicationName); i >= 0 {
+	if i := params.FindFold(startup, params.ApplicationName); i >= 0 {
 		return startup[i : i+1]
 	}
 	return nil
@@ -122,10 +124,10 @@ func (r *Relay) prepareFor(seen effects.Set) edit {
 	atStart := r.atStart()
 	if seen&effects.Resets != 0 && (seen&(effects.Several|effects.Analyzed|effects.Unseen) != 0 && r.Asks() || r.params.custom) {
 		r.params.exact = true // from now on
-		if r.ledger.readies > 0 && !r.ex.batch && !r.server.covers(r.params.startup) {
+		if r.ledger.readies > 0 && !r.ex.batch && !r.server.params.Covers(r.params.startup) {
 			return edit{wait: true} // whether a transaction is open is not known before
 		}
-		if atStart && !r.server.covers(r.params.startup) && r.holdsFor() == 0 && !r.ex.doubt {
+		if atStart && !r.server.params.Covers(r.params.startup) && r.holdsFor() == 0 && !r.ex.doubt {
 			// What the client has left on this server has to be known before
 			// that is given back, and a message that it is amid be over.
 			ready := r.toAsk() == 0 && r.from.left == 0

@@ -8,6 +8,7 @@ import (
 	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/params"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
@@ -138,7 +139,7 @@ func New(cfg Config, startup []wire.Parameter) *Relay {
 	cfg.nobody = prepared.NewName()
 	r := &Relay{cfg: cfg}
 	for _, p := range startup {
-		r.params.startup = merge(r.params.startup, p)
+		r.params.startup = params.Merge(r.params.startup, p)
 		r.state.custom.Add(p.Name)
 		r.params.custom = r.params.custom || strings.Contains(p.Name, ".")
 	}
@@ -221,7 +222,7 @@ func (r *Relay) Attach(s *Server) (setup, tell []byte) {
 		r.out = nil
 	}
 	if r.cfg.Stream {
-		r.params.tell(s.reported)
+		r.params.tell(s.params.Reported)
 		return nil, nil
 	}
 	r.ex.stranger = s.unnamed != 0 && s.unnamed != r.names.unnamed.number
@@ -281,8 +282,8 @@ func (r *Relay) Told() []wire.Parameter { return r.params.told }
 // it is let in.
 func (r *Relay) Greet(reported []wire.Parameter) {
 	for _, p := range r.params.startup {
-		if i := findFold(reported, p.Name); i >= 0 && reported[i].Value != p.Value {
-			reported = replace(reported, wire.Parameter{Name: reported[i].Name, Value: p.Value})
+		if i := params.FindFold(reported, p.Name); i >= 0 && reported[i].Value != p.Value {
+			reported = params.Replace(reported, wire.Parameter{Name: reported[i].Name, Value: p.Value})
 		}
 	}
 	r.params.tell(reported)
@@ -296,7 +297,7 @@ func (r *Relay) Try() { r.life.trial = true }
 // judge.
 func (r *Relay) Asks() bool {
 	for _, p := range r.params.startup {
-		if !strings.EqualFold(p.Name, applicationName) {
+		if !strings.EqualFold(p.Name, params.ApplicationName) {
 			return true
 		}
 	}
@@ -350,7 +351,7 @@ func (r *Relay) Reported() (list []wire.Parameter, changed bool) {
 		return nil, false
 	}
 	r.reports = false
-	return r.server.reported, true
+	return r.server.params.Reported, true
 }
 
 // Status returns the transaction status of the server that is held.

@@ -98,7 +98,7 @@ func (r *Relay) Next() (a Action) {
 		r.defaults = r.learn()
 	}
 	if r.defaults && !(r.cfg.Shared && (r.state.suspect&(effects.Settings|effects.Unseen) != 0 || r.survey != nil || !r.ledger.empty())) {
-		r.defaults, a.Defaults = false, r.unset()
+		r.defaults, a.Defaults = false, r.server.params.Unset()
 	}
 	switch {
 	case r.life.left:
@@ -137,19 +137,6 @@ func (r *Relay) nextRefused(a *Action) {
 	}
 }
 
-// unset returns what the server reports that was not set in its session.
-func (r *Relay) unset() (list []wire.Parameter) {
-	for _, p := range r.server.reported {
-		if p.Name == "is_superuser" && find(r.server.set.list, roleName) >= 0 {
-			continue // which follows the role
-		}
-		if findFold(r.server.set.list, p.Name) < 0 && findFold(r.server.startup, p.Name) < 0 {
-			list = append(list, p)
-		}
-	}
-	return list
-}
-
 // nextHeld says what is to become of a server while its client is there.
 func (r *Relay) nextHeld(a *Action) {
 	switch {
@@ -161,7 +148,7 @@ func (r *Relay) nextHeld(a *Action) {
 	case r.life.trial:
 		a.Do = Release
 		r.life.trial, r.life.again = false, false
-		r.params.tell(r.server.reported)
+		r.params.tell(r.server.params.Reported)
 		r.seeSearchPath()
 	case !r.cfg.Shared:
 	case r.toAsk() != 0 && !r.names.stuck():

@@ -64,7 +64,7 @@ func (r *Relay) heed(seen effects.Set) {
 		// A name that is not seen is hardly ever that of the seed. Nobody else
 		// is to meet one.
 		seen &^= effects.Seed
-		r.server.seeded, r.server.unlisted = true, true
+		r.server.seeded, r.server.params.Unlisted = true, true
 	}
 	if seen&effects.Prepare != 0 {
 		e.within |= seen
@@ -132,7 +132,7 @@ func (r *Relay) look(seen effects.Set, text []byte) {
 		return
 	}
 	if seen&(effects.Unseen|effects.Dotted) != 0 {
-		r.server.unlisted = true
+		r.server.params.Unlisted = true
 		r.state.custom.Note(text)
 	}
 }

@@ -19,13 +19,13 @@ const (
 func (r *Relay) FromServer(b []byte) Step {
 	n := 0
 	for {
-		if r.from.left > 0 {
-			take := min(r.from.left, len(b)-n)
-			r.from.left -= take
+		if r.x.left > 0 {
+			take := min(r.x.left, len(b)-n)
+			r.x.left -= take
 			n += take
 			if r.from.gather != nil {
 				r.from.gather = append(r.from.gather, b[n-take:n]...)
-				if r.from.left > 0 {
+				if r.x.left > 0 {
 					return Step{Used: n, Verdict: NeedMore}
 				}
 				m := r.from.gather
@@ -45,7 +45,7 @@ func (r *Relay) FromServer(b []byte) Step {
 		if limit := wire.ServerLimit(typ); limit < 0 || size < 0 || size > limit {
 			return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: violation("the server sent an invalid message")}
 		}
-		e := r.ledger.first()
+		e := r.x.ledger.first()
 		if hide := r.hides(typ, e); hide != r.from.hide {
 			r.from.hide = hide
 			if n > 0 {
@@ -61,7 +61,7 @@ func (r *Relay) FromServer(b []byte) Step {
 				return Step{Used: n, Pass: b[:n]}
 			}
 			r.from.gather = append(make([]byte, 0, wire.HeaderSize+size), b[:wire.HeaderSize]...)
-			r.from.left = size
+			r.x.left = size
 			n = wire.HeaderSize
 			continue
 		}
@@ -79,11 +79,11 @@ func (r *Relay) FromServer(b []byte) Step {
 				return st
 			}
 		}
-		r.from.left = size
+		r.x.left = size
 		n += wire.HeaderSize
 		if r.from.hide {
 			take := min(size, len(b)-n)
-			r.from.left -= take
+			r.x.left -= take
 			n += take
 			return Step{Used: n, Verdict: goOn(n, b)}
 		}
@@ -109,7 +109,7 @@ func (r *Relay) hides(typ byte, e *entry) bool {
 	case e == nil || typ == wire.NotificationResponse:
 		return false
 	case e.kind == copySync:
-		return r.copy.marked || typ == wire.ReadyForQuery && r.copy.state == resolving
+		return r.x.copy.marked || typ == wire.ReadyForQuery && r.x.copy.state == resolving
 	case e.is(ours):
 		if e.note != nil && e.note.failed && e.note.lead == wire.Query {
 			return typ != wire.ReadyForQuery
@@ -166,7 +166,7 @@ func (r *Relay) observed(typ byte, m []byte, size int, st *Step) {
 		r.from.last = 0 // what the client does not hear is nobody's last word
 	}
 	body := m[wire.HeaderSize:]
-	e := r.ledger.first()
+	e := r.x.ledger.first()
 	if e != nil && !e.is(begun) && typ != wire.ParameterStatus && typ != wire.NoticeResponse && typ != wire.NotificationResponse {
 		r.begin(e)
 	}
@@ -185,7 +185,7 @@ func (r *Relay) observed(typ byte, m []byte, size int, st *Step) {
 		r.failed(m, size, e, st)
 		return
 	case wire.CopyInResponse, wire.CopyBothResponse:
-		r.copyBegins(typ, e)
+		r.x.copyBegins(typ, e)
 		return
 	case wire.DataRow:
 		r.row(e, body, size)
@@ -194,7 +194,7 @@ func (r *Relay) observed(typ byte, m []byte, size int, st *Step) {
 	if e == nil {
 		return
 	}
-	if typ == wire.CloseComplete && r.copy.marked {
+	if typ == wire.CloseComplete && r.x.copy.marked {
 		st.Insert = append(r.resolved(), r.told(nil)...)
 		return
 	}
@@ -216,7 +216,7 @@ func (r *Relay) told(dst []byte) []byte {
 	if !r.params.held || r.life.left || r.life.trial || r.life.refused != nil {
 		return dst
 	}
-	if e := r.ledger.first(); e != nil && (e.is(ours) || e.is(followed)) {
+	if e := r.x.ledger.first(); e != nil && (e.is(ours) || e.is(followed)) {
 		return dst
 	}
 	return r.catchUp(dst)
@@ -228,7 +228,7 @@ func (r *Relay) begin(e *entry) {
 	if e.kind != query {
 		return
 	}
-	r.server.unnamed, r.ex.stranger = 0, false
+	r.x.server.unnamed, r.x.stranger = 0, false
 	if e.is(dropsPlan) {
 		r.names.dropping--
 		r.names.spareOf(&r.names.unnamed)
@@ -274,7 +274,7 @@ func (r *Relay) answered(typ byte, e *entry, body []byte, size int) {
 		}
 	}
 	if e.kind != want {
-		r.ex.doubt = true
+		r.x.doubt = true
 		return
 	}
 	switch {
@@ -284,7 +284,7 @@ func (r *Relay) answered(typ byte, e *entry, body []byte, size int) {
 	case e.plan != 0 && e.plan == r.names.unnamed.number:
 		r.noteRows(typ, body, size)
 	}
-	r.over(r.ledger.pop())
+	r.over(r.x.ledger.pop())
 }
 
 // noteRows remembers what the client was told of the rows of the unnamed
@@ -304,7 +304,7 @@ func (r *Relay) over(e entry) {
 		switch {
 		case e.is(unnamed):
 			r.names.confirmPlan()
-			r.server.unnamed = r.names.unnamed.number
+			r.x.server.unnamed = r.names.unnamed.number
 		case e.note == nil:
 		case e.note.draft != nil:
 			e.note.draft.parsed = true
@@ -315,16 +315,16 @@ func (r *Relay) over(e entry) {
 			c := e.note.copy
 			c.Confirmed = true
 			if c.Name == "" {
-				r.server.unnamed, r.names.carrying = c.Number, 0
-			} else if known := r.server.copies.Find(c.Statement); known != c && known != nil {
-				r.server.copies.Doom(c.Name)
+				r.x.server.unnamed, r.names.carrying = c.Number, 0
+			} else if known := r.x.server.copies.Find(c.Statement); known != c && known != nil {
+				r.x.server.copies.Doom(c.Name)
 			}
 		}
 	case closing:
 		switch {
 		case e.is(unnamed):
 			r.names.dropping--
-			r.names.unnamed.number, r.server.unnamed = 0, 0
+			r.names.unnamed.number, r.x.server.unnamed = 0, 0
 		case e.name != nil:
 			r.clear(e.name)
 			r.settle(e.name)
@@ -339,10 +339,10 @@ func (r *Relay) over(e entry) {
 // client gets in its place.
 func (r *Relay) completed(typ byte, e *entry, body []byte, size int) (instead []byte) {
 	if typ == wire.CommandComplete {
-		r.copyDone()
+		r.x.copyDone()
 		if !e.is(ours) && len(body) == size && (string(body) == tagDiscardAll || string(body) == tagDeallocateAll) {
-			r.server.forgetCopies()
-			r.forgetNames(r.ledger.pushed)
+			r.x.server.forgetCopies()
+			r.forgetNames(r.x.ledger.pushed)
 		}
 	}
 	if e.note != nil && len(e.note.ops) > 0 {
@@ -350,40 +350,40 @@ func (r *Relay) completed(typ byte, e *entry, body []byte, size int) (instead []
 	}
 	switch e.kind {
 	case execute:
-		r.over(r.ledger.pop())
+		r.over(r.x.ledger.pop())
 	case query:
 	default:
-		r.ex.doubt = true
+		r.x.doubt = true
 	}
 	return nil
 }
 
 // ready takes a ReadyForQuery.
 func (r *Relay) ready(m []byte, size int, st *Step) {
-	e := r.ledger.first()
+	e := r.x.ledger.first()
 	if size != 1 || e == nil || e.kind.extended() {
 		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server became ready without having been asked")}
 		return
 	}
-	switch r.ex.status = m[wire.HeaderSize]; r.ex.status {
+	switch r.x.status = m[wire.HeaderSize]; r.x.status {
 	case wire.StatusIdle, wire.StatusInTransaction, wire.StatusFailed:
 	default:
 		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server reported an unknown transaction status")}
 		return
 	}
-	if e.kind == copySync && (r.copy.state == resolving || r.copy.marked) {
-		r.copy.ready++ // what it answers is seen later
+	if e.kind == copySync && (r.x.copy.state == resolving || r.x.copy.marked) {
+		r.x.copy.ready++ // what it answers is seen later
 		return
 	}
-	popped := r.ledger.pop()
+	popped := r.x.ledger.pop()
 	e = &popped
 	switch {
 	case e.is(followed):
 		return
 	case e.note != nil && e.note.failed && e.note.lead == wire.Query:
-		r.in.drop = true
+		r.x.waiting.drop = true
 	case e.note != nil && e.note.failed && e.note.lead != 0:
-		r.ex.skipping, r.ex.batch = true, true // for the client, up to its own Sync
+		r.x.skipping, r.x.batch.open = true, true // for the client, up to its own Sync
 		return
 	case e.is(ours) && !e.is(fix):
 		r.ourReady(e)
@@ -392,19 +392,19 @@ func (r *Relay) ready(m []byte, size int, st *Step) {
 		}
 		return
 	}
-	if e.kind != copySync && r.copy.state != resolving {
-		r.copy.state = noCopy
+	if e.kind != copySync && r.x.copy.state != resolving {
+		r.x.copy.state = noCopy
 	}
 	if e.kind == copySync {
-		r.copy.syncs--
+		r.x.copy.syncs--
 	}
-	r.ex.answered++
-	r.counts.Queries++
-	if r.ex.status == wire.StatusIdle {
-		r.counts.Transactions++
+	r.x.answered++
+	r.x.counts.Queries++
+	if r.x.status == wire.StatusIdle {
+		r.x.counts.Transactions++
 		r.rested()
 	}
-	if r.cfg.Single && r.ex.status != wire.StatusIdle && !e.is(late) {
+	if r.cfg.Single && r.x.status != wire.StatusIdle && !e.is(late) {
 		*st = Step{Pass: st.Pass, Verdict: Failed, Err: errBlock}
 		return
 	}
@@ -420,10 +420,10 @@ var errBlock = wire.Fatal(wire.CodeFeatureNotSupported, "transaction blocks not 
 
 // rested notes that no transaction is open, if nothing more was sent.
 func (r *Relay) rested() {
-	if !r.ledger.empty() || r.ex.batch {
+	if !r.x.ledger.empty() || r.x.batch.open {
 		return
 	}
-	r.ex.portal, r.ex.portals = 0, 0
+	r.x.portal, r.x.portals = 0, 0
 	if len(r.names.portals) > 0 {
 		r.names.portals = nil
 	}
@@ -436,13 +436,13 @@ func (r *Relay) rested() {
 func (r *Relay) ourReady(e *entry) {
 	switch {
 	case e.is(wishes) && r.life.refused == nil:
-		r.server.params.Set = r.params.wishes
+		r.x.server.params.Set = r.params.wishes
 	case e.is(asks) && r.survey != nil:
 		r.survey.over = true
 	case e.is(cleans):
 		r.cleaned()
 	case e.is(probe):
-		r.server.unverified = false
+		r.x.server.unverified = false
 	}
 }
 
@@ -450,10 +450,10 @@ func (r *Relay) ourReady(e *entry) {
 // client.
 func (r *Relay) cleaned() {
 	switch {
-	case !r.life.cleaned || r.ex.doubt: // a ROLLBACK
+	case !r.life.cleaned || r.x.doubt: // a ROLLBACK
 	case r.life.wipes:
-		r.server.wiped()
+		r.x.server.wiped()
 	case !r.cfg.Shared:
-		r.server.params.Unlisted = true // what the client set was not followed
+		r.x.server.params.Unlisted = true // what the client set was not followed
 	}
 }

@@ -113,8 +113,8 @@ func (r *Relay) body(b []byte, n int, body []byte) (st Step, ended bool) {
 
 // keep keeps a buffer that was written to for the next time.
 func (r *Relay) keep(out []byte) {
-	if cap(out) <= keepOut && cap(out) > cap(r.out) {
-		r.out = out[:0]
+	if cap(out) <= keepOut && cap(out) > cap(r.x.out) {
+		r.x.out = out[:0]
 	}
 }
 
@@ -131,10 +131,10 @@ func (r *Relay) wait(n int, b, out []byte) Step {
 	if r.in.waited++; r.in.waited > maxWaits {
 		return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: errNoProgress}
 	}
-	r.in.waits = true
-	r.hold()
-	if last := r.ledger.last(); last != nil && last.kind.extended() && r.ex.flushed != r.ledger.pushed && !r.life.leaving {
-		r.ex.flushed = r.ledger.pushed
+	r.x.waiting.waits = true
+	r.x.hold()
+	if last := r.x.ledger.last(); last != nil && last.kind.extended() && r.x.flushed != r.x.ledger.pushed && !r.life.leaving {
+		r.x.flushed = r.x.ledger.pushed
 		out = wire.AppendFlush(out)
 	}
 	return Step{Used: n, Pass: b[:n], Insert: out, Verdict: NeedRest}
@@ -156,7 +156,7 @@ func (r *Relay) waitsWhole(typ byte, size int) bool {
 	case wire.Query, wire.Parse:
 		return size <= gathered
 	case wire.CopyData, wire.Bind, wire.FunctionCall:
-		return r.server == nil && size <= wholeMessage
+		return r.x.server == nil && size <= wholeMessage
 	}
 	return true
 }
@@ -244,17 +244,17 @@ func CheckClientMessage(typ byte, size int) *wire.Error {
 func (r *Relay) admit(typ byte) (drop bool, v Verdict) {
 	if typ == wire.Terminate {
 		switch {
-		case r.server == nil:
-		case r.copy.state == copying: // the server has words for that
+		case r.x.server == nil:
+		case r.x.copy.state == copying: // the server has words for that
 			r.life.leaving = true
 			return false, Proceed
-		case r.answers():
+		case r.x.answers():
 			r.life.leaving = true // its answers come first
 			return false, NeedRest
 		}
 		return false, Terminated
 	}
-	if r.server == nil {
+	if r.x.server == nil {
 		switch typ {
 		case wire.CopyData, wire.CopyDone, wire.CopyFail, wire.Flush:
 			// The rest of a COPY that has failed, or nothing to flush. PostgreSQL
@@ -263,71 +263,59 @@ func (r *Relay) admit(typ byte) (drop bool, v Verdict) {
 		}
 		return false, NeedServer
 	}
-	if r.ex.held {
-		if !r.open() {
+	if r.x.held {
+		if !r.x.open() {
 			return false, NeedRest
 		}
-		r.ex.held = false
+		r.x.held = false
 	}
 	switch {
-	case r.in.drop && typ == wire.Query: // which was answered already
-		r.in.drop = false
+	case r.x.waiting.drop && typ == wire.Query: // which was answered already
+		r.x.waiting.drop = false
 		return true, Proceed
-	case r.survey != nil || r.ledger.len() >= limit:
+	case r.survey != nil || r.x.ledger.len() >= limit:
 		return false, NeedRest
-	case r.ex.skipping && typ != wire.Sync:
+	case r.x.skipping && typ != wire.Sync:
 		return true, Proceed
 	}
 	switch typ {
 	case wire.CopyData, wire.CopyDone, wire.CopyFail:
-		return r.copy.state == noCopy, Proceed
+		return r.x.copy.state == noCopy, Proceed
 	case wire.Flush:
-		r.ex.flushed = r.ledger.pushed
-		return r.copy.state == copying, Proceed
+		r.x.flushed = r.x.ledger.pushed
+		return r.x.copy.state == copying, Proceed
 	}
 	return false, Proceed
-}
-
-// atStart reports whether nothing is under way, so that the client's next message
-// begins something new.
-func (r *Relay) atStart() bool {
-	return r.ledger.empty() && !r.ex.batch && !r.ex.skipping && r.ex.status == wire.StatusIdle
-}
-
-// answers reports whether the server is about to answer something: what was not
-// flushed it keeps.
-func (r *Relay) answers() bool {
-	return r.ledger.readies > 0 || !r.ledger.empty() && r.ex.flushed == r.ledger.pushed
 }
 
 // take looks at a message, of which at least the header is there. more says that
 // more of it has to be.
 func (r *Relay) take(typ byte, m []byte, size int, complete bool) (e edit, more bool) {
-	if r.copy.state == copying && !inCopy(typ) {
+	if r.x.copy.state == copying && !inCopy(typ) {
 		return r.outOfPlace(typ), false
 	}
 	if typ == wire.FunctionCall && !complete && len(m) < wire.HeaderSize+4 {
 		return edit{}, true // of which function, before anything goes in front of it
 	}
-	atStart := r.atStart()
+	atStart := r.x.atStart()
 	if lead := r.oust(typ, m); lead == nil {
 		e, more = r.inspect(typ, m, size, complete)
 	} else {
 		e, more = r.inspectBehind(lead, typ, m, size, complete)
 	}
-	r.in.led = false
+	r.x.waiting.led = false
 	switch {
 	case e.exact || more:
 	case !e.wait:
-		r.in.waited, r.ex.touched, r.life.cleaned = 0, true, false
+		r.in.waited, r.x.touched, r.life.cleaned = 0, true, false
 		r.names.changed = nil // what it waited for is in it
-	case atStart && r.ex.batch:
+	case atStart && r.x.batch.open:
 		// By itself it fails by itself, and makes no part of the client's batch.
 		e.out = wire.AppendSync(e.out)
-		r.push(entry{kind: syncing, flags: ours | aside, note: &note{lead: typ}})
-		r.ex.touched = false // the server is kept for what waits
+		r.x.push(entry{kind: syncing, flags: ours | aside, note: &note{lead: typ}})
+		r.x.touched = false // the server is kept for what waits
 	default:
-		r.in.led = typ == wire.Query && !atStart && r.ex.batch
+		r.x.waiting.led = typ == wire.Query && !atStart && r.x.batch.open
 	}
 	return e, more
 }
@@ -336,8 +324,8 @@ func (r *Relay) take(typ byte, m []byte, size int, complete bool) (e edit, more 
 // of.
 func (r *Relay) inspectBehind(lead []byte, typ byte, m []byte, size int, complete bool) (e edit, more bool) {
 	if e, more = r.inspect(typ, m, size, complete); more || e.err != nil || e.exact {
-		r.ledger.unpush()
-		r.ex.stranger, r.ex.batch = true, false
+		r.x.ledger.unpush()
+		r.x.stranger, r.x.batch.open = true, false
 		return e, more
 	}
 	if e.cut == 0 && !e.wait {
@@ -362,17 +350,17 @@ func inCopy(typ byte) bool {
 // itself does so. Nothing can have the server skip it: no batch is under way.
 // Likewise it ends what was done for the client's batch before a Query.
 func (r *Relay) oust(typ byte, m []byte) []byte {
-	if back := r.ex.back; typ == wire.Query && back != "" && !r.ex.skipping {
-		r.ex.back = ""
-		return r.appendHidden(nil, back, nil) // as the Sync would have, which it stands for
+	if back := r.x.batch.back; typ == wire.Query && back != "" && !r.x.skipping {
+		r.x.batch.back = ""
+		return r.x.appendHidden(nil, back, nil) // as the Sync would have, which it stands for
 	}
-	if (typ == wire.Query || typ == wire.FunctionCall) && r.onlyHelped() && r.ledger.empty() && !r.ex.skipping {
+	if (typ == wire.Query || typ == wire.FunctionCall) && r.x.onlyHelped() && r.x.ledger.empty() && !r.x.skipping {
 		// To PostgreSQL 18 a Query behind what was executed without a Sync is
 		// within a transaction. The client executed nothing.
-		r.push(entry{kind: syncing, flags: ours | aside})
+		r.x.push(entry{kind: syncing, flags: ours | aside})
 		return wire.AppendSync(nil)
 	}
-	if !r.ex.stranger {
+	if !r.x.stranger {
 		return nil
 	}
 	switch typ {
@@ -380,17 +368,17 @@ func (r *Relay) oust(typ byte, m []byte) []byte {
 	default:
 		return nil
 	}
-	r.ex.stranger = false
-	r.server.unnamed = 0
+	r.x.stranger = false
+	r.x.server.unnamed = 0
 	if typ == wire.Parse && len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0 {
 		return nil
 	}
-	r.push(entry{kind: closing, flags: ours})
+	r.x.push(entry{kind: closing, flags: ours})
 	return wire.AppendNamed(nil, wire.CloseMessage, 'S', "")
 }
 
 func (r *Relay) inspect(typ byte, m []byte, size int, complete bool) (e edit, more bool) {
-	if r.state.suspect != 0 && !r.ex.batch && r.beginsUnsure(typ) {
+	if r.state.suspect != 0 && !r.x.batch.open && r.beginsUnsure(typ) {
 		return edit{wait: true}, false
 	}
 	switch typ {
@@ -402,7 +390,7 @@ func (r *Relay) inspect(typ byte, m []byte, size int, complete bool) (e edit, mo
 		return r.onCall(m), false
 	case wire.Bind:
 		if e, more = r.onBind(m, complete); !more && !e.wait && !e.exact {
-			r.counts.Binds++
+			r.x.counts.Binds++
 		}
 		return e, more
 	case wire.Parse:
@@ -412,7 +400,7 @@ func (r *Relay) inspect(typ byte, m []byte, size int, complete bool) (e edit, mo
 			e = r.onParse(m)
 		}
 		if !more && !e.wait {
-			r.counts.ClientParses++
+			r.x.counts.ClientParses++
 		}
 		return e, more
 	}
@@ -436,7 +424,7 @@ func (r *Relay) beginsUnsure(typ byte) bool {
 // unsure reports whether the values that analysis reads are not known, but will
 // be before long.
 func (r *Relay) unsure() bool {
-	if !r.cfg.Shared || r.ex.doubt || r.ledger.empty() && (r.ex.status != wire.StatusIdle || r.toAsk() == 0 || r.names.stuck()) {
+	if !r.cfg.Shared || r.x.doubt || r.x.ledger.empty() && (r.x.status != wire.StatusIdle || r.toAsk() == 0 || r.names.stuck()) {
 		return false
 	}
 	_, certain := r.now()

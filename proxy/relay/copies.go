@@ -32,27 +32,27 @@ func (r *Relay) remake(c *prepared.Copy) (lead []byte, made, wait bool) {
 	if !equal && (p == nil || p.statement != st || p.values == nil) { // not asked, or in vain
 		p = &preparation{statement: st, number: c.Number}
 		r.names.prep = p
-		lead = r.appendHidden(lead, sessionsql.ReadContext, &note{values: &p.values})
+		lead = r.x.appendHidden(lead, sessionsql.ReadContext, &note{values: &p.values})
 		return lead, false, true
 	}
 	r.names.prep = nil
-	lead = r.appendDoomed(lead)
+	lead = r.x.appendDoomed(lead)
 	if c.Name != "" {
-		lead = r.appendProbe(lead)
+		lead = r.x.appendProbe(lead)
 	}
 	if !equal {
-		lead = r.appendHidden(lead, sessionsql.InContext(st.Context), nil)
+		lead = r.x.appendHidden(lead, sessionsql.InContext(st.Context), nil)
 	}
-	r.push(entry{kind: parse, flags: ours, note: &note{copy: c}})
-	r.counts.ServerParses++
+	r.x.push(entry{kind: parse, flags: ours, note: &note{copy: c}})
+	r.x.counts.ServerParses++
 	lead = wire.AppendParse(lead, c.Name, st.Text()+"\x00"+st.Types)
 	if st.Described && st.Rows {
-		r.push(entry{kind: describe, flags: ours, note: &note{copy: c}})
+		r.x.push(entry{kind: describe, flags: ours, note: &note{copy: c}})
 		lead = wire.AppendNamed(lead, wire.Describe, 'S', c.Name)
 		wait = true
 	}
 	if !equal {
-		lead = r.appendHidden(lead, sessionsql.InContext(sessionsql.ContextOf(p.values)), nil)
+		lead = r.x.appendHidden(lead, sessionsql.InContext(sessionsql.ContextOf(p.values)), nil)
 		wait = true
 	}
 	return lead, true, wait
@@ -61,7 +61,7 @@ func (r *Relay) remake(c *prepared.Copy) (lead []byte, made, wait bool) {
 // parseUnnamed takes a Parse of the unnamed statement.
 func (r *Relay) parseUnnamed(m, text, types []byte, seen effects.Set) edit {
 	n := &r.names
-	p := plan{number: prepared.NextNumber(), effects: seen, parse: n.spare[:0], sure: r.sure(), batch: r.ex.number}
+	p := plan{number: prepared.NextNumber(), effects: seen, parse: n.spare[:0], sure: r.x.sure(), batch: r.x.batch.number}
 	n.spare = nil
 	p.context, p.certain = r.now()
 	if pending := len(n.candidates); pending < keptPlans || pending*len(m) < maxPlans {
@@ -81,19 +81,12 @@ func (r *Relay) parseUnnamed(m, text, types []byte, seen effects.Set) edit {
 		out = wire.AppendParse(t.lead, "", string(t.text)+"\x00"+string(types))
 	}
 	n.candidates = append(n.candidates, p)
-	r.push(e)
-	r.counts.ServerParses++
+	r.x.push(e)
+	r.x.counts.ServerParses++
 	if out == nil {
 		return edit{}
 	}
 	return whole(m, out)
-}
-
-// sure reports whether the server can't skip the client's next message: it begins
-// a batch, and nothing of the one before is unanswered.
-func (r *Relay) sure() bool {
-	last := r.ledger.last()
-	return !r.ex.batch && (last == nil || last.kind == syncing)
 }
 
 // Bounds of what is kept of unnamed statements whose Parse is not answered.
@@ -123,7 +116,7 @@ func (n *names) dropPlan() {
 
 // looked counts what may have changed what a name stands for on the server that
 // is held.
-func (r *Relay) looked() uint64 { return r.names.changes + r.server.copies.Changes() }
+func (r *Relay) looked() uint64 { return r.names.changes + r.x.server.copies.Changes() }
 
 // outdated reports whether what a plan names may be something else by now.
 func (r *Relay) outdated(p *plan) bool {
@@ -186,26 +179,26 @@ func (n *names) comes(batch uint32) bool {
 // carryUnnamed sees to it that the server's unnamed statement is the client's
 // when the client's next message is there.
 func (r *Relay) carryUnnamed() (lead []byte, wait bool) {
-	n, s := &r.names, r.server
+	n, s := &r.names, r.x.server
 	switch last := len(n.candidates) - 1; {
 	case last >= 0 && r.outdated(&n.candidates[last]):
 		return nil, true
 	case last < 0 && n.unnamed.number != 0 && r.outdated(&n.unnamed):
-		if !r.ledger.empty() {
+		if !r.x.ledger.empty() {
 			return nil, true
 		}
 		s.unnamed, n.carrying = 0, 0
 	}
 	switch {
-	case n.unnamed.number != 0 && s.unnamed == n.unnamed.number, n.comes(r.ex.number):
-		return r.out[:0], false
+	case n.unnamed.number != 0 && s.unnamed == n.unnamed.number, n.comes(r.x.batch.number):
+		return r.x.out[:0], false
 	case n.dropping > 0, len(n.candidates) > 0:
 		return nil, true
 	case n.unnamed.number == 0 || n.stuck():
-		return r.out[:0], false
-	case n.carrying == n.unnamed.number && n.carryBatch == r.ex.number:
-		return r.out[:0], false
-	case n.carrying == n.unnamed.number && !r.ledger.empty():
+		return r.x.out[:0], false
+	case n.carrying == n.unnamed.number && n.carryBatch == r.x.batch.number:
+		return r.x.out[:0], false
+	case n.carrying == n.unnamed.number && !r.x.ledger.empty():
 		return nil, true
 	}
 	u := &n.unnamed
@@ -231,7 +224,7 @@ func (r *Relay) carryUnnamed() (lead []byte, wait bool) {
 	c := &prepared.Copy{Statement: st, Number: u.number}
 	more, made, wait := r.remake(c)
 	if made {
-		n.carrying, n.carryBatch = u.number, r.ex.number
+		n.carrying, n.carryBatch = u.number, r.x.batch.number
 	}
 	return append(lead, more...), wait
 }
@@ -253,7 +246,7 @@ func (r *Relay) described(n *note, typ byte, body []byte) {
 		if st.Rows != (typ == wire.RowDescription) || st.Rows && prepared.ColumnsOf(body) != st.Columns {
 			r.names.changed = append(r.names.changed, n.copy)
 			if n.copy.Name != "" {
-				r.server.copies.Drop(n.copy)
+				r.x.server.copies.Drop(n.copy)
 			}
 		}
 	}

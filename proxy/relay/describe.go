@@ -12,15 +12,15 @@ func (r *Relay) onDescribe(m []byte) edit {
 	if !r.cfg.Shared || len(m) < wire.HeaderSize+2 || m[wire.HeaderSize] != 'S' || m[len(m)-1] != 0 {
 		e := entry{kind: describe}
 		if len(m) == wire.HeaderSize+2 && m[wire.HeaderSize] == 'P' {
-			e.plan = r.ex.plan
+			e.plan = r.x.plan
 		}
 		if len(r.names.portals) > 0 && len(m) >= wire.HeaderSize+2 {
 			if e.note = r.executes(r.names.portals[string(m[wire.HeaderSize+1:len(m)-1])], "", false); e.note != nil {
-				r.push(e)
-				return whole(m, wire.AppendNamed(r.out[:0], wire.Describe, 'S', r.cfg.nobody))
+				r.x.push(e)
+				return whole(m, wire.AppendNamed(r.x.out[:0], wire.Describe, 'S', r.cfg.nobody))
 			}
 		}
-		r.push(e)
+		r.x.push(e)
 		return edit{}
 	}
 	own := m[wire.HeaderSize+1 : len(m)-1]
@@ -42,11 +42,11 @@ func (r *Relay) onDescribe(m []byte) edit {
 	if len(own) == 0 {
 		e.plan = r.names.latest()
 	}
-	r.push(e)
+	r.x.push(e)
 	out := wire.AppendNamed(lead, wire.Describe, 'S', server)
-	if r.server.copies.CloseLast(server) {
+	if r.x.server.copies.CloseLast(server) {
 		// It was made for this message: a batch of many must not pile them up.
-		r.push(entry{kind: closing, flags: ours, note: &note{own: server}})
+		r.x.push(entry{kind: closing, flags: ours, note: &note{own: server}})
 		out = wire.AppendNamed(out, wire.CloseMessage, 'S', server)
 	}
 	return whole(m, out)

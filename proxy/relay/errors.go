@@ -47,8 +47,8 @@ func unshift(field string, shifts []shift) string {
 // failed takes an ErrorResponse. What it is about decides who is told what.
 func (r *Relay) failed(m []byte, size int, e *entry, st *Step) {
 	body := m[wire.HeaderSize:]
-	r.copyFailed()
-	if r.copy.torn && !bytes.Contains(body, outOfPlace) {
+	r.x.copyFailed()
+	if r.x.copy.torn && !bytes.Contains(body, outOfPlace) {
 		// The COPY had failed before, and the server waits for the rest of a
 		// message that it does not get.
 		r.life.end = violation("unexpected message during COPY from stdin")
@@ -62,15 +62,15 @@ func (r *Relay) failed(m []byte, size int, e *entry, st *Step) {
 	case e.is(setsUp):
 		r.life.refused = refusal(body, size)
 	case e.is(cleans):
-		r.ex.doubt = true // it is as its client left it
+		r.x.doubt = true // it is as its client left it
 	case e.is(asks) && r.survey != nil:
 		r.survey.answer.Failed = true
 		r.survey.canceled = bytes.Contains(body, canceled)
 	case e.kind == describe && e.is(probe):
-		r.server.forgetCopies()
+		r.x.server.forgetCopies()
 	}
 	if e.kind.extended() {
-		r.ledger.pop()
+		r.x.ledger.pop()
 		r.aborted(&entry)
 		r.skipRest(entry.is(ours))
 	}
@@ -97,7 +97,7 @@ func (r *Relay) tell(m, body []byte, size int, e *entry, st *Step) {
 		st.Insert = changedResult(body)
 	default:
 		if bytes.Contains(body, noStatement) && r.namesCopy(body) {
-			r.server.forgetCopies() // something that can't be seen has dropped them
+			r.x.server.forgetCopies() // something that can't be seen has dropped them
 		}
 		st.Insert = r.reword(m, e)
 	}
@@ -119,7 +119,7 @@ func (n *note) blames(body []byte) bool {
 // to have.
 func (r *Relay) namesCopy(body []byte) bool {
 	at := bytes.Index(body, []byte(prepared.Prefix))
-	return at >= 0 && r.server.copies.BeginsWithOne(body[at:])
+	return at >= 0 && r.x.server.copies.BeginsWithOne(body[at:])
 }
 
 // aborted takes a message of the extended-query protocol that has failed.
@@ -127,9 +127,9 @@ func (r *Relay) aborted(e *entry) {
 	switch {
 	case e.kind == parse && e.is(unnamed): // which ends the one before, too
 		r.names.dropPlan()
-		r.names.unnamed.number, r.server.unnamed = 0, 0
+		r.names.unnamed.number, r.x.server.unnamed = 0, 0
 	case e.kind == parse && e.note != nil && e.note.copy != nil && e.note.copy.Name == "":
-		r.server.unnamed, r.names.carrying = 0, 0
+		r.x.server.unnamed, r.names.carrying = 0, 0
 	default:
 		r.skip(e)
 	}
@@ -139,8 +139,8 @@ func (r *Relay) aborted(e *entry) {
 // the message which failed was ours: if it was sent for a Query, the client shall
 // read what it reads where the Query fails itself.
 func (r *Relay) skipRest(own bool) {
-	for !r.ledger.empty() {
-		next := r.ledger.first()
+	for !r.x.ledger.empty() {
+		next := r.x.ledger.first()
 		switch {
 		case next.kind == syncing:
 			if next.note != nil {
@@ -148,24 +148,24 @@ func (r *Relay) skipRest(own bool) {
 			}
 			return
 		case next.kind == copySync:
-			r.ex.skipping = true
+			r.x.skipping = true
 			return
 		case next.is(led) && own:
 			r.skip(next)
 			next.kind, next.note, next.flags = syncing, nil, 0
-			r.ex.unready = true
+			r.x.unready = true
 			return
 		}
-		e := r.ledger.pop()
+		e := r.x.ledger.pop()
 		own = own && e.is(ours)
 		r.skip(&e)
 	}
-	if own && r.in.led && r.in.waits {
-		r.push(entry{kind: syncing})
-		r.ex.unready, r.in.led, r.in.drop = true, false, true
+	if own && r.x.waiting.led && r.x.waiting.waits {
+		r.x.push(entry{kind: syncing})
+		r.x.unready, r.x.waiting.led, r.x.waiting.drop = true, false, true
 		return
 	}
-	r.ex.skipping = true
+	r.x.skipping = true
 }
 
 // skip undoes what was noted for a message that has no effect.
@@ -176,15 +176,15 @@ func (r *Relay) skip(e *entry) {
 	case e.kind == parse && e.is(unnamed):
 		r.names.spareOf(&r.names.candidates[0])
 		r.names.dropPlan()
-	case e.kind == parse && e.is(probe) && r.server != nil:
-		r.server.probe = ""
+	case e.kind == parse && e.is(probe) && r.x.server != nil:
+		r.x.server.probe = ""
 	case e.kind == closing && e.is(unnamed):
 		r.names.dropping--
 	case e.kind == closing && e.name != nil:
 		e.name.leaving = false
 		r.settle(e.name)
-	case e.kind == closing && e.is(ours) && e.note != nil && e.note.own != "" && r.server != nil:
-		r.server.copies.Doom(e.note.own)
+	case e.kind == closing && e.is(ours) && e.note != nil && e.note.own != "" && r.x.server != nil:
+		r.x.server.copies.Doom(e.note.own)
 	}
 	if e.note == nil {
 		return
@@ -197,13 +197,13 @@ func (r *Relay) skip(e *entry) {
 			r.parsed(e.note.draft)
 		}
 	}
-	if c := e.note.copy; c != nil && r.server != nil {
+	if c := e.note.copy; c != nil && r.x.server != nil {
 		if c.Name == "" {
 			r.names.carrying = 0
 		} else if c.Confirmed {
-			r.server.copies.Drop(c)
+			r.x.server.copies.Drop(c)
 		} else {
-			r.server.copies.Lose(c)
+			r.x.server.copies.Lose(c)
 		}
 	}
 }

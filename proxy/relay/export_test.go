@@ -18,10 +18,10 @@ func Literal(s string) string { return sessionsql.Literal(s) }
 func SetQuery(set []wire.Parameter, reset []string) string { return sessionsql.Set(set, reset, false) }
 
 // Owed returns how many messages are not answered.
-func (r *Relay) Owed() int { return r.ledger.len() }
+func (r *Relay) Owed() int { return r.x.ledger.len() }
 
 // LedgerRoom returns for how many messages the ledger has room.
-func (r *Relay) LedgerRoom() int { return cap(r.ledger.entries) }
+func (r *Relay) LedgerRoom() int { return cap(r.x.ledger.entries) }
 
 // Limits of what is kept of messages.
 const (
@@ -45,7 +45,7 @@ func Custom(texts ...string) (names []string, overflow bool) {
 
 // Wrong says what contradicts itself in the relay's state, or nothing.
 func (r *Relay) Wrong() string {
-	l := &r.ledger
+	l := &r.x.ledger
 	count := ledger{}
 	open := map[*name]int{}
 	held := r.in.counts

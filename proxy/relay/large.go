@@ -24,17 +24,17 @@ func (r *Relay) onLargeParse(m []byte, size int) (e edit, more bool) {
 	r.in.large = nil
 	if !r.cfg.Shared {
 		r.scanLarge(wire.Parse)
-		r.push(entry{kind: parse})
-		return edit{out: append(r.out[:0], m[:head]...), cut: head}, false
+		r.x.push(entry{kind: parse})
+		return edit{out: append(r.x.out[:0], m[:head]...), cut: head}, false
 	}
 	server := ""
 	if len(own) == 0 {
 		r.names.candidates = append(r.names.candidates, plan{number: prepared.NextNumber(), effects: effects.Unseen})
-		r.push(entry{kind: parse, flags: unnamed})
+		r.x.push(entry{kind: parse, flags: unnamed})
 	} else {
 		nm := r.names.lookUp(own)
 		if nm != nil && nm.leaving || nm.stands() {
-			if !r.ledger.empty() || nm.leaving {
+			if !r.x.ledger.empty() || nm.leaving {
 				return edit{wait: true}, false
 			}
 			return edit{err: errLargeTwice}, false
@@ -46,12 +46,12 @@ func (r *Relay) onLargeParse(m []byte, size int) (e edit, more bool) {
 		d.Private, d.Certain, d.Effects = prepared.NextNumber(), true, effects.Unseen
 		r.in.large = d
 		server = nm.server
-		r.push(entry{kind: parse, flags: final, name: nm, note: &note{draft: d}})
+		r.x.push(entry{kind: parse, flags: final, name: nm, note: &note{draft: d}})
 	}
-	r.counts.ServerParses++
+	r.x.counts.ServerParses++
 	r.scanLarge(wire.Parse)
 	r.scanner.Feed(nil)
-	out := append(append(append(r.out[:0], m[:wire.HeaderSize]...), server...), 0)
+	out := append(append(append(r.x.out[:0], m[:wire.HeaderSize]...), server...), 0)
 	binary.BigEndian.PutUint32(out[1:], uint32(4+size+len(server)-len(own)))
 	return edit{out: out, cut: head}, false
 }
@@ -76,21 +76,21 @@ func (r *Relay) scanMore(b []byte, n int, piece []byte) (st Step, ended bool) {
 	seen := r.strictly(effects.OfLarge(r.scanner.Effects()))
 	if e := r.refuses(seen); e != nil {
 		r.in.left++ // its last byte is withheld, so PostgreSQL will never run it
-		r.ex.doubt = true
+		r.x.doubt = true
 		last := *e
 		last.Severity = "FATAL"
 		return Step{Used: n, Pass: b[:n-1], Verdict: Failed, Err: &last}, true
 	}
 	if r.in.typ == wire.Query {
 		if seen&(effects.Carried|effects.Unseen) != 0 && r.cfg.Shared { // whose names were not read
-			r.server.params.Unlisted = true
+			r.x.server.params.Unlisted = true
 			r.state.pin(effects.UnknownState)
 		}
 		r.heed(seen)
 		return st, false
 	}
 	if seen&(effects.Carried|effects.Unseen) != 0 && r.cfg.Shared {
-		r.server.params.Unlisted = true
+		r.x.server.params.Unlisted = true
 		r.state.pin(effects.UnknownState)
 	}
 	switch d := r.in.large; {

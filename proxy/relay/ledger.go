@@ -156,6 +156,20 @@ func (l *ledger) pop() entry {
 	return e
 }
 
+// dropCopySyncs takes the Syncs within a COPY out.
+func (l *ledger) dropCopySyncs() {
+	kept := l.entries[:l.head]
+	for _, e := range l.entries[l.head:] {
+		if e.kind != copySync {
+			kept = append(kept, e)
+		} else {
+			l.count(&e, -1)
+		}
+	}
+	clear(l.entries[len(kept):])
+	l.entries = kept
+}
+
 func (l *ledger) reset() {
 	clear(l.entries)
 	*l = ledger{entries: l.entries[:0], pushed: l.pushed}

@@ -289,7 +289,7 @@ func (r *Relay) serverName(t *translation, verb effects.Set, own string) (server
 			t.effects |= nm.effects()
 		}
 		return nm.server, false
-	case verb == effects.Execute && t.ends && r.ex.status == wire.StatusFailed && r.server.findFor(nm) == nil:
+	case verb == effects.Execute && t.ends && r.x.status == wire.StatusFailed && r.x.server.findFor(nm) == nil:
 		return "", false // it can't be made before the transaction has ended, nor behind that
 	case verb == effects.Execute:
 		lead, server, n, wait := r.resolve([]byte(own), nm, bind)
@@ -300,16 +300,16 @@ func (r *Relay) serverName(t *translation, verb effects.Set, own string) (server
 		}
 		t.effects |= nm.effects()
 		// It may fail, and what names the statement shall not be tried then.
-		wait = wait || len(lead) > 0 && nm.st.Effects&effects.Names == 0 && r.ex.status != wire.StatusFailed
+		wait = wait || len(lead) > 0 && nm.st.Effects&effects.Names == 0 && r.x.status != wire.StatusFailed
 		return server, wait
 	}
 	// DEALLOCATE and PREPARE get one that is there for them alone: the server's
 	// copy may be others' too.
 	server = prepared.NewName()
-	t.lead = wire.AppendParse(r.appendDoomed(t.lead), server, "\x00\x00\x00")
-	r.push(entry{kind: parse, flags: ours})
+	t.lead = wire.AppendParse(r.x.appendDoomed(t.lead), server, "\x00\x00\x00")
+	r.x.push(entry{kind: parse, flags: ours})
 	if verb == effects.Prepare {
-		r.server.copies.Doom(server)
+		r.x.server.copies.Doom(server)
 	}
 	return server, false
 }
@@ -330,9 +330,9 @@ func (r *Relay) did(op *nameOp) {
 	case effects.Prepare:
 		nm := r.names.enter(op.own)
 		r.madeBySQL(nm, true)
-		nm.server, nm.made = op.server, r.ledger.pushed
+		nm.server, nm.made = op.server, r.x.ledger.pushed
 	case effects.Deallocate:
-		r.server.copies.LoseName(op.server) // it may have become the copy of others, too
+		r.x.server.copies.LoseName(op.server) // it may have become the copy of others, too
 		if nm := r.names.byName[op.own]; nm != nil {
 			r.clear(nm)
 		}
@@ -359,8 +359,8 @@ func (r *Relay) ownName(server string, e *entry) (own string, ok bool) {
 		if nm.server == server && (nm.sql || nm.open > 0) {
 			return nm.own, true
 		}
-		if nm.st != nil && r.server != nil {
-			if c := r.server.copies.Find(nm.st); c != nil && c.Name == server {
+		if nm.st != nil && r.x.server != nil {
+			if c := r.x.server.copies.Find(nm.st); c != nil && c.Name == server {
 				return nm.own, true
 			}
 		}

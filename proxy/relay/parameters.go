@@ -47,25 +47,25 @@ func (r *Relay) now() (context string, certain bool) {
 // says whether the client's messages have to wait for the answer. Only
 // application_name changes nothing that they do.
 func (r *Relay) appendSetup(dst []byte) (out []byte, wait bool) {
-	s := r.server
+	s := r.x.server
 	if s.unverified && s.probe == "" {
 		s.unverified = false
 	}
 	if s.unverified && len(r.names.byName) > 0 {
 		dst = wire.AppendNamed(dst, wire.Describe, 'S', s.probe)
-		r.push(entry{kind: describe, flags: ours | probe})
+		r.x.push(entry{kind: describe, flags: ours | probe})
 		dst = wire.AppendSync(dst)
-		r.push(entry{kind: syncing, flags: ours | probe})
+		r.x.push(entry{kind: syncing, flags: ours | probe})
 		wait = true
 	}
 	if s.seeded && s.holder != r.cfg.ID {
 		dst = wire.AppendQuery(dst, "SELECT pg_catalog.setseed("+strconv.FormatFloat(rand.Float64()*2-1, 'f', -1, 64)+")")
-		r.push(entry{kind: query, flags: ours | aside})
+		r.x.push(entry{kind: query, flags: ours | aside})
 		s.seeded, s.unnamed, wait = false, 0, true
 	}
 	if s.params.Unlisted && s.holder != r.cfg.ID {
 		dst = wire.AppendQuery(dst, "RESET ALL")
-		r.push(entry{kind: query, flags: ours | setsUp})
+		r.x.push(entry{kind: query, flags: ours | setsUp})
 		s.params.Unlisted, s.unnamed, wait = false, 0, true
 		s.params.Set = slices.DeleteFunc(slices.Clone(s.params.Set), func(p wire.Parameter) bool { return p.Name != params.Role })
 	}
@@ -80,7 +80,7 @@ func (r *Relay) appendSetup(dst []byte) (out []byte, wait bool) {
 		wait = wait || !strings.EqualFold(name, params.ApplicationName)
 	}
 	s.unnamed = 0 // a simple query ends it
-	r.push(entry{kind: query, flags: ours | setsUp | wishes})
+	r.x.push(entry{kind: query, flags: ours | setsUp | wishes})
 	return wire.AppendQuery(dst, sessionsql.Set(set, reset, false)), wait
 }
 
@@ -91,11 +91,11 @@ func (r *Relay) report(body []byte, hidden bool) (tell bool) {
 	if err != nil {
 		return !hidden
 	}
-	list := params.Replace(r.server.params.Reported, p)
-	if params.Same(list, r.server.params.Reported) {
+	list := params.Replace(r.x.server.params.Reported, p)
+	if params.Same(list, r.x.server.params.Reported) {
 		return !hidden
 	}
-	r.server.params.Reported, r.reports = list, true
+	r.x.server.params.Reported, r.reports = list, true
 	r.defaults = r.defaults || r.cfg.Shared && p.Name != params.ApplicationName // unless the session has set it, which is seen when nothing is suspected
 	if hidden || r.life.left {
 		r.params.held = true
@@ -107,7 +107,7 @@ func (r *Relay) report(body []byte, hidden bool) (tell bool) {
 	if !r.cfg.Shared && !r.cfg.Stream && r.state.suspect == 0 {
 		r.defaults = true // nothing in the session can have set it
 	}
-	if r.cfg.Shared && !r.ledger.empty() {
+	if r.cfg.Shared && !r.x.ledger.empty() {
 		r.state.suspect |= effects.Settings | effects.Analysis // something set it, whether its text showed or not
 	}
 	return true
@@ -115,7 +115,7 @@ func (r *Relay) report(body []byte, hidden bool) (tell bool) {
 
 // knowsAll reports whether the client was told what the server reports.
 func (r *Relay) knowsAll() bool {
-	equal, changed := params.Unify(&r.params.told, &r.server.params.Reported)
+	equal, changed := params.Unify(&r.params.told, &r.x.server.params.Reported)
 	r.reports = r.reports || changed // by another list
 	return equal
 }
@@ -127,7 +127,7 @@ func (r *Relay) catchUp(dst []byte) []byte {
 	if r.knowsAll() {
 		return dst
 	}
-	now := r.server.params.Reported
+	now := r.x.server.params.Reported
 	for _, p := range now {
 		if i := params.Find(r.params.told, p.Name); i < 0 || r.params.told[i] != p {
 			dst = wire.AppendParameterStatus(dst, p)

@@ -28,7 +28,7 @@ func (r *Relay) onParse(m []byte) edit {
 	own, rest, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0})
 	text, types, ok2 := bytes.Cut(rest, []byte{0})
 	if !ok || !ok2 || !r.cfg.Shared { // PostgreSQL has an error for that
-		r.push(entry{kind: parse})
+		r.x.push(entry{kind: parse})
 		if ok2 {
 			r.parsedUnshared(own, r.scan(text))
 		}
@@ -85,10 +85,10 @@ func (r *Relay) parsedUnshared(own []byte, seen effects.Set) {
 // reads it, and then says what it thinks of using a name twice.
 func (r *Relay) parseTaken(m, own, rest []byte) edit {
 	taken := prepared.NewName()
-	out := r.appendDoomed(r.out[:0])
-	r.push(entry{kind: parse, flags: ours})
-	r.push(entry{kind: parse, note: &note{own: string(shorten(own))}})
-	r.server.copies.Doom(taken)
+	out := r.x.appendDoomed(r.x.out[:0])
+	r.x.push(entry{kind: parse, flags: ours})
+	r.x.push(entry{kind: parse, note: &note{own: string(shorten(own))}})
+	r.x.server.copies.Doom(taken)
 	return whole(m, wire.AppendParse(wire.AppendParse(out, taken, "\x00\x00\x00"), taken, rest))
 }
 
@@ -96,10 +96,10 @@ func (r *Relay) parseTaken(m, own, rest []byte) edit {
 func (r *Relay) parseNamed(m, own, text, types []byte, seen effects.Set) edit {
 	context, certain := r.now()
 	capture := !certain && seen&effects.Analyzed != 0
-	if capture && !r.ex.batch && r.unsure() {
+	if capture && !r.x.batch.open && r.unsure() {
 		return edit{wait: true} // it is known when PostgreSQL has answered what it is asked
 	}
-	out := r.appendProbe(r.appendDoomed(r.out[:0]))
+	out := r.x.appendProbe(r.x.appendDoomed(r.x.out[:0]))
 	d := &draft{}
 	d.Text, d.Types, d.Effects = string(text), string(types), seen
 	sent, n := text, &note{draft: d}
@@ -125,7 +125,7 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen effects.Set) edit {
 	}
 	nm.ops = d.ops
 	nm.may |= seen
-	d.name, d.server, d.made, d.sent = nm, nm.server, r.ledger.pushed, prepared.Now()
+	d.name, d.server, d.made, d.sent = nm, nm.server, r.x.ledger.pushed, prepared.Now()
 	if d.Kept = r.cfg.Statements.Reserve(r.cfg.User, r.names.held, prepared.Size(d.Text)); d.Kept {
 		r.names.held += prepared.Size(d.Text)
 	}
@@ -137,70 +137,20 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen effects.Set) edit {
 	}
 	nm.open += 2
 	r.names.changes++
-	r.push(entry{kind: parse, name: nm, note: n})
-	r.counts.ServerParses++
+	r.x.push(entry{kind: parse, name: nm, note: n})
+	r.x.counts.ServerParses++
 	out = wire.AppendParse(out, nm.server, string(sent)+"\x00"+string(types))
 	out = wire.AppendNamed(out, wire.Describe, 'S', nm.server)
 	if !capture {
-		r.push(entry{kind: describe, flags: ours | final, note: &note{draft: d}})
+		r.x.push(entry{kind: describe, flags: ours | final, note: &note{draft: d}})
 		return whole(m, out)
 	}
-	r.push(entry{kind: describe, flags: ours, note: &note{draft: d}})
-	out = r.appendHidden(out, sessionsql.ReadContext, &note{values: &d.values})
-	last := r.ledger.last()
+	r.x.push(entry{kind: describe, flags: ours, note: &note{draft: d}})
+	out = r.x.appendHidden(out, sessionsql.ReadContext, &note{values: &d.values})
+	last := r.x.ledger.last()
 	last.flags |= final
 	last.note = &note{draft: d}
 	return whole(m, out)
-}
-
-// appendDoomed appends what closes statements that nobody uses any more. What
-// the client has sent in this batch may.
-func (r *Relay) appendDoomed(dst []byte) []byte {
-	if r.ex.batch {
-		return dst
-	}
-	for _, name := range r.server.copies.Doomed() {
-		dst = wire.AppendNamed(dst, wire.CloseMessage, 'S', name)
-		r.push(entry{kind: closing, flags: ours, note: &note{own: name}})
-	}
-	r.server.copies.CloseDoomed()
-	return dst
-}
-
-// appendProbe appends what makes the statement by which it is seen later whether
-// something has ended all statements.
-func (r *Relay) appendProbe(dst []byte) []byte {
-	s := r.server
-	if s.probe != "" {
-		return dst
-	}
-	s.probe = prepared.NewName()
-	r.push(entry{kind: parse, flags: ours | probe})
-	return wire.AppendParse(dst, s.probe, "\x00\x00\x00")
-}
-
-// appendHidden appends the messages that run one statement which returns a row,
-// in the midst of what the client sends, and leave nothing behind.
-func (r *Relay) appendHidden(dst []byte, sql string, n *note) []byte {
-	name := prepared.NewName()
-	dst = wire.AppendParse(dst, name, sql+"\x00\x00\x00")
-	at := len(dst)
-	dst = append(dst, wire.Bind, 0, 0, 0, 0)
-	dst = append(append(append(append(dst, name...), 0), name...), 0, 0, 0, 0, 0, 0, 0)
-	wire.PutLength(dst[at:])
-	at = len(dst)
-	dst = append(dst, wire.Execute, 0, 0, 0, 0)
-	dst = append(append(dst, name...), 0, 0, 0, 0, 0)
-	wire.PutLength(dst[at:])
-	dst = wire.AppendNamed(wire.AppendNamed(dst, wire.CloseMessage, 'P', name), wire.CloseMessage, 'S', name)
-	for _, k := range []kind{parse, bind, execute, closing, closing} {
-		e := entry{kind: k, flags: ours}
-		if k == execute {
-			e.note = n
-		}
-		r.push(e)
-	}
-	return dst
 }
 
 // parsed takes the answer to the last message that was sent for a draft: from
@@ -222,7 +172,7 @@ func (r *Relay) parsed(d *draft) {
 		nm.bound = true
 		r.names.bound++
 	}
-	r.server.copies.Add(&prepared.Copy{Statement: st, Name: d.server, Confirmed: true, Sent: d.sent}, r.cfg.MaxCopies)
+	r.x.server.copies.Add(&prepared.Copy{Statement: st, Name: d.server, Confirmed: true, Sent: d.sent}, r.cfg.MaxCopies)
 	r.settle(nm)
 }
 
@@ -245,8 +195,8 @@ func (r *Relay) denyParse(why *wire.Error, m []byte) edit {
 		name = ""
 		r.names.candidates = append(r.names.candidates, plan{})
 	}
-	r.push(e)
-	return whole(m, wire.AppendParse(r.out[:0], name, deniedText+"\x00\x00\x00"))
+	r.x.push(e)
+	return whole(m, wire.AppendParse(r.x.out[:0], name, deniedText+"\x00\x00\x00"))
 }
 
 // onBind takes a Bind, whose names at least are there.
@@ -257,7 +207,7 @@ func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
 			return edit{}, true // which portal it is for
 		}
 		r.heedBind(len(names) > 0 && names[0] == 0, r.names.unnamed.effects)
-		r.push(entry{kind: bind})
+		r.x.push(entry{kind: bind})
 		return edit{}, false
 	}
 	portal := bytes.IndexByte(names, 0)
@@ -272,7 +222,7 @@ func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
 		if !complete {
 			return edit{err: violation("invalid message format")}, false
 		}
-		r.push(entry{kind: bind}) // PostgreSQL has an error for that
+		r.x.push(entry{kind: bind}) // PostgreSQL has an error for that
 		return edit{}, false
 	}
 	own := names[portal+1 : portal+1+length]
@@ -299,11 +249,11 @@ func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
 	if seen&effects.SearchPath != 0 && complete {
 		r.state.custom.Note(m[head:]) // the name may be one of the values
 	}
-	r.push(entry{kind: bind, name: nm, note: nt})
+	r.x.push(entry{kind: bind, name: nm, note: nt})
 	if portal == 0 {
-		r.ex.plan = 0
+		r.x.plan = 0
 		if len(own) == 0 {
-			r.ex.plan = r.names.latest()
+			r.x.plan = r.names.latest()
 		}
 	}
 	r.bindPortal(names[:portal], own, nm)
@@ -322,11 +272,11 @@ func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
 // statement with the same parameters first.
 func (r *Relay) refuseChanged(m []byte, nm *name, nt *note, portal, values []byte) edit {
 	server := prepared.NewName()
-	r.push(entry{kind: parse, flags: ours})
-	r.push(entry{kind: bind, flags: ours, note: &note{own: nt.own}})
-	r.push(entry{kind: bind, name: nm, note: nt})
-	r.server.copies.Doom(server)
-	out := wire.AppendParse(r.out[:0], server, "\x00"+nm.st.Types)
+	r.x.push(entry{kind: parse, flags: ours})
+	r.x.push(entry{kind: bind, flags: ours, note: &note{own: nt.own}})
+	r.x.push(entry{kind: bind, name: nm, note: nt})
+	r.x.server.copies.Doom(server)
+	out := wire.AppendParse(r.x.out[:0], server, "\x00"+nm.st.Types)
 	at := len(out)
 	out = append(out, wire.Bind, 0, 0, 0, 0)
 	out = append(append(append(append(append(out, portal...), 0), server...), 0), values...)
@@ -360,16 +310,16 @@ func (r *Relay) bindPortal(portal, own []byte, nm *name) {
 // heedBind notes what a statement may do that is about to run.
 func (r *Relay) heedBind(noPortal bool, seen effects.Set) {
 	if noPortal {
-		r.ex.portal = seen & effects.Noted
+		r.x.portal = seen & effects.Noted
 	} else {
-		r.ex.portals |= seen & effects.Noted
+		r.x.portals |= seen & effects.Noted
 	}
 	if seen&effects.Noted == 0 {
 		return
 	}
 	r.heed(seen)
 	if seen&(effects.Unseen|effects.Dotted) != 0 && r.cfg.Shared {
-		r.server.params.Unlisted = true // of this server too, not only of that where it was prepared
+		r.x.server.params.Unlisted = true // of this server too, not only of that where it was prepared
 	}
 }
 
@@ -378,13 +328,13 @@ func (r *Relay) heedBind(noPortal bool, seen effects.Set) {
 // what does not exist.
 func (r *Relay) onClose(m []byte) edit {
 	if !r.cfg.Shared || len(m) < wire.HeaderSize+2 || m[wire.HeaderSize] != 'S' || m[len(m)-1] != 0 {
-		r.push(entry{kind: closing})
+		r.x.push(entry{kind: closing})
 		return edit{}
 	}
 	own := m[wire.HeaderSize+1 : len(m)-1]
 	if len(own) == 0 {
 		r.names.dropping++
-		r.push(entry{kind: closing, flags: unnamed})
+		r.x.push(entry{kind: closing, flags: unnamed})
 		return edit{}
 	}
 	nm := r.names.lookUp(own)
@@ -398,24 +348,24 @@ func (r *Relay) onClose(m []byte) edit {
 		nm.leaving, nm.may = true, nm.effects()
 		if nm.sql {
 			server = nm.server
-		} else if c := r.server.copies.Find(nm.st); c != nil && nm.bound {
+		} else if c := r.x.server.copies.Find(nm.st); c != nil && nm.bound {
 			server = c.Name
-			r.server.copies.Lose(c)
+			r.x.server.copies.Lose(c)
 		}
 	}
-	r.push(entry{kind: closing, name: nm})
-	return whole(m, wire.AppendNamed(r.out[:0], wire.CloseMessage, 'S', server))
+	r.x.push(entry{kind: closing, name: nm})
+	return whole(m, wire.AppendNamed(r.x.out[:0], wire.CloseMessage, 'S', server))
 }
 
 // onExecute takes an Execute, which is whole.
 func (r *Relay) onExecute(m []byte) edit {
 	e := entry{kind: execute}
-	seen := r.ex.portals
+	seen := r.x.portals
 	if len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0 {
-		seen = r.ex.portal
+		seen = r.x.portal
 	}
 	if seen&(gates|effects.Resets|effects.Opaque) == 0 {
-		r.push(e)
+		r.x.push(e)
 		return edit{}
 	}
 	if len(r.names.portals) > 0 {
@@ -425,20 +375,20 @@ func (r *Relay) onExecute(m []byte) edit {
 			}
 		}
 	}
-	r.push(e)
-	out := append(r.out[:0], m...)
+	r.x.push(e)
+	out := append(r.x.out[:0], m...)
 	if back := r.toBringBack(seen); len(back) > 0 {
 		sql := sessionsql.BringBack(back, seen&(effects.Settings|effects.Unseen) == 0)
 		if seen&effects.CopyIn == 0 {
-			out = r.appendHidden(out, sql, nil)
+			out = r.x.appendHidden(out, sql, nil)
 		} else { // it is one of several statements, and that has to be known first
-			r.ex.back = sql
+			r.x.batch.back = sql
 		}
 	}
 	if seen&gates != 0 {
 		out = wire.AppendFlush(out)
-		r.ex.flushed = r.ledger.pushed
-		r.hold()
+		r.x.flushed = r.x.ledger.pushed
+		r.x.hold()
 	}
 	return whole(m, out)
 }

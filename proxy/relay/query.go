@@ -13,13 +13,13 @@ import (
 
 // onQuery takes a Query.
 func (r *Relay) onQuery(m []byte, complete bool) edit {
-	if r.onlyHelped() {
+	if r.x.onlyHelped() {
 		return edit{wait: true} // whether it is skipped is not known before
 	}
 	if !complete {
 		r.scanLarge(wire.Query)
 		r.pushQuery(entry{kind: query})
-		r.hold()
+		r.x.hold()
 		return edit{}
 	}
 	text := cString(m[wire.HeaderSize:])
@@ -30,7 +30,7 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 	}
 	if e := r.refuses(seen); e != nil {
 		r.pushQuery(entry{kind: query, flags: denied, note: &note{deny: e}})
-		return whole(m, wire.AppendQuery(r.out[:0], deniedText))
+		return whole(m, wire.AppendQuery(r.x.out[:0], deniedText))
 	}
 	if e := r.prepareFor(seen); e.wait || e.exact {
 		return e
@@ -39,18 +39,18 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 	e := entry{kind: query}
 	var ed edit
 	if seen&effects.Names != 0 && r.cfg.Shared {
-		alone := !r.ex.batch && r.ledger.empty() && !r.ex.mixed
+		alone := !r.x.batch.open && r.x.ledger.empty() && !r.x.batch.mixed
 		t := r.translate(text, seen&effects.Exits != 0)
 		if t.wait {
 			return edit{out: t.lead, wait: true}
 		}
 		if alone && len(t.lead) > 0 {
 			t.lead = wire.AppendSync(t.lead)
-			r.push(entry{kind: syncing, flags: ours | aside})
+			r.x.push(entry{kind: syncing, flags: ours | aside})
 		}
 		if !alone && len(t.lead) > 0 {
 			e.flags |= led
-			r.hold()
+			r.x.hold()
 		}
 		e.note = &note{ops: t.ops, shifts: t.shifts, changed: t.changed != ""}
 		seen |= t.effects
@@ -60,39 +60,33 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 	if back := r.toBringBack(seen); seen&effects.CopyIn == 0 && len(back) > 0 {
 		e.flags |= followed
 		r.pushQuery(e)
-		r.push(entry{kind: query, flags: ours | fix})
+		r.x.push(entry{kind: query, flags: ours | fix})
 		if ed.cut == 0 {
-			ed = whole(m, append(r.out[:0], m...))
+			ed = whole(m, append(r.x.out[:0], m...))
 		}
 		ed.out = wire.AppendQuery(ed.out, sessionsql.BringBack(back, seen&(effects.Settings|effects.Unseen) == 0))
-		r.hold()
+		r.x.hold()
 		return ed
 	}
 	r.pushQuery(e)
 	if seen&gates != 0 {
-		r.hold()
+		r.x.hold()
 	}
 	return ed
-}
-
-// onlyHelped reports whether something of ours was executed in the client's
-// batch, and nothing of its own, outside of a transaction as far as is known.
-func (r *Relay) onlyHelped() bool {
-	return r.cfg.Shared && r.ex.batch && r.ex.helps && !r.ex.runs && (!r.ledger.empty() || r.ex.status == wire.StatusIdle)
 }
 
 // pushQuery notes a Query, which ends the unnamed statement once the server
 // takes it up.
 func (r *Relay) pushQuery(e entry) {
-	if r.ex.runs || r.ex.helps {
-		r.ex.mixed = true
+	if r.x.batch.runs || r.x.batch.helps {
+		r.x.batch.mixed = true
 		e.flags |= late
 	}
 	if r.names.unnamed.number != 0 || len(r.names.candidates) > 0 {
 		e.flags |= dropsPlan
 		r.names.dropping++
 	}
-	r.push(e)
+	r.x.push(e)
 }
 
 // toBringBack returns the startup values that have to be brought back behind a
@@ -103,7 +97,7 @@ func (r *Relay) toBringBack(seen effects.Set) []wire.Parameter {
 	if seen&(effects.Resets|effects.Opaque) == 0 {
 		return nil
 	}
-	if len(startup) == 0 || !r.server.params.Covers(startup) {
+	if len(startup) == 0 || !r.x.server.params.Covers(startup) {
 		if seen&effects.Resets == 0 { // who sets a custom parameter to '' means that
 			startup = slices.DeleteFunc(slices.Clone(startup), func(p wire.Parameter) bool { return strings.Contains(p.Name, ".") })
 		}
@@ -121,16 +115,16 @@ func (r *Relay) prepareFor(seen effects.Set) edit {
 	if !r.cfg.Shared {
 		return edit{}
 	}
-	atStart := r.atStart()
+	atStart := r.x.atStart()
 	if seen&effects.Resets != 0 && (seen&(effects.Several|effects.Analyzed|effects.Unseen) != 0 && r.Asks() || r.params.custom) {
 		r.params.exact = true // from now on
-		if r.ledger.readies > 0 && !r.ex.batch && !r.server.params.Covers(r.params.startup) {
+		if r.x.ledger.readies > 0 && !r.x.batch.open && !r.x.server.params.Covers(r.params.startup) {
 			return edit{wait: true} // whether a transaction is open is not known before
 		}
-		if atStart && !r.server.params.Covers(r.params.startup) && r.holdsFor() == 0 && !r.ex.doubt {
+		if atStart && !r.x.server.params.Covers(r.params.startup) && r.holdsFor() == 0 && !r.x.doubt {
 			// What the client has left on this server has to be known before
 			// that is given back, and a message that it is amid be over.
-			ready := r.toAsk() == 0 && r.from.left == 0
+			ready := r.toAsk() == 0 && r.x.left == 0
 			return edit{exact: ready, wait: !ready}
 		}
 	}
@@ -138,8 +132,8 @@ func (r *Relay) prepareFor(seen effects.Set) edit {
 		// currval and lastval shall say that they were not called yet in this
 		// session, rather than what another client was told.
 		r.state.foreign = false
-		r.server.unnamed, r.ex.stranger = 0, false
-		r.push(entry{kind: query, flags: ours | aside})
+		r.x.server.unnamed, r.x.stranger = 0, false
+		r.x.push(entry{kind: query, flags: ours | aside})
 		return edit{out: wire.AppendQuery(nil, "DISCARD SEQUENCES"), wait: true}
 	}
 	return edit{}
@@ -155,7 +149,7 @@ var harmlessCalls = map[uint32]bool{
 // onCall takes a FunctionCall, which names its function by number. Any but a few
 // may do what can't be seen, as DO may.
 func (r *Relay) onCall(m []byte) edit {
-	if r.onlyHelped() {
+	if r.x.onlyHelped() {
 		return edit{wait: true}
 	}
 	seen := effects.Opaque
@@ -177,28 +171,28 @@ func (r *Relay) onCall(m []byte) edit {
 	}
 	r.heed(seen)
 	e := entry{kind: call}
-	if r.ex.runs || r.ex.helps {
-		r.ex.mixed = true
+	if r.x.batch.runs || r.x.batch.helps {
+		r.x.batch.mixed = true
 		e.flags |= late
 	}
-	r.push(e)
+	r.x.push(e)
 	return edit{}
 }
 
 // onSync takes a Sync.
 func (r *Relay) onSync(m []byte) edit {
-	if r.copy.state == copying {
-		r.ledger.push(entry{kind: copySync})
-		r.copy.syncs++
-		r.ex.back = "" // a COPY resets nothing
+	if r.x.copy.state == copying {
+		r.x.ledger.push(entry{kind: copySync})
+		r.x.copy.syncs++
+		r.x.batch.back = "" // a COPY resets nothing
 		return edit{}
 	}
-	if r.ex.back != "" && !r.ex.skipping {
-		out := r.appendHidden(r.out[:0], r.ex.back, nil)
-		r.push(entry{kind: syncing})
+	if r.x.batch.back != "" && !r.x.skipping {
+		out := r.x.appendHidden(r.x.out[:0], r.x.batch.back, nil)
+		r.x.push(entry{kind: syncing})
 		return whole(m, append(out, m...))
 	}
-	r.ex.skipping = false
-	r.push(entry{kind: syncing})
+	r.x.skipping = false
+	r.x.push(entry{kind: syncing})
 	return edit{}
 }

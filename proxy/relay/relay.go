@@ -40,21 +40,16 @@ func NewStatements(limit int64) *Statements { return prepared.NewStatements(limi
 // lent one after the other. It is driven by who guards it with a lock.
 type Relay struct {
 	cfg      Config
-	server   *Server // that is held; nil: none
-	ledger   ledger
+	x        exchange
 	in       incoming
 	from     answering
-	ex       exchange
-	copy     copyIn
 	names    names
 	params   parameters
 	state    sessionState
 	survey   *survey // under way, or not learnt from yet
 	life     life
-	counts   Counts
 	reports  bool // what the server reports has changed
 	defaults bool // and so have its defaults
-	out      []byte
 	scanner  sqlscan.Scanner
 }
 
@@ -67,10 +62,7 @@ type incoming struct {
 	whole  bool   // gather is whole, and not taken yet
 	counts int64  // what gather counts for in the budget of texts
 	large  *draft // of a Parse whose text passes in pieces
-	led    bool   // the Query that waits is in a batch, and something of ours was sent for it
-	drop   bool   // the Query that waits was answered by the failure of what it needed
 	waited int    // how often the current message has waited
-	waits  bool   // the client has more to send, and waits for the server to answer
 }
 
 type inDo byte
@@ -84,32 +76,9 @@ const (
 
 // answering is where the relay is in what the server sends.
 type answering struct {
-	left   int    // bytes still to come of the current message
 	hide   bool   // the client does not get it
 	gather []byte // a message that is hidden and does not come in one piece
 	last   byte   // the type of the message that was last passed to the client
-}
-
-// exchange is the state of the protocol on the server that is held.
-type exchange struct {
-	status   byte        // of the last ReadyForQuery
-	number   uint32      // of the batch that is sent: a Sync ends one
-	batch    bool        // extended-query messages were sent since the last Sync
-	mixed    bool        // a Query was sent behind what was executed without a Sync: see Ours
-	runs     bool        // some of those bind or execute
-	helps    bool        // and some of ours between them do
-	back     string      // what brings startup values back before the Sync
-	skipping bool        // the server skips everything up to the next Sync, which was not sent
-	stranger bool        // the server may have another client's unnamed statement
-	flushed  int         // how many entries the ledger had had when a Flush of ours was sent
-	unready  bool        // a Query failed by what is ours in front of it: a Sync of ours gets its ReadyForQuery
-	held     bool        // nothing more may be sent before the server owes nothing
-	doubt    bool        // it can't be known what the server owes: never lend it again
-	portal   effects.Set // of the statement of the unnamed portal
-	plan     uint64      // which is the unnamed one of that number; 0: another
-	portals  effects.Set // of those of all others
-	answered uint        // ReadyForQuery messages that the client got
-	touched  bool        // something of the client's was sent
 }
 
 // life is where the session is in its life.
@@ -138,6 +107,7 @@ type Counts struct {
 func New(cfg Config, startup []wire.Parameter) *Relay {
 	cfg.nobody = prepared.NewName()
 	r := &Relay{cfg: cfg}
+	r.x.cfg = &r.cfg
 	for _, p := range startup {
 		r.params.startup = params.Merge(r.params.startup, p)
 		r.state.custom.Add(p.Name)
@@ -177,62 +147,29 @@ func violation(format string, args ...any) *wire.Error {
 	return wire.Fatal(wire.CodeProtocolViolation, fmt.Sprintf(format, args...))
 }
 
-// gates are the effects behind which nothing is sent before PostgreSQL has
-// answered: what comes next means something else by what the answer is.
-const gates = effects.CopyIn | effects.Forgets | effects.Names
-
-// push notes a message that is sent.
-func (r *Relay) push(e entry) {
-	if e.kind.extended() {
-		r.ex.batch = true
-		if e.kind == bind || e.kind == execute {
-			r.ex.runs = r.ex.runs || !e.is(ours)
-			r.ex.helps = r.ex.helps || e.is(ours)
-		}
-	} else if e.kind != copySync {
-		r.ex.batch, r.ex.runs, r.ex.helps, r.ex.back = false, false, false, ""
-		r.ex.number++
-	}
-	r.ledger.push(e)
-}
-
-// hold has the client's next message wait until the server owes nothing.
-func (r *Relay) hold() { r.ex.held = true }
-
-// open reports whether what was held may go on.
-func (r *Relay) open() bool {
-	return !r.copy.torn && r.from.left == 0 && (r.ledger.empty() || r.copy.state == copying)
-}
-
 // Attach notes that a server, idle and clean, is held from now on. setup goes to
 // it in front of what the client sends, tell to the client.
 func (r *Relay) Attach(s *Server) (setup, tell []byte) {
-	r.server = s
-	r.ledger.reset()
-	answered, number := r.ex.answered, r.ex.number+1
-	r.ex = exchange{status: wire.StatusIdle, answered: answered, number: number}
-	r.from, r.copy = answering{}, copyIn{}
+	r.x.begin(s)
+	r.from = answering{}
 	r.names.prep, r.names.changed, r.names.carrying = nil, nil, 0
 	if len(r.names.portals) > 0 {
 		r.names.portals = nil
 	}
 	r.survey = nil
 	r.life.asked, r.life.cleaned, r.life.rolled = false, false, false
-	if cap(r.out) > keepOut {
-		r.out = nil
-	}
 	if r.cfg.Stream {
 		r.params.tell(s.params.Reported)
 		return nil, nil
 	}
-	r.ex.stranger = s.unnamed != 0 && s.unnamed != r.names.unnamed.number
+	r.x.stranger = s.unnamed != 0 && s.unnamed != r.names.unnamed.number
 	r.state.foreign = s.holder != r.cfg.ID
 	setup, wait := r.appendSetup(nil)
 	s.holder = r.cfg.ID
 	switch {
 	case len(setup) > 0:
-		r.ex.stranger = r.ex.stranger && s.unnamed != 0
-		r.ex.held = wait
+		r.x.stranger = r.x.stranger && s.unnamed != 0
+		r.x.held = wait
 		r.params.held = true
 	case !r.life.trial && !r.knowsAll():
 		tell = r.catchUp(nil)
@@ -240,16 +177,13 @@ func (r *Relay) Attach(s *Server) (setup, tell []byte) {
 	return setup, tell
 }
 
-// keepOut is how large a buffer a session keeps for what it rewrites.
-const keepOut = 4 << 10
-
 // Detach notes that the server was given back, or is lost.
 func (r *Relay) Detach() {
-	if r.server == nil {
+	if r.x.server == nil {
 		return
 	}
-	for !r.ledger.empty() {
-		e := r.ledger.pop()
+	for !r.x.ledger.empty() {
+		e := r.x.ledger.pop()
 		r.skip(&e)
 	}
 	if r.cfg.Shared && r.names.sqls > 0 {
@@ -259,19 +193,19 @@ func (r *Relay) Detach() {
 			}
 		}
 	}
-	r.ex.held, r.ex.skipping, r.ex.batch, r.copy.state = false, false, false, noCopy
-	r.server = nil
+	r.x.held, r.x.skipping, r.x.batch.open, r.x.copy.state = false, false, false, noCopy
+	r.x.server = nil
 }
 
 // Held reports whether a server is held.
-func (r *Relay) Held() bool { return r.server != nil }
+func (r *Relay) Held() bool { return r.x.server != nil }
 
 // Close lets go of what the session has of memory that is shared. The server
 // that its client left may still come to rest.
 func (r *Relay) Close() {
 	r.life.left = true
 	r.dropGather()
-	r.forgetNames(r.ledger.pushed)
+	r.forgetNames(r.x.ledger.pushed)
 }
 
 // Told returns the parameters of the session that the client was told of. The
@@ -323,10 +257,10 @@ func (r *Relay) PinnedSince() time.Time { return r.state.since }
 // ServerPrepared returns how many prepared statements the server has that is
 // held.
 func (r *Relay) ServerPrepared() int {
-	if r.server == nil {
+	if r.x.server == nil {
 		return 0
 	}
-	return r.server.Prepared()
+	return r.x.server.Prepared()
 }
 
 // DropGathered drops a message that was gathered and not sent, all but its last
@@ -347,31 +281,31 @@ func (r *Relay) needsExact() bool {
 // Reported returns what the server that is held reports, and true where it has
 // changed since the last call.
 func (r *Relay) Reported() (list []wire.Parameter, changed bool) {
-	if !r.reports || r.server == nil {
+	if !r.reports || r.x.server == nil {
 		return nil, false
 	}
 	r.reports = false
-	return r.server.params.Reported, true
+	return r.x.server.params.Reported, true
 }
 
 // Status returns the transaction status of the server that is held.
-func (r *Relay) Status() byte { return r.ex.status }
+func (r *Relay) Status() byte { return r.x.status }
 
 // Answered counts the ReadyForQuery messages that the client got.
-func (r *Relay) Answered() uint { return r.ex.answered }
+func (r *Relay) Answered() uint { return r.x.answered }
 
 // Names returns how many prepared statements the client has.
 func (r *Relay) Names() int { return len(r.names.byName) }
 
 // TakeCounts returns what was counted since the last call.
 func (r *Relay) TakeCounts() Counts {
-	c := r.counts
-	r.counts = Counts{}
+	c := r.x.counts
+	r.x.counts = Counts{}
 	return c
 }
 
 // Finished returns how many queries and transactions have come to their end since
 // TakeCounts.
 func (r *Relay) Finished() (queries, transactions uint64) {
-	return r.counts.Queries, r.counts.Transactions
+	return r.x.counts.Queries, r.x.counts.Transactions
 }

@@ -30,44 +30,44 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 		if n := r.changed(own, nil); n != nil {
 			switch lost := r.namesLost(own, nil); {
 			case lost == nil || lost.changed:
-				return r.out[:0], r.cfg.nobody, n, false
+				return r.x.out[:0], r.cfg.nobody, n, false
 			case by == describe:
-				return r.out[:0], r.cfg.nobody, lost, false
+				return r.x.out[:0], r.cfg.nobody, lost, false
 			}
-			return r.out[:0], "", nil, false // PostgreSQL notices when it runs
+			return r.x.out[:0], "", nil, false // PostgreSQL notices when it runs
 		}
-		if types, ok := r.names.noRows(r.server.unnamed); ok && by == describe {
+		if types, ok := r.names.noRows(r.x.server.unnamed); ok && by == describe {
 			return r.standIn(types)
 		}
 		lead, wait = r.carryUnnamed()
 		return lead, "", nil, wait
 	case !nm.stands():
-		return r.out[:0], r.cfg.nobody, &note{own: string(own)}, false
+		return r.x.out[:0], r.cfg.nobody, &note{own: string(own)}, false
 	case nm.leaving:
 		return nil, "", nil, true
 	case nm.open > 0 && nm.may&effects.Names != 0:
 		return nil, "", nil, true // what it names is looked up when it runs
 	case nm.open > 0 || nm.sql:
-		return r.out[:0], nm.server, nil, false
+		return r.x.out[:0], nm.server, nil, false
 	}
 	if n := r.changed(own, nm.st); n != nil {
-		return r.out[:0], r.cfg.nobody, n, false
+		return r.x.out[:0], r.cfg.nobody, n, false
 	}
 	renamed := nm.st.Effects&effects.Names != 0 && nm.kept
-	if c := r.server.findFor(nm); !renamed && c != nil && (c.Confirmed || c.Batch == r.ex.number) {
-		r.server.copies.Use(c)
-		return r.out[:0], c.Name, nil, false
+	if c := r.x.server.findFor(nm); !renamed && c != nil && (c.Confirmed || c.Batch == r.x.batch.number) {
+		r.x.server.copies.Use(c)
+		return r.x.out[:0], c.Name, nil, false
 	}
 	if by == describe && nm.st.Described && !nm.st.Rows {
 		return r.standIn(nm.st.Types)
 	}
 	if !renamed && !nm.kept { // and the server that had it is gone
-		return r.out[:0], r.cfg.nobody, &note{own: string(own)}, false
+		return r.x.out[:0], r.cfg.nobody, &note{own: string(own)}, false
 	}
-	if r.ledger.readies > 0 {
+	if r.x.ledger.readies > 0 {
 		return nil, "", nil, true // whether a transaction has failed is not known before
 	}
-	if r.ex.status == wire.StatusFailed && !r.ex.runs && by == bind && nm.st.Effects&effects.Exits == 0 {
+	if r.x.status == wire.StatusFailed && !r.x.batch.runs && by == bind && nm.st.Effects&effects.Exits == 0 {
 		// Nothing can be analysed now, and nothing of it would run: what there is
 		// to say of the message depends on its parameters only.
 		return r.standIn(nm.st.Types)
@@ -75,12 +75,12 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 	if renamed {
 		return r.rename(nm)
 	}
-	c := &prepared.Copy{Statement: nm.st, Name: prepared.NewName(), Batch: r.ex.number, Sent: prepared.Now()}
+	c := &prepared.Copy{Statement: nm.st, Name: prepared.NewName(), Batch: r.x.batch.number, Sent: prepared.Now()}
 	lead, made, wait := r.remake(c)
 	if made {
 		// A text that executes several needs them all at once, and is tried again
 		// for each: the limit makes room for one more each time.
-		r.server.copies.Add(c, r.cfg.MaxCopies+r.in.waited)
+		r.x.server.copies.Add(c, r.cfg.MaxCopies+r.in.waited)
 	}
 	return lead, c.Name, nil, wait
 }
@@ -90,10 +90,10 @@ func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server stri
 // which PostgreSQL does not read anew for it whatever became of its tables, or
 // one that will fail.
 func (r *Relay) standIn(types string) (lead []byte, server string, n *note, wait bool) {
-	lead = r.appendDoomed(nil)
+	lead = r.x.appendDoomed(nil)
 	server = prepared.NewName()
-	r.push(entry{kind: parse, flags: ours})
-	r.server.copies.Doom(server)
+	r.x.push(entry{kind: parse, flags: ours})
+	r.x.server.copies.Doom(server)
 	return wire.AppendParse(lead, server, "\x00"+types), server, nil, false
 }
 
@@ -110,7 +110,7 @@ func (r *Relay) rename(nm *name) (lead []byte, server string, n *note, wait bool
 		r.names.depth--
 		return nil, r.cfg.nobody, &note{own: nm.own}, false
 	}
-	lead = r.appendDoomed(nil)
+	lead = r.x.appendDoomed(nil)
 	server = prepared.NewName()
 	nm.making = server
 	t := r.translate([]byte(nm.st.Text()), false)
@@ -125,8 +125,8 @@ func (r *Relay) rename(nm *name) (lead []byte, server string, n *note, wait bool
 		r.names.made[nm.own] = server
 	}
 	r.heedBind(false, t.effects)
-	r.push(entry{kind: parse, name: nm, flags: ours, note: &note{shifts: t.shifts}})
-	r.server.copies.Doom(server)
+	r.x.push(entry{kind: parse, name: nm, flags: ours, note: &note{shifts: t.shifts}})
+	r.x.server.copies.Doom(server)
 	return wire.AppendParse(lead, server, string(t.text)+"\x00"+nm.st.Types), server, nil, false
 }
 

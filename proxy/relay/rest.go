@@ -30,46 +30,46 @@ type Action struct {
 // quiet reports whether the server owes nothing and is between messages, so that
 // it would not notice a change of its client.
 func (r *Relay) quiet() bool {
-	return r.server != nil && r.ledger.empty() && !r.ex.batch && !r.ex.skipping && r.copy.state == noCopy && !r.ex.doubt &&
-		(r.in.left == 0 || r.in.do == gatherIt) && r.from.left == 0
+	return r.x.server != nil && r.x.ledger.empty() && !r.x.batch.open && !r.x.skipping && r.x.copy.state == noCopy && !r.x.doubt &&
+		(r.in.left == 0 || r.in.do == gatherIt) && r.x.left == 0
 }
 
 // AtRest reports whether, beyond that, no transaction is open.
-func (r *Relay) AtRest() bool { return r.quiet() && r.ex.status == wire.StatusIdle }
+func (r *Relay) AtRest() bool { return r.quiet() && r.x.status == wire.StatusIdle }
 
 // flushable reports whether all that keeps the server from being at rest is that
 // the client prepared or described statements and flushed, as asyncpg does,
 // without a Sync. That leaves nothing but statements, which follow the client.
 func (r *Relay) flushable() bool {
-	return r.cfg.Shared && r.server != nil && !r.life.left && r.ex.batch && !r.ex.runs && !r.ex.skipping && !r.in.waits &&
-		r.ex.status == wire.StatusIdle && r.ledger.empty() && r.copy.state == noCopy && !r.ex.doubt && r.in.left == 0 && r.from.left == 0
+	return r.cfg.Shared && r.x.server != nil && !r.life.left && r.x.batch.open && !r.x.batch.runs && !r.x.skipping && !r.x.waiting.waits &&
+		r.x.status == wire.StatusIdle && r.x.ledger.empty() && r.x.copy.state == noCopy && !r.x.doubt && r.in.left == 0 && r.x.left == 0
 }
 
 // Idle reports whether the server that is held is between transactions, and
 // whether it works for the client at this moment.
-func (r *Relay) Idle() bool { return r.ex.status == wire.StatusIdle }
+func (r *Relay) Idle() bool { return r.x.status == wire.StatusIdle }
 
 // Running reports whether the server works for the client.
 func (r *Relay) Running() bool {
-	return r.server != nil && (r.ledger.theirs > 0 || r.ex.batch || r.copy.state != noCopy)
+	return r.x.server != nil && (r.x.ledger.theirs > 0 || r.x.batch.open || r.x.copy.state != noCopy)
 }
 
 // Quiet reports whether the server owes nothing, or what it owes can't be known.
-func (r *Relay) Quiet() bool { return r.quiet() || r.ex.doubt }
+func (r *Relay) Quiet() bool { return r.quiet() || r.x.doubt }
 
 // Sends reports whether the client has begun what is not over yet.
-func (r *Relay) Sends() bool { return r.ex.batch || r.in.left > 0 || r.ledger.theirs > 0 }
+func (r *Relay) Sends() bool { return r.x.batch.open || r.in.left > 0 || r.x.ledger.theirs > 0 }
 
 // BetweenMessages reports whether the client could be told something of ours
 // without tearing a server's message apart.
-func (r *Relay) BetweenMessages() bool { return r.server == nil || r.from.left == 0 || r.from.hide }
+func (r *Relay) BetweenMessages() bool { return r.x.server == nil || r.x.left == 0 || r.from.hide }
 
 // FatalSeen reports whether the server's last word to the client was an error,
 // as it is when PostgreSQL ends a session by itself.
-func (r *Relay) FatalSeen() bool { return r.from.last == wire.ErrorResponse && r.from.left == 0 }
+func (r *Relay) FatalSeen() bool { return r.from.last == wire.ErrorResponse && r.x.left == 0 }
 
 // Doubt has the server never lent again.
-func (r *Relay) Doubt() { r.ex.doubt = true }
+func (r *Relay) Doubt() { r.x.doubt = true }
 
 // HoldsFor returns what keeps the client on its server beyond its transaction.
 func (r *Relay) HoldsFor() effects.Set { return r.holdsFor() }
@@ -91,21 +91,21 @@ func (r *Relay) holdsFor() effects.Set {
 // Next says what is to become of the server, after it or the client has sent
 // something.
 func (r *Relay) Next() (a Action) {
-	if r.server == nil {
+	if r.x.server == nil {
 		return a
 	}
 	if r.survey != nil && r.survey.over {
 		r.defaults = r.learn()
 	}
-	if r.defaults && !(r.cfg.Shared && (r.state.suspect&(effects.Settings|effects.Unseen) != 0 || r.survey != nil || !r.ledger.empty())) {
-		r.defaults, a.Defaults = false, r.server.params.Unset()
+	if r.defaults && !(r.cfg.Shared && (r.state.suspect&(effects.Settings|effects.Unseen) != 0 || r.survey != nil || !r.x.ledger.empty())) {
+		r.defaults, a.Defaults = false, r.x.server.params.Unset()
 	}
 	switch {
 	case r.life.left:
 		r.nextLeft(&a)
 	case r.life.end != nil:
 		a.Do, a.End = Break, r.life.end
-	case r.life.refused != nil && r.ledger.empty():
+	case r.life.refused != nil && r.x.ledger.empty():
 		r.nextRefused(&a)
 	default:
 		r.nextHeld(&a)
@@ -113,8 +113,8 @@ func (r *Relay) Next() (a Action) {
 			a.Pinned, r.life.pinned = why&^r.life.pinned, why
 		}
 	}
-	if r.in.waits && (a.Do == Release || a.Do == Retry || !r.life.asked && r.open() && r.survey == nil || r.life.leaving && !r.answers() && !r.copy.torn) {
-		r.in.waits, a.Resume = false, true
+	if r.x.waiting.waits && (a.Do == Release || a.Do == Retry || !r.life.asked && r.x.open() && r.survey == nil || r.life.leaving && !r.x.answers() && !r.x.copy.torn) {
+		r.x.waiting.waits, a.Resume = false, true
 	}
 	return a
 }
@@ -140,20 +140,20 @@ func (r *Relay) nextRefused(a *Action) {
 // nextHeld says what is to become of a server while its client is there.
 func (r *Relay) nextHeld(a *Action) {
 	switch {
-	case r.flushable(), r.ex.unready, r.copy.state == resolving && r.unresolved():
+	case r.flushable(), r.x.unready, r.x.copy.state == resolving && r.unresolved():
 		a.Wake = r.wake()
-	case r.ex.mixed && r.cfg.Shared && r.AtRest():
+	case r.x.batch.mixed && r.cfg.Shared && r.AtRest():
 		a.Wake = r.wake()
 	case !r.AtRest() || r.cfg.Stream:
 	case r.life.trial:
 		a.Do = Release
 		r.life.trial, r.life.again = false, false
-		r.params.tell(r.server.params.Reported)
+		r.params.tell(r.x.server.params.Reported)
 		r.seeSearchPath()
 	case !r.cfg.Shared:
 	case r.toAsk() != 0 && !r.names.stuck():
 		a.Wake = r.wake()
-	case !r.ex.touched:
+	case !r.x.touched:
 	case r.holdsFor() != 0:
 	case r.cfg.Always && r.cfg.Reset != "" && !r.life.cleaned:
 		a.Wake = r.wake()
@@ -166,7 +166,7 @@ func (r *Relay) nextHeld(a *Action) {
 // unresolved reports whether it has to be asked what became of Syncs within a
 // COPY that has failed: all else is answered.
 func (r *Relay) unresolved() bool {
-	e := r.ledger.first()
+	e := r.x.ledger.first()
 	return (e == nil || e.kind == copySync) && (r.in.left == 0 || r.in.do == gatherIt)
 }
 
@@ -181,27 +181,27 @@ func (r *Relay) wake() bool {
 func (r *Relay) Ours() []byte {
 	r.life.asked = false
 	switch {
-	case r.server == nil || r.life.left:
-	case r.ex.unready:
-		r.ex.unready = false
+	case r.x.server == nil || r.life.left:
+	case r.x.unready:
+		r.x.unready = false
 		return wire.AppendSync(nil)
 	case r.flushable():
-		r.push(entry{kind: syncing, flags: ours | aside})
+		r.x.push(entry{kind: syncing, flags: ours | aside})
 		return wire.AppendSync(nil)
-	case r.copy.state == resolving && r.unresolved():
-		return r.settleSyncs()
-	case r.ex.mixed && r.cfg.Shared && r.AtRest():
+	case r.x.copy.state == resolving && r.unresolved():
+		return r.x.settleSyncs()
+	case r.x.batch.mixed && r.cfg.Shared && r.AtRest():
 		// PostgreSQL 18 leaves the transaction of such a batch open in part, and
 		// fails at the next command. That shall not be another client's.
-		r.ex.mixed, r.server.unnamed = false, 0
-		r.push(entry{kind: query, flags: ours | aside})
+		r.x.batch.mixed, r.x.server.unnamed = false, 0
+		r.x.push(entry{kind: query, flags: ours | aside})
 		return wire.AppendQuery(nil, "")
-	case !r.AtRest() || !r.cfg.Shared || r.in.waits && r.ex.held && !r.open():
+	case !r.AtRest() || !r.cfg.Shared || r.x.waiting.waits && r.x.held && !r.x.open():
 	case r.toAsk() != 0 && !r.names.stuck():
 		return r.beginSurvey()
-	case r.cfg.Always && r.cfg.Reset != "" && r.ex.touched && !r.life.cleaned && r.holdsFor() == 0:
+	case r.cfg.Always && r.cfg.Reset != "" && r.x.touched && !r.life.cleaned && r.holdsFor() == 0:
 		r.life.cleaned = true
-		r.hold()
+		r.x.hold()
 		return r.clean(r.cfg.Reset)
 	}
 	return nil
@@ -210,8 +210,8 @@ func (r *Relay) Ours() []byte {
 // clean returns the query that resets the session between two clients.
 func (r *Relay) clean(reset string) []byte {
 	r.life.wipes = effects.Of([]byte(reset))&effects.DiscardAll != 0
-	r.push(entry{kind: query, flags: ours | cleans})
-	r.server.unnamed = 0
+	r.x.push(entry{kind: query, flags: ours | cleans})
+	r.x.server.unnamed = 0
 	return wire.AppendQuery(nil, reset)
 }
 
@@ -219,32 +219,32 @@ func (r *Relay) clean(reset string) []byte {
 // unfinished exchange to its end without committing anything, and false where
 // that can't be done, so that the server has to be ended.
 func (r *Relay) Leave() (out []byte, orderly bool) {
-	if r.server == nil {
+	if r.x.server == nil {
 		return nil, true
 	}
 	r.life.left, r.from.hide = true, true
-	if r.in.left > 0 && r.in.do != gatherIt || r.ex.doubt || r.copy.state == resolving || r.copy.syncs > 0 || r.copy.state == streaming || r.cfg.Stream && !r.quiet() {
+	if r.in.left > 0 && r.in.do != gatherIt || r.x.doubt || r.x.copy.state == resolving || r.x.copy.syncs > 0 || r.x.copy.state == streaming || r.cfg.Stream && !r.quiet() {
 		return nil, false
 	}
-	if r.copy.state == copying {
+	if r.x.copy.state == copying {
 		out = wire.AppendCopyFail(out, "the client has gone")
-		r.copy.state = ended
+		r.x.copy.state = ended
 	}
-	if r.ex.unready {
-		r.ex.unready = false
+	if r.x.unready {
+		r.x.unready = false
 		out = wire.AppendSync(out)
 	}
-	if !r.ex.batch && !r.ex.skipping {
+	if !r.x.batch.open && !r.x.skipping {
 		return out, true
 	}
-	if !r.ex.skipping {
+	if !r.x.skipping {
 		// What was not committed by a Sync of the client's is not by ours: the
 		// batch fails before it.
 		out = wire.AppendBind(out, r.cfg.nobody)
-		r.push(entry{kind: bind, flags: ours})
+		r.x.push(entry{kind: bind, flags: ours})
 	}
-	r.push(entry{kind: syncing, flags: ours | aside})
-	r.ex.skipping = false
+	r.x.push(entry{kind: syncing, flags: ours | aside})
+	r.x.skipping = false
 	return wire.AppendSync(out), true
 }
 
@@ -254,40 +254,40 @@ const discardAll = "DISCARD ALL"
 // nextLeft says what is to become of a server that its client has left.
 func (r *Relay) nextLeft(a *Action) {
 	switch {
-	case r.ex.doubt:
+	case r.x.doubt:
 		a.Do = Break
 		return
-	case r.copy.state == copying: // it began after its client had gone
+	case r.x.copy.state == copying: // it began after its client had gone
 		var orderly bool
 		if a.Query, orderly = r.Leave(); !orderly {
 			a.Do = Break
 		}
 		return
-	case r.ex.unready:
-		r.ex.unready = false
+	case r.x.unready:
+		r.x.unready = false
 		a.Query = wire.AppendSync(nil)
 		return
-	case r.ex.skipping && r.ledger.empty() && r.from.left == 0: // up to a Sync that will not come
-		r.ex.skipping = false
-		r.push(entry{kind: syncing, flags: ours | aside})
+	case r.x.skipping && r.x.ledger.empty() && r.x.left == 0: // up to a Sync that will not come
+		r.x.skipping = false
+		r.x.push(entry{kind: syncing, flags: ours | aside})
 		a.Query = wire.AppendSync(nil)
 		return
 	case !r.quiet():
 		return
-	case r.ex.mixed:
-		r.ex.mixed = false
-		r.push(entry{kind: query, flags: ours | aside})
+	case r.x.batch.mixed:
+		r.x.batch.mixed = false
+		r.x.push(entry{kind: query, flags: ours | aside})
 		a.Query = wire.AppendQuery(nil, "")
 		return
 	case r.cfg.Stream:
 		a.Do = Release
 		return
-	case r.ex.status != wire.StatusIdle && r.life.rolled:
+	case r.x.status != wire.StatusIdle && r.life.rolled:
 		a.Do = Break // it would not let go of its transaction
 		return
-	case r.ex.status != wire.StatusIdle:
+	case r.x.status != wire.StatusIdle:
 		r.life.rolled = true
-		r.push(entry{kind: query, flags: ours | cleans})
+		r.x.push(entry{kind: query, flags: ours | cleans})
 		a.Query = wire.AppendQuery(nil, "ROLLBACK")
 		return
 	}

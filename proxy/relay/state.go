@@ -49,8 +49,8 @@ func (r *Relay) heed(seen effects.Set) {
 		return
 	}
 	e := &r.state
-	if r.server != nil && seen&(effects.Calls|effects.Unseen) != 0 {
-		r.server.unverified = true
+	if r.x.server != nil && seen&(effects.Calls|effects.Unseen) != 0 {
+		r.x.server.unverified = true
 	}
 	if !r.cfg.Shared {
 		if seen&effects.Execute != 0 {
@@ -64,7 +64,7 @@ func (r *Relay) heed(seen effects.Set) {
 		// A name that is not seen is hardly ever that of the seed. Nobody else
 		// is to meet one.
 		seen &^= effects.Seed
-		r.server.seeded, r.server.params.Unlisted = true, true
+		r.x.server.seeded, r.x.server.params.Unlisted = true, true
 	}
 	if seen&effects.Prepare != 0 {
 		e.within |= seen
@@ -74,7 +74,7 @@ func (r *Relay) heed(seen effects.Set) {
 	}
 	if seen&effects.Unseen != 0 {
 		seen |= effects.Analysis
-		e.opaque = r.ledger.pushed
+		e.opaque = r.x.ledger.pushed
 	}
 	e.suspect |= seen &^ effects.Calls
 	if r.cfg.Policy == Pin || r.cfg.Policy == Strict {
@@ -132,7 +132,7 @@ func (r *Relay) look(seen effects.Set, text []byte) {
 		return
 	}
 	if seen&(effects.Unseen|effects.Dotted) != 0 {
-		r.server.params.Unlisted = true
+		r.x.server.params.Unlisted = true
 		r.state.custom.Note(text)
 	}
 }

@@ -28,9 +28,9 @@ func (r *Relay) beginSurvey() []byte {
 	asked := r.toAsk()
 	r.survey = &survey{asked: asked}
 	r.state.suspect = 0
-	r.push(entry{kind: query, flags: ours | asks})
-	r.server.unnamed = 0 // a simple query ends it; the client's is carried there again
-	return wire.AppendQuery(nil, sessionsql.Ask(asked, r.state.custom.Names, r.server.probe, r.server.params.Grants()))
+	r.x.push(entry{kind: query, flags: ours | asks})
+	r.x.server.unnamed = 0 // a simple query ends it; the client's is carried there again
+	return wire.AppendQuery(nil, sessionsql.Ask(asked, r.state.custom.Names, r.x.server.probe, r.x.server.params.Grants()))
 }
 
 // learn takes what a survey has found for the truth about the session. It reports
@@ -48,7 +48,7 @@ func (r *Relay) learn() bool {
 		return false
 	}
 	if v.answer.Found&effects.DeallocateAll != 0 {
-		r.server.forgetCopies()
+		r.x.server.forgetCopies()
 		r.forgetNames(e.opaque)
 	}
 	switch {
@@ -83,7 +83,7 @@ func (r *Relay) carry(set []wire.Parameter, withRole bool) {
 	if i := params.Find(r.params.wishes, params.Role); !withRole && i >= 0 {
 		list = append(list, r.params.wishes[i])
 	}
-	r.server.params.Set = list
+	r.x.server.params.Set = list
 	wishes := list
 	for _, p := range r.params.startup {
 		if params.FindFold(wishes, p.Name) < 0 {

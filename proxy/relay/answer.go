@@ -177,7 +177,7 @@ func (r *Relay) observed(typ byte, m []byte, size int, st *Step) {
 	case wire.ParameterStatus:
 		if size > wholeMessage {
 			r.state.pin(effects.UnknownState) // it could not be carried
-		} else if !r.report(body[:size], r.from.hide) && !r.from.hide {
+		} else if !r.state.report(body[:size], r.from.hide || r.life.left) && !r.from.hide {
 			st.Insert = []byte{}
 		}
 		return
@@ -219,7 +219,7 @@ func (r *Relay) told(dst []byte) []byte {
 	if e := r.x.ledger.first(); e != nil && (e.is(ours) || e.is(followed)) {
 		return dst
 	}
-	return r.catchUp(dst)
+	return r.params.catchUp(dst)
 }
 
 // begin notes that the server has taken a message up.
@@ -240,8 +240,8 @@ func (r *Relay) begin(e *entry) {
 func (r *Relay) row(e *entry, body []byte, size int) {
 	switch {
 	case e == nil:
-	case e.is(asks) && r.survey != nil:
-		r.survey.answer.Row(body[:min(size, len(body))], size)
+	case e.is(asks) && r.state.survey != nil:
+		r.state.survey.answer.Row(body[:min(size, len(body))], size)
 	case e.note != nil && e.note.values != nil:
 		*e.note.values, _ = wire.ParseDataRow(body)
 	}
@@ -427,7 +427,7 @@ func (r *Relay) rested() {
 	if len(r.names.portals) > 0 {
 		r.names.portals = nil
 	}
-	if r.state.suspect != 0 && r.toAsk() == 0 {
+	if r.state.suspect != 0 && r.state.toAsk() == 0 {
 		r.state.suspect = 0 // what held for the transaction has ended with it
 	}
 }
@@ -437,8 +437,8 @@ func (r *Relay) ourReady(e *entry) {
 	switch {
 	case e.is(wishes) && r.life.refused == nil:
 		r.x.server.params.Set = r.params.wishes
-	case e.is(asks) && r.survey != nil:
-		r.survey.over = true
+	case e.is(asks) && r.state.survey != nil:
+		r.state.survey.over = true
 	case e.is(cleans):
 		r.cleaned()
 	case e.is(probe):

@@ -273,7 +273,7 @@ func (r *Relay) admit(typ byte) (drop bool, v Verdict) {
 	case r.x.waiting.drop && typ == wire.Query: // which was answered already
 		r.x.waiting.drop = false
 		return true, Proceed
-	case r.survey != nil || r.x.ledger.len() >= limit:
+	case r.state.survey != nil || r.x.ledger.len() >= limit:
 		return false, NeedRest
 	case r.x.skipping && typ != wire.Sync:
 		return true, Proceed
@@ -416,19 +416,9 @@ func (r *Relay) inspect(typ byte, m []byte, size int, complete bool) (e edit, mo
 func (r *Relay) beginsUnsure(typ byte) bool {
 	switch typ {
 	case wire.Bind, wire.Describe, wire.Execute, wire.CloseMessage: // Parse sees to it itself
-		return r.unsure()
+		return r.state.unsure(r.names.stuck())
 	}
 	return false
-}
-
-// unsure reports whether the values that analysis reads are not known, but will
-// be before long.
-func (r *Relay) unsure() bool {
-	if !r.cfg.Shared || r.x.doubt || r.x.ledger.empty() && (r.x.status != wire.StatusIdle || r.toAsk() == 0 || r.names.stuck()) {
-		return false
-	}
-	_, certain := r.now()
-	return !certain
 }
 
 // takeSmall is take for messages that are whole.

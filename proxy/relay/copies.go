@@ -26,7 +26,7 @@ type preparation struct {
 // copy itself is on its way.
 func (r *Relay) remake(c *prepared.Copy) (lead []byte, made, wait bool) {
 	st := c.Statement
-	context, certain := r.now()
+	context, certain := r.state.now()
 	equal := st.Effects&effects.Analyzed == 0 || !st.Certain || certain && context == st.Context
 	p := r.names.prep
 	if !equal && (p == nil || p.statement != st || p.values == nil) { // not asked, or in vain
@@ -63,7 +63,7 @@ func (r *Relay) parseUnnamed(m, text, types []byte, seen effects.Set) edit {
 	n := &r.names
 	p := plan{number: prepared.NextNumber(), effects: seen, parse: n.spare[:0], sure: r.x.sure(), batch: r.x.batch.number}
 	n.spare = nil
-	p.context, p.certain = r.now()
+	p.context, p.certain = r.state.now()
 	if pending := len(n.candidates); pending < keptPlans || pending*len(m) < maxPlans {
 		p.parse = append(p.parse, m...)
 	}

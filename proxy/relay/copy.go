@@ -57,7 +57,7 @@ func (r *Relay) resolved() (out []byte) {
 	}
 	r.x.dropSyncs()
 	if n > 0 && r.params.held && !r.life.left {
-		out = r.catchUp(out) // what was reported in front of the first of them
+		out = r.params.catchUp(out) // what was reported in front of the first of them
 	}
 	for range n {
 		out = wire.AppendReadyForQuery(out, r.x.status)

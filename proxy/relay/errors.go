@@ -63,9 +63,9 @@ func (r *Relay) failed(m []byte, size int, e *entry, st *Step) {
 		r.life.refused = refusal(body, size)
 	case e.is(cleans):
 		r.x.doubt = true // it is as its client left it
-	case e.is(asks) && r.survey != nil:
-		r.survey.answer.Failed = true
-		r.survey.canceled = bytes.Contains(body, canceled)
+	case e.is(asks) && r.state.survey != nil:
+		r.state.survey.answer.Failed = true
+		r.state.survey.canceled = bytes.Contains(body, canceled)
 	case e.kind == describe && e.is(probe):
 		r.x.server.forgetCopies()
 	}

@@ -73,8 +73,8 @@ func (r *Relay) scanMore(b []byte, n int, piece []byte) (st Step, ended bool) {
 		return st, false
 	}
 	r.in.do = passOn
-	seen := r.strictly(effects.OfLarge(r.scanner.Effects()))
-	if e := r.refuses(seen); e != nil {
+	seen := r.state.strictly(effects.OfLarge(r.scanner.Effects()))
+	if e := r.state.refuses(seen); e != nil {
 		r.in.left++ // its last byte is withheld, so PostgreSQL will never run it
 		r.x.doubt = true
 		last := *e
@@ -86,7 +86,7 @@ func (r *Relay) scanMore(b []byte, n int, piece []byte) (st Step, ended bool) {
 			r.x.server.params.Unlisted = true
 			r.state.pin(effects.UnknownState)
 		}
-		r.heed(seen)
+		r.state.heed(seen)
 		return st, false
 	}
 	if seen&(effects.Carried|effects.Unseen) != 0 && r.cfg.Shared {

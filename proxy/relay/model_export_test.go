@@ -20,8 +20,8 @@ const Denied = deniedText
 // Leaves reports whether a text shows that it leaves something in its session
 // that keeps a client on its server, as session_state = reject sees it.
 func Leaves(text string) bool {
-	r := &Relay{cfg: Config{Shared: true, Policy: Reject}}
-	return r.refuses(effects.Of([]byte(text))) != nil
+	s := &sessionState{cfg: &Config{Shared: true, Policy: Reject}}
+	return s.refuses(effects.Of([]byte(text))) != nil
 }
 
 // Stays reports whether a text may leave something in its session that keeps a

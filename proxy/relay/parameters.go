@@ -15,124 +15,139 @@ import (
 // parameters are a session's run-time parameters: what its client wished for,
 // and what it was told of them. What a server only reports is nobody's wish.
 type parameters struct {
-	startup []wire.Parameter // of the startup packet: what RESET means
-	wishes  []wire.Parameter // those, and what was set since; holds between transactions; is replaced, never changed
-	told    []wire.Parameter // by ParameterStatus; is replaced, never changed
-	held    bool             // reports were kept back that the client may have to be told of
-	custom  bool             // some of those are custom: whether one is '' or was reset can't be seen
-	exact   bool             // its texts reset parameters so that nobody could bring the startup values back in time
-	context string           // see sessionsql.Context
-	fresh   bool             // context is up to date
+	cfg      *Config
+	x        *exchange
+	startup  []wire.Parameter // of the startup packet: what RESET means
+	wishes   []wire.Parameter // those, and what was set since; holds between transactions; is replaced, never changed
+	told     []wire.Parameter // by ParameterStatus; is replaced, never changed
+	held     bool             // reports were kept back that the client may have to be told of
+	custom   bool             // some of those are custom: whether one is '' or was reset can't be seen
+	exact    bool             // its texts reset parameters so that nobody could bring the startup values back in time
+	context  string           // see sessionsql.Context
+	fresh    bool             // context is up to date
+	reports  bool             // what the server reports has changed
+	defaults bool             // and so have its defaults
 }
 
 func (p *parameters) wish(list []wire.Parameter) { p.wishes, p.fresh = list, false }
 
 func (p *parameters) tell(list []wire.Parameter) { p.told, p.fresh = list, false }
 
-// now returns the values that analysis reads in the session, and false where they
-// are not known: something may have changed them since PostgreSQL was asked. A
-// default that no server reports has no value in it.
-func (r *Relay) now() (context string, certain bool) {
-	if r.state.suspect&effects.Analysis != 0 || r.survey != nil {
-		return "", false
-	}
-	p := &r.params
-	if !p.fresh {
-		p.context, p.fresh = sessionsql.Context(p.told, p.wishes), true
-	}
-	return p.context, true
-}
-
 // appendSetup appends the queries that make a server's session the client's, and
 // says whether the client's messages have to wait for the answer. Only
-// application_name changes nothing that they do.
-func (r *Relay) appendSetup(dst []byte) (out []byte, wait bool) {
-	s := r.x.server
+// application_name changes nothing that they do. names says that the client has
+// prepared statements.
+func (p *parameters) appendSetup(dst []byte, names bool) (out []byte, wait bool) {
+	s := p.x.server
 	if s.unverified && s.probe == "" {
 		s.unverified = false
 	}
-	if s.unverified && len(r.names.byName) > 0 {
+	if s.unverified && names {
 		dst = wire.AppendNamed(dst, wire.Describe, 'S', s.probe)
-		r.x.push(entry{kind: describe, flags: ours | probe})
+		p.x.push(entry{kind: describe, flags: ours | probe})
 		dst = wire.AppendSync(dst)
-		r.x.push(entry{kind: syncing, flags: ours | probe})
+		p.x.push(entry{kind: syncing, flags: ours | probe})
 		wait = true
 	}
-	if s.seeded && s.holder != r.cfg.ID {
+	if s.seeded && s.holder != p.cfg.ID {
 		dst = wire.AppendQuery(dst, "SELECT pg_catalog.setseed("+strconv.FormatFloat(rand.Float64()*2-1, 'f', -1, 64)+")")
-		r.x.push(entry{kind: query, flags: ours | aside})
+		p.x.push(entry{kind: query, flags: ours | aside})
 		s.seeded, s.unnamed, wait = false, 0, true
 	}
-	if s.params.Unlisted && s.holder != r.cfg.ID {
+	if s.params.Unlisted && s.holder != p.cfg.ID {
 		dst = wire.AppendQuery(dst, "RESET ALL")
-		r.x.push(entry{kind: query, flags: ours | setsUp})
+		p.x.push(entry{kind: query, flags: ours | setsUp})
 		s.params.Unlisted, s.unnamed, wait = false, 0, true
-		s.params.Set = slices.DeleteFunc(slices.Clone(s.params.Set), func(p wire.Parameter) bool { return p.Name != params.Role })
+		s.params.Set = slices.DeleteFunc(slices.Clone(s.params.Set), func(w wire.Parameter) bool { return w.Name != params.Role })
 	}
-	set, reset := s.params.Difference(&r.params.wishes)
+	set, reset := s.params.Difference(&p.wishes)
 	if len(set)+len(reset) == 0 {
 		return dst, wait
 	}
-	for _, p := range set {
-		wait = wait || !strings.EqualFold(p.Name, params.ApplicationName)
+	for _, w := range set {
+		wait = wait || !strings.EqualFold(w.Name, params.ApplicationName)
 	}
 	for _, name := range reset {
 		wait = wait || !strings.EqualFold(name, params.ApplicationName)
 	}
 	s.unnamed = 0 // a simple query ends it
-	r.x.push(entry{kind: query, flags: ours | setsUp | wishes})
+	p.x.push(entry{kind: query, flags: ours | setsUp | wishes})
 	return wire.AppendQuery(dst, sessionsql.Set(set, reset, false)), wait
 }
 
 // report takes a ParameterStatus. It reports whether the client is to be told at
-// once: what our own queries bring about is kept back until they are over.
-func (r *Relay) report(body []byte, hidden bool) (tell bool) {
-	p, err := wire.ParseParameterStatus(body)
+// once, and whether it is news: what our own queries bring about is kept back
+// until they are over.
+func (p *parameters) report(body []byte, hidden bool) (tell, news bool) {
+	now, err := wire.ParseParameterStatus(body)
 	if err != nil {
-		return !hidden
+		return !hidden, false
 	}
-	list := params.Replace(r.x.server.params.Reported, p)
-	if params.Same(list, r.x.server.params.Reported) {
-		return !hidden
+	list := params.Replace(p.x.server.params.Reported, now)
+	if params.Same(list, p.x.server.params.Reported) {
+		return !hidden, false
 	}
-	r.x.server.params.Reported, r.reports = list, true
-	r.defaults = r.defaults || r.cfg.Shared && p.Name != params.ApplicationName // unless the session has set it, which is seen when nothing is suspected
-	if hidden || r.life.left {
-		r.params.held = true
-		return false
+	p.x.server.params.Reported, p.reports = list, true
+	p.defaults = p.defaults || p.cfg.Shared && now.Name != params.ApplicationName // unless the session has set it, which is seen when nothing is suspected
+	if hidden {
+		p.held = true
+		return false, true
 	}
-	if i := params.Find(r.params.told, p.Name); i < 0 || r.params.told[i] != p {
-		r.params.tell(params.Replace(r.params.told, p))
+	if i := params.Find(p.told, now.Name); i < 0 || p.told[i] != now {
+		p.tell(params.Replace(p.told, now))
 	}
-	if !r.cfg.Shared && !r.cfg.Stream && r.state.suspect == 0 {
-		r.defaults = true // nothing in the session can have set it
-	}
-	if r.cfg.Shared && !r.x.ledger.empty() {
-		r.state.suspect |= effects.Settings | effects.Analysis // something set it, whether its text showed or not
-	}
-	return true
+	return true, true
 }
 
 // knowsAll reports whether the client was told what the server reports.
-func (r *Relay) knowsAll() bool {
-	equal, changed := params.Unify(&r.params.told, &r.x.server.params.Reported)
-	r.reports = r.reports || changed // by another list
+func (p *parameters) knowsAll() bool {
+	equal, changed := params.Unify(&p.told, &p.x.server.params.Reported)
+	p.reports = p.reports || changed // by another list
 	return equal
 }
 
 // catchUp appends ParameterStatus messages for what the client was told
 // otherwise, when no more of our own queries are under way.
-func (r *Relay) catchUp(dst []byte) []byte {
-	r.params.held = false
-	if r.knowsAll() {
+func (p *parameters) catchUp(dst []byte) []byte {
+	p.held = false
+	if p.knowsAll() {
 		return dst
 	}
-	now := r.x.server.params.Reported
-	for _, p := range now {
-		if i := params.Find(r.params.told, p.Name); i < 0 || r.params.told[i] != p {
-			dst = wire.AppendParameterStatus(dst, p)
+	now := p.x.server.params.Reported
+	for _, reported := range now {
+		if i := params.Find(p.told, reported.Name); i < 0 || p.told[i] != reported {
+			dst = wire.AppendParameterStatus(dst, reported)
 		}
 	}
-	r.params.tell(now)
+	p.tell(now)
 	return dst
+}
+
+// toBringBack returns the startup values that have to be brought back behind a
+// statement with these effects, if it resets parameters: those that the server
+// was not opened with.
+func (p *parameters) toBringBack(seen effects.Set) []wire.Parameter {
+	startup := p.startup
+	if seen&(effects.Resets|effects.Opaque) == 0 {
+		return nil
+	}
+	if len(startup) == 0 || !p.x.server.params.Covers(startup) {
+		if seen&effects.Resets == 0 { // who sets a custom parameter to '' means that
+			startup = slices.DeleteFunc(slices.Clone(startup), func(w wire.Parameter) bool { return strings.Contains(w.Name, ".") })
+		}
+		return startup
+	}
+	if i := params.FindFold(startup, params.ApplicationName); i >= 0 {
+		return startup[i : i+1]
+	}
+	return nil
+}
+
+// analysed returns the values that analysis reads, as the client was told of them
+// or wished for them.
+func (p *parameters) analysed() string {
+	if !p.fresh {
+		p.context, p.fresh = sessionsql.Context(p.told, p.wishes), true
+	}
+	return p.context
 }

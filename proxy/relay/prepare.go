@@ -30,18 +30,18 @@ func (r *Relay) onParse(m []byte) edit {
 	if !ok || !ok2 || !r.cfg.Shared { // PostgreSQL has an error for that
 		r.x.push(entry{kind: parse})
 		if ok2 {
-			r.parsedUnshared(own, r.scan(text))
+			r.parsedUnshared(own, r.state.scan(text))
 		}
 		return edit{}
 	}
 	seen := r.scanParse(m, text)
-	if e := r.refuses(seen); e != nil {
+	if e := r.state.refuses(seen); e != nil {
 		return r.denyParse(e, m)
 	}
 	if e := r.prepareFor(seen); e.exact || e.wait {
 		return e
 	}
-	r.look(seen, text)
+	r.state.look(seen, text)
 	if len(own) == 0 {
 		return r.parseUnnamed(m, text, types, seen)
 	}
@@ -63,7 +63,7 @@ func (r *Relay) scanParse(m, text []byte) effects.Set {
 	if u := &r.names.unnamed; u.effects&effects.Names == 0 && len(u.parse) > 0 && bytes.Equal(u.parse, m) {
 		return u.effects
 	}
-	seen := r.scan(text)
+	seen := r.state.scan(text)
 	if seen&effects.Analyzed == 0 && effects.ReadsTwoWays(text) {
 		seen |= effects.Analyzed
 	}
@@ -94,9 +94,9 @@ func (r *Relay) parseTaken(m, own, rest []byte) edit {
 
 // parseNamed takes a Parse of a name that is free, as far as is known.
 func (r *Relay) parseNamed(m, own, text, types []byte, seen effects.Set) edit {
-	context, certain := r.now()
+	context, certain := r.state.now()
 	capture := !certain && seen&effects.Analyzed != 0
-	if capture && !r.x.batch.open && r.unsure() {
+	if capture && !r.x.batch.open && r.state.unsure(r.names.stuck()) {
 		return edit{wait: true} // it is known when PostgreSQL has answered what it is asked
 	}
 	out := r.x.appendProbe(r.x.appendDoomed(r.x.out[:0]))
@@ -317,7 +317,7 @@ func (r *Relay) heedBind(noPortal bool, seen effects.Set) {
 	if seen&effects.Noted == 0 {
 		return
 	}
-	r.heed(seen)
+	r.state.heed(seen)
 	if seen&(effects.Unseen|effects.Dotted) != 0 && r.cfg.Shared {
 		r.x.server.params.Unlisted = true // of this server too, not only of that where it was prepared
 	}
@@ -377,7 +377,7 @@ func (r *Relay) onExecute(m []byte) edit {
 	}
 	r.x.push(e)
 	out := append(r.x.out[:0], m...)
-	if back := r.toBringBack(seen); len(back) > 0 {
+	if back := r.params.toBringBack(seen); len(back) > 0 {
 		sql := sessionsql.BringBack(back, seen&(effects.Settings|effects.Unseen) == 0)
 		if seen&effects.CopyIn == 0 {
 			out = r.x.appendHidden(out, sql, nil)

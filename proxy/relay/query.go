@@ -2,12 +2,9 @@ package relay
 
 import (
 	"encoding/binary"
-	"slices"
-	"strings"
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
-	"github.com/pgseal/pgseal/proxy/relay/params"
 	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
 )
 
@@ -23,19 +20,19 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 		return edit{}
 	}
 	text := cString(m[wire.HeaderSize:])
-	seen := r.scan(text)
+	seen := r.state.scan(text)
 	if seen&effects.Noted == 0 {
 		r.pushQuery(entry{kind: query})
 		return edit{}
 	}
-	if e := r.refuses(seen); e != nil {
+	if e := r.state.refuses(seen); e != nil {
 		r.pushQuery(entry{kind: query, flags: denied, note: &note{deny: e}})
 		return whole(m, wire.AppendQuery(r.x.out[:0], deniedText))
 	}
 	if e := r.prepareFor(seen); e.wait || e.exact {
 		return e
 	}
-	r.look(seen, text)
+	r.state.look(seen, text)
 	e := entry{kind: query}
 	var ed edit
 	if seen&effects.Names != 0 && r.cfg.Shared {
@@ -56,8 +53,8 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 		seen |= t.effects
 		ed = whole(m, wire.AppendQuery(t.lead, string(t.text)))
 	}
-	r.heed(seen)
-	if back := r.toBringBack(seen); seen&effects.CopyIn == 0 && len(back) > 0 {
+	r.state.heed(seen)
+	if back := r.params.toBringBack(seen); seen&effects.CopyIn == 0 && len(back) > 0 {
 		e.flags |= followed
 		r.pushQuery(e)
 		r.x.push(entry{kind: query, flags: ours | fix})
@@ -89,26 +86,6 @@ func (r *Relay) pushQuery(e entry) {
 	r.x.push(e)
 }
 
-// toBringBack returns the startup values that have to be brought back behind a
-// statement with these effects, if it resets parameters: those that the server
-// was not opened with.
-func (r *Relay) toBringBack(seen effects.Set) []wire.Parameter {
-	startup := r.params.startup
-	if seen&(effects.Resets|effects.Opaque) == 0 {
-		return nil
-	}
-	if len(startup) == 0 || !r.x.server.params.Covers(startup) {
-		if seen&effects.Resets == 0 { // who sets a custom parameter to '' means that
-			startup = slices.DeleteFunc(slices.Clone(startup), func(p wire.Parameter) bool { return strings.Contains(p.Name, ".") })
-		}
-		return startup
-	}
-	if i := params.FindFold(startup, params.ApplicationName); i >= 0 {
-		return startup[i : i+1]
-	}
-	return nil
-}
-
 // prepareFor sees to what a statement with these effects needs of the server
 // before it is sent.
 func (r *Relay) prepareFor(seen effects.Set) edit {
@@ -124,7 +101,7 @@ func (r *Relay) prepareFor(seen effects.Set) edit {
 		if atStart && !r.x.server.params.Covers(r.params.startup) && r.holdsFor() == 0 && !r.x.doubt {
 			// What the client has left on this server has to be known before
 			// that is given back, and a message that it is amid be over.
-			ready := r.toAsk() == 0 && r.x.left == 0
+			ready := r.state.toAsk() == 0 && r.x.left == 0
 			return edit{exact: ready, wait: !ready}
 		}
 	}
@@ -167,9 +144,9 @@ func (r *Relay) onCall(m []byte) edit {
 		if e := r.prepareFor(seen); e.wait || e.exact {
 			return e
 		}
-		r.look(seen, m[wire.HeaderSize:])
+		r.state.look(seen, m[wire.HeaderSize:])
 	}
-	r.heed(seen)
+	r.state.heed(seen)
 	e := entry{kind: call}
 	if r.x.batch.runs || r.x.batch.helps {
 		r.x.batch.mixed = true

@@ -39,18 +39,15 @@ func NewStatements(limit int64) *Statements { return prepared.NewStatements(limi
 // Relay is one session: its client's conversation with the servers that it is
 // lent one after the other. It is driven by who guards it with a lock.
 type Relay struct {
-	cfg      Config
-	x        exchange
-	in       incoming
-	from     answering
-	names    names
-	params   parameters
-	state    sessionState
-	survey   *survey // under way, or not learnt from yet
-	life     life
-	reports  bool // what the server reports has changed
-	defaults bool // and so have its defaults
-	scanner  sqlscan.Scanner
+	cfg     Config
+	x       exchange
+	in      incoming
+	from    answering
+	names   names
+	params  parameters
+	state   sessionState
+	life    life
+	scanner sqlscan.Scanner
 }
 
 // incoming is where the relay is in what the client sends.
@@ -107,7 +104,8 @@ type Counts struct {
 func New(cfg Config, startup []wire.Parameter) *Relay {
 	cfg.nobody = prepared.NewName()
 	r := &Relay{cfg: cfg}
-	r.x.cfg = &r.cfg
+	r.x.cfg, r.params.cfg, r.state.cfg = &r.cfg, &r.cfg, &r.cfg
+	r.params.x, r.state.x, r.state.params = &r.x, &r.x, &r.params
 	for _, p := range startup {
 		r.params.startup = params.Merge(r.params.startup, p)
 		r.state.custom.Add(p.Name)
@@ -156,7 +154,7 @@ func (r *Relay) Attach(s *Server) (setup, tell []byte) {
 	if len(r.names.portals) > 0 {
 		r.names.portals = nil
 	}
-	r.survey = nil
+	r.state.survey = nil
 	r.life.asked, r.life.cleaned, r.life.rolled = false, false, false
 	if r.cfg.Stream {
 		r.params.tell(s.params.Reported)
@@ -164,15 +162,15 @@ func (r *Relay) Attach(s *Server) (setup, tell []byte) {
 	}
 	r.x.stranger = s.unnamed != 0 && s.unnamed != r.names.unnamed.number
 	r.state.foreign = s.holder != r.cfg.ID
-	setup, wait := r.appendSetup(nil)
+	setup, wait := r.params.appendSetup(nil, len(r.names.byName) > 0)
 	s.holder = r.cfg.ID
 	switch {
 	case len(setup) > 0:
 		r.x.stranger = r.x.stranger && s.unnamed != 0
 		r.x.held = wait
 		r.params.held = true
-	case !r.life.trial && !r.knowsAll():
-		tell = r.catchUp(nil)
+	case !r.life.trial && !r.params.knowsAll():
+		tell = r.params.catchUp(nil)
 	}
 	return setup, tell
 }
@@ -221,7 +219,7 @@ func (r *Relay) Greet(reported []wire.Parameter) {
 		}
 	}
 	r.params.tell(reported)
-	r.seeSearchPath()
+	r.state.seeSearchPath()
 }
 
 // Try has the session only try out its parameters on the next server.
@@ -281,10 +279,10 @@ func (r *Relay) needsExact() bool {
 // Reported returns what the server that is held reports, and true where it has
 // changed since the last call.
 func (r *Relay) Reported() (list []wire.Parameter, changed bool) {
-	if !r.reports || r.x.server == nil {
+	if !r.params.reports || r.x.server == nil {
 		return nil, false
 	}
-	r.reports = false
+	r.params.reports = false
 	return r.x.server.params.Reported, true
 }
 

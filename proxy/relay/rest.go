@@ -94,11 +94,14 @@ func (r *Relay) Next() (a Action) {
 	if r.x.server == nil {
 		return a
 	}
-	if r.survey != nil && r.survey.over {
-		r.defaults = r.learn()
+	if r.state.survey != nil && r.state.survey.over {
+		var forgotten bool
+		if r.params.defaults, forgotten = r.state.learn(); forgotten {
+			r.forgetNames(r.state.opaque)
+		}
 	}
-	if r.defaults && !(r.cfg.Shared && (r.state.suspect&(effects.Settings|effects.Unseen) != 0 || r.survey != nil || !r.x.ledger.empty())) {
-		r.defaults, a.Defaults = false, r.x.server.params.Unset()
+	if r.params.defaults && !(r.cfg.Shared && (r.state.suspect&(effects.Settings|effects.Unseen) != 0 || r.state.survey != nil || !r.x.ledger.empty())) {
+		r.params.defaults, a.Defaults = false, r.x.server.params.Unset()
 	}
 	switch {
 	case r.life.left:
@@ -113,7 +116,7 @@ func (r *Relay) Next() (a Action) {
 			a.Pinned, r.life.pinned = why&^r.life.pinned, why
 		}
 	}
-	if r.x.waiting.waits && (a.Do == Release || a.Do == Retry || !r.life.asked && r.x.open() && r.survey == nil || r.life.leaving && !r.x.answers() && !r.x.copy.torn) {
+	if r.x.waiting.waits && (a.Do == Release || a.Do == Retry || !r.life.asked && r.x.open() && r.state.survey == nil || r.life.leaving && !r.x.answers() && !r.x.copy.torn) {
 		r.x.waiting.waits, a.Resume = false, true
 	}
 	return a
@@ -149,9 +152,9 @@ func (r *Relay) nextHeld(a *Action) {
 		a.Do = Release
 		r.life.trial, r.life.again = false, false
 		r.params.tell(r.x.server.params.Reported)
-		r.seeSearchPath()
+		r.state.seeSearchPath()
 	case !r.cfg.Shared:
-	case r.toAsk() != 0 && !r.names.stuck():
+	case r.state.toAsk() != 0 && !r.names.stuck():
 		a.Wake = r.wake()
 	case !r.x.touched:
 	case r.holdsFor() != 0:
@@ -197,8 +200,8 @@ func (r *Relay) Ours() []byte {
 		r.x.push(entry{kind: query, flags: ours | aside})
 		return wire.AppendQuery(nil, "")
 	case !r.AtRest() || !r.cfg.Shared || r.x.waiting.waits && r.x.held && !r.x.open():
-	case r.toAsk() != 0 && !r.names.stuck():
-		return r.beginSurvey()
+	case r.state.toAsk() != 0 && !r.names.stuck():
+		return r.state.beginSurvey()
 	case r.cfg.Always && r.cfg.Reset != "" && r.x.touched && !r.life.cleaned && r.holdsFor() == 0:
 		r.life.cleaned = true
 		r.x.hold()
@@ -291,7 +294,7 @@ func (r *Relay) nextLeft(a *Action) {
 		a.Query = wire.AppendQuery(nil, "ROLLBACK")
 		return
 	}
-	something, indelibly := r.leavesBehind()
+	something, indelibly := r.state.leavesBehind(r.names.sqls > 0)
 	switch {
 	case indelibly:
 		a.Do = Break
@@ -303,27 +306,4 @@ func (r *Relay) nextLeft(a *Action) {
 	default:
 		a.Do = Release
 	}
-}
-
-// leavesBehind returns the query that removes what the client left in the
-// session, empty for nothing, and whether something is there that none removes.
-func (r *Relay) leavesBehind() (reset string, indelibly bool) {
-	e := &r.state
-	if !r.cfg.Shared {
-		return r.cfg.Reset, e.pins&effects.Indelible != 0
-	}
-	traces := e.pins | r.toAsk()
-	if r.names.sqls > 0 {
-		traces |= effects.Prepare
-	}
-	if r.cfg.Policy == Ignore {
-		traces &= effects.Carried | effects.UnknownState
-	}
-	switch {
-	case traces != 0:
-		reset = discardAll
-	case r.cfg.Always:
-		reset = r.cfg.Reset
-	}
-	return reset, traces&effects.Indelible != 0
 }

@@ -17,22 +17,14 @@ const (
 	Ignore = "ignore" // nothing
 )
 
-// scan returns the effects of a text, as far as the session heeds them.
-func (r *Relay) scan(text []byte) effects.Set { return r.strictly(effects.Of(text)) }
-
-// strictly takes a function that is not known to be harmless for one that may do
-// anything, where the session is followed so.
-func (r *Relay) strictly(seen effects.Set) effects.Set {
-	if r.cfg.Policy == Strict && seen&effects.Calls != 0 {
-		seen |= effects.Opaque
-	}
-	return seen
-}
-
 // sessionState follows what a client may have left in its session. What its
 // statements show is a suspicion; PostgreSQL is asked for the truth before the
 // server is lent to anybody else.
 type sessionState struct {
+	cfg      *Config
+	x        *exchange
+	params   *parameters
+	survey   *survey     // under way, or not learnt from yet
 	suspect  effects.Set // seen in statements since PostgreSQL was asked
 	pins     effects.Set // what keeps the client on its server
 	since    time.Time   // when that began
@@ -43,75 +35,127 @@ type sessionState struct {
 	canceled int // surveys in vain
 }
 
+func (s *sessionState) pin(why effects.Set) {
+	if s.pins == 0 && why != 0 {
+		s.since = time.Now()
+	}
+	s.pins |= why
+}
+
+// deniedText is what PostgreSQL is sent in place of a statement that is denied:
+// it has to refuse it, so that the transaction fails as after any error.
+const deniedText = "pgseal does not run this statement"
+
+// Reasons names the bits of what keeps a client on its server.
+func Reasons(why effects.Set) []string { return why.Reasons() }
+
+// now returns the values that analysis reads in the session, and false where they
+// are not known: something may have changed them since PostgreSQL was asked. A
+// default that no server reports has no value in it.
+func (s *sessionState) now() (context string, certain bool) {
+	if s.suspect&effects.Analysis != 0 || s.survey != nil {
+		return "", false
+	}
+	return s.params.analysed(), true
+}
+
+// unsure reports whether the values that analysis reads are not known, but will
+// be before long. stuck says that PostgreSQL can't be asked.
+func (s *sessionState) unsure(stuck bool) bool {
+	if !s.cfg.Shared || s.x.doubt || s.x.ledger.empty() && (s.x.status != wire.StatusIdle || s.toAsk() == 0 || stuck) {
+		return false
+	}
+	_, certain := s.now()
+	return !certain
+}
+
+// scan returns the effects of a text, as far as the session heeds them.
+func (s *sessionState) scan(text []byte) effects.Set { return s.strictly(effects.Of(text)) }
+
+// strictly takes a function that is not known to be harmless for one that may do
+// anything, where the session is followed so.
+func (s *sessionState) strictly(seen effects.Set) effects.Set {
+	if s.cfg.Policy == Strict && seen&effects.Calls != 0 {
+		seen |= effects.Opaque
+	}
+	return seen
+}
+
+// report takes a ParameterStatus; see parameters.
+func (s *sessionState) report(body []byte, hidden bool) (tell bool) {
+	tell, news := s.params.report(body, hidden)
+	if !tell || !news {
+		return tell
+	}
+	if !s.cfg.Shared && !s.cfg.Stream && s.suspect == 0 {
+		s.params.defaults = true // nothing in the session can have set it
+	}
+	if s.cfg.Shared && !s.x.ledger.empty() {
+		s.suspect |= effects.Settings | effects.Analysis // something set it, whether its text showed or not
+	}
+	return true
+}
+
 // heed notes what a statement that is sent may do.
-func (r *Relay) heed(seen effects.Set) {
+func (s *sessionState) heed(seen effects.Set) {
 	if seen&effects.Noted == 0 {
 		return
 	}
-	e := &r.state
-	if r.x.server != nil && seen&(effects.Calls|effects.Unseen) != 0 {
-		r.x.server.unverified = true
+	if s.x.server != nil && seen&(effects.Calls|effects.Unseen) != 0 {
+		s.x.server.unverified = true
 	}
-	if !r.cfg.Shared {
+	if !s.cfg.Shared {
 		if seen&effects.Execute != 0 {
 			seen |= effects.Settings // what was prepared may set them
 		}
-		e.pins |= seen & effects.Indelible
-		e.suspect |= seen & (effects.Settings | effects.Unseen | effects.Calls | effects.Local)
+		s.pins |= seen & effects.Indelible
+		s.suspect |= seen & (effects.Settings | effects.Unseen | effects.Calls | effects.Local)
 		return
 	}
 	if seen&effects.Seed != 0 && seen&effects.SearchPath != 0 {
 		// A name that is not seen is hardly ever that of the seed. Nobody else
 		// is to meet one.
 		seen &^= effects.Seed
-		r.x.server.seeded, r.x.server.params.Unlisted = true, true
+		s.x.server.seeded, s.x.server.params.Unlisted = true, true
 	}
 	if seen&effects.Prepare != 0 {
-		e.within |= seen
+		s.within |= seen
 	}
 	if seen&effects.Execute != 0 {
-		seen |= e.within
+		seen |= s.within
 	}
 	if seen&effects.Unseen != 0 {
 		seen |= effects.Analysis
-		e.opaque = r.x.ledger.pushed
+		s.opaque = s.x.ledger.pushed
 	}
-	e.suspect |= seen &^ effects.Calls
-	if r.cfg.Policy == Pin || r.cfg.Policy == Strict {
-		e.pin(seen & effects.Lasting)
+	s.suspect |= seen &^ effects.Calls
+	if s.cfg.Policy == Pin || s.cfg.Policy == Strict {
+		s.pin(seen & effects.Lasting)
 	}
-}
-
-func (e *sessionState) pin(why effects.Set) {
-	if e.pins == 0 && why != 0 {
-		e.since = time.Now()
-	}
-	e.pins |= why
 }
 
 // toAsk returns what PostgreSQL has to be asked for before it is known what the
 // session has left.
-func (r *Relay) toAsk() effects.Set {
-	e := &r.state
-	if !r.cfg.Shared {
+func (s *sessionState) toAsk() effects.Set {
+	if !s.cfg.Shared {
 		return 0
 	}
-	ask := e.suspect & (effects.Surveyed | effects.Carried)
-	if e.suspect&effects.Unseen != 0 {
+	ask := s.suspect & (effects.Surveyed | effects.Carried)
+	if s.suspect&effects.Unseen != 0 {
 		ask |= effects.Surveyed | effects.Carried | effects.Opaque
 	}
-	if e.suspect&effects.Releases != 0 {
-		ask |= e.pins & effects.Surveyed
+	if s.suspect&effects.Releases != 0 {
+		ask |= s.pins & effects.Surveyed
 	}
-	if r.cfg.Policy == Ignore {
+	if s.cfg.Policy == Ignore {
 		ask &= effects.Carried
 	}
 	return ask
 }
 
 // refuses returns why a statement is not to be run at all, or nil.
-func (r *Relay) refuses(seen effects.Set) *wire.Error {
-	if !r.cfg.Shared || r.cfg.Policy != Reject || seen.Denied() == 0 {
+func (s *sessionState) refuses(seen effects.Set) *wire.Error {
+	if !s.cfg.Shared || s.cfg.Policy != Reject || seen.Denied() == 0 {
 		return nil
 	}
 	return &wire.Error{
@@ -121,21 +165,37 @@ func (r *Relay) refuses(seen effects.Set) *wire.Error {
 	}
 }
 
-// deniedText is what PostgreSQL is sent in place of a statement that is denied:
-// it has to refuse it, so that the transaction fails as after any error.
-const deniedText = "pgseal does not run this statement"
-
 // look looks at a text that may set parameters for the names of such that
 // PostgreSQL has to be asked for one by one.
-func (r *Relay) look(seen effects.Set, text []byte) {
-	if !r.cfg.Shared || seen&(effects.Carried|effects.Unseen) == 0 {
+func (s *sessionState) look(seen effects.Set, text []byte) {
+	if !s.cfg.Shared || seen&(effects.Carried|effects.Unseen) == 0 {
 		return
 	}
 	if seen&(effects.Unseen|effects.Dotted) != 0 {
-		r.x.server.params.Unlisted = true
-		r.state.custom.Note(text)
+		s.x.server.params.Unlisted = true
+		s.custom.Note(text)
 	}
 }
 
-// Reasons names the bits of what keeps a client on its server.
-func Reasons(why effects.Set) []string { return why.Reasons() }
+// leavesBehind returns the query that removes what the client left in the
+// session, empty for nothing, and whether something is there that none removes.
+// prepares says that it has statements of PREPARE.
+func (s *sessionState) leavesBehind(prepares bool) (reset string, indelibly bool) {
+	if !s.cfg.Shared {
+		return s.cfg.Reset, s.pins&effects.Indelible != 0
+	}
+	traces := s.pins | s.toAsk()
+	if prepares {
+		traces |= effects.Prepare
+	}
+	if s.cfg.Policy == Ignore {
+		traces &= effects.Carried | effects.UnknownState
+	}
+	switch {
+	case traces != 0:
+		reset = discardAll
+	case s.cfg.Always:
+		reset = s.cfg.Reset
+	}
+	return reset, traces&effects.Indelible != 0
+}

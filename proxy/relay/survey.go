@@ -24,87 +24,86 @@ type survey struct {
 }
 
 // beginSurvey returns the query to be sent to a server that is at rest.
-func (r *Relay) beginSurvey() []byte {
-	asked := r.toAsk()
-	r.survey = &survey{asked: asked}
-	r.state.suspect = 0
-	r.x.push(entry{kind: query, flags: ours | asks})
-	r.x.server.unnamed = 0 // a simple query ends it; the client's is carried there again
-	return wire.AppendQuery(nil, sessionsql.Ask(asked, r.state.custom.Names, r.x.server.probe, r.x.server.params.Grants()))
+func (s *sessionState) beginSurvey() []byte {
+	asked := s.toAsk()
+	s.survey = &survey{asked: asked}
+	s.suspect = 0
+	s.x.push(entry{kind: query, flags: ours | asks})
+	s.x.server.unnamed = 0 // a simple query ends it; the client's is carried there again
+	return wire.AppendQuery(nil, sessionsql.Ask(asked, s.custom.Names, s.x.server.probe, s.x.server.params.Grants()))
 }
 
-// learn takes what a survey has found for the truth about the session. It reports
-// false where nothing was found out.
-func (r *Relay) learn() bool {
-	v, e := r.survey, &r.state
-	r.survey = nil
+// learn takes what a survey has found for the truth about the session. known is
+// false where nothing was found out; forgotten says that statements which were
+// prepared before the text that opaque is about are gone.
+func (s *sessionState) learn() (known, forgotten bool) {
+	v := s.survey
+	s.survey = nil
 	switch {
-	case v.canceled && e.canceled < maxCanceled:
-		e.canceled++
-		e.suspect |= v.asked // ask again
-		return false
+	case v.canceled && s.canceled < maxCanceled:
+		s.canceled++
+		s.suspect |= v.asked // ask again
+		return false, false
 	case v.answer.Failed:
-		e.pin(effects.UnknownState)
-		return false
+		s.pin(effects.UnknownState)
+		return false, false
 	}
-	if v.answer.Found&effects.DeallocateAll != 0 {
-		r.x.server.forgetCopies()
-		r.forgetNames(e.opaque)
+	if forgotten = v.answer.Found&effects.DeallocateAll != 0; forgotten {
+		s.x.server.forgetCopies()
 	}
 	switch {
-	case v.answer.TooLarge || v.asked&effects.Carried != 0 && e.custom.Overflow:
-		e.pin(effects.LargeSettings)
+	case v.answer.TooLarge || v.asked&effects.Carried != 0 && s.custom.Overflow:
+		s.pin(effects.LargeSettings)
 	case v.asked&effects.Carried != 0:
-		e.pins &^= effects.LargeSettings | effects.Privileged
-		if r.cfg.Policy != Ignore {
-			e.pin(v.answer.Found & effects.Privileged)
+		s.pins &^= effects.LargeSettings | effects.Privileged
+		if s.cfg.Policy != Ignore {
+			s.pin(v.answer.Found & effects.Privileged)
 		}
-		r.carry(v.answer.Settings, v.asked&effects.Role != 0)
+		s.carry(v.answer.Settings, v.asked&effects.Role != 0)
 	}
-	if v.asked&effects.SessionAuth != 0 && v.answer.User != r.cfg.User {
+	if v.asked&effects.SessionAuth != 0 && v.answer.User != s.cfg.User {
 		v.answer.Found |= effects.SessionAuth
 	}
-	e.pins &^= v.asked & effects.Surveyed
-	if r.cfg.Policy != Ignore {
-		e.pin(v.answer.Found & effects.Surveyed)
+	s.pins &^= v.asked & effects.Surveyed
+	if s.cfg.Policy != Ignore {
+		s.pin(v.answer.Found & effects.Surveyed)
 	}
-	return true
+	return true, forgotten
 }
 
 // carry takes what is set in the server's session for the client's wishes, and
 // what was reset to mean the startup value.
-func (r *Relay) carry(set []wire.Parameter, withRole bool) {
+func (s *sessionState) carry(set []wire.Parameter, withRole bool) {
 	list := make([]wire.Parameter, 0, len(set))
 	for _, p := range set {
 		if params.FindFold(list, p.Name) < 0 {
 			list = append(list, p)
 		}
 	}
-	if i := params.Find(r.params.wishes, params.Role); !withRole && i >= 0 {
-		list = append(list, r.params.wishes[i])
+	if i := params.Find(s.params.wishes, params.Role); !withRole && i >= 0 {
+		list = append(list, s.params.wishes[i])
 	}
-	r.x.server.params.Set = list
+	s.x.server.params.Set = list
 	wishes := list
-	for _, p := range r.params.startup {
+	for _, p := range s.params.startup {
 		if params.FindFold(wishes, p.Name) < 0 {
 			wishes = append(wishes[:len(wishes):len(wishes)], p)
 		}
 	}
-	r.params.wish(wishes)
-	r.seeSearchPath()
+	s.params.wish(wishes)
+	s.seeSearchPath()
 }
 
 // seeSearchPath keeps a client on its server whose search_path names pg_temp:
 // what it creates may be temporary, and hide what others have.
-func (r *Relay) seeSearchPath() {
-	e := &r.state
-	e.pins &^= effects.TemporaryPath
-	if !r.cfg.Shared || r.cfg.Policy == Ignore {
+func (s *sessionState) seeSearchPath() {
+	s.pins &^= effects.TemporaryPath
+	if !s.cfg.Shared || s.cfg.Policy == Ignore {
 		return
 	}
-	for _, list := range [][]wire.Parameter{r.params.told, r.params.wishes} {
+	for _, list := range [][]wire.Parameter{s.params.told, s.params.wishes} {
 		if i := params.FindFold(list, "search_path"); i >= 0 && strings.Contains(strings.ToLower(list[i].Value), "pg_temp") {
-			e.pin(effects.TemporaryPath)
+			s.pin(effects.TemporaryPath)
 		}
 	}
 }

@@ -230,9 +230,9 @@ func (r *Relay) begin(e *entry) {
 	}
 	r.x.server.unnamed, r.x.stranger = 0, false
 	if e.is(dropsPlan) {
-		r.names.dropping--
-		r.names.spareOf(&r.names.unnamed)
-		r.names.unnamed = plan{}
+		r.stmts.unnamed.dropping--
+		r.stmts.unnamed.spareOf(&r.stmts.unnamed.now)
+		r.stmts.unnamed.now = plan{}
 	}
 }
 
@@ -263,9 +263,9 @@ func (r *Relay) answered(typ byte, e *entry, body []byte, size int) {
 	case wire.ParameterDescription:
 		switch {
 		case e.kind == describe && e.is(ours):
-			r.described(e.note, typ, body)
-		case e.plan != 0 && e.plan == r.names.unnamed.number && len(body) == size:
-			r.names.unnamed.types = append(r.names.unnamed.types[:0], body...)
+			r.stmts.described(e.note, typ, body)
+		case e.plan != 0 && e.plan == r.stmts.unnamed.now.number && len(body) == size:
+			r.stmts.unnamed.now.types = append(r.stmts.unnamed.now.types[:0], body...)
 		}
 		return
 	default:
@@ -280,59 +280,11 @@ func (r *Relay) answered(typ byte, e *entry, body []byte, size int) {
 	switch {
 	case want != describe:
 	case e.is(ours):
-		r.described(e.note, typ, body)
-	case e.plan != 0 && e.plan == r.names.unnamed.number:
-		r.noteRows(typ, body, size)
+		r.stmts.described(e.note, typ, body)
+	case e.plan != 0 && e.plan == r.stmts.unnamed.now.number:
+		r.stmts.noteRows(typ, body, size)
 	}
-	r.over(r.x.ledger.pop())
-}
-
-// noteRows remembers what the client was told of the rows of the unnamed
-// statement.
-func (r *Relay) noteRows(typ byte, body []byte, size int) {
-	u := &r.names.unnamed
-	u.none = typ == wire.NoData
-	if u.rows = u.rows[:0]; typ == wire.RowDescription && len(body) == size {
-		u.rows = append(u.rows, body...)
-	}
-}
-
-// over takes a message of the extended-query protocol that has had its effect.
-func (r *Relay) over(e entry) {
-	switch e.kind {
-	case parse:
-		switch {
-		case e.is(unnamed):
-			r.names.confirmPlan()
-			r.x.server.unnamed = r.names.unnamed.number
-		case e.note == nil:
-		case e.note.draft != nil:
-			e.note.draft.parsed = true
-			if !e.is(final) {
-				r.settle(e.name)
-			}
-		case e.note.copy != nil:
-			c := e.note.copy
-			c.Confirmed = true
-			if c.Name == "" {
-				r.x.server.unnamed, r.names.carrying = c.Number, 0
-			} else if known := r.x.server.copies.Find(c.Statement); known != c && known != nil {
-				r.x.server.copies.Doom(c.Name)
-			}
-		}
-	case closing:
-		switch {
-		case e.is(unnamed):
-			r.names.dropping--
-			r.names.unnamed.number, r.x.server.unnamed = 0, 0
-		case e.name != nil:
-			r.clear(e.name)
-			r.settle(e.name)
-		}
-	}
-	if e.is(final) {
-		r.parsed(e.note.draft)
-	}
+	r.stmts.over(r.x.ledger.pop())
 }
 
 // completed takes a CommandComplete or EmptyQueryResponse. It returns what the
@@ -342,15 +294,15 @@ func (r *Relay) completed(typ byte, e *entry, body []byte, size int) (instead []
 		r.x.copyDone()
 		if !e.is(ours) && len(body) == size && (string(body) == tagDiscardAll || string(body) == tagDeallocateAll) {
 			r.x.server.forgetCopies()
-			r.forgetNames(r.x.ledger.pushed)
+			r.stmts.names.forget(r.x.ledger.pushed)
 		}
 	}
 	if e.note != nil && len(e.note.ops) > 0 {
-		r.complete(e.note)
+		r.stmts.complete(e.note)
 	}
 	switch e.kind {
 	case execute:
-		r.over(r.x.ledger.pop())
+		r.stmts.over(r.x.ledger.pop())
 	case query:
 	default:
 		r.x.doubt = true
@@ -423,10 +375,7 @@ func (r *Relay) rested() {
 	if !r.x.ledger.empty() || r.x.batch.open {
 		return
 	}
-	r.x.portal, r.x.portals = 0, 0
-	if len(r.names.portals) > 0 {
-		r.names.portals = nil
-	}
+	r.stmts.portals.clear()
 	if r.state.suspect != 0 && r.state.toAsk() == 0 {
 		r.state.suspect = 0 // what held for the transaction has ended with it
 	}

@@ -128,7 +128,7 @@ func goOn(n int, b []byte) Verdict {
 // wait has what is left of b wait until the server owes nothing. out goes there
 // first, and asks for the answers.
 func (r *Relay) wait(n int, b, out []byte) Step {
-	if r.in.waited++; r.in.waited > maxWaits {
+	if r.x.waiting.times++; r.x.waiting.times > maxWaits {
 		return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: errNoProgress}
 	}
 	r.x.waiting.waits = true
@@ -197,9 +197,8 @@ func (r *Relay) gathered(n int) Step {
 // mayGather reports whether there is room for a message of this size among the
 // texts that are kept, and counts it. Where there is none it passes as it comes.
 func (r *Relay) mayGather(size int) bool {
-	if r.in.counts == 0 && r.cfg.Statements.Reserve(r.cfg.User, r.names.held, int64(size)) {
+	if r.in.counts == 0 && r.stmts.names.reserve(int64(size)) {
 		r.in.counts = int64(size)
-		r.names.held += r.in.counts
 	}
 	return r.in.counts > 0
 }
@@ -213,8 +212,7 @@ func (r *Relay) dropGather() {
 // uncount undoes mayGather.
 func (r *Relay) uncount() {
 	if r.in.counts > 0 {
-		r.cfg.Statements.Free(r.cfg.User, r.in.counts)
-		r.names.held -= r.in.counts
+		r.stmts.names.free(r.in.counts)
 		r.in.counts = 0
 	}
 }
@@ -307,8 +305,8 @@ func (r *Relay) take(typ byte, m []byte, size int, complete bool) (e edit, more 
 	switch {
 	case e.exact || more:
 	case !e.wait:
-		r.in.waited, r.x.touched, r.life.cleaned = 0, true, false
-		r.names.changed = nil // what it waited for is in it
+		r.x.waiting.times, r.x.touched, r.life.cleaned = 0, true, false
+		r.stmts.changed = nil // what it waited for is in it
 	case atStart && r.x.batch.open:
 		// By itself it fails by itself, and makes no part of the client's batch.
 		e.out = wire.AppendSync(e.out)
@@ -416,7 +414,7 @@ func (r *Relay) inspect(typ byte, m []byte, size int, complete bool) (e edit, mo
 func (r *Relay) beginsUnsure(typ byte) bool {
 	switch typ {
 	case wire.Bind, wire.Describe, wire.Execute, wire.CloseMessage: // Parse sees to it itself
-		return r.state.unsure(r.names.stuck())
+		return r.state.unsure(r.stmts.unnamed.stuck())
 	}
 	return false
 }

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // changedResult returns the error that PostgreSQL has for a prepared statement
@@ -71,7 +70,7 @@ func (r *Relay) failed(m []byte, size int, e *entry, st *Step) {
 	}
 	if e.kind.extended() {
 		r.x.ledger.pop()
-		r.aborted(&entry)
+		r.stmts.aborted(&entry)
 		r.skipRest(entry.is(ours))
 	}
 	if entry.is(ours) && (!entry.kind.extended() || !r.within(&entry)) || r.life.left {
@@ -96,10 +95,10 @@ func (r *Relay) tell(m, body []byte, size int, e *entry, st *Step) {
 	case e.note != nil && e.note.changed && bytes.Contains(body, noStatement) && e.note.blames(body):
 		st.Insert = changedResult(body)
 	default:
-		if bytes.Contains(body, noStatement) && r.namesCopy(body) {
+		if bytes.Contains(body, noStatement) && r.stmts.namesCopy(body) {
 			r.x.server.forgetCopies() // something that can't be seen has dropped them
 		}
-		st.Insert = r.reword(m, e)
+		st.Insert = r.stmts.reword(m, e)
 	}
 	if e != nil && e.kind == describe && e.note != nil && e.note.types != "" && bytes.Contains(body, noStatement) {
 		// PostgreSQL has told of the parameters by the time it notices.
@@ -113,26 +112,6 @@ func (r *Relay) tell(m, body []byte, size int, e *entry, st *Step) {
 // changed, where a text may name several.
 func (n *note) blames(body []byte) bool {
 	return len(n.ops) == 0 || slices.ContainsFunc(n.ops, func(op nameOp) bool { return op.changed && bytes.Contains(body, []byte(op.server)) })
-}
-
-// namesCopy reports whether an error names a statement that the server is thought
-// to have.
-func (r *Relay) namesCopy(body []byte) bool {
-	at := bytes.Index(body, []byte(prepared.Prefix))
-	return at >= 0 && r.x.server.copies.BeginsWithOne(body[at:])
-}
-
-// aborted takes a message of the extended-query protocol that has failed.
-func (r *Relay) aborted(e *entry) {
-	switch {
-	case e.kind == parse && e.is(unnamed): // which ends the one before, too
-		r.names.dropPlan()
-		r.names.unnamed.number, r.x.server.unnamed = 0, 0
-	case e.kind == parse && e.note != nil && e.note.copy != nil && e.note.copy.Name == "":
-		r.x.server.unnamed, r.names.carrying = 0, 0
-	default:
-		r.skip(e)
-	}
 }
 
 // skipRest drops what the server skips after an error in a batch. own says that
@@ -151,14 +130,14 @@ func (r *Relay) skipRest(own bool) {
 			r.x.skipping = true
 			return
 		case next.is(led) && own:
-			r.skip(next)
+			r.stmts.skip(next)
 			next.kind, next.note, next.flags = syncing, nil, 0
 			r.x.unready = true
 			return
 		}
 		e := r.x.ledger.pop()
 		own = own && e.is(ours)
-		r.skip(&e)
+		r.stmts.skip(&e)
 	}
 	if own && r.x.waiting.led && r.x.waiting.waits {
 		r.x.push(entry{kind: syncing})
@@ -166,46 +145,6 @@ func (r *Relay) skipRest(own bool) {
 		return
 	}
 	r.x.skipping = true
-}
-
-// skip undoes what was noted for a message that has no effect.
-func (r *Relay) skip(e *entry) {
-	switch {
-	case e.kind == query && e.is(dropsPlan) && !e.is(begun):
-		r.names.dropping--
-	case e.kind == parse && e.is(unnamed):
-		r.names.spareOf(&r.names.candidates[0])
-		r.names.dropPlan()
-	case e.kind == parse && e.is(probe) && r.x.server != nil:
-		r.x.server.probe = ""
-	case e.kind == closing && e.is(unnamed):
-		r.names.dropping--
-	case e.kind == closing && e.name != nil:
-		e.name.leaving = false
-		r.settle(e.name)
-	case e.kind == closing && e.is(ours) && e.note != nil && e.note.own != "" && r.x.server != nil:
-		r.x.server.copies.Doom(e.note.own)
-	}
-	if e.note == nil {
-		return
-	}
-	if e.note.draft != nil {
-		if e.kind == parse && !e.is(final) {
-			r.settle(e.name)
-		}
-		if e.is(final) {
-			r.parsed(e.note.draft)
-		}
-	}
-	if c := e.note.copy; c != nil && r.x.server != nil {
-		if c.Name == "" {
-			r.names.carrying = 0
-		} else if c.Confirmed {
-			r.x.server.copies.Drop(c)
-		} else {
-			r.x.server.copies.Lose(c)
-		}
-	}
 }
 
 // outOfPlace is the field of an ErrorResponse that says that the protocol was

@@ -25,10 +25,7 @@ type exchange struct {
 	touched  bool // something of the client's was sent
 	answered uint // ReadyForQuery messages that the client got
 	counts   Counts
-	out      []byte      // a buffer for what is written in place of the client's bytes
-	portal   effects.Set // of the statement of the unnamed portal
-	plan     uint64      // which is the unnamed one of that number; 0: another
-	portals  effects.Set // of those of all others
+	out      []byte // a buffer for what is written in place of the client's bytes
 }
 
 // batch is the one that is being sent: what comes before a Sync or a Query ends
@@ -44,6 +41,7 @@ type batch struct {
 
 // waiting is what is known of the client's message that waits.
 type waiting struct {
+	times int  // how often it has waited
 	waits bool // the client has more to send, and waits for the server to answer
 	led   bool // it is a Query in a batch, and something of ours was sent for it
 	drop  bool // it is a Query, and was answered by the failure of what it needed

@@ -74,7 +74,7 @@ func (r *Relay) Wrong() string {
 		}
 	}
 	bound := 0
-	for own, nm := range r.names.byName {
+	for own, nm := range r.stmts.names.byName {
 		switch {
 		case nm.own != own:
 			return fmt.Sprintf("name %q is known as %q", nm.own, own)
@@ -96,14 +96,14 @@ func (r *Relay) Wrong() string {
 		return fmt.Sprintf("%d names are owed an answer and unknown", len(open))
 	case count.readies != l.readies || count.theirs != l.theirs:
 		return fmt.Sprintf("%d readies and %d theirs, want %d and %d", l.readies, l.theirs, count.readies, count.theirs)
-	case r.names.bound != bound:
-		return fmt.Sprintf("%d names are bound, want %d", r.names.bound, bound)
-	case r.names.held != held:
-		return fmt.Sprintf("%d bytes of text are counted, want %d", r.names.held, held)
-	case len(r.names.candidates) != unnamedParses:
-		return fmt.Sprintf("%d candidates for the unnamed statement, want %d", len(r.names.candidates), unnamedParses)
-	case r.names.dropping != dropping:
-		return fmt.Sprintf("%d queries end the unnamed statement, want %d", r.names.dropping, dropping)
+	case r.stmts.names.bound != bound:
+		return fmt.Sprintf("%d names are bound, want %d", r.stmts.names.bound, bound)
+	case r.stmts.names.held != held:
+		return fmt.Sprintf("%d bytes of text are counted, want %d", r.stmts.names.held, held)
+	case len(r.stmts.unnamed.candidates) != unnamedParses:
+		return fmt.Sprintf("%d candidates for the unnamed statement, want %d", len(r.stmts.unnamed.candidates), unnamedParses)
+	case r.stmts.unnamed.dropping != dropping:
+		return fmt.Sprintf("%d queries end the unnamed statement, want %d", r.stmts.unnamed.dropping, dropping)
 	}
 	return ""
 }

@@ -29,17 +29,17 @@ func (r *Relay) onLargeParse(m []byte, size int) (e edit, more bool) {
 	}
 	server := ""
 	if len(own) == 0 {
-		r.names.candidates = append(r.names.candidates, plan{number: prepared.NextNumber(), effects: effects.Unseen})
+		r.stmts.unnamed.candidates = append(r.stmts.unnamed.candidates, plan{number: prepared.NextNumber(), effects: effects.Unseen})
 		r.x.push(entry{kind: parse, flags: unnamed})
 	} else {
-		nm := r.names.lookUp(own)
+		nm := r.stmts.names.lookUp(own)
 		if nm != nil && nm.leaving || nm.stands() {
 			if !r.x.ledger.empty() || nm.leaving {
 				return edit{wait: true}, false
 			}
 			return edit{err: errLargeTwice}, false
 		}
-		nm = r.names.enter(string(own))
+		nm = r.stmts.names.enter(string(own))
 		nm.server, nm.may = prepared.NewName(), effects.Unseen
 		nm.open++
 		d := &draft{name: nm, server: nm.server}
@@ -95,11 +95,11 @@ func (r *Relay) scanMore(b []byte, n int, piece []byte) (st Step, ended bool) {
 	}
 	switch d := r.in.large; {
 	case !r.cfg.Shared:
-		r.names.unnamed.effects |= seen
+		r.stmts.unnamed.now.effects |= seen
 	case d != nil:
 		d.Effects, d.name.may = seen, seen
-	case len(r.names.candidates) > 0:
-		r.names.candidates[len(r.names.candidates)-1].effects = seen
+	case len(r.stmts.unnamed.candidates) > 0:
+		r.stmts.unnamed.candidates[len(r.stmts.unnamed.candidates)-1].effects = seen
 	}
 	r.in.large = nil
 	return st, false

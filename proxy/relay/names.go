@@ -1,11 +1,6 @@
 package relay
 
 import (
-	"bytes"
-	"strings"
-
-	"github.com/pgseal/pgseal/internal/sqlscan"
-	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
@@ -14,22 +9,12 @@ import (
 // PREPARE alike, under the names that its client gives them. No such name
 // reaches a server.
 type names struct {
-	byName     map[string]*name
-	unnamed    plan                // the unnamed statement, as far as it is confirmed
-	candidates []plan              // unnamed statements whose Parse is not answered
-	spare      []byte              // a buffer for the next of those
-	dropping   int                 // Query messages that end the unnamed statement, once the server takes them up
-	carrying   uint64              // the unnamed statement that is on its way to the server
-	carryBatch uint32              // and in which batch
-	portals    map[string][]nameOp // portals whose execution does something to names
-	held       int64               // what the texts count for
-	sqls       int                 // names made by PREPARE
-	bound      int                 // names whose statement can't be had on another server
-	depth      int                 // of statements that execute each other
-	prep       *preparation
-	made       map[string]string // statements that name others, made for the text that is translated
-	changed    []*prepared.Copy  // whose columns are not what the client prepared
-	changes    uint64            // counts what may change what a name stands for
+	cfg     *Config
+	byName  map[string]*name
+	held    int64  // what the texts count for
+	sqls    int    // names made by PREPARE
+	bound   int    // names whose statement can't be had on another server
+	changes uint64 // counts what may change what a name stands for
 }
 
 // name is one of a client's names.
@@ -48,23 +33,6 @@ type name struct {
 	kept    bool                // it counts among the users of the statement's text
 	bound   bool                // it can't be had on another server
 	ops     []nameOp            // what it does to names when it runs
-}
-
-// plan is an unnamed statement.
-type plan struct {
-	number  uint64 // which no other session's has; 0: there is none
-	parse   []byte // its Parse message, empty where it was too large to keep
-	effects effects.Set
-	rows    []byte // the body of the RowDescription that the client was sent; empty: none
-	types   []byte // the body of the ParameterDescription that it was sent; empty: none
-	none    bool   // it was told that there are no rows
-	context string
-	certain bool     // context is known
-	sure    bool     // its Parse begins a batch, so that the server can't skip it
-	batch   uint32   // that its Parse is in
-	ops     []nameOp // what it does to names when it runs
-	looked  uint64   // when those were looked up, by looked of the relay
-	missed  bool     // what it executes was not there at its Parse, or its columns had changed
 }
 
 // maxName is how many bytes of a statement's name PostgreSQL looks at:
@@ -106,62 +74,6 @@ func (n *names) enter(own string) *name {
 	return known
 }
 
-// settle forgets what a name was open for, and the name itself where it stands
-// for nothing.
-func (r *Relay) settle(nm *name) {
-	r.names.changes++
-	if nm.open--; nm.open > 0 {
-		return
-	}
-	nm.may, nm.leaving = 0, false
-	if nm.st == nil && !nm.sql {
-		delete(r.names.byName, nm.own)
-	}
-}
-
-// clear makes a name stand for nothing.
-func (r *Relay) clear(nm *name) {
-	r.names.changes++
-	if nm.st != nil {
-		if nm.kept {
-			r.names.held -= prepared.Size(nm.st.Text())
-			r.cfg.Statements.Leave(nm.st)
-		}
-		nm.st, nm.kept = nil, false
-	}
-	if nm.bound {
-		nm.bound = false
-		r.names.bound--
-	}
-	r.madeBySQL(nm, false)
-	if nm.open == 0 {
-		delete(r.names.byName, nm.own)
-	}
-}
-
-// madeBySQL notes whether a name was made by PREPARE.
-func (r *Relay) madeBySQL(nm *name, is bool) {
-	r.names.changes++
-	switch {
-	case is && !nm.sql:
-		r.names.sqls++
-	case !is && nm.sql:
-		r.names.sqls--
-	}
-	nm.sql = is
-}
-
-// forgetNames notes that the session has no prepared statements any more but
-// those that were made behind the message before which the ledger had had so
-// many.
-func (r *Relay) forgetNames(before int) {
-	for _, nm := range r.names.byName {
-		if nm.made <= before {
-			r.clear(nm)
-		}
-	}
-}
-
 // maxNamed bounds how many names a session may have.
 const maxNamed = 100_000
 
@@ -189,67 +101,6 @@ type translation struct {
 	shifts  []shift
 }
 
-// translate puts the names that statements have on the server in the place of a
-// client's. ends says that the text may end a transaction, or its failure.
-func (r *Relay) translate(text []byte, ends bool) (t translation) {
-	t.ends = ends
-	if r.names.made == nil {
-		r.names.made = map[string]string{}
-		defer func() { r.names.made = nil }()
-	}
-	local := map[string]string{} // what earlier statements of the text made of names
-	done := 0
-	for _, ref := range sqlscan.NameRefs(text, nil) {
-		own, verb := ref.Name, effects.Set(ref.Verb)
-		server, known := local[own]
-		if !known {
-			server, t.wait = r.serverName(&t, verb, own)
-			if t.wait {
-				return t
-			}
-			if server != "" && server == t.changed {
-				local[own] = server
-			}
-		}
-		switch verb {
-		case effects.Prepare:
-			if server == "" {
-				server = prepared.NewName()
-			}
-			local[own] = server
-		case effects.Deallocate:
-			if server != "" {
-				local[own] = ""
-			}
-		case effects.Execute:
-			r.makes(local, own)
-		}
-		if server == "" {
-			server = r.cfg.nobody
-		}
-		t.ops = append(t.ops, nameOp{ref.Statement, own, verb, server, server == t.changed})
-		t.text = append(append(append(t.text, text[done:ref.Start]...), ' '), server...)
-		t.shifts = append(t.shifts, shift{len(t.text), len(server) + 1 - (ref.End - ref.Start)})
-		done = ref.End
-	}
-	t.text = append(t.text, text[done:]...)
-	return t
-}
-
-// makes notes what the statement of a name makes of names when it is executed.
-func (r *Relay) makes(local map[string]string, own string) {
-	if nm := r.names.byName[own]; nm != nil {
-		r.names.reach(nm.ops, func(op *nameOp) {
-			switch op.verb {
-			case effects.Prepare:
-				local[op.own] = op.server
-			case effects.Deallocate:
-				local[op.own] = ""
-			}
-		})
-	}
-}
-
 // reach calls visit for each op and, behind one that executes a statement, for
 // those of that. It follows maxDepth of them at most: where each executes two
 // others, there is no end to them.
@@ -272,102 +123,6 @@ func (n *names) reachOn(ops []nameOp, left *int, visit func(op *nameOp)) {
 	}
 }
 
-// serverName returns what a name of the client's is on the server, empty for
-// nothing, for a statement of SQL that does this to it. It may take something in
-// front, and even that this is answered first.
-func (r *Relay) serverName(t *translation, verb effects.Set, own string) (server string, wait bool) {
-	nm := r.names.byName[own]
-	switch {
-	case nm != nil && nm.making != "":
-		return nm.making, false
-	case !nm.stands():
-		return "", false
-	case nm.leaving:
-		return "", true
-	case nm.sql || nm.open > 0:
-		if verb == effects.Execute {
-			t.effects |= nm.effects()
-		}
-		return nm.server, false
-	case verb == effects.Execute && t.ends && r.x.status == wire.StatusFailed && r.x.server.findFor(nm) == nil:
-		return "", false // it can't be made before the transaction has ended, nor behind that
-	case verb == effects.Execute:
-		lead, server, n, wait := r.resolve([]byte(own), nm, bind)
-		t.lead = append(t.lead, lead...)
-		if n != nil && n.changed {
-			server = prepared.NewName()
-			t.changed = server
-		}
-		t.effects |= nm.effects()
-		// It may fail, and what names the statement shall not be tried then.
-		wait = wait || len(lead) > 0 && nm.st.Effects&effects.Names == 0 && r.x.status != wire.StatusFailed
-		return server, wait
-	}
-	// DEALLOCATE and PREPARE get one that is there for them alone: the server's
-	// copy may be others' too.
-	server = prepared.NewName()
-	t.lead = wire.AppendParse(r.x.appendDoomed(t.lead), server, "\x00\x00\x00")
-	r.x.push(entry{kind: parse, flags: ours})
-	if verb == effects.Prepare {
-		r.x.server.copies.Doom(server)
-	}
-	return server, false
-}
-
-// complete takes the completion of a statement of a text that names others.
-func (r *Relay) complete(n *note) {
-	for ; n.next < len(n.ops) && n.ops[n.next].statement <= n.over; n.next++ {
-		if n.ops[n.next].statement == n.over {
-			r.names.reach(n.ops[n.next:n.next+1], r.did)
-		}
-	}
-	n.over++
-}
-
-// did takes what a statement has done to a name.
-func (r *Relay) did(op *nameOp) {
-	switch op.verb {
-	case effects.Prepare:
-		nm := r.names.enter(op.own)
-		r.madeBySQL(nm, true)
-		nm.server, nm.made = op.server, r.x.ledger.pushed
-	case effects.Deallocate:
-		r.x.server.copies.LoseName(op.server) // it may have become the copy of others, too
-		if nm := r.names.byName[op.own]; nm != nil {
-			r.clear(nm)
-		}
-	}
-}
-
-// ownName returns what the client calls the statement that the server knows by a
-// name. e is what it was sent for last.
-func (r *Relay) ownName(server string, e *entry) (own string, ok bool) {
-	if e != nil {
-		switch {
-		case e.note != nil && e.note.own != "":
-			return e.note.own, true
-		case e.name != nil:
-			return e.name.own, true
-		}
-		if e.note != nil {
-			if own, ok := r.names.namedBy(e.note.ops, server); ok {
-				return own, true
-			}
-		}
-	}
-	for _, nm := range r.names.byName {
-		if nm.server == server && (nm.sql || nm.open > 0) {
-			return nm.own, true
-		}
-		if nm.st != nil && r.x.server != nil {
-			if c := r.x.server.copies.Find(nm.st); c != nil && c.Name == server {
-				return nm.own, true
-			}
-		}
-	}
-	return "", false
-}
-
 // namedBy returns the client's name that stands for one of a server's in
 // statements, or in those that they execute.
 func (n *names) namedBy(ops []nameOp, server string) (own string, ok bool) {
@@ -379,43 +134,86 @@ func (n *names) namedBy(ops []nameOp, server string) (own string, ok bool) {
 	return own, ok
 }
 
-// reword returns an ErrorResponse in the client's own terms: with its names of
-// statements, and positions in the text as it sent it. It returns m where there
-// is nothing to change.
-func (r *Relay) reword(m []byte, e *entry) []byte {
-	var shifts []shift
-	if e != nil && e.note != nil {
-		shifts = e.note.shifts
+// settle forgets what a name was open for, and the name itself where it stands
+// for nothing.
+func (n *names) settle(nm *name) {
+	n.changes++
+	if nm.open--; nm.open > 0 {
+		return
 	}
-	if !bytes.Contains(m, []byte(prepared.Prefix)) && len(shifts) == 0 {
-		return m
+	nm.may, nm.leaving = 0, false
+	if nm.st == nil && !nm.sql {
+		delete(n.byName, nm.own)
 	}
-	out := append([]byte(nil), m[:wire.HeaderSize]...)
-	wire.ErrorFields(m[wire.HeaderSize:], func(field byte, value []byte) {
-		text := r.ownWords(string(value), e)
-		if field == 'P' {
-			text = unshift(text, shifts)
-		}
-		out = append(append(append(out, field), text...), 0)
-	})
-	out = append(out, 0)
-	wire.PutLength(out)
-	return out
 }
 
-// ownWords returns a text with the client's names in the place of servers'.
-func (r *Relay) ownWords(text string, e *entry) string {
-	at := strings.Index(text, prepared.Prefix)
-	if at < 0 {
-		return text
+// clear makes a name stand for nothing.
+func (n *names) clear(nm *name) {
+	n.changes++
+	if nm.st != nil {
+		if nm.kept {
+			n.held -= prepared.Size(nm.st.Text())
+			n.cfg.Statements.Leave(nm.st)
+		}
+		nm.st, nm.kept = nil, false
 	}
-	end := at + len(prepared.Prefix)
-	for end < len(text) && (text[end] >= 'a' && text[end] <= 'z' || text[end] >= '0' && text[end] <= '9') {
-		end++
+	if nm.bound {
+		nm.bound = false
+		n.bound--
 	}
-	own, ok := r.ownName(text[at:end], e)
-	if !ok {
-		return text[:end] + r.ownWords(text[end:], e)
+	n.madeBySQL(nm, false)
+	if nm.open == 0 {
+		delete(n.byName, nm.own)
 	}
-	return text[:at] + own + r.ownWords(text[end:], e)
+}
+
+// madeBySQL notes whether a name was made by PREPARE.
+func (n *names) madeBySQL(nm *name, is bool) {
+	n.changes++
+	switch {
+	case is && !nm.sql:
+		n.sqls++
+	case !is && nm.sql:
+		n.sqls--
+	}
+	nm.sql = is
+}
+
+// forget notes that the session has no prepared statements any more but
+// those that were made behind the message before which the ledger had had so
+// many.
+func (n *names) forget(before int) {
+	for _, nm := range n.byName {
+		if nm.made <= before {
+			n.clear(nm)
+		}
+	}
+}
+
+// reserve counts that many bytes of text, where there is room for them.
+func (n *names) reserve(bytes int64) bool {
+	if !n.cfg.Statements.Reserve(n.cfg.User, n.held, bytes) {
+		return false
+	}
+	n.held += bytes
+	return true
+}
+
+// free undoes reserve.
+func (n *names) free(bytes int64) {
+	n.held -= bytes
+	n.cfg.Statements.Free(n.cfg.User, bytes)
+}
+
+// leaveServer forgets the names that were made by PREPARE: their statements were
+// on the server that was held and nowhere else.
+func (n *names) leaveServer() {
+	if n.sqls == 0 {
+		return
+	}
+	for _, nm := range n.byName {
+		if nm.sql {
+			n.clear(nm)
+		}
+	}
 }

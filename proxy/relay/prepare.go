@@ -45,11 +45,11 @@ func (r *Relay) onParse(m []byte) edit {
 	if len(own) == 0 {
 		return r.parseUnnamed(m, text, types, seen)
 	}
-	nm := r.names.lookUp(own)
+	nm := r.stmts.names.lookUp(own)
 	switch {
 	case nm != nil && nm.leaving:
 		return edit{wait: true}
-	case nm == nil && len(r.names.byName) >= maxNamed:
+	case nm == nil && len(r.stmts.names.byName) >= maxNamed:
 		return edit{err: errNames}
 	case nm.stands() && nm.open == 0:
 		return r.parseTaken(m, own, rest)
@@ -60,7 +60,7 @@ func (r *Relay) onParse(m []byte) edit {
 // scanParse is scan for a Parse. That the client's unnamed statement is parsed
 // once more, as drivers do for each execution, is seen without it.
 func (r *Relay) scanParse(m, text []byte) effects.Set {
-	if u := &r.names.unnamed; u.effects&effects.Names == 0 && len(u.parse) > 0 && bytes.Equal(u.parse, m) {
+	if u := &r.stmts.unnamed.now; u.effects&effects.Names == 0 && len(u.parse) > 0 && bytes.Equal(u.parse, m) {
 		return u.effects
 	}
 	seen := r.state.scan(text)
@@ -78,7 +78,7 @@ func (r *Relay) parsedUnshared(own []byte, seen effects.Set) {
 	if seen&effects.Noted == 0 {
 		return
 	}
-	r.names.unnamed.effects |= seen // of all statements of the session together
+	r.stmts.unnamed.now.effects |= seen // of all statements of the session together
 }
 
 // parseTaken takes a Parse of a name that stands for a statement. PostgreSQL
@@ -96,25 +96,25 @@ func (r *Relay) parseTaken(m, own, rest []byte) edit {
 func (r *Relay) parseNamed(m, own, text, types []byte, seen effects.Set) edit {
 	context, certain := r.state.now()
 	capture := !certain && seen&effects.Analyzed != 0
-	if capture && !r.x.batch.open && r.state.unsure(r.names.stuck()) {
+	if capture && !r.x.batch.open && r.state.unsure(r.stmts.unnamed.stuck()) {
 		return edit{wait: true} // it is known when PostgreSQL has answered what it is asked
 	}
 	out := r.x.appendProbe(r.x.appendDoomed(r.x.out[:0]))
 	d := &draft{}
 	d.Text, d.Types, d.Effects = string(text), string(types), seen
 	sent, n := text, &note{draft: d}
-	nm := r.names.enter(string(own))
+	nm := r.stmts.names.enter(string(own))
 	if nm.open == 0 {
 		nm.server = prepared.NewName()
 	}
 	if seen&effects.Names != 0 {
 		nm.making = nm.server // what it says of its own name is about itself
-		t := r.translate(text, false)
+		t := r.stmts.translate(text, false)
 		nm.making = ""
 		out = append(out, t.lead...)
 		if t.wait {
 			if !nm.stands() {
-				delete(r.names.byName, nm.own)
+				delete(r.stmts.names.byName, nm.own)
 			}
 			return edit{out: out, wait: true}
 		}
@@ -126,9 +126,7 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen effects.Set) edit {
 	nm.ops = d.ops
 	nm.may |= seen
 	d.name, d.server, d.made, d.sent = nm, nm.server, r.x.ledger.pushed, prepared.Now()
-	if d.Kept = r.cfg.Statements.Reserve(r.cfg.User, r.names.held, prepared.Size(d.Text)); d.Kept {
-		r.names.held += prepared.Size(d.Text)
-	}
+	d.Kept = r.stmts.names.reserve(prepared.Size(d.Text))
 	if d.Context, d.Certain = context, certain || !capture; capture || seen&(effects.Moment|effects.Names) != 0 {
 		d.Private = prepared.NextNumber()
 	}
@@ -136,7 +134,7 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen effects.Set) edit {
 		d.Context = "" // nothing reads it
 	}
 	nm.open += 2
-	r.names.changes++
+	r.stmts.names.changes++
 	r.x.push(entry{kind: parse, name: nm, note: n})
 	r.x.counts.ServerParses++
 	out = wire.AppendParse(out, nm.server, string(sent)+"\x00"+string(types))
@@ -153,39 +151,6 @@ func (r *Relay) parseNamed(m, own, text, types []byte, seen effects.Set) edit {
 	return whole(m, out)
 }
 
-// parsed takes the answer to the last message that was sent for a draft: from
-// now on its name stands for a statement.
-func (r *Relay) parsed(d *draft) {
-	nm := d.name
-	if !d.parsed || r.life.left {
-		r.undo(d)
-		return
-	}
-	if d.values != nil {
-		d.Context, d.Certain = sessionsql.ContextOf(d.values), true
-	}
-	st := r.cfg.Statements.Intern(r.cfg.User, &d.Draft)
-	r.madeBySQL(nm, false)
-	nm.st, nm.kept, nm.ops, nm.made = st, d.Kept, d.ops, d.made
-	nm.sent, nm.since = d.sent, prepared.Now()
-	if !d.Kept {
-		nm.bound = true
-		r.names.bound++
-	}
-	r.x.server.copies.Add(&prepared.Copy{Statement: st, Name: d.server, Confirmed: true, Sent: d.sent}, r.cfg.MaxCopies)
-	r.settle(nm)
-}
-
-// undo takes back what was done for a draft that came to nothing.
-func (r *Relay) undo(d *draft) {
-	if d.Kept {
-		d.Kept = false
-		r.names.held -= prepared.Size(d.Text)
-		r.cfg.Statements.Free(r.cfg.User, prepared.Size(d.Text))
-	}
-	r.settle(d.name)
-}
-
 // denyParse has PostgreSQL refuse a Parse.
 func (r *Relay) denyParse(why *wire.Error, m []byte) edit {
 	e := entry{kind: parse, flags: denied, note: &note{deny: why}}
@@ -193,7 +158,7 @@ func (r *Relay) denyParse(why *wire.Error, m []byte) edit {
 	if m[wire.HeaderSize] == 0 { // the Parse ends the unnamed statement
 		e.flags |= unnamed
 		name = ""
-		r.names.candidates = append(r.names.candidates, plan{})
+		r.stmts.unnamed.candidates = append(r.stmts.unnamed.candidates, plan{})
 	}
 	r.x.push(e)
 	return whole(m, wire.AppendParse(r.x.out[:0], name, deniedText+"\x00\x00\x00"))
@@ -206,7 +171,7 @@ func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
 		if len(names) == 0 && !complete {
 			return edit{}, true // which portal it is for
 		}
-		r.heedBind(len(names) > 0 && names[0] == 0, r.names.unnamed.effects)
+		r.stmts.heedBind(len(names) > 0 && names[0] == 0, r.stmts.unnamed.now.effects)
 		r.x.push(entry{kind: bind})
 		return edit{}, false
 	}
@@ -229,13 +194,13 @@ func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
 	head := wire.HeaderSize + portal + 1 + length + 1
 	var nm *name
 	if len(own) > 0 {
-		nm = r.names.lookUp(own)
+		nm = r.stmts.names.lookUp(own)
 	}
-	seen := r.effectsOf(own, nm)
+	seen := r.stmts.effectsOf(own, nm)
 	if e := r.prepareFor(seen); e.wait || e.exact {
 		return e, false
 	}
-	lead, server, nt, wait := r.resolve(own, nm, bind)
+	lead, server, nt, wait := r.stmts.resolve(own, nm, bind)
 	if wait {
 		return edit{out: lead, wait: true}, false
 	}
@@ -245,18 +210,18 @@ func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
 	if nt != nil && nt.changed && nm != nil && complete {
 		return r.refuseChanged(m, nm, nt, names[:portal], names[portal+1+length+1:]), false
 	}
-	r.heedBind(portal == 0, seen)
+	r.stmts.heedBind(portal == 0, seen)
 	if seen&effects.SearchPath != 0 && complete {
 		r.state.custom.Note(m[head:]) // the name may be one of the values
 	}
 	r.x.push(entry{kind: bind, name: nm, note: nt})
 	if portal == 0 {
-		r.x.plan = 0
+		r.stmts.portals.plan = 0
 		if len(own) == 0 {
-			r.x.plan = r.names.latest()
+			r.stmts.portals.plan = r.stmts.unnamed.latest()
 		}
 	}
-	r.bindPortal(names[:portal], own, nm)
+	r.stmts.bindPortal(names[:portal], own, nm)
 	if len(lead) == 0 && len(own) == 0 && server == "" {
 		return edit{}, false
 	}
@@ -284,45 +249,6 @@ func (r *Relay) refuseChanged(m []byte, nm *name, nt *note, portal, values []byt
 	return whole(m, wire.AppendBind(out, r.cfg.nobody))
 }
 
-// bindPortal remembers portals whose execution does something to names.
-func (r *Relay) bindPortal(portal, own []byte, nm *name) {
-	var ops []nameOp
-	switch {
-	case nm != nil:
-		ops = nm.ops
-	case len(own) == 0:
-		ops = r.names.unnamedOps()
-	}
-	p := r.names.portals
-	if len(ops) == 0 {
-		if len(p) > 0 {
-			delete(p, string(portal))
-		}
-		return
-	}
-	if p == nil {
-		p = map[string][]nameOp{}
-		r.names.portals = p
-	}
-	p[string(portal)] = ops
-}
-
-// heedBind notes what a statement may do that is about to run.
-func (r *Relay) heedBind(noPortal bool, seen effects.Set) {
-	if noPortal {
-		r.x.portal = seen & effects.Noted
-	} else {
-		r.x.portals |= seen & effects.Noted
-	}
-	if seen&effects.Noted == 0 {
-		return
-	}
-	r.state.heed(seen)
-	if seen&(effects.Unseen|effects.Dotted) != 0 && r.cfg.Shared {
-		r.x.server.params.Unlisted = true // of this server too, not only of that where it was prepared
-	}
-}
-
 // onClose takes a Close, which is whole. Other clients may use what the name
 // stands for on the server, so it stays there: PostgreSQL is content to close
 // what does not exist.
@@ -333,18 +259,18 @@ func (r *Relay) onClose(m []byte) edit {
 	}
 	own := m[wire.HeaderSize+1 : len(m)-1]
 	if len(own) == 0 {
-		r.names.dropping++
+		r.stmts.unnamed.dropping++
 		r.x.push(entry{kind: closing, flags: unnamed})
 		return edit{}
 	}
-	nm := r.names.lookUp(own)
+	nm := r.stmts.names.lookUp(own)
 	if nm != nil && (nm.leaving || nm.open > 0) {
 		return edit{wait: true}
 	}
 	server := r.cfg.nobody
 	if nm != nil {
 		nm.open++
-		r.names.changes++
+		r.stmts.names.changes++
 		nm.leaving, nm.may = true, nm.effects()
 		if nm.sql {
 			server = nm.server
@@ -360,17 +286,14 @@ func (r *Relay) onClose(m []byte) edit {
 // onExecute takes an Execute, which is whole.
 func (r *Relay) onExecute(m []byte) edit {
 	e := entry{kind: execute}
-	seen := r.x.portals
-	if len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0 {
-		seen = r.x.portal
-	}
+	seen := r.stmts.portals.effects(len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0)
 	if seen&(gates|effects.Resets|effects.Opaque) == 0 {
 		r.x.push(e)
 		return edit{}
 	}
-	if len(r.names.portals) > 0 {
+	if len(r.stmts.portals.ops) > 0 {
 		if portal, _, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0}); ok {
-			if ops := r.names.portals[string(portal)]; ops != nil {
+			if ops := r.stmts.portals.ops[string(portal)]; ops != nil {
 				e.note = &note{ops: ops}
 			}
 		}

@@ -37,7 +37,7 @@ func (r *Relay) onQuery(m []byte, complete bool) edit {
 	var ed edit
 	if seen&effects.Names != 0 && r.cfg.Shared {
 		alone := !r.x.batch.open && r.x.ledger.empty() && !r.x.batch.mixed
-		t := r.translate(text, seen&effects.Exits != 0)
+		t := r.stmts.translate(text, seen&effects.Exits != 0)
 		if t.wait {
 			return edit{out: t.lead, wait: true}
 		}
@@ -79,9 +79,9 @@ func (r *Relay) pushQuery(e entry) {
 		r.x.batch.mixed = true
 		e.flags |= late
 	}
-	if r.names.unnamed.number != 0 || len(r.names.candidates) > 0 {
+	if r.stmts.unnamed.now.number != 0 || len(r.stmts.unnamed.candidates) > 0 {
 		e.flags |= dropsPlan
-		r.names.dropping++
+		r.stmts.unnamed.dropping++
 	}
 	r.x.push(e)
 }
@@ -98,7 +98,7 @@ func (r *Relay) prepareFor(seen effects.Set) edit {
 		if r.x.ledger.readies > 0 && !r.x.batch.open && !r.x.server.params.Covers(r.params.startup) {
 			return edit{wait: true} // whether a transaction is open is not known before
 		}
-		if atStart && !r.x.server.params.Covers(r.params.startup) && r.holdsFor() == 0 && !r.x.doubt {
+		if atStart && !r.x.server.params.Covers(r.params.startup) && r.stmts.holdsFor() == 0 && !r.x.doubt {
 			// What the client has left on this server has to be known before
 			// that is given back, and a message that it is amid be over.
 			ready := r.state.toAsk() == 0 && r.x.left == 0

@@ -43,7 +43,7 @@ type Relay struct {
 	x       exchange
 	in      incoming
 	from    answering
-	names   names
+	stmts   statements
 	params  parameters
 	state   sessionState
 	life    life
@@ -59,7 +59,6 @@ type incoming struct {
 	whole  bool   // gather is whole, and not taken yet
 	counts int64  // what gather counts for in the budget of texts
 	large  *draft // of a Parse whose text passes in pieces
-	waited int    // how often the current message has waited
 }
 
 type inDo byte
@@ -105,6 +104,8 @@ func New(cfg Config, startup []wire.Parameter) *Relay {
 	cfg.nobody = prepared.NewName()
 	r := &Relay{cfg: cfg}
 	r.x.cfg, r.params.cfg, r.state.cfg = &r.cfg, &r.cfg, &r.cfg
+	r.stmts.cfg, r.stmts.names.cfg = &r.cfg, &r.cfg
+	r.stmts.x, r.stmts.state, r.stmts.life = &r.x, &r.state, &r.life
 	r.params.x, r.state.x, r.state.params = &r.x, &r.x, &r.params
 	for _, p := range startup {
 		r.params.startup = params.Merge(r.params.startup, p)
@@ -150,19 +151,16 @@ func violation(format string, args ...any) *wire.Error {
 func (r *Relay) Attach(s *Server) (setup, tell []byte) {
 	r.x.begin(s)
 	r.from = answering{}
-	r.names.prep, r.names.changed, r.names.carrying = nil, nil, 0
-	if len(r.names.portals) > 0 {
-		r.names.portals = nil
-	}
+	r.stmts.attach()
 	r.state.survey = nil
 	r.life.asked, r.life.cleaned, r.life.rolled = false, false, false
 	if r.cfg.Stream {
 		r.params.tell(s.params.Reported)
 		return nil, nil
 	}
-	r.x.stranger = s.unnamed != 0 && s.unnamed != r.names.unnamed.number
+	r.x.stranger = s.unnamed != 0 && s.unnamed != r.stmts.unnamed.now.number
 	r.state.foreign = s.holder != r.cfg.ID
-	setup, wait := r.params.appendSetup(nil, len(r.names.byName) > 0)
+	setup, wait := r.params.appendSetup(nil, len(r.stmts.names.byName) > 0)
 	s.holder = r.cfg.ID
 	switch {
 	case len(setup) > 0:
@@ -180,17 +178,7 @@ func (r *Relay) Detach() {
 	if r.x.server == nil {
 		return
 	}
-	for !r.x.ledger.empty() {
-		e := r.x.ledger.pop()
-		r.skip(&e)
-	}
-	if r.cfg.Shared && r.names.sqls > 0 {
-		for _, nm := range r.names.byName {
-			if nm.sql { // it was there and nowhere else
-				r.clear(nm)
-			}
-		}
-	}
+	r.stmts.detach()
 	r.x.held, r.x.skipping, r.x.batch.open, r.x.copy.state = false, false, false, noCopy
 	r.x.server = nil
 }
@@ -203,7 +191,7 @@ func (r *Relay) Held() bool { return r.x.server != nil }
 func (r *Relay) Close() {
 	r.life.left = true
 	r.dropGather()
-	r.forgetNames(r.x.ledger.pushed)
+	r.stmts.names.forget(r.x.ledger.pushed)
 }
 
 // Told returns the parameters of the session that the client was told of. The
@@ -293,7 +281,7 @@ func (r *Relay) Status() byte { return r.x.status }
 func (r *Relay) Answered() uint { return r.x.answered }
 
 // Names returns how many prepared statements the client has.
-func (r *Relay) Names() int { return len(r.names.byName) }
+func (r *Relay) Names() int { return len(r.stmts.names.byName) }
 
 // TakeCounts returns what was counted since the last call.
 func (r *Relay) TakeCounts() Counts {

@@ -72,21 +72,7 @@ func (r *Relay) FatalSeen() bool { return r.from.last == wire.ErrorResponse && r
 func (r *Relay) Doubt() { r.x.doubt = true }
 
 // HoldsFor returns what keeps the client on its server beyond its transaction.
-func (r *Relay) HoldsFor() effects.Set { return r.holdsFor() }
-
-func (r *Relay) holdsFor() effects.Set {
-	if !r.cfg.Shared {
-		return 0
-	}
-	why := r.state.pins
-	if r.names.stuck() || r.names.bound > 0 {
-		why |= effects.LargeStatement
-	}
-	if r.names.sqls > 0 {
-		why |= effects.Prepare
-	}
-	return why
-}
+func (r *Relay) HoldsFor() effects.Set { return r.stmts.holdsFor() }
 
 // Next says what is to become of the server, after it or the client has sent
 // something.
@@ -97,7 +83,7 @@ func (r *Relay) Next() (a Action) {
 	if r.state.survey != nil && r.state.survey.over {
 		var forgotten bool
 		if r.params.defaults, forgotten = r.state.learn(); forgotten {
-			r.forgetNames(r.state.opaque)
+			r.stmts.names.forget(r.state.opaque)
 		}
 	}
 	if r.params.defaults && !(r.cfg.Shared && (r.state.suspect&(effects.Settings|effects.Unseen) != 0 || r.state.survey != nil || !r.x.ledger.empty())) {
@@ -112,7 +98,7 @@ func (r *Relay) Next() (a Action) {
 		r.nextRefused(&a)
 	default:
 		r.nextHeld(&a)
-		if why := r.holdsFor(); why&^r.life.pinned != 0 {
+		if why := r.stmts.holdsFor(); why&^r.life.pinned != 0 {
 			a.Pinned, r.life.pinned = why&^r.life.pinned, why
 		}
 	}
@@ -154,10 +140,10 @@ func (r *Relay) nextHeld(a *Action) {
 		r.params.tell(r.x.server.params.Reported)
 		r.state.seeSearchPath()
 	case !r.cfg.Shared:
-	case r.state.toAsk() != 0 && !r.names.stuck():
+	case r.state.toAsk() != 0 && !r.stmts.unnamed.stuck():
 		a.Wake = r.wake()
 	case !r.x.touched:
-	case r.holdsFor() != 0:
+	case r.stmts.holdsFor() != 0:
 	case r.cfg.Always && r.cfg.Reset != "" && !r.life.cleaned:
 		a.Wake = r.wake()
 	default:
@@ -200,9 +186,9 @@ func (r *Relay) Ours() []byte {
 		r.x.push(entry{kind: query, flags: ours | aside})
 		return wire.AppendQuery(nil, "")
 	case !r.AtRest() || !r.cfg.Shared || r.x.waiting.waits && r.x.held && !r.x.open():
-	case r.state.toAsk() != 0 && !r.names.stuck():
+	case r.state.toAsk() != 0 && !r.stmts.unnamed.stuck():
 		return r.state.beginSurvey()
-	case r.cfg.Always && r.cfg.Reset != "" && r.x.touched && !r.life.cleaned && r.holdsFor() == 0:
+	case r.cfg.Always && r.cfg.Reset != "" && r.x.touched && !r.life.cleaned && r.stmts.holdsFor() == 0:
 		r.life.cleaned = true
 		r.x.hold()
 		return r.clean(r.cfg.Reset)
@@ -294,7 +280,7 @@ func (r *Relay) nextLeft(a *Action) {
 		a.Query = wire.AppendQuery(nil, "ROLLBACK")
 		return
 	}
-	something, indelibly := r.state.leavesBehind(r.names.sqls > 0)
+	something, indelibly := r.state.leavesBehind(r.stmts.names.sqls > 0)
 	switch {
 	case indelibly:
 		a.Do = Break

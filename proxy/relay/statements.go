@@ -1,0 +1,222 @@
+package relay
+
+import (
+	"bytes"
+
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
+	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
+)
+
+// statements are what the client has prepared, as the server that is held has
+// it: it translates names, and makes there what is missing.
+type statements struct {
+	cfg     *Config
+	x       *exchange
+	state   *sessionState
+	life    *life
+	names   names
+	unnamed unnamedStatement
+	portals portals
+	prep    *preparation
+	changed []*prepared.Copy  // whose columns are not what the client prepared
+	made    map[string]string // statements that name others, made for the text that is translated
+	depth   int               // of statements that execute each other
+}
+
+// attach notes that another server is held.
+func (s *statements) attach() {
+	s.prep, s.changed, s.unnamed.carrying = nil, nil, 0
+	s.portals.clear()
+	s.portals.plan = 0
+}
+
+// detach notes that the server is not held any more: what it owes never comes.
+func (s *statements) detach() {
+	for !s.x.ledger.empty() {
+		e := s.x.ledger.pop()
+		s.skip(&e)
+	}
+	if s.cfg.Shared {
+		s.names.leaveServer()
+	}
+}
+
+// heedBind notes what a statement may do that is about to run.
+func (s *statements) heedBind(noPortal bool, seen effects.Set) {
+	s.portals.heed(noPortal, seen&effects.Noted)
+	if seen&effects.Noted == 0 {
+		return
+	}
+	s.state.heed(seen)
+	if seen&(effects.Unseen|effects.Dotted) != 0 && s.cfg.Shared {
+		s.x.server.params.Unlisted = true // of this server too, not only of that where it was prepared
+	}
+}
+
+// bindPortal remembers portals whose execution does something to names.
+func (s *statements) bindPortal(portal, own []byte, nm *name) {
+	var ops []nameOp
+	switch {
+	case nm != nil:
+		ops = nm.ops
+	case len(own) == 0:
+		ops = s.unnamed.ops()
+	}
+	s.portals.bind(portal, ops)
+}
+
+func (s *statements) holdsFor() effects.Set {
+	if !s.cfg.Shared {
+		return 0
+	}
+	why := s.state.pins
+	if s.unnamed.stuck() || s.names.bound > 0 {
+		why |= effects.LargeStatement
+	}
+	if s.names.sqls > 0 {
+		why |= effects.Prepare
+	}
+	return why
+}
+
+// parsed takes the answer to the last message that was sent for a draft: from
+// now on its name stands for a statement.
+func (s *statements) parsed(d *draft) {
+	nm := d.name
+	if !d.parsed || s.life.left {
+		s.undo(d)
+		return
+	}
+	if d.values != nil {
+		d.Context, d.Certain = sessionsql.ContextOf(d.values), true
+	}
+	st := s.cfg.Statements.Intern(s.cfg.User, &d.Draft)
+	s.names.madeBySQL(nm, false)
+	nm.st, nm.kept, nm.ops, nm.made = st, d.Kept, d.ops, d.made
+	nm.sent, nm.since = d.sent, prepared.Now()
+	if !d.Kept {
+		nm.bound = true
+		s.names.bound++
+	}
+	s.x.server.copies.Add(&prepared.Copy{Statement: st, Name: d.server, Confirmed: true, Sent: d.sent}, s.cfg.MaxCopies)
+	s.names.settle(nm)
+}
+
+// undo takes back what was done for a draft that came to nothing.
+func (s *statements) undo(d *draft) {
+	if d.Kept {
+		d.Kept = false
+		s.names.free(prepared.Size(d.Text))
+	}
+	s.names.settle(d.name)
+}
+
+// noteRows remembers what the client was told of the rows of the unnamed
+// statement.
+func (s *statements) noteRows(typ byte, body []byte, size int) {
+	u := &s.unnamed.now
+	u.none = typ == wire.NoData
+	if u.rows = u.rows[:0]; typ == wire.RowDescription && len(body) == size {
+		u.rows = append(u.rows, body...)
+	}
+}
+
+// over takes a message of the extended-query protocol that has had its effect.
+func (s *statements) over(e entry) {
+	switch e.kind {
+	case parse:
+		switch {
+		case e.is(unnamed):
+			s.unnamed.confirm()
+			s.x.server.unnamed = s.unnamed.now.number
+		case e.note == nil:
+		case e.note.draft != nil:
+			e.note.draft.parsed = true
+			if !e.is(final) {
+				s.names.settle(e.name)
+			}
+		case e.note.copy != nil:
+			c := e.note.copy
+			c.Confirmed = true
+			if c.Name == "" {
+				s.x.server.unnamed, s.unnamed.carrying = c.Number, 0
+			} else if known := s.x.server.copies.Find(c.Statement); known != c && known != nil {
+				s.x.server.copies.Doom(c.Name)
+			}
+		}
+	case closing:
+		switch {
+		case e.is(unnamed):
+			s.unnamed.dropping--
+			s.unnamed.now.number, s.x.server.unnamed = 0, 0
+		case e.name != nil:
+			s.names.clear(e.name)
+			s.names.settle(e.name)
+		}
+	}
+	if e.is(final) {
+		s.parsed(e.note.draft)
+	}
+}
+
+// aborted takes a message of the extended-query protocol that has failed.
+func (s *statements) aborted(e *entry) {
+	switch {
+	case e.kind == parse && e.is(unnamed): // which ends the one before, too
+		s.unnamed.drop()
+		s.unnamed.now.number, s.x.server.unnamed = 0, 0
+	case e.kind == parse && e.note != nil && e.note.copy != nil && e.note.copy.Name == "":
+		s.x.server.unnamed, s.unnamed.carrying = 0, 0
+	default:
+		s.skip(e)
+	}
+}
+
+// skip undoes what was noted for a message that has no effect.
+func (s *statements) skip(e *entry) {
+	switch {
+	case e.kind == query && e.is(dropsPlan) && !e.is(begun):
+		s.unnamed.dropping--
+	case e.kind == parse && e.is(unnamed):
+		s.unnamed.spareOf(&s.unnamed.candidates[0])
+		s.unnamed.drop()
+	case e.kind == parse && e.is(probe) && s.x.server != nil:
+		s.x.server.probe = ""
+	case e.kind == closing && e.is(unnamed):
+		s.unnamed.dropping--
+	case e.kind == closing && e.name != nil:
+		e.name.leaving = false
+		s.names.settle(e.name)
+	case e.kind == closing && e.is(ours) && e.note != nil && e.note.own != "" && s.x.server != nil:
+		s.x.server.copies.Doom(e.note.own)
+	}
+	if e.note == nil {
+		return
+	}
+	if e.note.draft != nil {
+		if e.kind == parse && !e.is(final) {
+			s.names.settle(e.name)
+		}
+		if e.is(final) {
+			s.parsed(e.note.draft)
+		}
+	}
+	if c := e.note.copy; c != nil && s.x.server != nil {
+		if c.Name == "" {
+			s.unnamed.carrying = 0
+		} else if c.Confirmed {
+			s.x.server.copies.Drop(c)
+		} else {
+			s.x.server.copies.Lose(c)
+		}
+	}
+}
+
+// namesCopy reports whether an error names a statement that the server is thought
+// to have.
+func (s *statements) namesCopy(body []byte) bool {
+	at := bytes.Index(body, []byte(prepared.Prefix))
+	return at >= 0 && s.x.server.copies.BeginsWithOne(body[at:])
+}

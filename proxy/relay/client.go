@@ -15,22 +15,49 @@ const (
 	gathered = 256 << 10
 )
 
-// FromClient takes bytes that the client sent. Everything up to where the driver
+// incoming is where the relay is in what the client sends.
+type incoming struct {
+	cfg      *Config
+	x        *exchange
+	params   *parameters
+	state    *sessionState
+	stmts    *statements
+	life     *life
+	requests *requests
+	left     int    // bytes still to come of the current message
+	do       inDo   // with them
+	gather   []byte // a message that does not come in one piece
+	whole    bool   // gather is whole, and not taken yet
+	counts   int64  // what gather counts for in the budget of texts
+}
+
+type inDo byte
+
+const (
+	passOn   inDo = iota
+	dropIt        // they go nowhere
+	gatherIt      // they are kept until the message is whole
+)
+
+// between reports whether no part of a message is with the server.
+func (in *incoming) between() bool { return in.left == 0 || in.do == gatherIt }
+
+// step takes bytes that the client sent. Everything up to where the driver
 // has to act goes on in one piece.
-func (r *Relay) FromClient(b []byte) Step {
+func (in *incoming) step(b []byte) Step {
 	n := 0
 	for {
-		if r.in.left > 0 {
-			take := min(r.in.left, len(b)-n)
+		if in.left > 0 {
+			take := min(in.left, len(b)-n)
 			body := b[n : n+take]
-			r.in.left -= take
+			in.left -= take
 			n += take
-			if st, ended := r.body(b, n, body); ended {
+			if st, ended := in.body(b, n, body); ended {
 				return st
 			}
 		}
-		if r.in.whole && n < len(b) {
-			return r.gathered(n)
+		if in.whole && n < len(b) {
+			return in.gathered(n)
 		}
 		if len(b)-n < wire.HeaderSize {
 			return Step{Used: n, Pass: b[:n], Verdict: NeedMore}
@@ -41,7 +68,7 @@ func (r *Relay) FromClient(b []byte) Step {
 		}
 		part := b[n:min(len(b), n+wire.HeaderSize+size)]
 		complete := len(part) == wire.HeaderSize+size
-		if !complete && r.waitsWhole(typ, size) && (size <= wholeMessage || r.mayGather(size)) {
+		if !complete && in.waitsWhole(typ, size) && (size <= wholeMessage || in.mayGather(size)) {
 			if size <= wholeMessage {
 				// PostgreSQL can do nothing with a part of it, so no server waits
 				// for a slow client.
@@ -50,14 +77,14 @@ func (r *Relay) FromClient(b []byte) Step {
 			if n > 0 {
 				return Step{Used: n, Pass: b[:n]} // two destinations can't be one piece
 			}
-			r.in.gather = append([]byte(nil), b[:wire.HeaderSize]...) // it grows as bytes come
-			r.in.left, r.in.do = size, gatherIt
+			in.gather = append([]byte(nil), b[:wire.HeaderSize]...) // it grows as bytes come
+			in.left, in.do = size, gatherIt
 			n = wire.HeaderSize
 			continue
 		}
-		drop, v := r.admit(typ)
+		drop, v := in.admit(typ)
 		if v == NeedRest {
-			return r.wait(n, b, nil)
+			return in.wait(n, b, nil)
 		} else if v != Proceed {
 			return Step{Used: n, Pass: b[:n], Verdict: v}
 		}
@@ -65,10 +92,10 @@ func (r *Relay) FromClient(b []byte) Step {
 			if n > 0 {
 				return Step{Used: n, Pass: b[:n]}
 			}
-			r.in.left, r.in.do = size, dropIt
+			in.left, in.do = size, dropIt
 			return Step{Used: wire.HeaderSize, Verdict: goOn(wire.HeaderSize, b)}
 		}
-		e, more := r.take(typ, part, size, complete)
+		e, more := in.requests.take(typ, part, size, complete)
 		switch {
 		case more:
 			return Step{Used: n, Pass: b[:n], Verdict: NeedMore}
@@ -77,15 +104,12 @@ func (r *Relay) FromClient(b []byte) Step {
 		case e.exact:
 			return Step{Used: n, Pass: b[:n], Verdict: NeedExact}
 		case e.wait:
-			return r.wait(n, b, e.out)
+			return in.wait(n, b, e.out)
 		}
-		r.in.left = size
-		if r.in.do != scanIt {
-			r.in.do = passOn
-		}
+		in.left, in.do = size, passOn
 		if e.cut > 0 {
-			r.keep(e.out)
-			r.in.left -= e.cut - wire.HeaderSize
+			in.x.keep(e.out)
+			in.left -= e.cut - wire.HeaderSize
 			return Step{Used: n + e.cut, Pass: b[:n], Insert: e.out, Verdict: goOn(n+e.cut, b)}
 		}
 		n += wire.HeaderSize
@@ -94,28 +118,25 @@ func (r *Relay) FromClient(b []byte) Step {
 
 // body takes bytes of a message whose header was taken, before n. ended says
 // that the step ends with them.
-func (r *Relay) body(b []byte, n int, body []byte) (st Step, ended bool) {
-	switch r.in.do {
-	case dropIt:
+func (in *incoming) body(b []byte, n int, body []byte) (st Step, ended bool) {
+	switch {
+	case in.requests.scanning:
+		if err := in.requests.scanMore(body, in.left == 0); err != nil {
+			in.left++ // its last byte is withheld, so PostgreSQL will never run it
+			in.x.doubt = true
+			return Step{Used: n, Pass: b[:n-1], Verdict: Failed, Err: err}, true
+		}
+	case in.do == dropIt:
 		return Step{Used: n, Verdict: goOn(n, b)}, true
-	case gatherIt:
-		r.in.gather = append(r.in.gather, body...)
-		r.in.whole = r.in.left == 0
-		if !r.in.whole {
+	case in.do == gatherIt:
+		in.gather = append(in.gather, body...)
+		in.whole = in.left == 0
+		if !in.whole {
 			return Step{Used: n, Verdict: NeedMore}, true
 		}
-		return r.gathered(n - 1), true
-	case scanIt:
-		return r.scanMore(b, n, body)
+		return in.gathered(n - 1), true
 	}
 	return st, false
-}
-
-// keep keeps a buffer that was written to for the next time.
-func (r *Relay) keep(out []byte) {
-	if cap(out) <= keepOut && cap(out) > cap(r.x.out) {
-		r.x.out = out[:0]
-	}
 }
 
 func goOn(n int, b []byte) Verdict {
@@ -127,14 +148,14 @@ func goOn(n int, b []byte) Verdict {
 
 // wait has what is left of b wait until the server owes nothing. out goes there
 // first, and asks for the answers.
-func (r *Relay) wait(n int, b, out []byte) Step {
-	if r.x.waiting.times++; r.x.waiting.times > maxWaits {
+func (in *incoming) wait(n int, b, out []byte) Step {
+	if in.x.waiting.times++; in.x.waiting.times > maxWaits {
 		return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: errNoProgress}
 	}
-	r.x.waiting.waits = true
-	r.x.hold()
-	if last := r.x.ledger.last(); last != nil && last.kind.extended() && r.x.flushed != r.x.ledger.pushed && !r.life.leaving {
-		r.x.flushed = r.x.ledger.pushed
+	in.x.waiting.waits = true
+	in.x.hold()
+	if last := in.x.ledger.last(); last != nil && last.kind.extended() && in.x.flushed != in.x.ledger.pushed && !in.life.leaving {
+		in.x.flushed = in.x.ledger.pushed
 		out = wire.AppendFlush(out)
 	}
 	return Step{Used: n, Pass: b[:n], Insert: out, Verdict: NeedRest}
@@ -148,45 +169,45 @@ var errNoProgress = wire.Fatal(wire.CodeInternal, "the connection pooler can't p
 
 // waitsWhole reports whether a message of this type and size has to be whole
 // before a server is of use.
-func (r *Relay) waitsWhole(typ byte, size int) bool {
-	if !r.cfg.Shared { // but to bring startup values back behind it
-		return typ == wire.Query && size <= gathered && len(r.params.startup) > 0
+func (in *incoming) waitsWhole(typ byte, size int) bool {
+	if !in.cfg.Shared { // but to bring startup values back behind it
+		return typ == wire.Query && size <= gathered && len(in.params.startup) > 0
 	}
 	switch typ {
 	case wire.Query, wire.Parse:
 		return size <= gathered
 	case wire.CopyData, wire.Bind, wire.FunctionCall:
-		return r.x.server == nil && size <= wholeMessage
+		return in.x.server == nil && size <= wholeMessage
 	}
 	return true
 }
 
 // gathered takes a message that was gathered. Its last byte, at n, is not used
 // before: a driver that has nothing left to come back with would not come back.
-func (r *Relay) gathered(n int) Step {
-	m := r.in.gather
+func (in *incoming) gathered(n int) Step {
+	m := in.gather
 	typ, size := wire.ParseHeader(m)
-	drop, v := r.admit(typ)
+	drop, v := in.admit(typ)
 	if v == NeedRest {
-		return r.waitAt(n, nil)
+		return in.waitAt(n, nil)
 	} else if v != Proceed {
 		return Step{Used: n, Verdict: v}
 	}
 	if drop {
-		r.dropGather()
+		in.dropGather()
 		return Step{Used: n + 1}
 	}
-	r.uncount() // what is kept of it counts by itself
-	e, _ := r.take(typ, m, size, true)
+	in.uncount() // what is kept of it counts by itself
+	e, _ := in.requests.take(typ, m, size, true)
 	switch {
 	case e.err != nil:
 		return Step{Used: n, Verdict: Failed, Err: e.err}
 	case e.exact:
 		return Step{Used: n, Verdict: NeedExact}
 	case e.wait:
-		return r.waitAt(n, e.out)
+		return in.waitAt(n, e.out)
 	}
-	r.dropGather()
+	in.dropGather()
 	out := m
 	if e.cut > 0 {
 		out = append(e.out, m[e.cut:]...)
@@ -196,30 +217,30 @@ func (r *Relay) gathered(n int) Step {
 
 // mayGather reports whether there is room for a message of this size among the
 // texts that are kept, and counts it. Where there is none it passes as it comes.
-func (r *Relay) mayGather(size int) bool {
-	if r.in.counts == 0 && r.stmts.names.reserve(int64(size)) {
-		r.in.counts = int64(size)
+func (in *incoming) mayGather(size int) bool {
+	if in.counts == 0 && in.stmts.names.reserve(int64(size)) {
+		in.counts = int64(size)
 	}
-	return r.in.counts > 0
+	return in.counts > 0
 }
 
 // dropGather lets go of a message that was gathered.
-func (r *Relay) dropGather() {
-	r.uncount()
-	r.in.gather, r.in.whole = nil, false
+func (in *incoming) dropGather() {
+	in.uncount()
+	in.gather, in.whole = nil, false
 }
 
 // uncount undoes mayGather.
-func (r *Relay) uncount() {
-	if r.in.counts > 0 {
-		r.stmts.names.free(r.in.counts)
-		r.in.counts = 0
+func (in *incoming) uncount() {
+	if in.counts > 0 {
+		in.stmts.names.free(in.counts)
+		in.counts = 0
 	}
 }
 
 // waitAt is wait where nothing passes.
-func (r *Relay) waitAt(n int, out []byte) Step {
-	st := r.wait(0, nil, out)
+func (in *incoming) waitAt(n int, out []byte) Step {
+	st := in.wait(0, nil, out)
 	st.Used = n
 	return st
 }
@@ -239,20 +260,20 @@ func CheckClientMessage(typ byte, size int) *wire.Error {
 
 // admit says what a message of this type needs before it may be taken, and
 // whether it goes nowhere.
-func (r *Relay) admit(typ byte) (drop bool, v Verdict) {
+func (in *incoming) admit(typ byte) (drop bool, v Verdict) {
 	if typ == wire.Terminate {
 		switch {
-		case r.x.server == nil:
-		case r.x.copy.state == copying: // the server has words for that
-			r.life.leaving = true
+		case in.x.server == nil:
+		case in.x.copy.state == copying: // the server has words for that
+			in.life.leaving = true
 			return false, Proceed
-		case r.x.answers():
-			r.life.leaving = true // its answers come first
+		case in.x.answers():
+			in.life.leaving = true // its answers come first
 			return false, NeedRest
 		}
 		return false, Terminated
 	}
-	if r.x.server == nil {
+	if in.x.server == nil {
 		switch typ {
 		case wire.CopyData, wire.CopyDone, wire.CopyFail, wire.Flush:
 			// The rest of a COPY that has failed, or nothing to flush. PostgreSQL
@@ -261,69 +282,69 @@ func (r *Relay) admit(typ byte) (drop bool, v Verdict) {
 		}
 		return false, NeedServer
 	}
-	if r.x.held {
-		if !r.x.open() {
+	if in.x.held {
+		if !in.x.open() {
 			return false, NeedRest
 		}
-		r.x.held = false
+		in.x.held = false
 	}
 	switch {
-	case r.x.waiting.drop && typ == wire.Query: // which was answered already
-		r.x.waiting.drop = false
+	case in.x.waiting.drop && typ == wire.Query: // which was answered already
+		in.x.waiting.drop = false
 		return true, Proceed
-	case r.state.survey != nil || r.x.ledger.len() >= limit:
+	case in.state.survey != nil || in.x.ledger.len() >= limit:
 		return false, NeedRest
-	case r.x.skipping && typ != wire.Sync:
+	case in.x.skipping && typ != wire.Sync:
 		return true, Proceed
 	}
 	switch typ {
 	case wire.CopyData, wire.CopyDone, wire.CopyFail:
-		return r.x.copy.state == noCopy, Proceed
+		return in.x.copy.state == noCopy, Proceed
 	case wire.Flush:
-		r.x.flushed = r.x.ledger.pushed
-		return r.x.copy.state == copying, Proceed
+		in.x.flushed = in.x.ledger.pushed
+		return in.x.copy.state == copying, Proceed
 	}
 	return false, Proceed
 }
 
 // take looks at a message, of which at least the header is there. more says that
 // more of it has to be.
-func (r *Relay) take(typ byte, m []byte, size int, complete bool) (e edit, more bool) {
-	if r.x.copy.state == copying && !inCopy(typ) {
-		return r.outOfPlace(typ), false
+func (q *requests) take(typ byte, m []byte, size int, complete bool) (e edit, more bool) {
+	if q.x.copy.state == copying && !inCopy(typ) {
+		return q.outOfPlace(typ), false
 	}
 	if typ == wire.FunctionCall && !complete && len(m) < wire.HeaderSize+4 {
 		return edit{}, true // of which function, before anything goes in front of it
 	}
-	atStart := r.x.atStart()
-	if lead := r.oust(typ, m); lead == nil {
-		e, more = r.inspect(typ, m, size, complete)
+	atStart := q.x.atStart()
+	if lead := q.oust(typ, m); lead == nil {
+		e, more = q.inspect(typ, m, size, complete)
 	} else {
-		e, more = r.inspectBehind(lead, typ, m, size, complete)
+		e, more = q.inspectBehind(lead, typ, m, size, complete)
 	}
-	r.x.waiting.led = false
+	q.x.waiting.led = false
 	switch {
 	case e.exact || more:
 	case !e.wait:
-		r.x.waiting.times, r.x.touched, r.life.cleaned = 0, true, false
-		r.stmts.changed = nil // what it waited for is in it
-	case atStart && r.x.batch.open:
+		q.x.waiting.times, q.x.touched, q.life.cleaned = 0, true, false
+		q.stmts.changed = nil // what it waited for is in it
+	case atStart && q.x.batch.open:
 		// By itself it fails by itself, and makes no part of the client's batch.
 		e.out = wire.AppendSync(e.out)
-		r.x.push(entry{kind: syncing, flags: ours | aside, note: &note{lead: typ}})
-		r.x.touched = false // the server is kept for what waits
+		q.x.push(entry{kind: syncing, flags: ours | aside, note: &note{lead: typ}})
+		q.x.touched = false // the server is kept for what waits
 	default:
-		r.x.waiting.led = typ == wire.Query && !atStart && r.x.batch.open
+		q.x.waiting.led = typ == wire.Query && !atStart && q.x.batch.open
 	}
 	return e, more
 }
 
 // inspectBehind is inspect for a message that oust has put something in front
 // of.
-func (r *Relay) inspectBehind(lead []byte, typ byte, m []byte, size int, complete bool) (e edit, more bool) {
-	if e, more = r.inspect(typ, m, size, complete); more || e.err != nil || e.exact {
-		r.x.ledger.unpush()
-		r.x.stranger, r.x.batch.open = true, false
+func (q *requests) inspectBehind(lead []byte, typ byte, m []byte, size int, complete bool) (e edit, more bool) {
+	if e, more = q.inspect(typ, m, size, complete); more || e.err != nil || e.exact {
+		q.x.ledger.unpush()
+		q.x.stranger, q.x.batch.open = true, false
 		return e, more
 	}
 	if e.cut == 0 && !e.wait {
@@ -347,18 +368,18 @@ func inCopy(typ byte) bool {
 // one sends its first message of the extended-query protocol, unless that
 // itself does so. Nothing can have the server skip it: no batch is under way.
 // Likewise it ends what was done for the client's batch before a Query.
-func (r *Relay) oust(typ byte, m []byte) []byte {
-	if back := r.x.batch.back; typ == wire.Query && back != "" && !r.x.skipping {
-		r.x.batch.back = ""
-		return r.x.appendHidden(nil, back, nil) // as the Sync would have, which it stands for
+func (q *requests) oust(typ byte, m []byte) []byte {
+	if back := q.x.batch.back; typ == wire.Query && back != "" && !q.x.skipping {
+		q.x.batch.back = ""
+		return q.x.appendHidden(nil, back, nil) // as the Sync would have, which it stands for
 	}
-	if (typ == wire.Query || typ == wire.FunctionCall) && r.x.onlyHelped() && r.x.ledger.empty() && !r.x.skipping {
+	if (typ == wire.Query || typ == wire.FunctionCall) && q.x.onlyHelped() && q.x.ledger.empty() && !q.x.skipping {
 		// To PostgreSQL 18 a Query behind what was executed without a Sync is
 		// within a transaction. The client executed nothing.
-		r.x.push(entry{kind: syncing, flags: ours | aside})
+		q.x.push(entry{kind: syncing, flags: ours | aside})
 		return wire.AppendSync(nil)
 	}
-	if !r.x.stranger {
+	if !q.x.stranger {
 		return nil
 	}
 	switch typ {
@@ -366,72 +387,72 @@ func (r *Relay) oust(typ byte, m []byte) []byte {
 	default:
 		return nil
 	}
-	r.x.stranger = false
-	r.x.server.unnamed = 0
+	q.x.stranger = false
+	q.x.server.unnamed = 0
 	if typ == wire.Parse && len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0 {
 		return nil
 	}
-	r.x.push(entry{kind: closing, flags: ours})
+	q.x.push(entry{kind: closing, flags: ours})
 	return wire.AppendNamed(nil, wire.CloseMessage, 'S', "")
 }
 
-func (r *Relay) inspect(typ byte, m []byte, size int, complete bool) (e edit, more bool) {
-	if r.state.suspect != 0 && !r.x.batch.open && r.beginsUnsure(typ) {
+func (q *requests) inspect(typ byte, m []byte, size int, complete bool) (e edit, more bool) {
+	if q.state.suspect != 0 && !q.x.batch.open && q.beginsUnsure(typ) {
 		return edit{wait: true}, false
 	}
 	switch typ {
 	case wire.CopyData, wire.Flush:
 		return edit{}, false
 	case wire.Query:
-		return r.onQuery(m, complete), false
+		return q.onQuery(m, complete), false
 	case wire.FunctionCall:
-		return r.onCall(m), false
+		return q.onCall(m), false
 	case wire.Bind:
-		if e, more = r.onBind(m, complete); !more && !e.wait && !e.exact {
-			r.x.counts.Binds++
+		if e, more = q.onBind(m, complete); !more && !e.wait && !e.exact {
+			q.x.counts.Binds++
 		}
 		return e, more
 	case wire.Parse:
 		if !complete {
-			e, more = r.onLargeParse(m, size)
+			e, more = q.onLargeParse(m, size)
 		} else {
-			e = r.onParse(m)
+			e = q.onParse(m)
 		}
 		if !more && !e.wait {
-			r.x.counts.ClientParses++
+			q.x.counts.ClientParses++
 		}
 		return e, more
 	}
 	if !complete {
 		return edit{}, true
 	}
-	return r.takeSmall(typ, m), false
+	return q.takeSmall(typ, m), false
 }
 
 // beginsUnsure reports whether a message begins a batch while it is not known
 // under which values its statements would be analysed, but will be when
 // PostgreSQL has answered: to ask in the midst of the batch would be felt.
-func (r *Relay) beginsUnsure(typ byte) bool {
+func (q *requests) beginsUnsure(typ byte) bool {
 	switch typ {
 	case wire.Bind, wire.Describe, wire.Execute, wire.CloseMessage: // Parse sees to it itself
-		return r.state.unsure(r.stmts.unnamed.stuck())
+		return q.state.unsure(q.stmts.unnamed.stuck())
 	}
 	return false
 }
 
 // takeSmall is take for messages that are whole.
-func (r *Relay) takeSmall(typ byte, m []byte) edit {
+func (q *requests) takeSmall(typ byte, m []byte) edit {
 	switch typ {
 	case wire.Describe:
-		return r.onDescribe(m)
+		return q.onDescribe(m)
 	case wire.CloseMessage:
-		return r.onClose(m)
+		return q.onClose(m)
 	case wire.Execute:
-		return r.onExecute(m)
+		return q.onExecute(m)
 	case wire.Sync:
-		return r.onSync(m)
+		return q.onSync(m)
 	}
-	return r.onCopyEnd(m) // CopyDone, CopyFail
+	return q.onCopyEnd(m) // CopyDone, CopyFail
 }
 
 // cString returns b up to its first NUL.

@@ -18,30 +18,30 @@ type preparation struct {
 }
 
 // parseUnnamed takes a Parse of the unnamed statement.
-func (r *Relay) parseUnnamed(m, text, types []byte, seen effects.Set) edit {
-	n := &r.stmts.unnamed
-	p := plan{number: prepared.NextNumber(), effects: seen, parse: n.spare[:0], sure: r.x.sure(), batch: r.x.batch.number}
+func (q *requests) parseUnnamed(m, text, types []byte, seen effects.Set) edit {
+	n := &q.stmts.unnamed
+	p := plan{number: prepared.NextNumber(), effects: seen, parse: n.spare[:0], sure: q.x.sure(), batch: q.x.batch.number}
 	n.spare = nil
-	p.context, p.certain = r.state.now()
+	p.context, p.certain = q.state.now()
 	if pending := len(n.candidates); pending < keptPlans || pending*len(m) < maxPlans {
 		p.parse = append(p.parse, m...)
 	}
 	e := entry{kind: parse, flags: unnamed}
 	var out []byte
 	if seen&effects.Names != 0 {
-		t := r.stmts.translate(text, false)
+		t := q.stmts.translate(text, false)
 		if t.wait {
 			return edit{out: t.lead, wait: true}
 		}
 		e.note = &note{ops: t.ops, shifts: t.shifts}
-		p.ops, p.looked = t.ops, r.stmts.looked()
-		p.missed = r.stmts.executes(t.ops, "", true) != nil
+		p.ops, p.looked = t.ops, q.stmts.looked()
+		p.missed = q.stmts.executes(t.ops, "", true) != nil
 		p.effects |= t.effects
 		out = wire.AppendParse(t.lead, "", string(t.text)+"\x00"+string(types))
 	}
 	n.candidates = append(n.candidates, p)
-	r.x.push(e)
-	r.x.counts.ServerParses++
+	q.x.push(e)
+	q.x.counts.ServerParses++
 	if out == nil {
 		return edit{}
 	}

@@ -26,45 +26,45 @@ type copyIn struct {
 }
 
 // onCopyEnd takes a CopyDone or CopyFail, which is whole.
-func (r *Relay) onCopyEnd(m []byte) edit {
-	if r.x.copy.state != copying {
+func (q *requests) onCopyEnd(m []byte) edit {
+	if q.x.copy.state != copying {
 		return edit{}
 	}
-	r.x.copy.state = ended
-	r.x.hold()
-	if e := r.x.ledger.first(); e == nil || e.kind != execute {
+	q.x.copy.state = ended
+	q.x.hold()
+	if e := q.x.ledger.first(); e == nil || e.kind != execute {
 		return edit{}
 	}
-	r.x.flushed = r.x.ledger.pushed
-	return whole(m, wire.AppendFlush(append(r.x.out[:0], m...)))
+	q.x.flushed = q.x.ledger.pushed
+	return whole(m, wire.AppendFlush(append(q.x.out[:0], m...)))
 }
 
 // outOfPlace takes the first byte of a message that PostgreSQL does not take for
 // data: it needs no more to end the connection. Where the COPY has failed
 // meanwhile it takes it for a message, which it never gets.
-func (r *Relay) outOfPlace(typ byte) edit {
-	r.x.doubt, r.x.copy.torn, r.x.copy.state = true, true, ended
+func (q *requests) outOfPlace(typ byte) edit {
+	q.x.doubt, q.x.copy.torn, q.x.copy.state = true, true, ended
 	return edit{out: []byte{typ}, wait: true}
 }
 
 // resolved takes the answer to it, and returns the ReadyForQuery messages that
 // the client gets.
-func (r *Relay) resolved() (out []byte) {
-	n := r.x.copy.ready
-	r.x.copy.marked = false
-	if r.x.copy.synced {
+func (a *answers) resolved() (out []byte) {
+	n := a.x.copy.ready
+	a.x.copy.marked = false
+	if a.x.copy.synced {
 		n--
 	}
-	r.x.dropSyncs()
-	if n > 0 && r.params.held && !r.life.left {
-		out = r.params.catchUp(out) // what was reported in front of the first of them
+	a.x.dropSyncs()
+	if n > 0 && a.params.held && !a.life.left {
+		out = a.params.catchUp(out) // what was reported in front of the first of them
 	}
 	for range n {
-		out = wire.AppendReadyForQuery(out, r.x.status)
-		r.x.answered++
+		out = wire.AppendReadyForQuery(out, a.x.status)
+		a.x.answered++
 	}
-	r.x.ledger.pop() // the Close
-	r.x.skipping = r.x.copy.synced && n == 0
+	a.x.ledger.pop() // the Close
+	a.x.skipping = a.x.copy.synced && n == 0
 	return out
 }
 
@@ -117,7 +117,14 @@ func (x *exchange) copyFailed() {
 	}
 }
 
-// resolve returns what makes PostgreSQL tell.
+// unresolved reports whether it has to be asked what became of Syncs within a
+// COPY that has failed: all else is answered.
+func (x *exchange) unresolved() bool {
+	e := x.ledger.first()
+	return x.copy.state == resolving && (e == nil || e.kind == copySync)
+}
+
+// settleSyncs returns what makes PostgreSQL tell.
 func (x *exchange) settleSyncs() []byte {
 	x.copy.state = noCopy
 	var out []byte

@@ -44,43 +44,43 @@ func unshift(field string, shifts []shift) string {
 }
 
 // failed takes an ErrorResponse. What it is about decides who is told what.
-func (r *Relay) failed(m []byte, size int, e *entry, st *Step) {
+func (a *answers) failed(m []byte, size int, e *entry, st *Step) {
 	body := m[wire.HeaderSize:]
-	r.x.copyFailed()
-	if r.x.copy.torn && !bytes.Contains(body, outOfPlace) {
+	a.x.copyFailed()
+	if a.x.copy.torn && !bytes.Contains(body, outOfPlace) {
 		// The COPY had failed before, and the server waits for the rest of a
 		// message that it does not get.
-		r.life.end = violation("unexpected message during COPY from stdin")
+		a.life.end = violation("unexpected message during COPY from stdin")
 	}
 	if e == nil {
-		r.tell(m, body, size, nil, st)
+		a.tell(m, body, size, nil, st)
 		return
 	}
 	entry := *e
 	switch {
 	case e.is(setsUp):
-		r.life.refused = refusal(body, size)
+		a.life.refused = refusal(body, size)
 	case e.is(cleans):
-		r.x.doubt = true // it is as its client left it
-	case e.is(asks) && r.state.survey != nil:
-		r.state.survey.answer.Failed = true
-		r.state.survey.canceled = bytes.Contains(body, canceled)
+		a.x.doubt = true // it is as its client left it
+	case e.is(asks) && a.state.survey != nil:
+		a.state.survey.answer.Failed = true
+		a.state.survey.canceled = bytes.Contains(body, canceled)
 	case e.kind == describe && e.is(probe):
-		r.x.server.forgetCopies()
+		a.x.server.forgetCopies()
 	}
 	if e.kind.extended() {
-		r.x.ledger.pop()
-		r.stmts.aborted(&entry)
-		r.skipRest(entry.is(ours))
+		a.x.ledger.pop()
+		a.stmts.aborted(&entry)
+		a.skipRest(entry.is(ours))
 	}
-	if entry.is(ours) && (!entry.kind.extended() || !r.within(&entry)) || r.life.left {
+	if entry.is(ours) && (!entry.kind.extended() || !entry.inBatch()) || a.life.left {
 		return
 	}
-	r.tell(m, body, size, &entry, st)
+	a.tell(m, body, size, &entry, st)
 }
 
 // tell has the client told of an error.
-func (r *Relay) tell(m, body []byte, size int, e *entry, st *Step) {
+func (a *answers) tell(m, body []byte, size int, e *entry, st *Step) {
 	st.Told = body[:min(size, len(body))]
 	st.Insert = m
 	if len(body) < size {
@@ -95,10 +95,10 @@ func (r *Relay) tell(m, body []byte, size int, e *entry, st *Step) {
 	case e.note != nil && e.note.changed && bytes.Contains(body, noStatement) && e.note.blames(body):
 		st.Insert = changedResult(body)
 	default:
-		if bytes.Contains(body, noStatement) && r.stmts.namesCopy(body) {
-			r.x.server.forgetCopies() // something that can't be seen has dropped them
+		if bytes.Contains(body, noStatement) && a.stmts.namesCopy(body) {
+			a.x.server.forgetCopies() // something that can't be seen has dropped them
 		}
-		st.Insert = r.stmts.reword(m, e)
+		st.Insert = a.stmts.reword(m, e)
 	}
 	if e != nil && e.kind == describe && e.note != nil && e.note.types != "" && bytes.Contains(body, noStatement) {
 		// PostgreSQL has told of the parameters by the time it notices.
@@ -117,9 +117,9 @@ func (n *note) blames(body []byte) bool {
 // skipRest drops what the server skips after an error in a batch. own says that
 // the message which failed was ours: if it was sent for a Query, the client shall
 // read what it reads where the Query fails itself.
-func (r *Relay) skipRest(own bool) {
-	for !r.x.ledger.empty() {
-		next := r.x.ledger.first()
+func (a *answers) skipRest(own bool) {
+	for !a.x.ledger.empty() {
+		next := a.x.ledger.first()
 		switch {
 		case next.kind == syncing:
 			if next.note != nil {
@@ -127,24 +127,24 @@ func (r *Relay) skipRest(own bool) {
 			}
 			return
 		case next.kind == copySync:
-			r.x.skipping = true
+			a.x.skipping = true
 			return
 		case next.is(led) && own:
-			r.stmts.skip(next)
+			a.stmts.skip(next)
 			next.kind, next.note, next.flags = syncing, nil, 0
-			r.x.unready = true
+			a.x.unready = true
 			return
 		}
-		e := r.x.ledger.pop()
+		e := a.x.ledger.pop()
 		own = own && e.is(ours)
-		r.stmts.skip(&e)
+		a.stmts.skip(&e)
 	}
-	if own && r.x.waiting.led && r.x.waiting.waits {
-		r.x.push(entry{kind: syncing})
-		r.x.unready, r.x.waiting.led, r.x.waiting.drop = true, false, true
+	if own && a.x.waiting.led && a.x.waiting.waits {
+		a.x.push(entry{kind: syncing})
+		a.x.unready, a.x.waiting.led, a.x.waiting.drop = true, false, true
 		return
 	}
-	r.x.skipping = true
+	a.x.skipping = true
 }
 
 // outOfPlace is the field of an ErrorResponse that says that the protocol was

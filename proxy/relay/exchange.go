@@ -47,8 +47,8 @@ type waiting struct {
 	drop  bool // it is a Query, and was answered by the failure of what it needed
 }
 
-// begin notes that a server, idle and clean, is held from now on.
-func (x *exchange) begin(s *Server) {
+// attach notes that a server, idle and clean, is held from now on.
+func (x *exchange) attach(s *Server) {
 	x.ledger.reset()
 	if cap(x.out) > keepOut {
 		x.out = nil
@@ -57,6 +57,12 @@ func (x *exchange) begin(s *Server) {
 		cfg: x.cfg, server: s, ledger: x.ledger, batch: batch{number: x.batch.number + 1}, waiting: x.waiting,
 		status: wire.StatusIdle, answered: x.answered, counts: x.counts, out: x.out,
 	}
+}
+
+// detach notes that no server is held any more. The ledger is empty.
+func (x *exchange) detach() {
+	x.held, x.skipping, x.batch.open, x.copy.state = false, false, false, noCopy
+	x.server = nil
 }
 
 // keepOut is how large a buffer a session keeps for what it rewrites.
@@ -95,6 +101,11 @@ func (x *exchange) atStart() bool {
 	return x.ledger.empty() && !x.batch.open && !x.skipping && x.status == wire.StatusIdle
 }
 
+// quiet reports whether the server owes nothing and is between messages.
+func (x *exchange) quiet() bool {
+	return x.server != nil && x.ledger.empty() && !x.batch.open && !x.skipping && x.copy.state == noCopy && !x.doubt && x.left == 0
+}
+
 // answers reports whether the server is about to answer something: what was not
 // flushed it keeps.
 func (x *exchange) answers() bool {
@@ -112,4 +123,11 @@ func (x *exchange) sure() bool {
 // batch, and nothing of its own, outside of a transaction as far as is known.
 func (x *exchange) onlyHelped() bool {
 	return x.cfg.Shared && x.batch.open && x.batch.helps && !x.batch.runs && (!x.ledger.empty() || x.status == wire.StatusIdle)
+}
+
+// keep keeps a buffer that was written to for the next time.
+func (x *exchange) keep(out []byte) {
+	if cap(out) <= keepOut && cap(out) > cap(x.out) {
+		x.out = out[:0]
+	}
 }

@@ -58,6 +58,9 @@ type entry struct {
 
 func (e *entry) is(f flags) bool { return e.flags&f != 0 }
 
+// inBatch reports whether an entry of ours stands in a batch of the client's.
+func (e *entry) inBatch() bool { return e.kind.extended() && (e.kind == parse || !e.is(probe)) }
+
 // note is what an answer means beyond that it came.
 type note struct {
 	draft   *draft         // the statement that a Parse makes

@@ -33,6 +33,32 @@ func (p *parameters) wish(list []wire.Parameter) { p.wishes, p.fresh = list, fal
 
 func (p *parameters) tell(list []wire.Parameter) { p.told, p.fresh = list, false }
 
+// greet takes what a server that lives reports for what the client is told when
+// it is let in, but for its own startup values.
+func (p *parameters) greet(reported []wire.Parameter) {
+	for _, w := range p.startup {
+		if i := params.FindFold(reported, w.Name); i >= 0 && reported[i].Value != w.Value {
+			reported = params.Replace(reported, wire.Parameter{Name: reported[i].Name, Value: w.Value})
+		}
+	}
+	p.tell(reported)
+}
+
+// asks reports whether the client asked for parameters that only a server can
+// judge.
+func (p *parameters) asks() bool {
+	for _, w := range p.startup {
+		if !strings.EqualFold(w.Name, params.ApplicationName) {
+			return true
+		}
+	}
+	return false
+}
+
+// needsExact reports whether the client can use only a server that was opened
+// with its startup values.
+func (p *parameters) needsExact() bool { return (p.exact || !p.cfg.Shared) && p.asks() }
+
 // appendSetup appends the queries that make a server's session the client's, and
 // says whether the client's messages have to wait for the answer. Only
 // application_name changes nothing that they do. names says that the client has

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
 	"github.com/pgseal/pgseal/proxy/relay/params"
@@ -39,42 +38,15 @@ func NewStatements(limit int64) *Statements { return prepared.NewStatements(limi
 // Relay is one session: its client's conversation with the servers that it is
 // lent one after the other. It is driven by who guards it with a lock.
 type Relay struct {
-	cfg     Config
-	x       exchange
-	in      incoming
-	from    answering
-	stmts   statements
-	params  parameters
-	state   sessionState
-	life    life
-	scanner sqlscan.Scanner
-}
-
-// incoming is where the relay is in what the client sends.
-type incoming struct {
-	left   int    // bytes still to come of the current message
-	do     inDo   // with them
-	typ    byte   // of that message, where its text is scanned
-	gather []byte // a message that does not come in one piece
-	whole  bool   // gather is whole, and not taken yet
-	counts int64  // what gather counts for in the budget of texts
-	large  *draft // of a Parse whose text passes in pieces
-}
-
-type inDo byte
-
-const (
-	passOn   inDo = iota
-	dropIt        // they go nowhere
-	gatherIt      // they are kept until the message is whole
-	scanIt        // they pass, and are looked at on the way
-)
-
-// answering is where the relay is in what the server sends.
-type answering struct {
-	hide   bool   // the client does not get it
-	gather []byte // a message that is hidden and does not come in one piece
-	last   byte   // the type of the message that was last passed to the client
+	cfg      Config
+	x        exchange
+	in       incoming
+	requests requests
+	from     answers
+	stmts    statements
+	params   parameters
+	state    sessionState
+	life     life
 }
 
 // life is where the session is in its life.
@@ -103,10 +75,13 @@ type Counts struct {
 func New(cfg Config, startup []wire.Parameter) *Relay {
 	cfg.nobody = prepared.NewName()
 	r := &Relay{cfg: cfg}
-	r.x.cfg, r.params.cfg, r.state.cfg = &r.cfg, &r.cfg, &r.cfg
-	r.stmts.cfg, r.stmts.names.cfg = &r.cfg, &r.cfg
-	r.stmts.x, r.stmts.state, r.stmts.life = &r.x, &r.state, &r.life
-	r.params.x, r.state.x, r.state.params = &r.x, &r.x, &r.params
+	r.x = exchange{cfg: &r.cfg}
+	r.params = parameters{cfg: &r.cfg, x: &r.x}
+	r.state = sessionState{cfg: &r.cfg, x: &r.x, params: &r.params}
+	r.stmts = statements{cfg: &r.cfg, x: &r.x, state: &r.state, life: &r.life, names: names{cfg: &r.cfg}}
+	r.requests = requests{cfg: &r.cfg, x: &r.x, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life}
+	r.in = incoming{cfg: &r.cfg, x: &r.x, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life, requests: &r.requests}
+	r.from = answers{cfg: &r.cfg, x: &r.x, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life}
 	for _, p := range startup {
 		r.params.startup = params.Merge(r.params.startup, p)
 		r.state.custom.Add(p.Name)
@@ -114,6 +89,14 @@ func New(cfg Config, startup []wire.Parameter) *Relay {
 	}
 	r.params.wish(r.params.startup)
 	return r
+}
+
+// wake reports whether the driver has to be told that Ours has something to
+// send; it is told once.
+func (l *life) wake() bool {
+	first := !l.asked
+	l.asked = true
+	return first
 }
 
 // Verdict is what a step asks of the driver beyond passing bytes on.
@@ -149,8 +132,8 @@ func violation(format string, args ...any) *wire.Error {
 // Attach notes that a server, idle and clean, is held from now on. setup goes to
 // it in front of what the client sends, tell to the client.
 func (r *Relay) Attach(s *Server) (setup, tell []byte) {
-	r.x.begin(s)
-	r.from = answering{}
+	r.x.attach(s)
+	r.from.attach()
 	r.stmts.attach()
 	r.state.survey = nil
 	r.life.asked, r.life.cleaned, r.life.rolled = false, false, false
@@ -179,8 +162,7 @@ func (r *Relay) Detach() {
 		return
 	}
 	r.stmts.detach()
-	r.x.held, r.x.skipping, r.x.batch.open, r.x.copy.state = false, false, false, noCopy
-	r.x.server = nil
+	r.x.detach()
 }
 
 // Held reports whether a server is held.
@@ -190,7 +172,7 @@ func (r *Relay) Held() bool { return r.x.server != nil }
 // that its client left may still come to rest.
 func (r *Relay) Close() {
 	r.life.left = true
-	r.dropGather()
+	r.in.dropGather()
 	r.stmts.names.forget(r.x.ledger.pushed)
 }
 
@@ -201,12 +183,7 @@ func (r *Relay) Told() []wire.Parameter { return r.params.told }
 // Greet takes what a server that lives reports for what the client is told when
 // it is let in.
 func (r *Relay) Greet(reported []wire.Parameter) {
-	for _, p := range r.params.startup {
-		if i := params.FindFold(reported, p.Name); i >= 0 && reported[i].Value != p.Value {
-			reported = params.Replace(reported, wire.Parameter{Name: reported[i].Name, Value: p.Value})
-		}
-	}
-	r.params.tell(reported)
+	r.params.greet(reported)
 	r.state.seeSearchPath()
 }
 
@@ -215,18 +192,11 @@ func (r *Relay) Try() { r.life.trial = true }
 
 // Asks reports whether the client asked for parameters that only a server can
 // judge.
-func (r *Relay) Asks() bool {
-	for _, p := range r.params.startup {
-		if !strings.EqualFold(p.Name, params.ApplicationName) {
-			return true
-		}
-	}
-	return false
-}
+func (r *Relay) Asks() bool { return r.params.asks() }
 
 // Need says whether the client can use only a server that was opened with its
 // startup values, and only one that nobody was lent.
-func (r *Relay) Need() (exact, fresh bool) { return r.needsExact(), r.life.again }
+func (r *Relay) Need() (exact, fresh bool) { return r.params.needsExact(), r.life.again }
 
 // Tries reports whether the parameters are still to be tried out.
 func (r *Relay) Tries() bool { return r.life.trial }
@@ -256,12 +226,8 @@ func (r *Relay) DropGathered() (typ byte, gathered bool) {
 		return 0, false
 	}
 	typ = r.in.gather[0]
-	r.dropGather()
+	r.in.dropGather()
 	return typ, true
-}
-
-func (r *Relay) needsExact() bool {
-	return (r.params.exact || !r.cfg.Shared) && r.Asks()
 }
 
 // Reported returns what the server that is held reports, and true where it has
@@ -295,3 +261,10 @@ func (r *Relay) TakeCounts() Counts {
 func (r *Relay) Finished() (queries, transactions uint64) {
 	return r.x.counts.Queries, r.x.counts.Transactions
 }
+
+// FromClient takes bytes that the client sent. Everything up to where the driver
+// has to act goes on in one piece.
+func (r *Relay) FromClient(b []byte) Step { return r.in.step(b) }
+
+// FromServer takes bytes that the server sent.
+func (r *Relay) FromServer(b []byte) Step { return r.from.step(b) }

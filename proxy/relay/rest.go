@@ -29,10 +29,7 @@ type Action struct {
 
 // quiet reports whether the server owes nothing and is between messages, so that
 // it would not notice a change of its client.
-func (r *Relay) quiet() bool {
-	return r.x.server != nil && r.x.ledger.empty() && !r.x.batch.open && !r.x.skipping && r.x.copy.state == noCopy && !r.x.doubt &&
-		(r.in.left == 0 || r.in.do == gatherIt) && r.x.left == 0
-}
+func (r *Relay) quiet() bool { return r.x.quiet() && r.in.between() }
 
 // AtRest reports whether, beyond that, no transaction is open.
 func (r *Relay) AtRest() bool { return r.quiet() && r.x.status == wire.StatusIdle }
@@ -44,10 +41,6 @@ func (r *Relay) flushable() bool {
 	return r.cfg.Shared && r.x.server != nil && !r.life.left && r.x.batch.open && !r.x.batch.runs && !r.x.skipping && !r.x.waiting.waits &&
 		r.x.status == wire.StatusIdle && r.x.ledger.empty() && r.x.copy.state == noCopy && !r.x.doubt && r.in.left == 0 && r.x.left == 0
 }
-
-// Idle reports whether the server that is held is between transactions, and
-// whether it works for the client at this moment.
-func (r *Relay) Idle() bool { return r.x.status == wire.StatusIdle }
 
 // Running reports whether the server works for the client.
 func (r *Relay) Running() bool {
@@ -129,10 +122,10 @@ func (r *Relay) nextRefused(a *Action) {
 // nextHeld says what is to become of a server while its client is there.
 func (r *Relay) nextHeld(a *Action) {
 	switch {
-	case r.flushable(), r.x.unready, r.x.copy.state == resolving && r.unresolved():
-		a.Wake = r.wake()
+	case r.flushable(), r.x.unready, r.x.unresolved() && r.in.between():
+		a.Wake = r.life.wake()
 	case r.x.batch.mixed && r.cfg.Shared && r.AtRest():
-		a.Wake = r.wake()
+		a.Wake = r.life.wake()
 	case !r.AtRest() || r.cfg.Stream:
 	case r.life.trial:
 		a.Do = Release
@@ -141,28 +134,15 @@ func (r *Relay) nextHeld(a *Action) {
 		r.state.seeSearchPath()
 	case !r.cfg.Shared:
 	case r.state.toAsk() != 0 && !r.stmts.unnamed.stuck():
-		a.Wake = r.wake()
+		a.Wake = r.life.wake()
 	case !r.x.touched:
 	case r.stmts.holdsFor() != 0:
 	case r.cfg.Always && r.cfg.Reset != "" && !r.life.cleaned:
-		a.Wake = r.wake()
+		a.Wake = r.life.wake()
 	default:
 		a.Do = Release
 		r.life.again = false
 	}
-}
-
-// unresolved reports whether it has to be asked what became of Syncs within a
-// COPY that has failed: all else is answered.
-func (r *Relay) unresolved() bool {
-	e := r.x.ledger.first()
-	return (e == nil || e.kind == copySync) && (r.in.left == 0 || r.in.do == gatherIt)
-}
-
-func (r *Relay) wake() bool {
-	first := !r.life.asked
-	r.life.asked = true
-	return first
 }
 
 // Ours returns what is to be sent to the server on our own account, if that is
@@ -177,7 +157,7 @@ func (r *Relay) Ours() []byte {
 	case r.flushable():
 		r.x.push(entry{kind: syncing, flags: ours | aside})
 		return wire.AppendSync(nil)
-	case r.x.copy.state == resolving && r.unresolved():
+	case r.x.unresolved() && r.in.between():
 		return r.x.settleSyncs()
 	case r.x.batch.mixed && r.cfg.Shared && r.AtRest():
 		// PostgreSQL 18 leaves the transaction of such a batch open in part, and

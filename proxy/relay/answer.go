@@ -3,7 +3,7 @@ package relay
 import (
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
-	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
+	"github.com/pgseal/pgseal/proxy/relay/ownsql"
 )
 
 const (
@@ -148,7 +148,7 @@ func (a *answers) reads(typ byte, size int, e *entry) bool {
 		case e == nil || !a.hide || size > hiddenMessage:
 			return (typ == wire.ErrorResponse || typ == wire.ParameterStatus) && size <= wholeMessage
 		case typ == wire.DataRow:
-			return e.is(asks) && size <= sessionsql.MaxRow || e.note != nil && e.note.values != nil
+			return e.is(asks) && size <= ownsql.MaxRow || e.note != nil && e.note.values != nil
 		}
 		return typ == wire.RowDescription || typ == wire.ParameterDescription || typ == wire.ErrorResponse || typ == wire.ParameterStatus
 	}
@@ -305,7 +305,7 @@ func (a *answers) completed(typ byte, e *entry, body []byte, size int) (instead 
 		a.x.copyDone()
 		if !e.is(ours) && len(body) == size && (string(body) == tagDiscardAll || string(body) == tagDeallocateAll) {
 			a.x.server.forgetCopies()
-			a.stmts.names.forget(a.x.ledger.pushed)
+			a.stmts.names.Forget(a.x.ledger.pushed)
 		}
 	}
 	if e.note != nil && len(e.note.ops) > 0 {

@@ -218,7 +218,7 @@ func (in *incoming) gathered(n int) Step {
 // mayGather reports whether there is room for a message of this size among the
 // texts that are kept, and counts it. Where there is none it passes as it comes.
 func (in *incoming) mayGather(size int) bool {
-	if in.counts == 0 && in.stmts.names.reserve(int64(size)) {
+	if in.counts == 0 && in.stmts.names.Reserve(int64(size)) {
 		in.counts = int64(size)
 	}
 	return in.counts > 0
@@ -233,7 +233,7 @@ func (in *incoming) dropGather() {
 // uncount undoes mayGather.
 func (in *incoming) uncount() {
 	if in.counts > 0 {
-		in.stmts.names.free(in.counts)
+		in.stmts.names.Free(in.counts)
 		in.counts = 0
 	}
 }

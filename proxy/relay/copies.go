@@ -5,8 +5,8 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/ownsql"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
-	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
 )
 
 // preparation is what was asked before a statement is made under values that are
@@ -62,7 +62,7 @@ func (s *statements) remake(c *prepared.Copy) (lead []byte, made, wait bool) {
 	if !equal && (p == nil || p.statement != st || p.values == nil) { // not asked, or in vain
 		p = &preparation{statement: st, number: c.Number}
 		s.prep = p
-		lead = s.x.appendHidden(lead, sessionsql.ReadContext, &note{values: &p.values})
+		lead = s.x.appendHidden(lead, ownsql.ReadContext, &note{values: &p.values})
 		return lead, false, true
 	}
 	s.prep = nil
@@ -71,7 +71,7 @@ func (s *statements) remake(c *prepared.Copy) (lead []byte, made, wait bool) {
 		lead = s.x.appendProbe(lead)
 	}
 	if !equal {
-		lead = s.x.appendHidden(lead, sessionsql.InContext(st.Context), nil)
+		lead = s.x.appendHidden(lead, ownsql.InContext(st.Context), nil)
 	}
 	s.x.push(entry{kind: parse, flags: ours, note: &note{copy: c}})
 	s.x.counts.ServerParses++
@@ -82,7 +82,7 @@ func (s *statements) remake(c *prepared.Copy) (lead []byte, made, wait bool) {
 		wait = true
 	}
 	if !equal {
-		lead = s.x.appendHidden(lead, sessionsql.InContext(sessionsql.ContextOf(p.values)), nil)
+		lead = s.x.appendHidden(lead, ownsql.InContext(ownsql.ContextOf(p.values)), nil)
 		wait = true
 	}
 	return lead, true, wait
@@ -166,7 +166,7 @@ func (s *statements) described(n *note, typ byte, body []byte) {
 
 // looked counts what may have changed what a name stands for on the server that
 // is held.
-func (s *statements) looked() uint64 { return s.names.changes + s.x.server.copies.Changes() }
+func (s *statements) looked() uint64 { return s.names.Changes() + s.x.server.copies.Changes() }
 
 // outdated reports whether what a plan names may be something else by now.
 func (s *statements) outdated(p *plan) bool {

@@ -1,6 +1,9 @@
 package relay
 
-import "github.com/pgseal/pgseal/internal/wire"
+import (
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/names"
+)
 
 // onDescribe takes a Describe, which is whole.
 func (q *requests) onDescribe(m []byte) edit {
@@ -19,9 +22,9 @@ func (q *requests) onDescribe(m []byte) edit {
 		return edit{}
 	}
 	own := m[wire.HeaderSize+1 : len(m)-1]
-	var nm *name
+	var nm *names.Name
 	if len(own) > 0 {
-		nm = q.stmts.names.lookUp(own)
+		nm = q.stmts.names.LookUp(own)
 	}
 	lead, server, n, wait := q.stmts.resolve(own, nm, describe)
 	if wait {
@@ -30,7 +33,7 @@ func (q *requests) onDescribe(m []byte) edit {
 	if c := q.stmts.namesLost(own, nm); c != nil && n == nil {
 		n, server = c, q.cfg.nobody
 	}
-	if n == nil && len(own) > maxName {
+	if n == nil && len(own) > names.MaxName {
 		n = &note{own: string(own)}
 	}
 	e := entry{kind: describe, note: n, name: nm}

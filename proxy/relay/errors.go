@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/names"
 )
 
 // changedResult returns the error that PostgreSQL has for a prepared statement
@@ -111,7 +112,7 @@ func (a *answers) tell(m, body []byte, size int, e *entry, st *Step) {
 // blames reports whether an error is about the statement whose columns have
 // changed, where a text may name several.
 func (n *note) blames(body []byte) bool {
-	return len(n.ops) == 0 || slices.ContainsFunc(n.ops, func(op nameOp) bool { return op.changed && bytes.Contains(body, []byte(op.server)) })
+	return len(n.ops) == 0 || slices.ContainsFunc(n.ops, func(op names.Op) bool { return op.Changed && bytes.Contains(body, []byte(op.Server)) })
 }
 
 // skipRest drops what the server skips after an error in a batch. own says that

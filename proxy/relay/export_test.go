@@ -5,17 +5,18 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/names"
+	"github.com/pgseal/pgseal/proxy/relay/ownsql"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
-	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
 )
 
 // What tests outside of the package see of it.
 
 // Literal is literal.
-func Literal(s string) string { return sessionsql.Literal(s) }
+func Literal(s string) string { return ownsql.Literal(s) }
 
 // SetQuery is setQuery.
-func SetQuery(set []wire.Parameter, reset []string) string { return sessionsql.Set(set, reset, false) }
+func SetQuery(set []wire.Parameter, reset []string) string { return ownsql.Set(set, reset, false) }
 
 // Owed returns how many messages are not answered.
 func (r *Relay) Owed() int { return r.x.ledger.len() }
@@ -47,7 +48,7 @@ func Custom(texts ...string) (names []string, overflow bool) {
 func (r *Relay) Wrong() string {
 	l := &r.x.ledger
 	count := ledger{}
-	open := map[*name]int{}
+	open := map[*names.Name]int{}
 	held := r.in.counts
 	unnamedParses, dropping := 0, 0
 	for i := range l.len() {
@@ -74,21 +75,21 @@ func (r *Relay) Wrong() string {
 		}
 	}
 	bound := 0
-	for own, nm := range r.stmts.names.byName {
+	for own, nm := range r.stmts.names.All() {
 		switch {
-		case nm.own != own:
-			return fmt.Sprintf("name %q is known as %q", nm.own, own)
-		case nm.open != open[nm]:
-			return fmt.Sprintf("name %q is open %d times, want %d", own, nm.open, open[nm])
-		case nm.open == 0 && nm.st == nil && !nm.sql:
+		case nm.Own != own:
+			return fmt.Sprintf("name %q is known as %q", nm.Own, own)
+		case nm.Open != open[nm]:
+			return fmt.Sprintf("name %q is open %d times, want %d", own, nm.Open, open[nm])
+		case nm.Open == 0 && nm.Statement == nil && !nm.SQL:
 			return fmt.Sprintf("name %q stands for nothing", own)
 		}
 		delete(open, nm)
-		if nm.bound {
+		if nm.Bound {
 			bound++
 		}
-		if nm.kept {
-			held += prepared.Size(nm.st.Text())
+		if nm.Kept {
+			held += prepared.Size(nm.Statement.Text())
 		}
 	}
 	switch {
@@ -96,10 +97,10 @@ func (r *Relay) Wrong() string {
 		return fmt.Sprintf("%d names are owed an answer and unknown", len(open))
 	case count.readies != l.readies || count.theirs != l.theirs:
 		return fmt.Sprintf("%d readies and %d theirs, want %d and %d", l.readies, l.theirs, count.readies, count.theirs)
-	case r.stmts.names.bound != bound:
-		return fmt.Sprintf("%d names are bound, want %d", r.stmts.names.bound, bound)
-	case r.stmts.names.held != held:
-		return fmt.Sprintf("%d bytes of text are counted, want %d", r.stmts.names.held, held)
+	case r.stmts.names.Bound() != bound:
+		return fmt.Sprintf("%d names are bound, want %d", r.stmts.names.Bound(), bound)
+	case r.stmts.names.Held() != held:
+		return fmt.Sprintf("%d bytes of text are counted, want %d", r.stmts.names.Held(), held)
 	case len(r.stmts.unnamed.candidates) != unnamedParses:
 		return fmt.Sprintf("%d candidates for the unnamed statement, want %d", len(r.stmts.unnamed.candidates), unnamedParses)
 	case r.stmts.unnamed.dropping != dropping:

@@ -32,20 +32,20 @@ func (q *requests) onLargeParse(m []byte, size int) (e edit, more bool) {
 		q.stmts.unnamed.candidates = append(q.stmts.unnamed.candidates, plan{number: prepared.NextNumber(), effects: effects.Unseen})
 		q.x.push(entry{kind: parse, flags: unnamed})
 	} else {
-		nm := q.stmts.names.lookUp(own)
-		if nm != nil && nm.leaving || nm.stands() {
-			if !q.x.ledger.empty() || nm.leaving {
+		nm := q.stmts.names.LookUp(own)
+		if nm != nil && nm.Leaving || nm.Stands() {
+			if !q.x.ledger.empty() || nm.Leaving {
 				return edit{wait: true}, false
 			}
 			return edit{err: errLargeTwice}, false
 		}
-		nm = q.stmts.names.enter(string(own))
-		nm.server, nm.may = prepared.NewName(), effects.Unseen
-		nm.open++
-		d := &draft{name: nm, server: nm.server}
+		nm = q.stmts.names.Enter(string(own))
+		nm.Server, nm.May = prepared.NewName(), effects.Unseen
+		nm.Open++
+		d := &draft{name: nm, server: nm.Server}
 		d.Private, d.Certain, d.Effects = prepared.NextNumber(), true, effects.Unseen
 		q.large = d
-		server = nm.server
+		server = nm.Server
 		q.x.push(entry{kind: parse, flags: final, name: nm, note: &note{draft: d}})
 	}
 	q.x.counts.ServerParses++
@@ -91,7 +91,7 @@ func (q *requests) scanMore(piece []byte, last bool) *wire.Error {
 	case !q.cfg.Shared:
 		q.stmts.unnamed.now.effects |= seen
 	case d != nil:
-		d.Effects, d.name.may = seen, seen
+		d.Effects, d.name.May = seen, seen
 	case len(q.stmts.unnamed.candidates) > 0:
 		q.stmts.unnamed.candidates[len(q.stmts.unnamed.candidates)-1].effects = seen
 	}

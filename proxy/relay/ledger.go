@@ -2,6 +2,7 @@ package relay
 
 import (
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/names"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
@@ -51,9 +52,9 @@ const (
 type entry struct {
 	kind  kind
 	flags flags
-	name  *name  // of the client's that it is about
-	note  *note  // what more there is to it; nil for almost all
-	plan  uint64 // the unnamed statement that a Describe is about; 0: none
+	name  *names.Name // of the client's that it is about
+	note  *note       // what more there is to it; nil for almost all
+	plan  uint64      // the unnamed statement that a Describe is about; 0: none
 }
 
 func (e *entry) is(f flags) bool { return e.flags&f != 0 }
@@ -69,7 +70,7 @@ type note struct {
 	changed bool           // what the client is to be told: the statement's columns have changed
 	types   string         // and before that, of a Describe: of its parameters
 	deny    *wire.Error    // what it is to be told instead
-	ops     []nameOp       // what the statements of the text do to names
+	ops     []names.Op     // what the statements of the text do to names
 	over    int            // statements of the text that are over
 	next    int            // of ops, which are in the order of the statements
 	shifts  []shift        // where the text was rewritten
@@ -184,11 +185,11 @@ func (l *ledger) reset() {
 // draft is what a client's Parse makes that is not answered yet.
 type draft struct {
 	prepared.Draft
-	name   *name
-	parsed bool     // ParseComplete came
-	values wire.Row // of what analysis reads, where that had to be asked
-	server string   // its name on the server
-	ops    []nameOp // what it does to names when it runs
-	made   int      // what the ledger had had when its Parse was sent
-	sent   uint64   // when that was, by prepared.Now
+	name   *names.Name
+	parsed bool       // ParseComplete came
+	values wire.Row   // of what analysis reads, where that had to be asked
+	server string     // its name on the server
+	ops    []names.Op // what it does to names when it runs
+	made   int        // what the ledger had had when its Parse was sent
+	sent   uint64     // when that was, by prepared.Now
 }

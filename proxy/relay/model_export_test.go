@@ -3,16 +3,16 @@ package relay
 import (
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
-	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
+	"github.com/pgseal/pgseal/proxy/relay/ownsql"
 )
 
 // What the tests on the model see of the package.
 
-// Read are the parameters whose values sessionsql.ReadContext asks for, in its order.
-var Read = sessionsql.Read[:]
+// Read are the parameters whose values ownsql.ReadContext asks for, in its order.
+var Read = ownsql.Read[:]
 
-// ReadQuery is sessionsql.ReadContext.
-var ReadQuery = sessionsql.ReadContext
+// ReadQuery is ownsql.ReadContext.
+var ReadQuery = ownsql.ReadContext
 
 // Denied is what PostgreSQL is sent in place of a statement that is denied.
 const Denied = deniedText

@@ -8,8 +8,8 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/ownsql"
 	"github.com/pgseal/pgseal/proxy/relay/params"
-	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
 )
 
 // parameters are a session's run-time parameters: what its client wished for,
@@ -23,7 +23,7 @@ type parameters struct {
 	held     bool             // reports were kept back that the client may have to be told of
 	custom   bool             // some of those are custom: whether one is '' or was reset can't be seen
 	exact    bool             // its texts reset parameters so that nobody could bring the startup values back in time
-	context  string           // see sessionsql.Context
+	context  string           // see ownsql.Context
 	fresh    bool             // context is up to date
 	reports  bool             // what the server reports has changed
 	defaults bool             // and so have its defaults
@@ -98,7 +98,7 @@ func (p *parameters) appendSetup(dst []byte, names bool) (out []byte, wait bool)
 	}
 	s.unnamed = 0 // a simple query ends it
 	p.x.push(entry{kind: query, flags: ours | setsUp | wishes})
-	return wire.AppendQuery(dst, sessionsql.Set(set, reset, false)), wait
+	return wire.AppendQuery(dst, ownsql.Set(set, reset, false)), wait
 }
 
 // report takes a ParameterStatus. It reports whether the client is to be told at
@@ -173,7 +173,7 @@ func (p *parameters) toBringBack(seen effects.Set) []wire.Parameter {
 // or wished for them.
 func (p *parameters) analysed() string {
 	if !p.fresh {
-		p.context, p.fresh = sessionsql.Context(p.told, p.wishes), true
+		p.context, p.fresh = ownsql.Context(p.told, p.wishes), true
 	}
 	return p.context
 }

@@ -1,18 +1,21 @@
 package relay
 
-import "github.com/pgseal/pgseal/proxy/relay/effects"
+import (
+	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/names"
+)
 
 // portals are those of the client on the server that is held, as far as their
 // execution has to be heeded.
 type portals struct {
-	unnamed effects.Set         // of the statement of the unnamed portal
-	plan    uint64              // which is the unnamed one of that number; 0: another
-	others  effects.Set         // of those of all others
-	ops     map[string][]nameOp // those whose execution does something to names
+	unnamed effects.Set           // of the statement of the unnamed portal
+	plan    uint64                // which is the unnamed one of that number; 0: another
+	others  effects.Set           // of those of all others
+	ops     map[string][]names.Op // those whose execution does something to names
 }
 
 // bind remembers a portal whose execution does something to names.
-func (p *portals) bind(portal []byte, ops []nameOp) {
+func (p *portals) bind(portal []byte, ops []names.Op) {
 	if len(ops) == 0 {
 		if len(p.ops) > 0 {
 			delete(p.ops, string(portal))
@@ -20,7 +23,7 @@ func (p *portals) bind(portal []byte, ops []nameOp) {
 		return
 	}
 	if p.ops == nil {
-		p.ops = map[string][]nameOp{}
+		p.ops = map[string][]names.Op{}
 	}
 	p.ops[string(portal)] = ops
 }

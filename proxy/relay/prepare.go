@@ -7,8 +7,9 @@ import (
 	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/names"
+	"github.com/pgseal/pgseal/proxy/relay/ownsql"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
-	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
 )
 
 // edit is what becomes of a client's message: out goes in place of its first cut
@@ -61,13 +62,13 @@ func (q *requests) onParse(m []byte) edit {
 	if len(own) == 0 {
 		return q.parseUnnamed(m, text, types, seen)
 	}
-	nm := q.stmts.names.lookUp(own)
+	nm := q.stmts.names.LookUp(own)
 	switch {
-	case nm != nil && nm.leaving:
+	case nm != nil && nm.Leaving:
 		return edit{wait: true}
-	case nm == nil && len(q.stmts.names.byName) >= maxNamed:
+	case nm == nil && q.stmts.names.Len() >= maxNamed:
 		return edit{err: errNames}
-	case nm.stands() && nm.open == 0:
+	case nm.Stands() && nm.Open == 0:
 		return q.parseTaken(m, own, rest)
 	}
 	return q.parseNamed(m, own, text, types, seen)
@@ -86,6 +87,9 @@ func (q *requests) scanParse(m, text []byte) effects.Set {
 	return seen
 }
 
+// maxNamed bounds how many names a session may have.
+const maxNamed = 100_000
+
 var errNames = wire.Fatal(wire.CodeProgramLimit, "too many prepared statements in one session")
 
 // parsedUnshared notes a Parse of a session that keeps its server: only what the
@@ -103,7 +107,7 @@ func (q *requests) parseTaken(m, own, rest []byte) edit {
 	taken := prepared.NewName()
 	out := q.x.appendDoomed(q.x.out[:0])
 	q.x.push(entry{kind: parse, flags: ours})
-	q.x.push(entry{kind: parse, note: &note{own: string(shorten(own))}})
+	q.x.push(entry{kind: parse, note: &note{own: string(names.Shorten(own))}})
 	q.x.server.copies.Doom(taken)
 	return whole(m, wire.AppendParse(wire.AppendParse(out, taken, "\x00\x00\x00"), taken, rest))
 }
@@ -119,19 +123,17 @@ func (q *requests) parseNamed(m, own, text, types []byte, seen effects.Set) edit
 	d := &draft{}
 	d.Text, d.Types, d.Effects = string(text), string(types), seen
 	sent, n := text, &note{draft: d}
-	nm := q.stmts.names.enter(string(own))
-	if nm.open == 0 {
-		nm.server = prepared.NewName()
+	nm := q.stmts.names.Enter(string(own))
+	if nm.Open == 0 {
+		nm.Server = prepared.NewName()
 	}
 	if seen&effects.Names != 0 {
-		nm.making = nm.server // what it says of its own name is about itself
+		nm.Making = nm.Server // what it says of its own name is about itself
 		t := q.stmts.translate(text, false)
-		nm.making = ""
+		nm.Making = ""
 		out = append(out, t.lead...)
 		if t.wait {
-			if !nm.stands() {
-				delete(q.stmts.names.byName, nm.own)
-			}
+			q.stmts.names.Drop(nm)
 			return edit{out: out, wait: true}
 		}
 		sent, n.shifts, n.ops = t.text, t.shifts, t.ops
@@ -139,28 +141,27 @@ func (q *requests) parseNamed(m, own, text, types []byte, seen effects.Set) edit
 		seen |= t.effects
 		d.Effects = seen
 	}
-	nm.ops = d.ops
-	nm.may |= seen
-	d.name, d.server, d.made, d.sent = nm, nm.server, q.x.ledger.pushed, prepared.Now()
-	d.Kept = q.stmts.names.reserve(prepared.Size(d.Text))
+	nm.Ops = d.ops
+	nm.May |= seen
+	d.name, d.server, d.made, d.sent = nm, nm.Server, q.x.ledger.pushed, prepared.Now()
+	d.Kept = q.stmts.names.Reserve(prepared.Size(d.Text))
 	if d.Context, d.Certain = context, certain || !capture; capture || seen&(effects.Moment|effects.Names) != 0 {
 		d.Private = prepared.NextNumber()
 	}
 	if seen&effects.Analyzed == 0 {
 		d.Context = "" // nothing reads it
 	}
-	nm.open += 2
-	q.stmts.names.changes++
+	q.stmts.names.Await(nm, 2)
 	q.x.push(entry{kind: parse, name: nm, note: n})
 	q.x.counts.ServerParses++
-	out = wire.AppendParse(out, nm.server, string(sent)+"\x00"+string(types))
-	out = wire.AppendNamed(out, wire.Describe, 'S', nm.server)
+	out = wire.AppendParse(out, nm.Server, string(sent)+"\x00"+string(types))
+	out = wire.AppendNamed(out, wire.Describe, 'S', nm.Server)
 	if !capture {
 		q.x.push(entry{kind: describe, flags: ours | final, note: &note{draft: d}})
 		return whole(m, out)
 	}
 	q.x.push(entry{kind: describe, flags: ours, note: &note{draft: d}})
-	out = q.x.appendHidden(out, sessionsql.ReadContext, &note{values: &d.values})
+	out = q.x.appendHidden(out, ownsql.ReadContext, &note{values: &d.values})
 	last := q.x.ledger.last()
 	last.flags |= final
 	last.note = &note{draft: d}
@@ -182,19 +183,19 @@ func (q *requests) denyParse(why *wire.Error, m []byte) edit {
 
 // onBind takes a Bind, whose names at least are there.
 func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
-	names := m[wire.HeaderSize:]
+	body := m[wire.HeaderSize:]
 	if !q.cfg.Shared {
-		if len(names) == 0 && !complete {
+		if len(body) == 0 && !complete {
 			return edit{}, true // which portal it is for
 		}
-		q.stmts.heedBind(len(names) > 0 && names[0] == 0, q.stmts.unnamed.now.effects)
+		q.stmts.heedBind(len(body) > 0 && body[0] == 0, q.stmts.unnamed.now.effects)
 		q.x.push(entry{kind: bind})
 		return edit{}, false
 	}
-	portal := bytes.IndexByte(names, 0)
+	portal := bytes.IndexByte(body, 0)
 	length := -1
 	if portal >= 0 {
-		length = bytes.IndexByte(names[portal+1:], 0)
+		length = bytes.IndexByte(body[portal+1:], 0)
 	}
 	if length < 0 {
 		if !complete && len(m) < wholeMessage {
@@ -206,11 +207,11 @@ func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
 		q.x.push(entry{kind: bind}) // PostgreSQL has an error for that
 		return edit{}, false
 	}
-	own := names[portal+1 : portal+1+length]
+	own := body[portal+1 : portal+1+length]
 	head := wire.HeaderSize + portal + 1 + length + 1
-	var nm *name
+	var nm *names.Name
 	if len(own) > 0 {
-		nm = q.stmts.names.lookUp(own)
+		nm = q.stmts.names.LookUp(own)
 	}
 	seen := q.stmts.effectsOf(own, nm)
 	if e := q.prepareFor(seen); e.wait || e.exact {
@@ -220,11 +221,11 @@ func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
 	if wait {
 		return edit{out: lead, wait: true}, false
 	}
-	if nt == nil && len(own) > maxName {
+	if nt == nil && len(own) > names.MaxName {
 		nt = &note{own: string(own)}
 	}
 	if nt != nil && nt.changed && nm != nil && complete {
-		return q.refuseChanged(m, nm, nt, names[:portal], names[portal+1+length+1:]), false
+		return q.refuseChanged(m, nm, nt, body[:portal], body[portal+1+length+1:]), false
 	}
 	q.stmts.heedBind(portal == 0, seen)
 	if seen&effects.SearchPath != 0 && complete {
@@ -237,7 +238,7 @@ func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
 			q.stmts.portals.plan = q.stmts.unnamed.latest()
 		}
 	}
-	q.stmts.bindPortal(names[:portal], own, nm)
+	q.stmts.bindPortal(body[:portal], own, nm)
 	if len(lead) == 0 && len(own) == 0 && server == "" {
 		return edit{}, false
 	}
@@ -251,13 +252,13 @@ func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
 // refuseChanged has a Bind fail whose statement returns other columns than the
 // client prepared. PostgreSQL looks at the values before, so they are bound to a
 // statement with the same parameters first.
-func (q *requests) refuseChanged(m []byte, nm *name, nt *note, portal, values []byte) edit {
+func (q *requests) refuseChanged(m []byte, nm *names.Name, nt *note, portal, values []byte) edit {
 	server := prepared.NewName()
 	q.x.push(entry{kind: parse, flags: ours})
 	q.x.push(entry{kind: bind, flags: ours, note: &note{own: nt.own}})
 	q.x.push(entry{kind: bind, name: nm, note: nt})
 	q.x.server.copies.Doom(server)
-	out := wire.AppendParse(q.x.out[:0], server, "\x00"+nm.st.Types)
+	out := wire.AppendParse(q.x.out[:0], server, "\x00"+nm.Statement.Types)
 	at := len(out)
 	out = append(out, wire.Bind, 0, 0, 0, 0)
 	out = append(append(append(append(append(out, portal...), 0), server...), 0), values...)
@@ -279,18 +280,17 @@ func (q *requests) onClose(m []byte) edit {
 		q.x.push(entry{kind: closing, flags: unnamed})
 		return edit{}
 	}
-	nm := q.stmts.names.lookUp(own)
-	if nm != nil && (nm.leaving || nm.open > 0) {
+	nm := q.stmts.names.LookUp(own)
+	if nm != nil && (nm.Leaving || nm.Open > 0) {
 		return edit{wait: true}
 	}
 	server := q.cfg.nobody
 	if nm != nil {
-		nm.open++
-		q.stmts.names.changes++
-		nm.leaving, nm.may = true, nm.effects()
-		if nm.sql {
-			server = nm.server
-		} else if c := q.x.server.copies.Find(nm.st); c != nil && nm.bound {
+		q.stmts.names.Await(nm, 1)
+		nm.Leaving, nm.May = true, nm.Effects()
+		if nm.SQL {
+			server = nm.Server
+		} else if c := q.x.server.copies.Find(nm.Statement); c != nil && nm.Bound {
 			server = c.Name
 			q.x.server.copies.Lose(c)
 		}
@@ -317,7 +317,7 @@ func (q *requests) onExecute(m []byte) edit {
 	q.x.push(e)
 	out := append(q.x.out[:0], m...)
 	if back := q.params.toBringBack(seen); len(back) > 0 {
-		sql := sessionsql.BringBack(back, seen&(effects.Settings|effects.Unseen) == 0)
+		sql := ownsql.BringBack(back, seen&(effects.Settings|effects.Unseen) == 0)
 		if seen&effects.CopyIn == 0 {
 			out = q.x.appendHidden(out, sql, nil)
 		} else { // it is one of several statements, and that has to be known first

@@ -5,7 +5,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
-	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
+	"github.com/pgseal/pgseal/proxy/relay/ownsql"
 )
 
 // onQuery takes a Query.
@@ -61,7 +61,7 @@ func (q *requests) onQuery(m []byte, complete bool) edit {
 		if ed.cut == 0 {
 			ed = whole(m, append(q.x.out[:0], m...))
 		}
-		ed.out = wire.AppendQuery(ed.out, sessionsql.BringBack(back, seen&(effects.Settings|effects.Unseen) == 0))
+		ed.out = wire.AppendQuery(ed.out, ownsql.BringBack(back, seen&(effects.Settings|effects.Unseen) == 0))
 		q.x.hold()
 		return ed
 	}

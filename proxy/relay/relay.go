@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/names"
 	"github.com/pgseal/pgseal/proxy/relay/params"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
@@ -78,7 +79,7 @@ func New(cfg Config, startup []wire.Parameter) *Relay {
 	r.x = exchange{cfg: &r.cfg}
 	r.params = parameters{cfg: &r.cfg, x: &r.x}
 	r.state = sessionState{cfg: &r.cfg, x: &r.x, params: &r.params}
-	r.stmts = statements{cfg: &r.cfg, x: &r.x, state: &r.state, life: &r.life, names: names{cfg: &r.cfg}}
+	r.stmts = statements{cfg: &r.cfg, x: &r.x, state: &r.state, life: &r.life, names: names.New(cfg.Statements, cfg.User)}
 	r.requests = requests{cfg: &r.cfg, x: &r.x, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life}
 	r.in = incoming{cfg: &r.cfg, x: &r.x, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life, requests: &r.requests}
 	r.from = answers{cfg: &r.cfg, x: &r.x, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life}
@@ -143,7 +144,7 @@ func (r *Relay) Attach(s *Server) (setup, tell []byte) {
 	}
 	r.x.stranger = s.unnamed != 0 && s.unnamed != r.stmts.unnamed.now.number
 	r.state.foreign = s.holder != r.cfg.ID
-	setup, wait := r.params.appendSetup(nil, len(r.stmts.names.byName) > 0)
+	setup, wait := r.params.appendSetup(nil, r.stmts.names.Len() > 0)
 	s.holder = r.cfg.ID
 	switch {
 	case len(setup) > 0:
@@ -173,7 +174,7 @@ func (r *Relay) Held() bool { return r.x.server != nil }
 func (r *Relay) Close() {
 	r.life.left = true
 	r.in.dropGather()
-	r.stmts.names.forget(r.x.ledger.pushed)
+	r.stmts.names.Forget(r.x.ledger.pushed)
 }
 
 // Told returns the parameters of the session that the client was told of. The
@@ -247,7 +248,7 @@ func (r *Relay) Status() byte { return r.x.status }
 func (r *Relay) Answered() uint { return r.x.answered }
 
 // Names returns how many prepared statements the client has.
-func (r *Relay) Names() int { return len(r.stmts.names.byName) }
+func (r *Relay) Names() int { return r.stmts.names.Len() }
 
 // TakeCounts returns what was counted since the last call.
 func (r *Relay) TakeCounts() Counts {

@@ -5,16 +5,14 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/names"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
-// maxDepth is how many statements may execute each other.
-const maxDepth = 100
-
 // effectsOf returns the effects of whatever a client's name may stand for.
-func (s *statements) effectsOf(own []byte, nm *name) effects.Set {
+func (s *statements) effectsOf(own []byte, nm *names.Name) effects.Set {
 	if len(own) > 0 {
-		return nm.effects()
+		return nm.Effects()
 	}
 	var seen effects.Set
 	if s.unnamed.now.number != 0 {
@@ -29,7 +27,7 @@ func (s *statements) effectsOf(own []byte, nm *name) effects.Set {
 // resolve returns the name on the server of what a client's name stands for, and
 // what has to go in front of the message that uses it, a Bind or Describe, or be
 // answered before.
-func (s *statements) resolve(own []byte, nm *name, by kind) (lead []byte, server string, n *note, wait bool) {
+func (s *statements) resolve(own []byte, nm *names.Name, by kind) (lead []byte, server string, n *note, wait bool) {
 	switch {
 	case len(own) == 0:
 		if n := s.columnsChanged(own, nil); n != nil {
@@ -46,41 +44,41 @@ func (s *statements) resolve(own []byte, nm *name, by kind) (lead []byte, server
 		}
 		lead, wait = s.carryUnnamed()
 		return lead, "", nil, wait
-	case !nm.stands():
+	case !nm.Stands():
 		return s.x.out[:0], s.cfg.nobody, &note{own: string(own)}, false
-	case nm.leaving:
+	case nm.Leaving:
 		return nil, "", nil, true
-	case nm.open > 0 && nm.may&effects.Names != 0:
+	case nm.Open > 0 && nm.May&effects.Names != 0:
 		return nil, "", nil, true // what it names is looked up when it runs
-	case nm.open > 0 || nm.sql:
-		return s.x.out[:0], nm.server, nil, false
+	case nm.Open > 0 || nm.SQL:
+		return s.x.out[:0], nm.Server, nil, false
 	}
-	if n := s.columnsChanged(own, nm.st); n != nil {
+	if n := s.columnsChanged(own, nm.Statement); n != nil {
 		return s.x.out[:0], s.cfg.nobody, n, false
 	}
-	renamed := nm.st.Effects&effects.Names != 0 && nm.kept
+	renamed := nm.Statement.Effects&effects.Names != 0 && nm.Kept
 	if c := s.x.server.findFor(nm); !renamed && c != nil && (c.Confirmed || c.Batch == s.x.batch.number) {
 		s.x.server.copies.Use(c)
 		return s.x.out[:0], c.Name, nil, false
 	}
-	if by == describe && nm.st.Described && !nm.st.Rows {
-		return s.standIn(nm.st.Types)
+	if by == describe && nm.Statement.Described && !nm.Statement.Rows {
+		return s.standIn(nm.Statement.Types)
 	}
-	if !renamed && !nm.kept { // and the server that had it is gone
+	if !renamed && !nm.Kept { // and the server that had it is gone
 		return s.x.out[:0], s.cfg.nobody, &note{own: string(own)}, false
 	}
 	if s.x.ledger.readies > 0 {
 		return nil, "", nil, true // whether a transaction has failed is not known before
 	}
-	if s.x.status == wire.StatusFailed && !s.x.batch.runs && by == bind && nm.st.Effects&effects.Exits == 0 {
+	if s.x.status == wire.StatusFailed && !s.x.batch.runs && by == bind && nm.Statement.Effects&effects.Exits == 0 {
 		// Nothing can be analysed now, and nothing of it would run: what there is
 		// to say of the message depends on its parameters only.
-		return s.standIn(nm.st.Types)
+		return s.standIn(nm.Statement.Types)
 	}
 	if renamed {
 		return s.rename(nm)
 	}
-	c := &prepared.Copy{Statement: nm.st, Name: prepared.NewName(), Batch: s.x.batch.number, Sent: prepared.Now()}
+	c := &prepared.Copy{Statement: nm.Statement, Name: prepared.NewName(), Batch: s.x.batch.number, Sent: prepared.Now()}
 	lead, made, wait := s.remake(c)
 	if made {
 		// A text that executes several needs them all at once, and is tried again
@@ -104,35 +102,35 @@ func (s *statements) standIn(types string) (lead []byte, server string, n *note,
 
 // rename makes a statement that names others once more: what they are on the
 // server may have changed since.
-func (s *statements) rename(nm *name) (lead []byte, server string, n *note, wait bool) {
-	if nm.making != "" { // it executes itself
-		return nil, nm.making, nil, false
+func (s *statements) rename(nm *names.Name) (lead []byte, server string, n *note, wait bool) {
+	if nm.Making != "" { // it executes itself
+		return nil, nm.Making, nil, false
 	}
-	if server := s.made[nm.own]; server != "" { // it was made for the text that this is about
+	if server := s.made[nm.Own]; server != "" { // it was made for the text that this is about
 		return nil, server, nil, false
 	}
-	if s.depth++; s.depth > maxDepth {
+	if s.depth++; s.depth > names.MaxDepth {
 		s.depth--
-		return nil, s.cfg.nobody, &note{own: nm.own}, false
+		return nil, s.cfg.nobody, &note{own: nm.Own}, false
 	}
 	lead = s.x.appendDoomed(nil)
 	server = prepared.NewName()
-	nm.making = server
-	t := s.translate([]byte(nm.st.Text()), false)
+	nm.Making = server
+	t := s.translate([]byte(nm.Statement.Text()), false)
 	lead = append(lead, t.lead...)
-	nm.making = ""
+	nm.Making = ""
 	s.depth--
 	if t.wait {
 		return lead, "", nil, true
 	}
-	nm.ops = t.ops
+	nm.Ops = t.ops
 	if s.made != nil {
-		s.made[nm.own] = server
+		s.made[nm.Own] = server
 	}
 	s.heedBind(false, t.effects)
 	s.x.push(entry{kind: parse, name: nm, flags: ours, note: &note{shifts: t.shifts}})
 	s.x.server.copies.Doom(server)
-	return wire.AppendParse(lead, server, string(t.text)+"\x00"+nm.st.Types), server, nil, false
+	return wire.AppendParse(lead, server, string(t.text)+"\x00"+nm.Statement.Types), server, nil, false
 }
 
 // columnsChanged returns the note of a message that has to fail since the columns of
@@ -149,7 +147,7 @@ func (s *statements) columnsChanged(own []byte, st *prepared.Statement) *note {
 // namesLost returns the note of a Describe of a statement with rows that executes
 // one which is gone, or whose columns have changed, or nil: PostgreSQL tells of
 // its parameters, and then notices.
-func (s *statements) namesLost(own []byte, nm *name) *note {
+func (s *statements) namesLost(own []byte, nm *names.Name) *note {
 	u := &s.unnamed.now
 	switch {
 	case len(own) == 0 && len(s.unnamed.candidates) == 0 && !u.none:
@@ -157,18 +155,18 @@ func (s *statements) namesLost(own []byte, nm *name) *note {
 			_, types, _ := bytes.Cut(u.parse[wire.HeaderSize+1:], []byte{0})
 			return s.executes(ops, string(types), len(u.rows) > 0)
 		}
-	case nm != nil && nm.st != nil && nm.open == 0 && nm.st.Rows:
-		return s.executes(nm.ops, nm.st.Types, true)
+	case nm != nil && nm.Statement != nil && nm.Open == 0 && nm.Statement.Rows:
+		return s.executes(nm.Ops, nm.Statement.Types, true)
 	}
 	return nil
 }
 
 // executes returns the note of a message about a statement that executes one
 // whose columns have changed, or, if gone counts, one that is gone; or nil.
-func (s *statements) executes(ops []nameOp, types string, gone bool) *note {
+func (s *statements) executes(ops []names.Op, types string, gone bool) *note {
 	for _, op := range ops {
-		if op.verb == effects.Execute && (op.changed || gone && op.server == s.cfg.nobody) {
-			return &note{own: op.own, changed: op.changed, types: types}
+		if op.Verb == effects.Execute && (op.Changed || gone && op.Server == s.cfg.nobody) {
+			return &note{own: op.Own, changed: op.Changed, types: types}
 		}
 	}
 	return nil

@@ -76,7 +76,7 @@ func (r *Relay) Next() (a Action) {
 	if r.state.survey != nil && r.state.survey.over {
 		var forgotten bool
 		if r.params.defaults, forgotten = r.state.learn(); forgotten {
-			r.stmts.names.forget(r.state.opaque)
+			r.stmts.names.Forget(r.state.opaque)
 		}
 	}
 	if r.params.defaults && !(r.cfg.Shared && (r.state.suspect&(effects.Settings|effects.Unseen) != 0 || r.state.survey != nil || !r.x.ledger.empty())) {
@@ -260,7 +260,7 @@ func (r *Relay) nextLeft(a *Action) {
 		a.Query = wire.AppendQuery(nil, "ROLLBACK")
 		return
 	}
-	something, indelibly := r.state.leavesBehind(r.stmts.names.sqls > 0)
+	something, indelibly := r.state.leavesBehind(r.stmts.names.BySQL() > 0)
 	switch {
 	case indelibly:
 		a.Do = Break

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/names"
 	"github.com/pgseal/pgseal/proxy/relay/params"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
@@ -35,8 +36,8 @@ func (s *Server) Prepared() int { return s.copies.Len() }
 // findFor returns the copy of what a name stands for, unless that is older than
 // the client's own Parse: DDL may lie between them, which PostgreSQL does not
 // tell of a statement that can be analysed in two ways.
-func (s *Server) findFor(nm *name) *prepared.Copy {
-	if c := s.copies.Find(nm.st); c != nil && (c.Sent == nm.sent || c.Sent > nm.since) {
+func (s *Server) findFor(nm *names.Name) *prepared.Copy {
+	if c := s.copies.Find(nm.Statement); c != nil && (c.Sent == nm.Sent || c.Sent > nm.Since) {
 		return c
 	}
 	return nil

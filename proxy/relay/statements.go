@@ -5,8 +5,9 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/names"
+	"github.com/pgseal/pgseal/proxy/relay/ownsql"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
-	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
 )
 
 // statements are what the client has prepared, as the server that is held has
@@ -16,7 +17,7 @@ type statements struct {
 	x       *exchange
 	state   *sessionState
 	life    *life
-	names   names
+	names   names.Names
 	unnamed unnamedStatement
 	portals portals
 	prep    *preparation
@@ -39,7 +40,7 @@ func (s *statements) detach() {
 		s.skip(&e)
 	}
 	if s.cfg.Shared {
-		s.names.leaveServer()
+		s.names.LeaveServer()
 	}
 }
 
@@ -56,11 +57,11 @@ func (s *statements) heedBind(noPortal bool, seen effects.Set) {
 }
 
 // bindPortal remembers portals whose execution does something to names.
-func (s *statements) bindPortal(portal, own []byte, nm *name) {
-	var ops []nameOp
+func (s *statements) bindPortal(portal, own []byte, nm *names.Name) {
+	var ops []names.Op
 	switch {
 	case nm != nil:
-		ops = nm.ops
+		ops = nm.Ops
 	case len(own) == 0:
 		ops = s.unnamed.ops()
 	}
@@ -72,10 +73,10 @@ func (s *statements) holdsFor() effects.Set {
 		return 0
 	}
 	why := s.state.pins
-	if s.unnamed.stuck() || s.names.bound > 0 {
+	if s.unnamed.stuck() || s.names.Bound() > 0 {
 		why |= effects.LargeStatement
 	}
-	if s.names.sqls > 0 {
+	if s.names.BySQL() > 0 {
 		why |= effects.Prepare
 	}
 	return why
@@ -90,27 +91,26 @@ func (s *statements) parsed(d *draft) {
 		return
 	}
 	if d.values != nil {
-		d.Context, d.Certain = sessionsql.ContextOf(d.values), true
+		d.Context, d.Certain = ownsql.ContextOf(d.values), true
 	}
 	st := s.cfg.Statements.Intern(s.cfg.User, &d.Draft)
-	s.names.madeBySQL(nm, false)
-	nm.st, nm.kept, nm.ops, nm.made = st, d.Kept, d.ops, d.made
-	nm.sent, nm.since = d.sent, prepared.Now()
+	s.names.MadeBySQL(nm, false)
+	nm.Statement, nm.Kept, nm.Ops, nm.Made = st, d.Kept, d.ops, d.made
+	nm.Sent, nm.Since = d.sent, prepared.Now()
 	if !d.Kept {
-		nm.bound = true
-		s.names.bound++
+		s.names.Bind(nm)
 	}
 	s.x.server.copies.Add(&prepared.Copy{Statement: st, Name: d.server, Confirmed: true, Sent: d.sent}, s.cfg.MaxCopies)
-	s.names.settle(nm)
+	s.names.Settle(nm)
 }
 
 // undo takes back what was done for a draft that came to nothing.
 func (s *statements) undo(d *draft) {
 	if d.Kept {
 		d.Kept = false
-		s.names.free(prepared.Size(d.Text))
+		s.names.Free(prepared.Size(d.Text))
 	}
-	s.names.settle(d.name)
+	s.names.Settle(d.name)
 }
 
 // noteRows remembers what the client was told of the rows of the unnamed
@@ -135,7 +135,7 @@ func (s *statements) over(e entry) {
 		case e.note.draft != nil:
 			e.note.draft.parsed = true
 			if !e.is(final) {
-				s.names.settle(e.name)
+				s.names.Settle(e.name)
 			}
 		case e.note.copy != nil:
 			c := e.note.copy
@@ -152,8 +152,8 @@ func (s *statements) over(e entry) {
 			s.unnamed.dropping--
 			s.unnamed.now.number, s.x.server.unnamed = 0, 0
 		case e.name != nil:
-			s.names.clear(e.name)
-			s.names.settle(e.name)
+			s.names.Clear(e.name)
+			s.names.Settle(e.name)
 		}
 	}
 	if e.is(final) {
@@ -187,8 +187,8 @@ func (s *statements) skip(e *entry) {
 	case e.kind == closing && e.is(unnamed):
 		s.unnamed.dropping--
 	case e.kind == closing && e.name != nil:
-		e.name.leaving = false
-		s.names.settle(e.name)
+		e.name.Leaving = false
+		s.names.Settle(e.name)
 	case e.kind == closing && e.is(ours) && e.note != nil && e.note.own != "" && s.x.server != nil:
 		s.x.server.copies.Doom(e.note.own)
 	}
@@ -197,7 +197,7 @@ func (s *statements) skip(e *entry) {
 	}
 	if e.note.draft != nil {
 		if e.kind == parse && !e.is(final) {
-			s.names.settle(e.name)
+			s.names.Settle(e.name)
 		}
 		if e.is(final) {
 			s.parsed(e.note.draft)

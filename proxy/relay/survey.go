@@ -5,8 +5,8 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/ownsql"
 	"github.com/pgseal/pgseal/proxy/relay/params"
-	"github.com/pgseal/pgseal/proxy/relay/sessionsql"
 )
 
 // maxCanceled is how often a session's surveys may be canceled before its state
@@ -18,7 +18,7 @@ const maxCanceled = 3
 // gone and only what will last is left.
 type survey struct {
 	asked    effects.Set
-	answer   sessionsql.Answer
+	answer   ownsql.Answer
 	over     bool
 	canceled bool
 }
@@ -30,7 +30,7 @@ func (s *sessionState) beginSurvey() []byte {
 	s.suspect = 0
 	s.x.push(entry{kind: query, flags: ours | asks})
 	s.x.server.unnamed = 0 // a simple query ends it; the client's is carried there again
-	return wire.AppendQuery(nil, sessionsql.Ask(asked, s.custom.Names, s.x.server.probe, s.x.server.params.Grants()))
+	return wire.AppendQuery(nil, ownsql.Ask(asked, s.custom.Names, s.x.server.probe, s.x.server.params.Grants()))
 }
 
 // learn takes what a survey has found for the truth about the session. known is

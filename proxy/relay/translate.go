@@ -7,8 +7,24 @@ import (
 	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/names"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
+
+// shift is a place in a text that was rewritten.
+type shift struct{ at, by int }
+
+// translation is a text with the names of servers in it.
+type translation struct {
+	effects effects.Set // of the statements of the protocol that it executes
+	text    []byte
+	lead    []byte // goes in front of it
+	wait    bool   // lead has to be answered before
+	changed string // what stands for a statement whose columns have changed
+	ends    bool   // it may end a transaction, or its failure
+	ops     []names.Op
+	shifts  []shift
+}
 
 // translate puts the names that statements have on the server in the place of a
 // client's. ends says that the text may end a transaction, or its failure.
@@ -48,7 +64,7 @@ func (s *statements) translate(text []byte, ends bool) (t translation) {
 		if server == "" {
 			server = s.cfg.nobody
 		}
-		t.ops = append(t.ops, nameOp{ref.Statement, own, verb, server, server == t.changed})
+		t.ops = append(t.ops, names.Op{Statement: ref.Statement, Own: own, Verb: verb, Server: server, Changed: server == t.changed})
 		t.text = append(append(append(t.text, text[done:ref.Start]...), ' '), server...)
 		t.shifts = append(t.shifts, shift{len(t.text), len(server) + 1 - (ref.End - ref.Start)})
 		done = ref.End
@@ -59,13 +75,13 @@ func (s *statements) translate(text []byte, ends bool) (t translation) {
 
 // makes notes what the statement of a name makes of names when it is executed.
 func (s *statements) makes(local map[string]string, own string) {
-	if nm := s.names.byName[own]; nm != nil {
-		s.names.reach(nm.ops, func(op *nameOp) {
-			switch op.verb {
+	if nm := s.names.Get(own); nm != nil {
+		s.names.Reach(nm.Ops, func(op *names.Op) {
+			switch op.Verb {
 			case effects.Prepare:
-				local[op.own] = op.server
+				local[op.Own] = op.Server
 			case effects.Deallocate:
-				local[op.own] = ""
+				local[op.Own] = ""
 			}
 		})
 	}
@@ -75,19 +91,19 @@ func (s *statements) makes(local map[string]string, own string) {
 // nothing, for a statement of SQL that does this to it. It may take something in
 // front, and even that this is answered first.
 func (s *statements) serverName(t *translation, verb effects.Set, own string) (server string, wait bool) {
-	nm := s.names.byName[own]
+	nm := s.names.Get(own)
 	switch {
-	case nm != nil && nm.making != "":
-		return nm.making, false
-	case !nm.stands():
+	case nm != nil && nm.Making != "":
+		return nm.Making, false
+	case !nm.Stands():
 		return "", false
-	case nm.leaving:
+	case nm.Leaving:
 		return "", true
-	case nm.sql || nm.open > 0:
+	case nm.SQL || nm.Open > 0:
 		if verb == effects.Execute {
-			t.effects |= nm.effects()
+			t.effects |= nm.Effects()
 		}
-		return nm.server, false
+		return nm.Server, false
 	case verb == effects.Execute && t.ends && s.x.status == wire.StatusFailed && s.x.server.findFor(nm) == nil:
 		return "", false // it can't be made before the transaction has ended, nor behind that
 	case verb == effects.Execute:
@@ -97,9 +113,9 @@ func (s *statements) serverName(t *translation, verb effects.Set, own string) (s
 			server = prepared.NewName()
 			t.changed = server
 		}
-		t.effects |= nm.effects()
+		t.effects |= nm.Effects()
 		// It may fail, and what names the statement shall not be tried then.
-		wait = wait || len(lead) > 0 && nm.st.Effects&effects.Names == 0 && s.x.status != wire.StatusFailed
+		wait = wait || len(lead) > 0 && nm.Statement.Effects&effects.Names == 0 && s.x.status != wire.StatusFailed
 		return server, wait
 	}
 	// DEALLOCATE and PREPARE get one that is there for them alone: the server's
@@ -115,25 +131,25 @@ func (s *statements) serverName(t *translation, verb effects.Set, own string) (s
 
 // complete takes the completion of a statement of a text that names others.
 func (s *statements) complete(n *note) {
-	for ; n.next < len(n.ops) && n.ops[n.next].statement <= n.over; n.next++ {
-		if n.ops[n.next].statement == n.over {
-			s.names.reach(n.ops[n.next:n.next+1], s.did)
+	for ; n.next < len(n.ops) && n.ops[n.next].Statement <= n.over; n.next++ {
+		if n.ops[n.next].Statement == n.over {
+			s.names.Reach(n.ops[n.next:n.next+1], s.did)
 		}
 	}
 	n.over++
 }
 
 // did takes what a statement has done to a name.
-func (s *statements) did(op *nameOp) {
-	switch op.verb {
+func (s *statements) did(op *names.Op) {
+	switch op.Verb {
 	case effects.Prepare:
-		nm := s.names.enter(op.own)
-		s.names.madeBySQL(nm, true)
-		nm.server, nm.made = op.server, s.x.ledger.pushed
+		nm := s.names.Enter(op.Own)
+		s.names.MadeBySQL(nm, true)
+		nm.Server, nm.Made = op.Server, s.x.ledger.pushed
 	case effects.Deallocate:
-		s.x.server.copies.LoseName(op.server) // it may have become the copy of others, too
-		if nm := s.names.byName[op.own]; nm != nil {
-			s.names.clear(nm)
+		s.x.server.copies.LoseName(op.Server) // it may have become the copy of others, too
+		if nm := s.names.Get(op.Own); nm != nil {
+			s.names.Clear(nm)
 		}
 	}
 }
@@ -146,21 +162,21 @@ func (s *statements) ownName(server string, e *entry) (own string, ok bool) {
 		case e.note != nil && e.note.own != "":
 			return e.note.own, true
 		case e.name != nil:
-			return e.name.own, true
+			return e.name.Own, true
 		}
 		if e.note != nil {
-			if own, ok := s.names.namedBy(e.note.ops, server); ok {
+			if own, ok := s.names.NamedBy(e.note.ops, server); ok {
 				return own, true
 			}
 		}
 	}
-	for _, nm := range s.names.byName {
-		if nm.server == server && (nm.sql || nm.open > 0) {
-			return nm.own, true
+	for _, nm := range s.names.All() {
+		if nm.Server == server && (nm.SQL || nm.Open > 0) {
+			return nm.Own, true
 		}
-		if nm.st != nil && s.x.server != nil {
-			if c := s.x.server.copies.Find(nm.st); c != nil && c.Name == server {
-				return nm.own, true
+		if nm.Statement != nil && s.x.server != nil {
+			if c := s.x.server.copies.Find(nm.Statement); c != nil && c.Name == server {
+				return nm.Own, true
 			}
 		}
 	}

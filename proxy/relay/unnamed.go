@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/names"
 )
 
 // unnamedStatement is the client's unnamed statement, which follows it to a
@@ -28,12 +29,12 @@ type plan struct {
 	types   []byte // the body of the ParameterDescription that it was sent; empty: none
 	none    bool   // it was told that there are no rows
 	context string
-	certain bool     // context is known
-	sure    bool     // its Parse begins a batch, so that the server can't skip it
-	batch   uint32   // that its Parse is in
-	ops     []nameOp // what it does to names when it runs
-	looked  uint64   // when those were looked up, by looked of the relay
-	missed  bool     // what it executes was not there at its Parse, or its columns had changed
+	certain bool       // context is known
+	sure    bool       // its Parse begins a batch, so that the server can't skip it
+	batch   uint32     // that its Parse is in
+	ops     []names.Op // what it does to names when it runs
+	looked  uint64     // when those were looked up, by looked of the relay
+	missed  bool       // what it executes was not there at its Parse, or its columns had changed
 }
 
 // Bounds of what is kept of unnamed statements whose Parse is not answered.
@@ -92,7 +93,7 @@ func (u *unnamedStatement) latest() uint64 {
 }
 
 // ops returns what the unnamed statement does to names when it runs.
-func (u *unnamedStatement) ops() []nameOp {
+func (u *unnamedStatement) ops() []names.Op {
 	if last := len(u.candidates) - 1; last >= 0 {
 		return u.candidates[last].ops
 	}

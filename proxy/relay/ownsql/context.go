@@ -1,4 +1,4 @@
-package sessionsql
+package ownsql
 
 import (
 	"strings"

@@ -18,7 +18,7 @@ const (
 // answers is where the relay is in what the server sends, and what that means.
 type answers struct {
 	cfg    *Config
-	x      *exchange
+	ex     *exchange
 	params *parameters
 	state  *sessionState
 	stmts  *statements
@@ -35,13 +35,13 @@ func (a *answers) attach() { a.hide, a.gather, a.last = false, nil, 0 }
 func (a *answers) step(b []byte) Step {
 	n := 0
 	for {
-		if a.x.left > 0 {
-			take := min(a.x.left, len(b)-n)
-			a.x.left -= take
+		if a.ex.left > 0 {
+			take := min(a.ex.left, len(b)-n)
+			a.ex.left -= take
 			n += take
 			if a.gather != nil {
 				a.gather = append(a.gather, b[n-take:n]...)
-				if a.x.left > 0 {
+				if a.ex.left > 0 {
 					return Step{Used: n, Verdict: NeedMore}
 				}
 				m := a.gather
@@ -61,7 +61,7 @@ func (a *answers) step(b []byte) Step {
 		if limit := wire.ServerLimit(typ); limit < 0 || size < 0 || size > limit {
 			return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: violation("the server sent an invalid message")}
 		}
-		e := a.x.ledger.first()
+		e := a.ex.ledger.first()
 		if hide := a.hides(typ, e); hide != a.hide {
 			a.hide = hide
 			if n > 0 {
@@ -77,7 +77,7 @@ func (a *answers) step(b []byte) Step {
 				return Step{Used: n, Pass: b[:n]}
 			}
 			a.gather = append(make([]byte, 0, wire.HeaderSize+size), b[:wire.HeaderSize]...)
-			a.x.left = size
+			a.ex.left = size
 			n = wire.HeaderSize
 			continue
 		}
@@ -95,11 +95,11 @@ func (a *answers) step(b []byte) Step {
 				return st
 			}
 		}
-		a.x.left = size
+		a.ex.left = size
 		n += wire.HeaderSize
 		if a.hide {
 			take := min(size, len(b)-n)
-			a.x.left -= take
+			a.ex.left -= take
 			n += take
 			return Step{Used: n, Verdict: goOn(n, b)}
 		}
@@ -125,7 +125,7 @@ func (a *answers) hides(typ byte, e *entry) bool {
 	case e == nil || typ == wire.NotificationResponse:
 		return false
 	case e.kind == copySync:
-		return a.x.copy.marked || typ == wire.ReadyForQuery && a.x.copy.state == resolving
+		return a.ex.copy.marked || typ == wire.ReadyForQuery && a.ex.copy.state == resolving
 	case e.is(ours):
 		if e.note != nil && e.note.failed && e.note.lead == wire.Query {
 			return typ != wire.ReadyForQuery
@@ -177,7 +177,7 @@ func (a *answers) observed(typ byte, m []byte, size int, st *Step) {
 		a.last = 0 // what the client does not hear is nobody's last word
 	}
 	body := m[wire.HeaderSize:]
-	e := a.x.ledger.first()
+	e := a.ex.ledger.first()
 	if e != nil && !e.is(begun) && typ != wire.ParameterStatus && typ != wire.NoticeResponse && typ != wire.NotificationResponse {
 		a.begin(e)
 	}
@@ -196,7 +196,7 @@ func (a *answers) observed(typ byte, m []byte, size int, st *Step) {
 		a.failed(m, size, e, st)
 		return
 	case wire.CopyInResponse, wire.CopyBothResponse:
-		a.x.copyBegins(typ, e)
+		a.ex.copyBegins(typ, e)
 		return
 	case wire.DataRow:
 		a.row(e, body, size)
@@ -205,7 +205,7 @@ func (a *answers) observed(typ byte, m []byte, size int, st *Step) {
 	if e == nil {
 		return
 	}
-	if typ == wire.CloseComplete && a.x.copy.marked {
+	if typ == wire.CloseComplete && a.ex.copy.marked {
 		st.Insert = append(a.resolved(), a.told(nil)...)
 		return
 	}
@@ -227,7 +227,7 @@ func (a *answers) told(dst []byte) []byte {
 	if !a.params.held || a.life.left || a.life.trial || a.life.refused != nil {
 		return dst
 	}
-	if e := a.x.ledger.first(); e != nil && (e.is(ours) || e.is(followed)) {
+	if e := a.ex.ledger.first(); e != nil && (e.is(ours) || e.is(followed)) {
 		return dst
 	}
 	return a.params.catchUp(dst)
@@ -239,7 +239,7 @@ func (a *answers) begin(e *entry) {
 	if e.kind != query {
 		return
 	}
-	a.x.server.unnamed, a.x.stranger = 0, false
+	a.ex.server.unnamed, a.ex.stranger = 0, false
 	if e.is(dropsPlan) {
 		a.stmts.unnamed.dropping--
 		a.stmts.unnamed.spareOf(&a.stmts.unnamed.now)
@@ -285,7 +285,7 @@ func (a *answers) answered(typ byte, e *entry, body []byte, size int) {
 		}
 	}
 	if e.kind != want {
-		a.x.doubt = true
+		a.ex.doubt = true
 		return
 	}
 	switch {
@@ -295,17 +295,17 @@ func (a *answers) answered(typ byte, e *entry, body []byte, size int) {
 	case e.plan != 0 && e.plan == a.stmts.unnamed.now.number:
 		a.stmts.noteRows(typ, body, size)
 	}
-	a.stmts.over(a.x.ledger.pop())
+	a.stmts.over(a.ex.ledger.pop())
 }
 
 // completed takes a CommandComplete or EmptyQueryResponse. It returns what the
 // client gets in its place.
 func (a *answers) completed(typ byte, e *entry, body []byte, size int) (instead []byte) {
 	if typ == wire.CommandComplete {
-		a.x.copyDone()
+		a.ex.copyDone()
 		if !e.is(ours) && len(body) == size && (string(body) == tagDiscardAll || string(body) == tagDeallocateAll) {
-			a.x.server.forgetCopies()
-			a.stmts.names.Forget(a.x.ledger.pushed)
+			a.ex.server.forgetCopies()
+			a.stmts.names.Forget(a.ex.ledger.pushed)
 		}
 	}
 	if e.note != nil && len(e.note.ops) > 0 {
@@ -313,40 +313,40 @@ func (a *answers) completed(typ byte, e *entry, body []byte, size int) (instead 
 	}
 	switch e.kind {
 	case execute:
-		a.stmts.over(a.x.ledger.pop())
+		a.stmts.over(a.ex.ledger.pop())
 	case query:
 	default:
-		a.x.doubt = true
+		a.ex.doubt = true
 	}
 	return nil
 }
 
 // ready takes a ReadyForQuery.
 func (a *answers) ready(m []byte, size int, st *Step) {
-	e := a.x.ledger.first()
+	e := a.ex.ledger.first()
 	if size != 1 || e == nil || e.kind.extended() {
 		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server became ready without having been asked")}
 		return
 	}
-	switch a.x.status = m[wire.HeaderSize]; a.x.status {
+	switch a.ex.status = m[wire.HeaderSize]; a.ex.status {
 	case wire.StatusIdle, wire.StatusInTransaction, wire.StatusFailed:
 	default:
 		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server reported an unknown transaction status")}
 		return
 	}
-	if e.kind == copySync && (a.x.copy.state == resolving || a.x.copy.marked) {
-		a.x.copy.ready++ // what it answers is seen later
+	if e.kind == copySync && (a.ex.copy.state == resolving || a.ex.copy.marked) {
+		a.ex.copy.ready++ // what it answers is seen later
 		return
 	}
-	popped := a.x.ledger.pop()
+	popped := a.ex.ledger.pop()
 	e = &popped
 	switch {
 	case e.is(followed):
 		return
 	case e.note != nil && e.note.failed && e.note.lead == wire.Query:
-		a.x.waiting.drop = true
+		a.ex.waiting.drop = true
 	case e.note != nil && e.note.failed && e.note.lead != 0:
-		a.x.skipping, a.x.batch.open = true, true // for the client, up to its own Sync
+		a.ex.skipping, a.ex.batch.open = true, true // for the client, up to its own Sync
 		return
 	case e.is(ours) && !e.is(fix):
 		a.ourReady(e)
@@ -355,19 +355,19 @@ func (a *answers) ready(m []byte, size int, st *Step) {
 		}
 		return
 	}
-	if e.kind != copySync && a.x.copy.state != resolving {
-		a.x.copy.state = noCopy
+	if e.kind != copySync && a.ex.copy.state != resolving {
+		a.ex.copy.state = noCopy
 	}
 	if e.kind == copySync {
-		a.x.copy.syncs--
+		a.ex.copy.syncs--
 	}
-	a.x.answered++
-	a.x.counts.Queries++
-	if a.x.status == wire.StatusIdle {
-		a.x.counts.Transactions++
+	a.ex.answered++
+	a.ex.counts.Queries++
+	if a.ex.status == wire.StatusIdle {
+		a.ex.counts.Transactions++
 		a.rested()
 	}
-	if a.cfg.Single && a.x.status != wire.StatusIdle && !e.is(late) {
+	if a.cfg.Single && a.ex.status != wire.StatusIdle && !e.is(late) {
 		*st = Step{Pass: st.Pass, Verdict: Failed, Err: errBlock}
 		return
 	}
@@ -383,7 +383,7 @@ var errBlock = wire.Fatal(wire.CodeFeatureNotSupported, "transaction blocks not 
 
 // rested notes that no transaction is open, if nothing more was sent.
 func (a *answers) rested() {
-	if !a.x.ledger.empty() || a.x.batch.open {
+	if !a.ex.ledger.empty() || a.ex.batch.open {
 		return
 	}
 	a.stmts.portals.clear()
@@ -396,13 +396,13 @@ func (a *answers) rested() {
 func (a *answers) ourReady(e *entry) {
 	switch {
 	case e.is(wishes) && a.life.refused == nil:
-		a.x.server.params.Set = a.params.wishes
+		a.ex.server.params.Set = a.params.wishes
 	case e.is(asks) && a.state.survey != nil:
 		a.state.survey.over = true
 	case e.is(cleans):
 		a.cleaned()
 	case e.is(probe):
-		a.x.server.unverified = false
+		a.ex.server.unverified = false
 	}
 }
 
@@ -410,10 +410,10 @@ func (a *answers) ourReady(e *entry) {
 // client.
 func (a *answers) cleaned() {
 	switch {
-	case !a.life.cleaned || a.x.doubt: // a ROLLBACK
+	case !a.life.cleaned || a.ex.doubt: // a ROLLBACK
 	case a.life.wipes:
-		a.x.server.wiped()
+		a.ex.server.wiped()
 	case !a.cfg.Shared:
-		a.x.server.params.Unlisted = true // what the client set was not followed
+		a.ex.server.params.Unlisted = true // what the client set was not followed
 	}
 }

@@ -18,7 +18,7 @@ const (
 // incoming is where the relay is in what the client sends.
 type incoming struct {
 	cfg      *Config
-	x        *exchange
+	ex       *exchange
 	params   *parameters
 	state    *sessionState
 	stmts    *statements
@@ -68,7 +68,7 @@ func (in *incoming) step(b []byte) Step {
 		}
 		part := b[n:min(len(b), n+wire.HeaderSize+size)]
 		complete := len(part) == wire.HeaderSize+size
-		if !complete && in.waitsWhole(typ, size) && (size <= wholeMessage || in.mayGather(size)) {
+		if !complete && in.waitsWhole(typ, size) && (size <= wholeMessage || in.reserve(size)) {
 			if size <= wholeMessage {
 				// PostgreSQL can do nothing with a part of it, so no server waits
 				// for a slow client.
@@ -108,7 +108,7 @@ func (in *incoming) step(b []byte) Step {
 		}
 		in.left, in.do = size, passOn
 		if e.cut > 0 {
-			in.x.keep(e.out)
+			in.ex.keep(e.out)
 			in.left -= e.cut - wire.HeaderSize
 			return Step{Used: n + e.cut, Pass: b[:n], Insert: e.out, Verdict: goOn(n+e.cut, b)}
 		}
@@ -123,7 +123,7 @@ func (in *incoming) body(b []byte, n int, body []byte) (st Step, ended bool) {
 	case in.requests.scanning:
 		if err := in.requests.scanMore(body, in.left == 0); err != nil {
 			in.left++ // its last byte is withheld, so PostgreSQL will never run it
-			in.x.doubt = true
+			in.ex.doubt = true
 			return Step{Used: n, Pass: b[:n-1], Verdict: Failed, Err: err}, true
 		}
 	case in.do == dropIt:
@@ -149,13 +149,13 @@ func goOn(n int, b []byte) Verdict {
 // wait has what is left of b wait until the server owes nothing. out goes there
 // first, and asks for the answers.
 func (in *incoming) wait(n int, b, out []byte) Step {
-	if in.x.waiting.times++; in.x.waiting.times > maxWaits {
+	if in.ex.waiting.times++; in.ex.waiting.times > maxWaits {
 		return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: errNoProgress}
 	}
-	in.x.waiting.waits = true
-	in.x.hold()
-	if last := in.x.ledger.last(); last != nil && last.kind.extended() && in.x.flushed != in.x.ledger.pushed && !in.life.leaving {
-		in.x.flushed = in.x.ledger.pushed
+	in.ex.waiting.waits = true
+	in.ex.hold()
+	if last := in.ex.ledger.last(); last != nil && last.kind.extended() && in.ex.flushed != in.ex.ledger.pushed && !in.life.leaving {
+		in.ex.flushed = in.ex.ledger.pushed
 		out = wire.AppendFlush(out)
 	}
 	return Step{Used: n, Pass: b[:n], Insert: out, Verdict: NeedRest}
@@ -177,7 +177,7 @@ func (in *incoming) waitsWhole(typ byte, size int) bool {
 	case wire.Query, wire.Parse:
 		return size <= gathered
 	case wire.CopyData, wire.Bind, wire.FunctionCall:
-		return in.x.server == nil && size <= wholeMessage
+		return in.ex.server == nil && size <= wholeMessage
 	}
 	return true
 }
@@ -215,9 +215,9 @@ func (in *incoming) gathered(n int) Step {
 	return Step{Used: n + 1, Insert: out}
 }
 
-// mayGather reports whether there is room for a message of this size among the
-// texts that are kept, and counts it. Where there is none it passes as it comes.
-func (in *incoming) mayGather(size int) bool {
+// reserve counts a message of this size among the texts that are kept, if there is
+// room for it. Where there is none it passes as it comes.
+func (in *incoming) reserve(size int) bool {
 	if in.counts == 0 && in.stmts.names.Reserve(int64(size)) {
 		in.counts = int64(size)
 	}
@@ -230,7 +230,7 @@ func (in *incoming) dropGather() {
 	in.gather, in.whole = nil, false
 }
 
-// uncount undoes mayGather.
+// uncount undoes reserve.
 func (in *incoming) uncount() {
 	if in.counts > 0 {
 		in.stmts.names.Free(in.counts)
@@ -263,17 +263,17 @@ func CheckClientMessage(typ byte, size int) *wire.Error {
 func (in *incoming) admit(typ byte) (drop bool, v Verdict) {
 	if typ == wire.Terminate {
 		switch {
-		case in.x.server == nil:
-		case in.x.copy.state == copying: // the server has words for that
+		case in.ex.server == nil:
+		case in.ex.copy.state == copying: // the server has words for that
 			in.life.leaving = true
 			return false, Proceed
-		case in.x.answers():
+		case in.ex.answers():
 			in.life.leaving = true // its answers come first
 			return false, NeedRest
 		}
 		return false, Terminated
 	}
-	if in.x.server == nil {
+	if in.ex.server == nil {
 		switch typ {
 		case wire.CopyData, wire.CopyDone, wire.CopyFail, wire.Flush:
 			// The rest of a COPY that has failed, or nothing to flush. PostgreSQL
@@ -282,177 +282,29 @@ func (in *incoming) admit(typ byte) (drop bool, v Verdict) {
 		}
 		return false, NeedServer
 	}
-	if in.x.held {
-		if !in.x.open() {
+	if in.ex.held {
+		if !in.ex.open() {
 			return false, NeedRest
 		}
-		in.x.held = false
+		in.ex.held = false
 	}
 	switch {
-	case in.x.waiting.drop && typ == wire.Query: // which was answered already
-		in.x.waiting.drop = false
+	case in.ex.waiting.drop && typ == wire.Query: // which was answered already
+		in.ex.waiting.drop = false
 		return true, Proceed
-	case in.state.survey != nil || in.x.ledger.len() >= limit:
+	case in.state.survey != nil || in.ex.ledger.len() >= limit:
 		return false, NeedRest
-	case in.x.skipping && typ != wire.Sync:
+	case in.ex.skipping && typ != wire.Sync:
 		return true, Proceed
 	}
 	switch typ {
 	case wire.CopyData, wire.CopyDone, wire.CopyFail:
-		return in.x.copy.state == noCopy, Proceed
+		return in.ex.copy.state == noCopy, Proceed
 	case wire.Flush:
-		in.x.flushed = in.x.ledger.pushed
-		return in.x.copy.state == copying, Proceed
+		in.ex.flushed = in.ex.ledger.pushed
+		return in.ex.copy.state == copying, Proceed
 	}
 	return false, Proceed
-}
-
-// take looks at a message, of which at least the header is there. more says that
-// more of it has to be.
-func (q *requests) take(typ byte, m []byte, size int, complete bool) (e edit, more bool) {
-	if q.x.copy.state == copying && !inCopy(typ) {
-		return q.outOfPlace(typ), false
-	}
-	if typ == wire.FunctionCall && !complete && len(m) < wire.HeaderSize+4 {
-		return edit{}, true // of which function, before anything goes in front of it
-	}
-	atStart := q.x.atStart()
-	if lead := q.oust(typ, m); lead == nil {
-		e, more = q.inspect(typ, m, size, complete)
-	} else {
-		e, more = q.inspectBehind(lead, typ, m, size, complete)
-	}
-	q.x.waiting.led = false
-	switch {
-	case e.exact || more:
-	case !e.wait:
-		q.x.waiting.times, q.x.touched, q.life.cleaned = 0, true, false
-		q.stmts.changed = nil // what it waited for is in it
-	case atStart && q.x.batch.open:
-		// By itself it fails by itself, and makes no part of the client's batch.
-		e.out = wire.AppendSync(e.out)
-		q.x.push(entry{kind: syncing, flags: ours | aside, note: &note{lead: typ}})
-		q.x.touched = false // the server is kept for what waits
-	default:
-		q.x.waiting.led = typ == wire.Query && !atStart && q.x.batch.open
-	}
-	return e, more
-}
-
-// inspectBehind is inspect for a message that oust has put something in front
-// of.
-func (q *requests) inspectBehind(lead []byte, typ byte, m []byte, size int, complete bool) (e edit, more bool) {
-	if e, more = q.inspect(typ, m, size, complete); more || e.err != nil || e.exact {
-		q.x.ledger.unpush()
-		q.x.stranger, q.x.batch.open = true, false
-		return e, more
-	}
-	if e.cut == 0 && !e.wait {
-		e.out, e.cut = m[:wire.HeaderSize], wire.HeaderSize
-	}
-	e.out = append(lead, e.out...)
-	return e, false
-}
-
-// inCopy reports whether PostgreSQL takes a message of this type while it reads
-// the data of a COPY.
-func inCopy(typ byte) bool {
-	switch typ {
-	case wire.CopyData, wire.CopyDone, wire.CopyFail, wire.Flush, wire.Sync:
-		return true
-	}
-	return false
-}
-
-// oust has the server let go of another client's unnamed statement before this
-// one sends its first message of the extended-query protocol, unless that
-// itself does so. Nothing can have the server skip it: no batch is under way.
-// Likewise it ends what was done for the client's batch before a Query.
-func (q *requests) oust(typ byte, m []byte) []byte {
-	if back := q.x.batch.back; typ == wire.Query && back != "" && !q.x.skipping {
-		q.x.batch.back = ""
-		return q.x.appendHidden(nil, back, nil) // as the Sync would have, which it stands for
-	}
-	if (typ == wire.Query || typ == wire.FunctionCall) && q.x.onlyHelped() && q.x.ledger.empty() && !q.x.skipping {
-		// To PostgreSQL 18 a Query behind what was executed without a Sync is
-		// within a transaction. The client executed nothing.
-		q.x.push(entry{kind: syncing, flags: ours | aside})
-		return wire.AppendSync(nil)
-	}
-	if !q.x.stranger {
-		return nil
-	}
-	switch typ {
-	case wire.Parse, wire.Bind, wire.Describe, wire.Execute, wire.CloseMessage:
-	default:
-		return nil
-	}
-	q.x.stranger = false
-	q.x.server.unnamed = 0
-	if typ == wire.Parse && len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0 {
-		return nil
-	}
-	q.x.push(entry{kind: closing, flags: ours})
-	return wire.AppendNamed(nil, wire.CloseMessage, 'S', "")
-}
-
-func (q *requests) inspect(typ byte, m []byte, size int, complete bool) (e edit, more bool) {
-	if q.state.suspect != 0 && !q.x.batch.open && q.beginsUnsure(typ) {
-		return edit{wait: true}, false
-	}
-	switch typ {
-	case wire.CopyData, wire.Flush:
-		return edit{}, false
-	case wire.Query:
-		return q.onQuery(m, complete), false
-	case wire.FunctionCall:
-		return q.onCall(m), false
-	case wire.Bind:
-		if e, more = q.onBind(m, complete); !more && !e.wait && !e.exact {
-			q.x.counts.Binds++
-		}
-		return e, more
-	case wire.Parse:
-		if !complete {
-			e, more = q.onLargeParse(m, size)
-		} else {
-			e = q.onParse(m)
-		}
-		if !more && !e.wait {
-			q.x.counts.ClientParses++
-		}
-		return e, more
-	}
-	if !complete {
-		return edit{}, true
-	}
-	return q.takeSmall(typ, m), false
-}
-
-// beginsUnsure reports whether a message begins a batch while it is not known
-// under which values its statements would be analysed, but will be when
-// PostgreSQL has answered: to ask in the midst of the batch would be felt.
-func (q *requests) beginsUnsure(typ byte) bool {
-	switch typ {
-	case wire.Bind, wire.Describe, wire.Execute, wire.CloseMessage: // Parse sees to it itself
-		return q.state.unsure(q.stmts.unnamed.stuck())
-	}
-	return false
-}
-
-// takeSmall is take for messages that are whole.
-func (q *requests) takeSmall(typ byte, m []byte) edit {
-	switch typ {
-	case wire.Describe:
-		return q.onDescribe(m)
-	case wire.CloseMessage:
-		return q.onClose(m)
-	case wire.Execute:
-		return q.onExecute(m)
-	case wire.Sync:
-		return q.onSync(m)
-	}
-	return q.onCopyEnd(m) // CopyDone, CopyFail
 }
 
 // cString returns b up to its first NUL.

@@ -17,37 +17,6 @@ type preparation struct {
 	values    wire.Row // of read, as they are
 }
 
-// parseUnnamed takes a Parse of the unnamed statement.
-func (q *requests) parseUnnamed(m, text, types []byte, seen effects.Set) edit {
-	n := &q.stmts.unnamed
-	p := plan{number: prepared.NextNumber(), effects: seen, parse: n.spare[:0], sure: q.x.sure(), batch: q.x.batch.number}
-	n.spare = nil
-	p.context, p.certain = q.state.now()
-	if pending := len(n.candidates); pending < keptPlans || pending*len(m) < maxPlans {
-		p.parse = append(p.parse, m...)
-	}
-	e := entry{kind: parse, flags: unnamed}
-	var out []byte
-	if seen&effects.Names != 0 {
-		t := q.stmts.translate(text, false)
-		if t.wait {
-			return edit{out: t.lead, wait: true}
-		}
-		e.note = &note{ops: t.ops, shifts: t.shifts}
-		p.ops, p.looked = t.ops, q.stmts.looked()
-		p.missed = q.stmts.executes(t.ops, "", true) != nil
-		p.effects |= t.effects
-		out = wire.AppendParse(t.lead, "", string(t.text)+"\x00"+string(types))
-	}
-	n.candidates = append(n.candidates, p)
-	q.x.push(e)
-	q.x.counts.ServerParses++
-	if out == nil {
-		return edit{}
-	}
-	return whole(m, out)
-}
-
 // remake returns what makes a copy of a statement on the server that is held.
 // Where the session's values are not those under which the client prepared it,
 // they are asked for first, then changed and changed back around it. Where it
@@ -62,27 +31,27 @@ func (s *statements) remake(c *prepared.Copy) (lead []byte, made, wait bool) {
 	if !equal && (p == nil || p.statement != st || p.values == nil) { // not asked, or in vain
 		p = &preparation{statement: st, number: c.Number}
 		s.prep = p
-		lead = s.x.appendHidden(lead, ownsql.ReadContext, &note{values: &p.values})
+		lead = s.ex.appendHidden(lead, ownsql.ReadContext, &note{values: &p.values})
 		return lead, false, true
 	}
 	s.prep = nil
-	lead = s.x.appendDoomed(lead)
+	lead = s.ex.appendDoomed(lead)
 	if c.Name != "" {
-		lead = s.x.appendProbe(lead)
+		lead = s.ex.appendProbe(lead)
 	}
 	if !equal {
-		lead = s.x.appendHidden(lead, ownsql.InContext(st.Context), nil)
+		lead = s.ex.appendHidden(lead, ownsql.InContext(st.Context), nil)
 	}
-	s.x.push(entry{kind: parse, flags: ours, note: &note{copy: c}})
-	s.x.counts.ServerParses++
+	s.ex.push(entry{kind: parse, flags: ours, note: &note{copy: c}})
+	s.ex.counts.ServerParses++
 	lead = wire.AppendParse(lead, c.Name, st.Text()+"\x00"+st.Types)
 	if st.Described && st.Rows {
-		s.x.push(entry{kind: describe, flags: ours, note: &note{copy: c}})
+		s.ex.push(entry{kind: describe, flags: ours, note: &note{copy: c}})
 		lead = wire.AppendNamed(lead, wire.Describe, 'S', c.Name)
 		wait = true
 	}
 	if !equal {
-		lead = s.x.appendHidden(lead, ownsql.InContext(ownsql.ContextOf(p.values)), nil)
+		lead = s.ex.appendHidden(lead, ownsql.InContext(ownsql.ContextOf(p.values)), nil)
 		wait = true
 	}
 	return lead, true, wait
@@ -96,21 +65,21 @@ func (s *statements) carryUnnamed() (lead []byte, wait bool) {
 	case last >= 0 && s.outdated(&n.candidates[last]):
 		return nil, true
 	case last < 0 && n.now.number != 0 && s.outdated(&n.now):
-		if !s.x.ledger.empty() {
+		if !s.ex.ledger.empty() {
 			return nil, true
 		}
-		s.x.server.unnamed, n.carrying = 0, 0
+		s.ex.server.unnamed, n.carrying = 0, 0
 	}
 	switch {
-	case n.now.number != 0 && s.x.server.unnamed == n.now.number, n.comes(s.x.batch.number):
-		return s.x.out[:0], false
+	case n.now.number != 0 && s.ex.server.unnamed == n.now.number, n.comes(s.ex.batch.number):
+		return s.ex.out[:0], false
 	case n.dropping > 0, len(n.candidates) > 0:
 		return nil, true
 	case n.now.number == 0 || n.stuck():
-		return s.x.out[:0], false
-	case n.carrying == n.now.number && n.carryBatch == s.x.batch.number:
-		return s.x.out[:0], false
-	case n.carrying == n.now.number && !s.x.ledger.empty():
+		return s.ex.out[:0], false
+	case n.carrying == n.now.number && n.carryBatch == s.ex.batch.number:
+		return s.ex.out[:0], false
+	case n.carrying == n.now.number && !s.ex.ledger.empty():
 		return nil, true
 	}
 	u := &n.now
@@ -136,7 +105,7 @@ func (s *statements) carryUnnamed() (lead []byte, wait bool) {
 	c := &prepared.Copy{Statement: st, Number: u.number}
 	more, made, wait := s.remake(c)
 	if made {
-		n.carrying, n.carryBatch = u.number, s.x.batch.number
+		n.carrying, n.carryBatch = u.number, s.ex.batch.number
 	}
 	return append(lead, more...), wait
 }
@@ -158,7 +127,7 @@ func (s *statements) described(n *note, typ byte, body []byte) {
 		if st.Rows != (typ == wire.RowDescription) || st.Rows && prepared.ColumnsOf(body) != st.Columns {
 			s.changed = append(s.changed, n.copy)
 			if n.copy.Name != "" {
-				s.x.server.copies.Drop(n.copy)
+				s.ex.server.copies.Drop(n.copy)
 			}
 		}
 	}
@@ -166,7 +135,7 @@ func (s *statements) described(n *note, typ byte, body []byte) {
 
 // looked counts what may have changed what a name stands for on the server that
 // is held.
-func (s *statements) looked() uint64 { return s.names.Changes() + s.x.server.copies.Changes() }
+func (s *statements) looked() uint64 { return s.names.Changes() + s.ex.server.copies.Changes() }
 
 // outdated reports whether what a plan names may be something else by now.
 func (s *statements) outdated(p *plan) bool {

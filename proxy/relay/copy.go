@@ -27,44 +27,44 @@ type copyIn struct {
 
 // onCopyEnd takes a CopyDone or CopyFail, which is whole.
 func (q *requests) onCopyEnd(m []byte) edit {
-	if q.x.copy.state != copying {
+	if q.ex.copy.state != copying {
 		return edit{}
 	}
-	q.x.copy.state = ended
-	q.x.hold()
-	if e := q.x.ledger.first(); e == nil || e.kind != execute {
+	q.ex.copy.state = ended
+	q.ex.hold()
+	if e := q.ex.ledger.first(); e == nil || e.kind != execute {
 		return edit{}
 	}
-	q.x.flushed = q.x.ledger.pushed
-	return whole(m, wire.AppendFlush(append(q.x.out[:0], m...)))
+	q.ex.flushed = q.ex.ledger.pushed
+	return whole(m, wire.AppendFlush(append(q.ex.out[:0], m...)))
 }
 
 // outOfPlace takes the first byte of a message that PostgreSQL does not take for
 // data: it needs no more to end the connection. Where the COPY has failed
 // meanwhile it takes it for a message, which it never gets.
 func (q *requests) outOfPlace(typ byte) edit {
-	q.x.doubt, q.x.copy.torn, q.x.copy.state = true, true, ended
+	q.ex.doubt, q.ex.copy.torn, q.ex.copy.state = true, true, ended
 	return edit{out: []byte{typ}, wait: true}
 }
 
 // resolved takes the answer to it, and returns the ReadyForQuery messages that
 // the client gets.
 func (a *answers) resolved() (out []byte) {
-	n := a.x.copy.ready
-	a.x.copy.marked = false
-	if a.x.copy.synced {
+	n := a.ex.copy.ready
+	a.ex.copy.marked = false
+	if a.ex.copy.synced {
 		n--
 	}
-	a.x.dropSyncs()
+	a.ex.dropSyncs()
 	if n > 0 && a.params.held && !a.life.left {
 		out = a.params.catchUp(out) // what was reported in front of the first of them
 	}
 	for range n {
-		out = wire.AppendReadyForQuery(out, a.x.status)
-		a.x.answered++
+		out = wire.AppendReadyForQuery(out, a.ex.status)
+		a.ex.answered++
 	}
-	a.x.ledger.pop() // the Close
-	a.x.skipping = a.x.copy.synced && n == 0
+	a.ex.ledger.pop() // the Close
+	a.ex.skipping = a.ex.copy.synced && n == 0
 	return out
 }
 

@@ -14,11 +14,11 @@ func (q *requests) onDescribe(m []byte) edit {
 		}
 		if len(q.stmts.portals.ops) > 0 && len(m) >= wire.HeaderSize+2 {
 			if e.note = q.stmts.executes(q.stmts.portals.ops[string(m[wire.HeaderSize+1:len(m)-1])], "", false); e.note != nil {
-				q.x.push(e)
-				return whole(m, wire.AppendNamed(q.x.out[:0], wire.Describe, 'S', q.cfg.nobody))
+				q.ex.push(e)
+				return whole(m, wire.AppendNamed(q.ex.out[:0], wire.Describe, 'S', q.cfg.nobody))
 			}
 		}
-		q.x.push(e)
+		q.ex.push(e)
 		return edit{}
 	}
 	own := m[wire.HeaderSize+1 : len(m)-1]
@@ -40,11 +40,11 @@ func (q *requests) onDescribe(m []byte) edit {
 	if len(own) == 0 {
 		e.plan = q.stmts.unnamed.latest()
 	}
-	q.x.push(e)
+	q.ex.push(e)
 	out := wire.AppendNamed(lead, wire.Describe, 'S', server)
-	if q.x.server.copies.CloseLast(server) {
+	if q.ex.server.copies.CloseLast(server) {
 		// It was made for this message: a batch of many must not pile them up.
-		q.x.push(entry{kind: closing, flags: ours, note: &note{own: server}})
+		q.ex.push(entry{kind: closing, flags: ours, note: &note{own: server}})
 		out = wire.AppendNamed(out, wire.CloseMessage, 'S', server)
 	}
 	return whole(m, out)

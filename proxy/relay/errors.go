@@ -47,8 +47,8 @@ func unshift(field string, shifts []shift) string {
 // failed takes an ErrorResponse. What it is about decides who is told what.
 func (a *answers) failed(m []byte, size int, e *entry, st *Step) {
 	body := m[wire.HeaderSize:]
-	a.x.copyFailed()
-	if a.x.copy.torn && !bytes.Contains(body, outOfPlace) {
+	a.ex.copyFailed()
+	if a.ex.copy.torn && !bytes.Contains(body, outOfPlace) {
 		// The COPY had failed before, and the server waits for the rest of a
 		// message that it does not get.
 		a.life.end = violation("unexpected message during COPY from stdin")
@@ -62,15 +62,15 @@ func (a *answers) failed(m []byte, size int, e *entry, st *Step) {
 	case e.is(setsUp):
 		a.life.refused = refusal(body, size)
 	case e.is(cleans):
-		a.x.doubt = true // it is as its client left it
+		a.ex.doubt = true // it is as its client left it
 	case e.is(asks) && a.state.survey != nil:
 		a.state.survey.answer.Failed = true
 		a.state.survey.canceled = bytes.Contains(body, canceled)
 	case e.kind == describe && e.is(probe):
-		a.x.server.forgetCopies()
+		a.ex.server.forgetCopies()
 	}
 	if e.kind.extended() {
-		a.x.ledger.pop()
+		a.ex.ledger.pop()
 		a.stmts.aborted(&entry)
 		a.skipRest(entry.is(ours))
 	}
@@ -97,7 +97,7 @@ func (a *answers) tell(m, body []byte, size int, e *entry, st *Step) {
 		st.Insert = changedResult(body)
 	default:
 		if bytes.Contains(body, noStatement) && a.stmts.namesCopy(body) {
-			a.x.server.forgetCopies() // something that can't be seen has dropped them
+			a.ex.server.forgetCopies() // something that can't be seen has dropped them
 		}
 		st.Insert = a.stmts.reword(m, e)
 	}
@@ -119,8 +119,8 @@ func (n *note) blames(body []byte) bool {
 // the message which failed was ours: if it was sent for a Query, the client shall
 // read what it reads where the Query fails itself.
 func (a *answers) skipRest(own bool) {
-	for !a.x.ledger.empty() {
-		next := a.x.ledger.first()
+	for !a.ex.ledger.empty() {
+		next := a.ex.ledger.first()
 		switch {
 		case next.kind == syncing:
 			if next.note != nil {
@@ -128,24 +128,24 @@ func (a *answers) skipRest(own bool) {
 			}
 			return
 		case next.kind == copySync:
-			a.x.skipping = true
+			a.ex.skipping = true
 			return
 		case next.is(led) && own:
 			a.stmts.skip(next)
 			next.kind, next.note, next.flags = syncing, nil, 0
-			a.x.unready = true
+			a.ex.unready = true
 			return
 		}
-		e := a.x.ledger.pop()
+		e := a.ex.ledger.pop()
 		own = own && e.is(ours)
 		a.stmts.skip(&e)
 	}
-	if own && a.x.waiting.led && a.x.waiting.waits {
-		a.x.push(entry{kind: syncing})
-		a.x.unready, a.x.waiting.led, a.x.waiting.drop = true, false, true
+	if own && a.ex.waiting.led && a.ex.waiting.waits {
+		a.ex.push(entry{kind: syncing})
+		a.ex.unready, a.ex.waiting.led, a.ex.waiting.drop = true, false, true
 		return
 	}
-	a.x.skipping = true
+	a.ex.skipping = true
 }
 
 // outOfPlace is the field of an ErrorResponse that says that the protocol was

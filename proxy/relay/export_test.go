@@ -3,26 +3,17 @@ package relay
 import (
 	"fmt"
 
-	"github.com/pgseal/pgseal/internal/wire"
-	"github.com/pgseal/pgseal/proxy/relay/effects"
 	"github.com/pgseal/pgseal/proxy/relay/names"
-	"github.com/pgseal/pgseal/proxy/relay/ownsql"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // What tests outside of the package see of it.
 
-// Literal is literal.
-func Literal(s string) string { return ownsql.Literal(s) }
-
-// SetQuery is setQuery.
-func SetQuery(set []wire.Parameter, reset []string) string { return ownsql.Set(set, reset, false) }
-
 // Owed returns how many messages are not answered.
-func (r *Relay) Owed() int { return r.x.ledger.len() }
+func (r *Relay) Owed() int { return r.ex.ledger.len() }
 
 // LedgerRoom returns for how many messages the ledger has room.
-func (r *Relay) LedgerRoom() int { return cap(r.x.ledger.entries) }
+func (r *Relay) LedgerRoom() int { return cap(r.ex.ledger.entries) }
 
 // Limits of what is kept of messages.
 const (
@@ -30,23 +21,11 @@ const (
 	WholeMessage = wholeMessage
 	Gathered     = gathered
 	MostOwed     = limit
-	MaxCustom    = effects.MaxCustom
-	Overhead     = prepared.Overhead
 )
-
-// Custom returns which names of custom parameters are found in texts, and
-// whether there were more.
-func Custom(texts ...string) (names []string, overflow bool) {
-	var c effects.Custom
-	for _, text := range texts {
-		c.Note([]byte(text))
-	}
-	return c.Names, c.Overflow
-}
 
 // Wrong says what contradicts itself in the relay's state, or nothing.
 func (r *Relay) Wrong() string {
-	l := &r.x.ledger
+	l := &r.ex.ledger
 	count := ledger{}
 	open := map[*names.Name]int{}
 	held := r.in.counts

@@ -24,17 +24,17 @@ func (q *requests) onLargeParse(m []byte, size int) (e edit, more bool) {
 	q.large = nil
 	if !q.cfg.Shared {
 		q.scanLarge(wire.Parse)
-		q.x.push(entry{kind: parse})
-		return edit{out: append(q.x.out[:0], m[:head]...), cut: head}, false
+		q.ex.push(entry{kind: parse})
+		return edit{out: append(q.ex.out[:0], m[:head]...), cut: head}, false
 	}
 	server := ""
 	if len(own) == 0 {
 		q.stmts.unnamed.candidates = append(q.stmts.unnamed.candidates, plan{number: prepared.NextNumber(), effects: effects.Unseen})
-		q.x.push(entry{kind: parse, flags: unnamed})
+		q.ex.push(entry{kind: parse, flags: unnamed})
 	} else {
 		nm := q.stmts.names.LookUp(own)
 		if nm != nil && nm.Leaving || nm.Stands() {
-			if !q.x.ledger.empty() || nm.Leaving {
+			if !q.ex.ledger.empty() || nm.Leaving {
 				return edit{wait: true}, false
 			}
 			return edit{err: errLargeTwice}, false
@@ -46,12 +46,12 @@ func (q *requests) onLargeParse(m []byte, size int) (e edit, more bool) {
 		d.Private, d.Certain, d.Effects = prepared.NextNumber(), true, effects.Unseen
 		q.large = d
 		server = nm.Server
-		q.x.push(entry{kind: parse, flags: final, name: nm, note: &note{draft: d}})
+		q.ex.push(entry{kind: parse, flags: final, name: nm, note: &note{draft: d}})
 	}
-	q.x.counts.ServerParses++
+	q.ex.counts.ServerParses++
 	q.scanLarge(wire.Parse)
 	q.scanner.Feed(nil)
-	out := append(append(append(q.x.out[:0], m[:wire.HeaderSize]...), server...), 0)
+	out := append(append(append(q.ex.out[:0], m[:wire.HeaderSize]...), server...), 0)
 	binary.BigEndian.PutUint32(out[1:], uint32(4+size+len(server)-len(own)))
 	return edit{out: out, cut: head}, false
 }
@@ -80,7 +80,7 @@ func (q *requests) scanMore(piece []byte, last bool) *wire.Error {
 		return &fatal
 	}
 	if seen&(effects.Carried|effects.Unseen) != 0 && q.cfg.Shared { // whose names were not read
-		q.x.server.params.Unlisted = true
+		q.ex.server.params.Unlisted = true
 		q.state.pin(effects.UnknownState)
 	}
 	if q.scanned == wire.Query {

@@ -33,4 +33,4 @@ func Stays(text string) bool { return effects.Of([]byte(text))&effects.Pinning !
 func (s *Server) IsSet() (list []wire.Parameter, more bool) { return s.params.Set, s.params.Unlisted }
 
 // Skipping reports whether the server waits for a Sync.
-func (r *Relay) Skipping() bool { return r.x.skipping }
+func (r *Relay) Skipping() bool { return r.ex.skipping }

@@ -16,7 +16,7 @@ import (
 // and what it was told of them. What a server only reports is nobody's wish.
 type parameters struct {
 	cfg      *Config
-	x        *exchange
+	ex       *exchange
 	startup  []wire.Parameter // of the startup packet: what RESET means
 	wishes   []wire.Parameter // those, and what was set since; holds between transactions; is replaced, never changed
 	told     []wire.Parameter // by ParameterStatus; is replaced, never changed
@@ -64,25 +64,25 @@ func (p *parameters) needsExact() bool { return (p.exact || !p.cfg.Shared) && p.
 // application_name changes nothing that they do. names says that the client has
 // prepared statements.
 func (p *parameters) appendSetup(dst []byte, names bool) (out []byte, wait bool) {
-	s := p.x.server
+	s := p.ex.server
 	if s.unverified && s.probe == "" {
 		s.unverified = false
 	}
 	if s.unverified && names {
 		dst = wire.AppendNamed(dst, wire.Describe, 'S', s.probe)
-		p.x.push(entry{kind: describe, flags: ours | probe})
+		p.ex.push(entry{kind: describe, flags: ours | probe})
 		dst = wire.AppendSync(dst)
-		p.x.push(entry{kind: syncing, flags: ours | probe})
+		p.ex.push(entry{kind: syncing, flags: ours | probe})
 		wait = true
 	}
 	if s.seeded && s.holder != p.cfg.ID {
 		dst = wire.AppendQuery(dst, "SELECT pg_catalog.setseed("+strconv.FormatFloat(rand.Float64()*2-1, 'f', -1, 64)+")")
-		p.x.push(entry{kind: query, flags: ours | aside})
+		p.ex.push(entry{kind: query, flags: ours | aside})
 		s.seeded, s.unnamed, wait = false, 0, true
 	}
 	if s.params.Unlisted && s.holder != p.cfg.ID {
 		dst = wire.AppendQuery(dst, "RESET ALL")
-		p.x.push(entry{kind: query, flags: ours | setsUp})
+		p.ex.push(entry{kind: query, flags: ours | setsUp})
 		s.params.Unlisted, s.unnamed, wait = false, 0, true
 		s.params.Set = slices.DeleteFunc(slices.Clone(s.params.Set), func(w wire.Parameter) bool { return w.Name != params.Role })
 	}
@@ -97,7 +97,7 @@ func (p *parameters) appendSetup(dst []byte, names bool) (out []byte, wait bool)
 		wait = wait || !strings.EqualFold(name, params.ApplicationName)
 	}
 	s.unnamed = 0 // a simple query ends it
-	p.x.push(entry{kind: query, flags: ours | setsUp | wishes})
+	p.ex.push(entry{kind: query, flags: ours | setsUp | wishes})
 	return wire.AppendQuery(dst, ownsql.Set(set, reset, false)), wait
 }
 
@@ -109,11 +109,11 @@ func (p *parameters) report(body []byte, hidden bool) (tell, news bool) {
 	if err != nil {
 		return !hidden, false
 	}
-	list := params.Replace(p.x.server.params.Reported, now)
-	if params.Same(list, p.x.server.params.Reported) {
+	list := params.Replace(p.ex.server.params.Reported, now)
+	if params.Same(list, p.ex.server.params.Reported) {
 		return !hidden, false
 	}
-	p.x.server.params.Reported, p.reports = list, true
+	p.ex.server.params.Reported, p.reports = list, true
 	p.defaults = p.defaults || p.cfg.Shared && now.Name != params.ApplicationName // unless the session has set it, which is seen when nothing is suspected
 	if hidden {
 		p.held = true
@@ -125,9 +125,10 @@ func (p *parameters) report(body []byte, hidden bool) (tell, news bool) {
 	return true, true
 }
 
-// knowsAll reports whether the client was told what the server reports.
-func (p *parameters) knowsAll() bool {
-	equal, changed := params.Unify(&p.told, &p.x.server.params.Reported)
+// alignTold makes what the client was told and what the server reports one list
+// where they are equal, and reports whether they are.
+func (p *parameters) alignTold() bool {
+	equal, changed := params.Unify(&p.told, &p.ex.server.params.Reported)
 	p.reports = p.reports || changed // by another list
 	return equal
 }
@@ -136,10 +137,10 @@ func (p *parameters) knowsAll() bool {
 // otherwise, when no more of our own queries are under way.
 func (p *parameters) catchUp(dst []byte) []byte {
 	p.held = false
-	if p.knowsAll() {
+	if p.alignTold() {
 		return dst
 	}
-	now := p.x.server.params.Reported
+	now := p.ex.server.params.Reported
 	for _, reported := range now {
 		if i := params.Find(p.told, reported.Name); i < 0 || p.told[i] != reported {
 			dst = wire.AppendParameterStatus(dst, reported)
@@ -157,7 +158,7 @@ func (p *parameters) toBringBack(seen effects.Set) []wire.Parameter {
 	if seen&(effects.Resets|effects.Opaque) == 0 {
 		return nil
 	}
-	if len(startup) == 0 || !p.x.server.params.Covers(startup) {
+	if len(startup) == 0 || !p.ex.server.params.Covers(startup) {
 		if seen&effects.Resets == 0 { // who sets a custom parameter to '' means that
 			startup = slices.DeleteFunc(slices.Clone(startup), func(w wire.Parameter) bool { return strings.Contains(w.Name, ".") })
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
 	"github.com/pgseal/pgseal/proxy/relay/names"
@@ -12,40 +11,12 @@ import (
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
-// edit is what becomes of a client's message: out goes in place of its first cut
-// bytes.
-type edit struct {
-	out   []byte
-	cut   int
-	wait  bool // the message is not taken yet: out goes, and it waits until the server owes nothing
-	exact bool // it has to run on a server that was opened with the client's startup values
-	err   *wire.Error
-}
-
-// whole returns an edit of all of m.
-func whole(m, out []byte) edit { return edit{out: out, cut: len(m)} }
-
-// requests says what each message of the client's means, and what goes to the
-// server in its place.
-type requests struct {
-	cfg      *Config
-	x        *exchange
-	params   *parameters
-	state    *sessionState
-	stmts    *statements
-	life     *life
-	scanner  sqlscan.Scanner // of a text that passes in pieces
-	scanning bool            // one does
-	scanned  byte            // the type of its message
-	large    *draft          // of the Parse that it is in; nil: unnamed, or a Query
-}
-
 // onParse takes a Parse, which is whole.
 func (q *requests) onParse(m []byte) edit {
 	own, rest, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0})
 	text, types, ok2 := bytes.Cut(rest, []byte{0})
 	if !ok || !ok2 || !q.cfg.Shared { // PostgreSQL has an error for that
-		q.x.push(entry{kind: parse})
+		q.ex.push(entry{kind: parse})
 		if ok2 {
 			q.parsedUnshared(own, q.state.scan(text))
 		}
@@ -105,21 +76,52 @@ func (q *requests) parsedUnshared(own []byte, seen effects.Set) {
 // reads it, and then says what it thinks of using a name twice.
 func (q *requests) parseTaken(m, own, rest []byte) edit {
 	taken := prepared.NewName()
-	out := q.x.appendDoomed(q.x.out[:0])
-	q.x.push(entry{kind: parse, flags: ours})
-	q.x.push(entry{kind: parse, note: &note{own: string(names.Shorten(own))}})
-	q.x.server.copies.Doom(taken)
+	out := q.ex.appendDoomed(q.ex.out[:0])
+	q.ex.push(entry{kind: parse, flags: ours})
+	q.ex.push(entry{kind: parse, note: &note{own: string(names.Shorten(own))}})
+	q.ex.server.copies.Doom(taken)
 	return whole(m, wire.AppendParse(wire.AppendParse(out, taken, "\x00\x00\x00"), taken, rest))
+}
+
+// parseUnnamed takes a Parse of the unnamed statement.
+func (q *requests) parseUnnamed(m, text, types []byte, seen effects.Set) edit {
+	n := &q.stmts.unnamed
+	p := plan{number: prepared.NextNumber(), effects: seen, parse: n.spare[:0], sure: q.ex.sure(), batch: q.ex.batch.number}
+	n.spare = nil
+	p.context, p.certain = q.state.now()
+	if pending := len(n.candidates); pending < keptPlans || pending*len(m) < maxPlans {
+		p.parse = append(p.parse, m...)
+	}
+	e := entry{kind: parse, flags: unnamed}
+	var out []byte
+	if seen&effects.Names != 0 {
+		t := q.stmts.translate(text, false)
+		if t.wait {
+			return edit{out: t.lead, wait: true}
+		}
+		e.note = &note{ops: t.ops, shifts: t.shifts}
+		p.ops, p.looked = t.ops, q.stmts.looked()
+		p.missed = q.stmts.executes(t.ops, "", true) != nil
+		p.effects |= t.effects
+		out = wire.AppendParse(t.lead, "", string(t.text)+"\x00"+string(types))
+	}
+	n.candidates = append(n.candidates, p)
+	q.ex.push(e)
+	q.ex.counts.ServerParses++
+	if out == nil {
+		return edit{}
+	}
+	return whole(m, out)
 }
 
 // parseNamed takes a Parse of a name that is free, as far as is known.
 func (q *requests) parseNamed(m, own, text, types []byte, seen effects.Set) edit {
 	context, certain := q.state.now()
 	capture := !certain && seen&effects.Analyzed != 0
-	if capture && !q.x.batch.open && q.state.unsure(q.stmts.unnamed.stuck()) {
+	if capture && !q.ex.batch.open && q.state.unsure(q.stmts.unnamed.stuck()) {
 		return edit{wait: true} // it is known when PostgreSQL has answered what it is asked
 	}
-	out := q.x.appendProbe(q.x.appendDoomed(q.x.out[:0]))
+	out := q.ex.appendProbe(q.ex.appendDoomed(q.ex.out[:0]))
 	d := &draft{}
 	d.Text, d.Types, d.Effects = string(text), string(types), seen
 	sent, n := text, &note{draft: d}
@@ -143,7 +145,7 @@ func (q *requests) parseNamed(m, own, text, types []byte, seen effects.Set) edit
 	}
 	nm.Ops = d.ops
 	nm.May |= seen
-	d.name, d.server, d.made, d.sent = nm, nm.Server, q.x.ledger.pushed, prepared.Now()
+	d.name, d.server, d.made, d.sent = nm, nm.Server, q.ex.ledger.pushed, prepared.Now()
 	d.Kept = q.stmts.names.Reserve(prepared.Size(d.Text))
 	if d.Context, d.Certain = context, certain || !capture; capture || seen&(effects.Moment|effects.Names) != 0 {
 		d.Private = prepared.NextNumber()
@@ -152,17 +154,17 @@ func (q *requests) parseNamed(m, own, text, types []byte, seen effects.Set) edit
 		d.Context = "" // nothing reads it
 	}
 	q.stmts.names.Await(nm, 2)
-	q.x.push(entry{kind: parse, name: nm, note: n})
-	q.x.counts.ServerParses++
+	q.ex.push(entry{kind: parse, name: nm, note: n})
+	q.ex.counts.ServerParses++
 	out = wire.AppendParse(out, nm.Server, string(sent)+"\x00"+string(types))
 	out = wire.AppendNamed(out, wire.Describe, 'S', nm.Server)
 	if !capture {
-		q.x.push(entry{kind: describe, flags: ours | final, note: &note{draft: d}})
+		q.ex.push(entry{kind: describe, flags: ours | final, note: &note{draft: d}})
 		return whole(m, out)
 	}
-	q.x.push(entry{kind: describe, flags: ours, note: &note{draft: d}})
-	out = q.x.appendHidden(out, ownsql.ReadContext, &note{values: &d.values})
-	last := q.x.ledger.last()
+	q.ex.push(entry{kind: describe, flags: ours, note: &note{draft: d}})
+	out = q.ex.appendHidden(out, ownsql.ReadContext, &note{values: &d.values})
+	last := q.ex.ledger.last()
 	last.flags |= final
 	last.note = &note{draft: d}
 	return whole(m, out)
@@ -177,8 +179,8 @@ func (q *requests) denyParse(why *wire.Error, m []byte) edit {
 		name = ""
 		q.stmts.unnamed.candidates = append(q.stmts.unnamed.candidates, plan{})
 	}
-	q.x.push(e)
-	return whole(m, wire.AppendParse(q.x.out[:0], name, deniedText+"\x00\x00\x00"))
+	q.ex.push(e)
+	return whole(m, wire.AppendParse(q.ex.out[:0], name, deniedText+"\x00\x00\x00"))
 }
 
 // onBind takes a Bind, whose names at least are there.
@@ -189,7 +191,7 @@ func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
 			return edit{}, true // which portal it is for
 		}
 		q.stmts.heedBind(len(body) > 0 && body[0] == 0, q.stmts.unnamed.now.effects)
-		q.x.push(entry{kind: bind})
+		q.ex.push(entry{kind: bind})
 		return edit{}, false
 	}
 	portal := bytes.IndexByte(body, 0)
@@ -204,7 +206,7 @@ func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
 		if !complete {
 			return edit{err: violation("invalid message format")}, false
 		}
-		q.x.push(entry{kind: bind}) // PostgreSQL has an error for that
+		q.ex.push(entry{kind: bind}) // PostgreSQL has an error for that
 		return edit{}, false
 	}
 	own := body[portal+1 : portal+1+length]
@@ -231,7 +233,7 @@ func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
 	if seen&effects.SearchPath != 0 && complete {
 		q.state.custom.Note(m[head:]) // the name may be one of the values
 	}
-	q.x.push(entry{kind: bind, name: nm, note: nt})
+	q.ex.push(entry{kind: bind, name: nm, note: nt})
 	if portal == 0 {
 		q.stmts.portals.plan = 0
 		if len(own) == 0 {
@@ -254,11 +256,11 @@ func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
 // statement with the same parameters first.
 func (q *requests) refuseChanged(m []byte, nm *names.Name, nt *note, portal, values []byte) edit {
 	server := prepared.NewName()
-	q.x.push(entry{kind: parse, flags: ours})
-	q.x.push(entry{kind: bind, flags: ours, note: &note{own: nt.own}})
-	q.x.push(entry{kind: bind, name: nm, note: nt})
-	q.x.server.copies.Doom(server)
-	out := wire.AppendParse(q.x.out[:0], server, "\x00"+nm.Statement.Types)
+	q.ex.push(entry{kind: parse, flags: ours})
+	q.ex.push(entry{kind: bind, flags: ours, note: &note{own: nt.own}})
+	q.ex.push(entry{kind: bind, name: nm, note: nt})
+	q.ex.server.copies.Doom(server)
+	out := wire.AppendParse(q.ex.out[:0], server, "\x00"+nm.Statement.Types)
 	at := len(out)
 	out = append(out, wire.Bind, 0, 0, 0, 0)
 	out = append(append(append(append(append(out, portal...), 0), server...), 0), values...)
@@ -271,13 +273,13 @@ func (q *requests) refuseChanged(m []byte, nm *names.Name, nt *note, portal, val
 // what does not exist.
 func (q *requests) onClose(m []byte) edit {
 	if !q.cfg.Shared || len(m) < wire.HeaderSize+2 || m[wire.HeaderSize] != 'S' || m[len(m)-1] != 0 {
-		q.x.push(entry{kind: closing})
+		q.ex.push(entry{kind: closing})
 		return edit{}
 	}
 	own := m[wire.HeaderSize+1 : len(m)-1]
 	if len(own) == 0 {
 		q.stmts.unnamed.dropping++
-		q.x.push(entry{kind: closing, flags: unnamed})
+		q.ex.push(entry{kind: closing, flags: unnamed})
 		return edit{}
 	}
 	nm := q.stmts.names.LookUp(own)
@@ -290,13 +292,13 @@ func (q *requests) onClose(m []byte) edit {
 		nm.Leaving, nm.May = true, nm.Effects()
 		if nm.SQL {
 			server = nm.Server
-		} else if c := q.x.server.copies.Find(nm.Statement); c != nil && nm.Bound {
+		} else if c := q.ex.server.copies.Find(nm.Statement); c != nil && nm.Bound {
 			server = c.Name
-			q.x.server.copies.Lose(c)
+			q.ex.server.copies.Lose(c)
 		}
 	}
-	q.x.push(entry{kind: closing, name: nm})
-	return whole(m, wire.AppendNamed(q.x.out[:0], wire.CloseMessage, 'S', server))
+	q.ex.push(entry{kind: closing, name: nm})
+	return whole(m, wire.AppendNamed(q.ex.out[:0], wire.CloseMessage, 'S', server))
 }
 
 // onExecute takes an Execute, which is whole.
@@ -304,7 +306,7 @@ func (q *requests) onExecute(m []byte) edit {
 	e := entry{kind: execute}
 	seen := q.stmts.portals.effects(len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0)
 	if seen&(gates|effects.Resets|effects.Opaque) == 0 {
-		q.x.push(e)
+		q.ex.push(e)
 		return edit{}
 	}
 	if len(q.stmts.portals.ops) > 0 {
@@ -314,20 +316,20 @@ func (q *requests) onExecute(m []byte) edit {
 			}
 		}
 	}
-	q.x.push(e)
-	out := append(q.x.out[:0], m...)
+	q.ex.push(e)
+	out := append(q.ex.out[:0], m...)
 	if back := q.params.toBringBack(seen); len(back) > 0 {
 		sql := ownsql.BringBack(back, seen&(effects.Settings|effects.Unseen) == 0)
 		if seen&effects.CopyIn == 0 {
-			out = q.x.appendHidden(out, sql, nil)
+			out = q.ex.appendHidden(out, sql, nil)
 		} else { // it is one of several statements, and that has to be known first
-			q.x.batch.back = sql
+			q.ex.batch.back = sql
 		}
 	}
 	if seen&gates != 0 {
 		out = wire.AppendFlush(out)
-		q.x.flushed = q.x.ledger.pushed
-		q.x.hold()
+		q.ex.flushed = q.ex.ledger.pushed
+		q.ex.hold()
 	}
 	return whole(m, out)
 }

@@ -10,13 +10,13 @@ import (
 
 // onQuery takes a Query.
 func (q *requests) onQuery(m []byte, complete bool) edit {
-	if q.x.onlyHelped() {
+	if q.ex.onlyHelped() {
 		return edit{wait: true} // whether it is skipped is not known before
 	}
 	if !complete {
 		q.scanLarge(wire.Query)
 		q.pushQuery(entry{kind: query})
-		q.x.hold()
+		q.ex.hold()
 		return edit{}
 	}
 	text := cString(m[wire.HeaderSize:])
@@ -27,7 +27,7 @@ func (q *requests) onQuery(m []byte, complete bool) edit {
 	}
 	if e := q.state.refuses(seen); e != nil {
 		q.pushQuery(entry{kind: query, flags: denied, note: &note{deny: e}})
-		return whole(m, wire.AppendQuery(q.x.out[:0], deniedText))
+		return whole(m, wire.AppendQuery(q.ex.out[:0], deniedText))
 	}
 	if e := q.prepareFor(seen); e.wait || e.exact {
 		return e
@@ -36,18 +36,18 @@ func (q *requests) onQuery(m []byte, complete bool) edit {
 	e := entry{kind: query}
 	var ed edit
 	if seen&effects.Names != 0 && q.cfg.Shared {
-		alone := !q.x.batch.open && q.x.ledger.empty() && !q.x.batch.mixed
+		alone := !q.ex.batch.open && q.ex.ledger.empty() && !q.ex.batch.mixed
 		t := q.stmts.translate(text, seen&effects.Exits != 0)
 		if t.wait {
 			return edit{out: t.lead, wait: true}
 		}
 		if alone && len(t.lead) > 0 {
 			t.lead = wire.AppendSync(t.lead)
-			q.x.push(entry{kind: syncing, flags: ours | aside})
+			q.ex.push(entry{kind: syncing, flags: ours | aside})
 		}
 		if !alone && len(t.lead) > 0 {
 			e.flags |= led
-			q.x.hold()
+			q.ex.hold()
 		}
 		e.note = &note{ops: t.ops, shifts: t.shifts, changed: t.changed != ""}
 		seen |= t.effects
@@ -57,17 +57,17 @@ func (q *requests) onQuery(m []byte, complete bool) edit {
 	if back := q.params.toBringBack(seen); seen&effects.CopyIn == 0 && len(back) > 0 {
 		e.flags |= followed
 		q.pushQuery(e)
-		q.x.push(entry{kind: query, flags: ours | fix})
+		q.ex.push(entry{kind: query, flags: ours | fix})
 		if ed.cut == 0 {
-			ed = whole(m, append(q.x.out[:0], m...))
+			ed = whole(m, append(q.ex.out[:0], m...))
 		}
 		ed.out = wire.AppendQuery(ed.out, ownsql.BringBack(back, seen&(effects.Settings|effects.Unseen) == 0))
-		q.x.hold()
+		q.ex.hold()
 		return ed
 	}
 	q.pushQuery(e)
 	if seen&gates != 0 {
-		q.x.hold()
+		q.ex.hold()
 	}
 	return ed
 }
@@ -75,15 +75,15 @@ func (q *requests) onQuery(m []byte, complete bool) edit {
 // pushQuery notes a Query, which ends the unnamed statement once the server
 // takes it up.
 func (q *requests) pushQuery(e entry) {
-	if q.x.batch.runs || q.x.batch.helps {
-		q.x.batch.mixed = true
+	if q.ex.batch.runs || q.ex.batch.helps {
+		q.ex.batch.mixed = true
 		e.flags |= late
 	}
 	if q.stmts.unnamed.now.number != 0 || len(q.stmts.unnamed.candidates) > 0 {
 		e.flags |= dropsPlan
 		q.stmts.unnamed.dropping++
 	}
-	q.x.push(e)
+	q.ex.push(e)
 }
 
 // prepareFor sees to what a statement with these effects needs of the server
@@ -92,16 +92,16 @@ func (q *requests) prepareFor(seen effects.Set) edit {
 	if !q.cfg.Shared {
 		return edit{}
 	}
-	atStart := q.x.atStart()
+	atStart := q.ex.atStart()
 	if seen&effects.Resets != 0 && (seen&(effects.Several|effects.Analyzed|effects.Unseen) != 0 && q.params.asks() || q.params.custom) {
 		q.params.exact = true // from now on
-		if q.x.ledger.readies > 0 && !q.x.batch.open && !q.x.server.params.Covers(q.params.startup) {
+		if q.ex.ledger.readies > 0 && !q.ex.batch.open && !q.ex.server.params.Covers(q.params.startup) {
 			return edit{wait: true} // whether a transaction is open is not known before
 		}
-		if atStart && !q.x.server.params.Covers(q.params.startup) && q.stmts.holdsFor() == 0 && !q.x.doubt {
+		if atStart && !q.ex.server.params.Covers(q.params.startup) && q.stmts.holdsFor() == 0 && !q.ex.doubt {
 			// What the client has left on this server has to be known before
 			// that is given back, and a message that it is amid be over.
-			ready := q.state.toAsk() == 0 && q.x.left == 0
+			ready := q.state.toAsk() == 0 && q.ex.left == 0
 			return edit{exact: ready, wait: !ready}
 		}
 	}
@@ -109,8 +109,8 @@ func (q *requests) prepareFor(seen effects.Set) edit {
 		// currval and lastval shall say that they were not called yet in this
 		// session, rather than what another client was told.
 		q.state.foreign = false
-		q.x.server.unnamed, q.x.stranger = 0, false
-		q.x.push(entry{kind: query, flags: ours | aside})
+		q.ex.server.unnamed, q.ex.stranger = 0, false
+		q.ex.push(entry{kind: query, flags: ours | aside})
 		return edit{out: wire.AppendQuery(nil, "DISCARD SEQUENCES"), wait: true}
 	}
 	return edit{}
@@ -119,7 +119,7 @@ func (q *requests) prepareFor(seen effects.Set) edit {
 // onCall takes a FunctionCall, which names its function by number. Any but a few
 // may do what can't be seen, as DO may.
 func (q *requests) onCall(m []byte) edit {
-	if q.x.onlyHelped() {
+	if q.ex.onlyHelped() {
 		return edit{wait: true}
 	}
 	seen := effects.Opaque
@@ -134,28 +134,28 @@ func (q *requests) onCall(m []byte) edit {
 	}
 	q.state.heed(seen)
 	e := entry{kind: call}
-	if q.x.batch.runs || q.x.batch.helps {
-		q.x.batch.mixed = true
+	if q.ex.batch.runs || q.ex.batch.helps {
+		q.ex.batch.mixed = true
 		e.flags |= late
 	}
-	q.x.push(e)
+	q.ex.push(e)
 	return edit{}
 }
 
 // onSync takes a Sync.
 func (q *requests) onSync(m []byte) edit {
-	if q.x.copy.state == copying {
-		q.x.ledger.push(entry{kind: copySync})
-		q.x.copy.syncs++
-		q.x.batch.back = "" // a COPY resets nothing
+	if q.ex.copy.state == copying {
+		q.ex.ledger.push(entry{kind: copySync})
+		q.ex.copy.syncs++
+		q.ex.batch.back = "" // a COPY resets nothing
 		return edit{}
 	}
-	if q.x.batch.back != "" && !q.x.skipping {
-		out := q.x.appendHidden(q.x.out[:0], q.x.batch.back, nil)
-		q.x.push(entry{kind: syncing})
+	if q.ex.batch.back != "" && !q.ex.skipping {
+		out := q.ex.appendHidden(q.ex.out[:0], q.ex.batch.back, nil)
+		q.ex.push(entry{kind: syncing})
 		return whole(m, append(out, m...))
 	}
-	q.x.skipping = false
-	q.x.push(entry{kind: syncing})
+	q.ex.skipping = false
+	q.ex.push(entry{kind: syncing})
 	return edit{}
 }

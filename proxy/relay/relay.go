@@ -40,7 +40,7 @@ func NewStatements(limit int64) *Statements { return prepared.NewStatements(limi
 // lent one after the other. It is driven by who guards it with a lock.
 type Relay struct {
 	cfg      Config
-	x        exchange
+	ex       exchange
 	in       incoming
 	requests requests
 	from     answers
@@ -76,13 +76,13 @@ type Counts struct {
 func New(cfg Config, startup []wire.Parameter) *Relay {
 	cfg.nobody = prepared.NewName()
 	r := &Relay{cfg: cfg}
-	r.x = exchange{cfg: &r.cfg}
-	r.params = parameters{cfg: &r.cfg, x: &r.x}
-	r.state = sessionState{cfg: &r.cfg, x: &r.x, params: &r.params}
-	r.stmts = statements{cfg: &r.cfg, x: &r.x, state: &r.state, life: &r.life, names: names.New(cfg.Statements, cfg.User)}
-	r.requests = requests{cfg: &r.cfg, x: &r.x, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life}
-	r.in = incoming{cfg: &r.cfg, x: &r.x, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life, requests: &r.requests}
-	r.from = answers{cfg: &r.cfg, x: &r.x, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life}
+	r.ex = exchange{cfg: &r.cfg}
+	r.params = parameters{cfg: &r.cfg, ex: &r.ex}
+	r.state = sessionState{cfg: &r.cfg, ex: &r.ex, params: &r.params}
+	r.stmts = statements{cfg: &r.cfg, ex: &r.ex, state: &r.state, life: &r.life, names: names.New(cfg.Statements, cfg.User)}
+	r.requests = requests{cfg: &r.cfg, ex: &r.ex, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life}
+	r.in = incoming{cfg: &r.cfg, ex: &r.ex, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life, requests: &r.requests}
+	r.from = answers{cfg: &r.cfg, ex: &r.ex, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life}
 	for _, p := range startup {
 		r.params.startup = params.Merge(r.params.startup, p)
 		r.state.custom.Add(p.Name)
@@ -133,7 +133,7 @@ func violation(format string, args ...any) *wire.Error {
 // Attach notes that a server, idle and clean, is held from now on. setup goes to
 // it in front of what the client sends, tell to the client.
 func (r *Relay) Attach(s *Server) (setup, tell []byte) {
-	r.x.attach(s)
+	r.ex.attach(s)
 	r.from.attach()
 	r.stmts.attach()
 	r.state.survey = nil
@@ -142,16 +142,16 @@ func (r *Relay) Attach(s *Server) (setup, tell []byte) {
 		r.params.tell(s.params.Reported)
 		return nil, nil
 	}
-	r.x.stranger = s.unnamed != 0 && s.unnamed != r.stmts.unnamed.now.number
+	r.ex.stranger = s.unnamed != 0 && s.unnamed != r.stmts.unnamed.now.number
 	r.state.foreign = s.holder != r.cfg.ID
 	setup, wait := r.params.appendSetup(nil, r.stmts.names.Len() > 0)
 	s.holder = r.cfg.ID
 	switch {
 	case len(setup) > 0:
-		r.x.stranger = r.x.stranger && s.unnamed != 0
-		r.x.held = wait
+		r.ex.stranger = r.ex.stranger && s.unnamed != 0
+		r.ex.held = wait
 		r.params.held = true
-	case !r.life.trial && !r.params.knowsAll():
+	case !r.life.trial && !r.params.alignTold():
 		tell = r.params.catchUp(nil)
 	}
 	return setup, tell
@@ -159,22 +159,22 @@ func (r *Relay) Attach(s *Server) (setup, tell []byte) {
 
 // Detach notes that the server was given back, or is lost.
 func (r *Relay) Detach() {
-	if r.x.server == nil {
+	if r.ex.server == nil {
 		return
 	}
 	r.stmts.detach()
-	r.x.detach()
+	r.ex.detach()
 }
 
 // Held reports whether a server is held.
-func (r *Relay) Held() bool { return r.x.server != nil }
+func (r *Relay) Held() bool { return r.ex.server != nil }
 
 // Close lets go of what the session has of memory that is shared. The server
 // that its client left may still come to rest.
 func (r *Relay) Close() {
 	r.life.left = true
 	r.in.dropGather()
-	r.stmts.names.Forget(r.x.ledger.pushed)
+	r.stmts.names.Forget(r.ex.ledger.pushed)
 }
 
 // Told returns the parameters of the session that the client was told of. The
@@ -214,10 +214,10 @@ func (r *Relay) PinnedSince() time.Time { return r.state.since }
 // ServerPrepared returns how many prepared statements the server has that is
 // held.
 func (r *Relay) ServerPrepared() int {
-	if r.x.server == nil {
+	if r.ex.server == nil {
 		return 0
 	}
-	return r.x.server.Prepared()
+	return r.ex.server.Prepared()
 }
 
 // DropGathered drops a message that was gathered and not sent, all but its last
@@ -234,33 +234,33 @@ func (r *Relay) DropGathered() (typ byte, gathered bool) {
 // Reported returns what the server that is held reports, and true where it has
 // changed since the last call.
 func (r *Relay) Reported() (list []wire.Parameter, changed bool) {
-	if !r.params.reports || r.x.server == nil {
+	if !r.params.reports || r.ex.server == nil {
 		return nil, false
 	}
 	r.params.reports = false
-	return r.x.server.params.Reported, true
+	return r.ex.server.params.Reported, true
 }
 
 // Status returns the transaction status of the server that is held.
-func (r *Relay) Status() byte { return r.x.status }
+func (r *Relay) Status() byte { return r.ex.status }
 
 // Answered counts the ReadyForQuery messages that the client got.
-func (r *Relay) Answered() uint { return r.x.answered }
+func (r *Relay) Answered() uint { return r.ex.answered }
 
 // Names returns how many prepared statements the client has.
 func (r *Relay) Names() int { return r.stmts.names.Len() }
 
 // TakeCounts returns what was counted since the last call.
 func (r *Relay) TakeCounts() Counts {
-	c := r.x.counts
-	r.x.counts = Counts{}
+	c := r.ex.counts
+	r.ex.counts = Counts{}
 	return c
 }
 
 // Finished returns how many queries and transactions have come to their end since
 // TakeCounts.
 func (r *Relay) Finished() (queries, transactions uint64) {
-	return r.x.counts.Queries, r.x.counts.Transactions
+	return r.ex.counts.Queries, r.ex.counts.Transactions
 }
 
 // FromClient takes bytes that the client sent. Everything up to where the driver

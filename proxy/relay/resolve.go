@@ -33,44 +33,44 @@ func (s *statements) resolve(own []byte, nm *names.Name, by kind) (lead []byte, 
 		if n := s.columnsChanged(own, nil); n != nil {
 			switch lost := s.namesLost(own, nil); {
 			case lost == nil || lost.changed:
-				return s.x.out[:0], s.cfg.nobody, n, false
+				return s.ex.out[:0], s.cfg.nobody, n, false
 			case by == describe:
-				return s.x.out[:0], s.cfg.nobody, lost, false
+				return s.ex.out[:0], s.cfg.nobody, lost, false
 			}
-			return s.x.out[:0], "", nil, false // PostgreSQL notices when it runs
+			return s.ex.out[:0], "", nil, false // PostgreSQL notices when it runs
 		}
-		if types, ok := s.unnamed.noRows(s.x.server.unnamed); ok && by == describe {
+		if types, ok := s.unnamed.noRows(s.ex.server.unnamed); ok && by == describe {
 			return s.standIn(types)
 		}
 		lead, wait = s.carryUnnamed()
 		return lead, "", nil, wait
 	case !nm.Stands():
-		return s.x.out[:0], s.cfg.nobody, &note{own: string(own)}, false
+		return s.ex.out[:0], s.cfg.nobody, &note{own: string(own)}, false
 	case nm.Leaving:
 		return nil, "", nil, true
 	case nm.Open > 0 && nm.May&effects.Names != 0:
 		return nil, "", nil, true // what it names is looked up when it runs
 	case nm.Open > 0 || nm.SQL:
-		return s.x.out[:0], nm.Server, nil, false
+		return s.ex.out[:0], nm.Server, nil, false
 	}
 	if n := s.columnsChanged(own, nm.Statement); n != nil {
-		return s.x.out[:0], s.cfg.nobody, n, false
+		return s.ex.out[:0], s.cfg.nobody, n, false
 	}
 	renamed := nm.Statement.Effects&effects.Names != 0 && nm.Kept
-	if c := s.x.server.findFor(nm); !renamed && c != nil && (c.Confirmed || c.Batch == s.x.batch.number) {
-		s.x.server.copies.Use(c)
-		return s.x.out[:0], c.Name, nil, false
+	if c := s.ex.server.findFor(nm); !renamed && c != nil && (c.Confirmed || c.Batch == s.ex.batch.number) {
+		s.ex.server.copies.Use(c)
+		return s.ex.out[:0], c.Name, nil, false
 	}
 	if by == describe && nm.Statement.Described && !nm.Statement.Rows {
 		return s.standIn(nm.Statement.Types)
 	}
 	if !renamed && !nm.Kept { // and the server that had it is gone
-		return s.x.out[:0], s.cfg.nobody, &note{own: string(own)}, false
+		return s.ex.out[:0], s.cfg.nobody, &note{own: string(own)}, false
 	}
-	if s.x.ledger.readies > 0 {
+	if s.ex.ledger.readies > 0 {
 		return nil, "", nil, true // whether a transaction has failed is not known before
 	}
-	if s.x.status == wire.StatusFailed && !s.x.batch.runs && by == bind && nm.Statement.Effects&effects.Exits == 0 {
+	if s.ex.status == wire.StatusFailed && !s.ex.batch.runs && by == bind && nm.Statement.Effects&effects.Exits == 0 {
 		// Nothing can be analysed now, and nothing of it would run: what there is
 		// to say of the message depends on its parameters only.
 		return s.standIn(nm.Statement.Types)
@@ -78,12 +78,12 @@ func (s *statements) resolve(own []byte, nm *names.Name, by kind) (lead []byte, 
 	if renamed {
 		return s.rename(nm)
 	}
-	c := &prepared.Copy{Statement: nm.Statement, Name: prepared.NewName(), Batch: s.x.batch.number, Sent: prepared.Now()}
+	c := &prepared.Copy{Statement: nm.Statement, Name: prepared.NewName(), Batch: s.ex.batch.number, Sent: prepared.Now()}
 	lead, made, wait := s.remake(c)
 	if made {
 		// A text that executes several needs them all at once, and is tried again
 		// for each: the limit makes room for one more each time.
-		s.x.server.copies.Add(c, s.cfg.MaxCopies+s.x.waiting.times)
+		s.ex.server.copies.Add(c, s.cfg.MaxCopies+s.ex.waiting.times)
 	}
 	return lead, c.Name, nil, wait
 }
@@ -93,10 +93,10 @@ func (s *statements) resolve(own []byte, nm *names.Name, by kind) (lead []byte, 
 // which PostgreSQL does not read anew for it whatever became of its tables, or
 // one that will fail.
 func (s *statements) standIn(types string) (lead []byte, server string, n *note, wait bool) {
-	lead = s.x.appendDoomed(nil)
+	lead = s.ex.appendDoomed(nil)
 	server = prepared.NewName()
-	s.x.push(entry{kind: parse, flags: ours})
-	s.x.server.copies.Doom(server)
+	s.ex.push(entry{kind: parse, flags: ours})
+	s.ex.server.copies.Doom(server)
 	return wire.AppendParse(lead, server, "\x00"+types), server, nil, false
 }
 
@@ -113,7 +113,7 @@ func (s *statements) rename(nm *names.Name) (lead []byte, server string, n *note
 		s.depth--
 		return nil, s.cfg.nobody, &note{own: nm.Own}, false
 	}
-	lead = s.x.appendDoomed(nil)
+	lead = s.ex.appendDoomed(nil)
 	server = prepared.NewName()
 	nm.Making = server
 	t := s.translate([]byte(nm.Statement.Text()), false)
@@ -128,8 +128,8 @@ func (s *statements) rename(nm *names.Name) (lead []byte, server string, n *note
 		s.made[nm.Own] = server
 	}
 	s.heedBind(false, t.effects)
-	s.x.push(entry{kind: parse, name: nm, flags: ours, note: &note{shifts: t.shifts}})
-	s.x.server.copies.Doom(server)
+	s.ex.push(entry{kind: parse, name: nm, flags: ours, note: &note{shifts: t.shifts}})
+	s.ex.server.copies.Doom(server)
 	return wire.AppendParse(lead, server, string(t.text)+"\x00"+nm.Statement.Types), server, nil, false
 }
 

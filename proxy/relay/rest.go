@@ -29,40 +29,40 @@ type Action struct {
 
 // quiet reports whether the server owes nothing and is between messages, so that
 // it would not notice a change of its client.
-func (r *Relay) quiet() bool { return r.x.quiet() && r.in.between() }
+func (r *Relay) quiet() bool { return r.ex.quiet() && r.in.between() }
 
 // AtRest reports whether, beyond that, no transaction is open.
-func (r *Relay) AtRest() bool { return r.quiet() && r.x.status == wire.StatusIdle }
+func (r *Relay) AtRest() bool { return r.quiet() && r.ex.status == wire.StatusIdle }
 
 // flushable reports whether all that keeps the server from being at rest is that
 // the client prepared or described statements and flushed, as asyncpg does,
 // without a Sync. That leaves nothing but statements, which follow the client.
 func (r *Relay) flushable() bool {
-	return r.cfg.Shared && r.x.server != nil && !r.life.left && r.x.batch.open && !r.x.batch.runs && !r.x.skipping && !r.x.waiting.waits &&
-		r.x.status == wire.StatusIdle && r.x.ledger.empty() && r.x.copy.state == noCopy && !r.x.doubt && r.in.left == 0 && r.x.left == 0
+	return r.cfg.Shared && r.ex.server != nil && !r.life.left && r.ex.batch.open && !r.ex.batch.runs && !r.ex.skipping && !r.ex.waiting.waits &&
+		r.ex.status == wire.StatusIdle && r.ex.ledger.empty() && r.ex.copy.state == noCopy && !r.ex.doubt && r.in.left == 0 && r.ex.left == 0
 }
 
 // Running reports whether the server works for the client.
 func (r *Relay) Running() bool {
-	return r.x.server != nil && (r.x.ledger.theirs > 0 || r.x.batch.open || r.x.copy.state != noCopy)
+	return r.ex.server != nil && (r.ex.ledger.theirs > 0 || r.ex.batch.open || r.ex.copy.state != noCopy)
 }
 
 // Quiet reports whether the server owes nothing, or what it owes can't be known.
-func (r *Relay) Quiet() bool { return r.quiet() || r.x.doubt }
+func (r *Relay) Quiet() bool { return r.quiet() || r.ex.doubt }
 
 // Sends reports whether the client has begun what is not over yet.
-func (r *Relay) Sends() bool { return r.x.batch.open || r.in.left > 0 || r.x.ledger.theirs > 0 }
+func (r *Relay) Sends() bool { return r.ex.batch.open || r.in.left > 0 || r.ex.ledger.theirs > 0 }
 
 // BetweenMessages reports whether the client could be told something of ours
 // without tearing a server's message apart.
-func (r *Relay) BetweenMessages() bool { return r.x.server == nil || r.x.left == 0 || r.from.hide }
+func (r *Relay) BetweenMessages() bool { return r.ex.server == nil || r.ex.left == 0 || r.from.hide }
 
 // FatalSeen reports whether the server's last word to the client was an error,
 // as it is when PostgreSQL ends a session by itself.
-func (r *Relay) FatalSeen() bool { return r.from.last == wire.ErrorResponse && r.x.left == 0 }
+func (r *Relay) FatalSeen() bool { return r.from.last == wire.ErrorResponse && r.ex.left == 0 }
 
 // Doubt has the server never lent again.
-func (r *Relay) Doubt() { r.x.doubt = true }
+func (r *Relay) Doubt() { r.ex.doubt = true }
 
 // HoldsFor returns what keeps the client on its server beyond its transaction.
 func (r *Relay) HoldsFor() effects.Set { return r.stmts.holdsFor() }
@@ -70,7 +70,7 @@ func (r *Relay) HoldsFor() effects.Set { return r.stmts.holdsFor() }
 // Next says what is to become of the server, after it or the client has sent
 // something.
 func (r *Relay) Next() (a Action) {
-	if r.x.server == nil {
+	if r.ex.server == nil {
 		return a
 	}
 	if r.state.survey != nil && r.state.survey.over {
@@ -79,15 +79,15 @@ func (r *Relay) Next() (a Action) {
 			r.stmts.names.Forget(r.state.opaque)
 		}
 	}
-	if r.params.defaults && !(r.cfg.Shared && (r.state.suspect&(effects.Settings|effects.Unseen) != 0 || r.state.survey != nil || !r.x.ledger.empty())) {
-		r.params.defaults, a.Defaults = false, r.x.server.params.Unset()
+	if r.params.defaults && !(r.cfg.Shared && (r.state.suspect&(effects.Settings|effects.Unseen) != 0 || r.state.survey != nil || !r.ex.ledger.empty())) {
+		r.params.defaults, a.Defaults = false, r.ex.server.params.Unset()
 	}
 	switch {
 	case r.life.left:
 		r.nextLeft(&a)
 	case r.life.end != nil:
 		a.Do, a.End = Break, r.life.end
-	case r.life.refused != nil && r.x.ledger.empty():
+	case r.life.refused != nil && r.ex.ledger.empty():
 		r.nextRefused(&a)
 	default:
 		r.nextHeld(&a)
@@ -95,8 +95,8 @@ func (r *Relay) Next() (a Action) {
 			a.Pinned, r.life.pinned = why&^r.life.pinned, why
 		}
 	}
-	if r.x.waiting.waits && (a.Do == Release || a.Do == Retry || !r.life.asked && r.x.open() && r.state.survey == nil || r.life.leaving && !r.x.answers() && !r.x.copy.torn) {
-		r.x.waiting.waits, a.Resume = false, true
+	if r.ex.waiting.waits && (a.Do == Release || a.Do == Retry || !r.life.asked && r.ex.open() && r.state.survey == nil || r.life.leaving && !r.ex.answers() && !r.ex.copy.torn) {
+		r.ex.waiting.waits, a.Resume = false, true
 	}
 	return a
 }
@@ -122,20 +122,20 @@ func (r *Relay) nextRefused(a *Action) {
 // nextHeld says what is to become of a server while its client is there.
 func (r *Relay) nextHeld(a *Action) {
 	switch {
-	case r.flushable(), r.x.unready, r.x.unresolved() && r.in.between():
+	case r.flushable(), r.ex.unready, r.ex.unresolved() && r.in.between():
 		a.Wake = r.life.wake()
-	case r.x.batch.mixed && r.cfg.Shared && r.AtRest():
+	case r.ex.batch.mixed && r.cfg.Shared && r.AtRest():
 		a.Wake = r.life.wake()
 	case !r.AtRest() || r.cfg.Stream:
 	case r.life.trial:
 		a.Do = Release
 		r.life.trial, r.life.again = false, false
-		r.params.tell(r.x.server.params.Reported)
+		r.params.tell(r.ex.server.params.Reported)
 		r.state.seeSearchPath()
 	case !r.cfg.Shared:
 	case r.state.toAsk() != 0 && !r.stmts.unnamed.stuck():
 		a.Wake = r.life.wake()
-	case !r.x.touched:
+	case !r.ex.touched:
 	case r.stmts.holdsFor() != 0:
 	case r.cfg.Always && r.cfg.Reset != "" && !r.life.cleaned:
 		a.Wake = r.life.wake()
@@ -150,27 +150,27 @@ func (r *Relay) nextHeld(a *Action) {
 func (r *Relay) Ours() []byte {
 	r.life.asked = false
 	switch {
-	case r.x.server == nil || r.life.left:
-	case r.x.unready:
-		r.x.unready = false
+	case r.ex.server == nil || r.life.left:
+	case r.ex.unready:
+		r.ex.unready = false
 		return wire.AppendSync(nil)
 	case r.flushable():
-		r.x.push(entry{kind: syncing, flags: ours | aside})
+		r.ex.push(entry{kind: syncing, flags: ours | aside})
 		return wire.AppendSync(nil)
-	case r.x.unresolved() && r.in.between():
-		return r.x.settleSyncs()
-	case r.x.batch.mixed && r.cfg.Shared && r.AtRest():
+	case r.ex.unresolved() && r.in.between():
+		return r.ex.settleSyncs()
+	case r.ex.batch.mixed && r.cfg.Shared && r.AtRest():
 		// PostgreSQL 18 leaves the transaction of such a batch open in part, and
 		// fails at the next command. That shall not be another client's.
-		r.x.batch.mixed, r.x.server.unnamed = false, 0
-		r.x.push(entry{kind: query, flags: ours | aside})
+		r.ex.batch.mixed, r.ex.server.unnamed = false, 0
+		r.ex.push(entry{kind: query, flags: ours | aside})
 		return wire.AppendQuery(nil, "")
-	case !r.AtRest() || !r.cfg.Shared || r.x.waiting.waits && r.x.held && !r.x.open():
+	case !r.AtRest() || !r.cfg.Shared || r.ex.waiting.waits && r.ex.held && !r.ex.open():
 	case r.state.toAsk() != 0 && !r.stmts.unnamed.stuck():
 		return r.state.beginSurvey()
-	case r.cfg.Always && r.cfg.Reset != "" && r.x.touched && !r.life.cleaned && r.stmts.holdsFor() == 0:
+	case r.cfg.Always && r.cfg.Reset != "" && r.ex.touched && !r.life.cleaned && r.stmts.holdsFor() == 0:
 		r.life.cleaned = true
-		r.x.hold()
+		r.ex.hold()
 		return r.clean(r.cfg.Reset)
 	}
 	return nil
@@ -179,8 +179,8 @@ func (r *Relay) Ours() []byte {
 // clean returns the query that resets the session between two clients.
 func (r *Relay) clean(reset string) []byte {
 	r.life.wipes = effects.Of([]byte(reset))&effects.DiscardAll != 0
-	r.x.push(entry{kind: query, flags: ours | cleans})
-	r.x.server.unnamed = 0
+	r.ex.push(entry{kind: query, flags: ours | cleans})
+	r.ex.server.unnamed = 0
 	return wire.AppendQuery(nil, reset)
 }
 
@@ -188,32 +188,32 @@ func (r *Relay) clean(reset string) []byte {
 // unfinished exchange to its end without committing anything, and false where
 // that can't be done, so that the server has to be ended.
 func (r *Relay) Leave() (out []byte, orderly bool) {
-	if r.x.server == nil {
+	if r.ex.server == nil {
 		return nil, true
 	}
 	r.life.left, r.from.hide = true, true
-	if r.in.left > 0 && r.in.do != gatherIt || r.x.doubt || r.x.copy.state == resolving || r.x.copy.syncs > 0 || r.x.copy.state == streaming || r.cfg.Stream && !r.quiet() {
+	if r.in.left > 0 && r.in.do != gatherIt || r.ex.doubt || r.ex.copy.state == resolving || r.ex.copy.syncs > 0 || r.ex.copy.state == streaming || r.cfg.Stream && !r.quiet() {
 		return nil, false
 	}
-	if r.x.copy.state == copying {
+	if r.ex.copy.state == copying {
 		out = wire.AppendCopyFail(out, "the client has gone")
-		r.x.copy.state = ended
+		r.ex.copy.state = ended
 	}
-	if r.x.unready {
-		r.x.unready = false
+	if r.ex.unready {
+		r.ex.unready = false
 		out = wire.AppendSync(out)
 	}
-	if !r.x.batch.open && !r.x.skipping {
+	if !r.ex.batch.open && !r.ex.skipping {
 		return out, true
 	}
-	if !r.x.skipping {
+	if !r.ex.skipping {
 		// What was not committed by a Sync of the client's is not by ours: the
 		// batch fails before it.
 		out = wire.AppendBind(out, r.cfg.nobody)
-		r.x.push(entry{kind: bind, flags: ours})
+		r.ex.push(entry{kind: bind, flags: ours})
 	}
-	r.x.push(entry{kind: syncing, flags: ours | aside})
-	r.x.skipping = false
+	r.ex.push(entry{kind: syncing, flags: ours | aside})
+	r.ex.skipping = false
 	return wire.AppendSync(out), true
 }
 
@@ -223,40 +223,40 @@ const discardAll = "DISCARD ALL"
 // nextLeft says what is to become of a server that its client has left.
 func (r *Relay) nextLeft(a *Action) {
 	switch {
-	case r.x.doubt:
+	case r.ex.doubt:
 		a.Do = Break
 		return
-	case r.x.copy.state == copying: // it began after its client had gone
+	case r.ex.copy.state == copying: // it began after its client had gone
 		var orderly bool
 		if a.Query, orderly = r.Leave(); !orderly {
 			a.Do = Break
 		}
 		return
-	case r.x.unready:
-		r.x.unready = false
+	case r.ex.unready:
+		r.ex.unready = false
 		a.Query = wire.AppendSync(nil)
 		return
-	case r.x.skipping && r.x.ledger.empty() && r.x.left == 0: // up to a Sync that will not come
-		r.x.skipping = false
-		r.x.push(entry{kind: syncing, flags: ours | aside})
+	case r.ex.skipping && r.ex.ledger.empty() && r.ex.left == 0: // up to a Sync that will not come
+		r.ex.skipping = false
+		r.ex.push(entry{kind: syncing, flags: ours | aside})
 		a.Query = wire.AppendSync(nil)
 		return
 	case !r.quiet():
 		return
-	case r.x.batch.mixed:
-		r.x.batch.mixed = false
-		r.x.push(entry{kind: query, flags: ours | aside})
+	case r.ex.batch.mixed:
+		r.ex.batch.mixed = false
+		r.ex.push(entry{kind: query, flags: ours | aside})
 		a.Query = wire.AppendQuery(nil, "")
 		return
 	case r.cfg.Stream:
 		a.Do = Release
 		return
-	case r.x.status != wire.StatusIdle && r.life.rolled:
+	case r.ex.status != wire.StatusIdle && r.life.rolled:
 		a.Do = Break // it would not let go of its transaction
 		return
-	case r.x.status != wire.StatusIdle:
+	case r.ex.status != wire.StatusIdle:
 		r.life.rolled = true
-		r.x.push(entry{kind: query, flags: ours | cleans})
+		r.ex.push(entry{kind: query, flags: ours | cleans})
 		a.Query = wire.AppendQuery(nil, "ROLLBACK")
 		return
 	}

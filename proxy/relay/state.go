@@ -17,12 +17,15 @@ const (
 	Ignore = "ignore" // nothing
 )
 
+// Reasons names the bits of what keeps a client on its server.
+func Reasons(why effects.Set) []string { return why.Reasons() }
+
 // sessionState follows what a client may have left in its session. What its
 // statements show is a suspicion; PostgreSQL is asked for the truth before the
 // server is lent to anybody else.
 type sessionState struct {
 	cfg      *Config
-	x        *exchange
+	ex       *exchange
 	params   *parameters
 	survey   *survey     // under way, or not learnt from yet
 	suspect  effects.Set // seen in statements since PostgreSQL was asked
@@ -34,20 +37,6 @@ type sessionState struct {
 	opaque   int // what the ledger had had when a text that may do anything was sent last
 	canceled int // surveys in vain
 }
-
-func (s *sessionState) pin(why effects.Set) {
-	if s.pins == 0 && why != 0 {
-		s.since = time.Now()
-	}
-	s.pins |= why
-}
-
-// deniedText is what PostgreSQL is sent in place of a statement that is denied:
-// it has to refuse it, so that the transaction fails as after any error.
-const deniedText = "pgseal does not run this statement"
-
-// Reasons names the bits of what keeps a client on its server.
-func Reasons(why effects.Set) []string { return why.Reasons() }
 
 // now returns the values that analysis reads in the session, and false where they
 // are not known: something may have changed them since PostgreSQL was asked. A
@@ -62,7 +51,7 @@ func (s *sessionState) now() (context string, certain bool) {
 // unsure reports whether the values that analysis reads are not known, but will
 // be before long. stuck says that PostgreSQL can't be asked.
 func (s *sessionState) unsure(stuck bool) bool {
-	if !s.cfg.Shared || s.x.doubt || s.x.ledger.empty() && (s.x.status != wire.StatusIdle || s.toAsk() == 0 || stuck) {
+	if !s.cfg.Shared || s.ex.doubt || s.ex.ledger.empty() && (s.ex.status != wire.StatusIdle || s.toAsk() == 0 || stuck) {
 		return false
 	}
 	_, certain := s.now()
@@ -81,7 +70,8 @@ func (s *sessionState) strictly(seen effects.Set) effects.Set {
 	return seen
 }
 
-// report takes a ParameterStatus; see parameters.
+// report takes a ParameterStatus. It reports whether the client is to be told at
+// once; see report of parameters.
 func (s *sessionState) report(body []byte, hidden bool) (tell bool) {
 	tell, news := s.params.report(body, hidden)
 	if !tell || !news {
@@ -90,7 +80,7 @@ func (s *sessionState) report(body []byte, hidden bool) (tell bool) {
 	if !s.cfg.Shared && !s.cfg.Stream && s.suspect == 0 {
 		s.params.defaults = true // nothing in the session can have set it
 	}
-	if s.cfg.Shared && !s.x.ledger.empty() {
+	if s.cfg.Shared && !s.ex.ledger.empty() {
 		s.suspect |= effects.Settings | effects.Analysis // something set it, whether its text showed or not
 	}
 	return true
@@ -101,8 +91,8 @@ func (s *sessionState) heed(seen effects.Set) {
 	if seen&effects.Noted == 0 {
 		return
 	}
-	if s.x.server != nil && seen&(effects.Calls|effects.Unseen) != 0 {
-		s.x.server.unverified = true
+	if s.ex.server != nil && seen&(effects.Calls|effects.Unseen) != 0 {
+		s.ex.server.unverified = true
 	}
 	if !s.cfg.Shared {
 		if seen&effects.Execute != 0 {
@@ -116,7 +106,7 @@ func (s *sessionState) heed(seen effects.Set) {
 		// A name that is not seen is hardly ever that of the seed. Nobody else
 		// is to meet one.
 		seen &^= effects.Seed
-		s.x.server.seeded, s.x.server.params.Unlisted = true, true
+		s.ex.server.seeded, s.ex.server.params.Unlisted = true, true
 	}
 	if seen&effects.Prepare != 0 {
 		s.within |= seen
@@ -126,12 +116,20 @@ func (s *sessionState) heed(seen effects.Set) {
 	}
 	if seen&effects.Unseen != 0 {
 		seen |= effects.Analysis
-		s.opaque = s.x.ledger.pushed
+		s.opaque = s.ex.ledger.pushed
 	}
 	s.suspect |= seen &^ effects.Calls
 	if s.cfg.Policy == Pin || s.cfg.Policy == Strict {
 		s.pin(seen & effects.Lasting)
 	}
+}
+
+// pin keeps the client on its server.
+func (s *sessionState) pin(why effects.Set) {
+	if s.pins == 0 && why != 0 {
+		s.since = time.Now()
+	}
+	s.pins |= why
 }
 
 // toAsk returns what PostgreSQL has to be asked for before it is known what the
@@ -165,6 +163,10 @@ func (s *sessionState) refuses(seen effects.Set) *wire.Error {
 	}
 }
 
+// deniedText is what PostgreSQL is sent in place of a statement that is denied:
+// it has to refuse it, so that the transaction fails as after any error.
+const deniedText = "pgseal does not run this statement"
+
 // look looks at a text that may set parameters for the names of such that
 // PostgreSQL has to be asked for one by one.
 func (s *sessionState) look(seen effects.Set, text []byte) {
@@ -172,7 +174,7 @@ func (s *sessionState) look(seen effects.Set, text []byte) {
 		return
 	}
 	if seen&(effects.Unseen|effects.Dotted) != 0 {
-		s.x.server.params.Unlisted = true
+		s.ex.server.params.Unlisted = true
 		s.custom.Note(text)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // it: it translates names, and makes there what is missing.
 type statements struct {
 	cfg     *Config
-	x       *exchange
+	ex      *exchange
 	state   *sessionState
 	life    *life
 	names   names.Names
@@ -35,8 +35,8 @@ func (s *statements) attach() {
 
 // detach notes that the server is not held any more: what it owes never comes.
 func (s *statements) detach() {
-	for !s.x.ledger.empty() {
-		e := s.x.ledger.pop()
+	for !s.ex.ledger.empty() {
+		e := s.ex.ledger.pop()
 		s.skip(&e)
 	}
 	if s.cfg.Shared {
@@ -52,7 +52,7 @@ func (s *statements) heedBind(noPortal bool, seen effects.Set) {
 	}
 	s.state.heed(seen)
 	if seen&(effects.Unseen|effects.Dotted) != 0 && s.cfg.Shared {
-		s.x.server.params.Unlisted = true // of this server too, not only of that where it was prepared
+		s.ex.server.params.Unlisted = true // of this server too, not only of that where it was prepared
 	}
 }
 
@@ -68,6 +68,7 @@ func (s *statements) bindPortal(portal, own []byte, nm *names.Name) {
 	s.portals.bind(portal, ops)
 }
 
+// holdsFor returns what keeps the client on its server beyond its transaction.
 func (s *statements) holdsFor() effects.Set {
 	if !s.cfg.Shared {
 		return 0
@@ -100,7 +101,7 @@ func (s *statements) parsed(d *draft) {
 	if !d.Kept {
 		s.names.Bind(nm)
 	}
-	s.x.server.copies.Add(&prepared.Copy{Statement: st, Name: d.server, Confirmed: true, Sent: d.sent}, s.cfg.MaxCopies)
+	s.ex.server.copies.Add(&prepared.Copy{Statement: st, Name: d.server, Confirmed: true, Sent: d.sent}, s.cfg.MaxCopies)
 	s.names.Settle(nm)
 }
 
@@ -130,7 +131,7 @@ func (s *statements) over(e entry) {
 		switch {
 		case e.is(unnamed):
 			s.unnamed.confirm()
-			s.x.server.unnamed = s.unnamed.now.number
+			s.ex.server.unnamed = s.unnamed.now.number
 		case e.note == nil:
 		case e.note.draft != nil:
 			e.note.draft.parsed = true
@@ -141,16 +142,16 @@ func (s *statements) over(e entry) {
 			c := e.note.copy
 			c.Confirmed = true
 			if c.Name == "" {
-				s.x.server.unnamed, s.unnamed.carrying = c.Number, 0
-			} else if known := s.x.server.copies.Find(c.Statement); known != c && known != nil {
-				s.x.server.copies.Doom(c.Name)
+				s.ex.server.unnamed, s.unnamed.carrying = c.Number, 0
+			} else if known := s.ex.server.copies.Find(c.Statement); known != c && known != nil {
+				s.ex.server.copies.Doom(c.Name)
 			}
 		}
 	case closing:
 		switch {
 		case e.is(unnamed):
 			s.unnamed.dropping--
-			s.unnamed.now.number, s.x.server.unnamed = 0, 0
+			s.unnamed.now.number, s.ex.server.unnamed = 0, 0
 		case e.name != nil:
 			s.names.Clear(e.name)
 			s.names.Settle(e.name)
@@ -166,9 +167,9 @@ func (s *statements) aborted(e *entry) {
 	switch {
 	case e.kind == parse && e.is(unnamed): // which ends the one before, too
 		s.unnamed.drop()
-		s.unnamed.now.number, s.x.server.unnamed = 0, 0
+		s.unnamed.now.number, s.ex.server.unnamed = 0, 0
 	case e.kind == parse && e.note != nil && e.note.copy != nil && e.note.copy.Name == "":
-		s.x.server.unnamed, s.unnamed.carrying = 0, 0
+		s.ex.server.unnamed, s.unnamed.carrying = 0, 0
 	default:
 		s.skip(e)
 	}
@@ -182,15 +183,15 @@ func (s *statements) skip(e *entry) {
 	case e.kind == parse && e.is(unnamed):
 		s.unnamed.spareOf(&s.unnamed.candidates[0])
 		s.unnamed.drop()
-	case e.kind == parse && e.is(probe) && s.x.server != nil:
-		s.x.server.probe = ""
+	case e.kind == parse && e.is(probe) && s.ex.server != nil:
+		s.ex.server.probe = ""
 	case e.kind == closing && e.is(unnamed):
 		s.unnamed.dropping--
 	case e.kind == closing && e.name != nil:
 		e.name.Leaving = false
 		s.names.Settle(e.name)
-	case e.kind == closing && e.is(ours) && e.note != nil && e.note.own != "" && s.x.server != nil:
-		s.x.server.copies.Doom(e.note.own)
+	case e.kind == closing && e.is(ours) && e.note != nil && e.note.own != "" && s.ex.server != nil:
+		s.ex.server.copies.Doom(e.note.own)
 	}
 	if e.note == nil {
 		return
@@ -203,13 +204,13 @@ func (s *statements) skip(e *entry) {
 			s.parsed(e.note.draft)
 		}
 	}
-	if c := e.note.copy; c != nil && s.x.server != nil {
+	if c := e.note.copy; c != nil && s.ex.server != nil {
 		if c.Name == "" {
 			s.unnamed.carrying = 0
 		} else if c.Confirmed {
-			s.x.server.copies.Drop(c)
+			s.ex.server.copies.Drop(c)
 		} else {
-			s.x.server.copies.Lose(c)
+			s.ex.server.copies.Lose(c)
 		}
 	}
 }
@@ -218,5 +219,5 @@ func (s *statements) skip(e *entry) {
 // to have.
 func (s *statements) namesCopy(body []byte) bool {
 	at := bytes.Index(body, []byte(prepared.Prefix))
-	return at >= 0 && s.x.server.copies.BeginsWithOne(body[at:])
+	return at >= 0 && s.ex.server.copies.BeginsWithOne(body[at:])
 }

@@ -28,9 +28,9 @@ func (s *sessionState) beginSurvey() []byte {
 	asked := s.toAsk()
 	s.survey = &survey{asked: asked}
 	s.suspect = 0
-	s.x.push(entry{kind: query, flags: ours | asks})
-	s.x.server.unnamed = 0 // a simple query ends it; the client's is carried there again
-	return wire.AppendQuery(nil, ownsql.Ask(asked, s.custom.Names, s.x.server.probe, s.x.server.params.Grants()))
+	s.ex.push(entry{kind: query, flags: ours | asks})
+	s.ex.server.unnamed = 0 // a simple query ends it; the client's is carried there again
+	return wire.AppendQuery(nil, ownsql.Ask(asked, s.custom.Names, s.ex.server.probe, s.ex.server.params.Grants()))
 }
 
 // learn takes what a survey has found for the truth about the session. known is
@@ -49,7 +49,7 @@ func (s *sessionState) learn() (known, forgotten bool) {
 		return false, false
 	}
 	if forgotten = v.answer.Found&effects.DeallocateAll != 0; forgotten {
-		s.x.server.forgetCopies()
+		s.ex.server.forgetCopies()
 	}
 	switch {
 	case v.answer.TooLarge || v.asked&effects.Carried != 0 && s.custom.Overflow:
@@ -83,7 +83,7 @@ func (s *sessionState) carry(set []wire.Parameter, withRole bool) {
 	if i := params.Find(s.params.wishes, params.Role); !withRole && i >= 0 {
 		list = append(list, s.params.wishes[i])
 	}
-	s.x.server.params.Set = list
+	s.ex.server.params.Set = list
 	wishes := list
 	for _, p := range s.params.startup {
 		if params.FindFold(wishes, p.Name) < 0 {

@@ -104,7 +104,7 @@ func (s *statements) serverName(t *translation, verb effects.Set, own string) (s
 			t.effects |= nm.Effects()
 		}
 		return nm.Server, false
-	case verb == effects.Execute && t.ends && s.x.status == wire.StatusFailed && s.x.server.findFor(nm) == nil:
+	case verb == effects.Execute && t.ends && s.ex.status == wire.StatusFailed && s.ex.server.findFor(nm) == nil:
 		return "", false // it can't be made before the transaction has ended, nor behind that
 	case verb == effects.Execute:
 		lead, server, n, wait := s.resolve([]byte(own), nm, bind)
@@ -115,16 +115,16 @@ func (s *statements) serverName(t *translation, verb effects.Set, own string) (s
 		}
 		t.effects |= nm.Effects()
 		// It may fail, and what names the statement shall not be tried then.
-		wait = wait || len(lead) > 0 && nm.Statement.Effects&effects.Names == 0 && s.x.status != wire.StatusFailed
+		wait = wait || len(lead) > 0 && nm.Statement.Effects&effects.Names == 0 && s.ex.status != wire.StatusFailed
 		return server, wait
 	}
 	// DEALLOCATE and PREPARE get one that is there for them alone: the server's
 	// copy may be others' too.
 	server = prepared.NewName()
-	t.lead = wire.AppendParse(s.x.appendDoomed(t.lead), server, "\x00\x00\x00")
-	s.x.push(entry{kind: parse, flags: ours})
+	t.lead = wire.AppendParse(s.ex.appendDoomed(t.lead), server, "\x00\x00\x00")
+	s.ex.push(entry{kind: parse, flags: ours})
 	if verb == effects.Prepare {
-		s.x.server.copies.Doom(server)
+		s.ex.server.copies.Doom(server)
 	}
 	return server, false
 }
@@ -145,9 +145,9 @@ func (s *statements) did(op *names.Op) {
 	case effects.Prepare:
 		nm := s.names.Enter(op.Own)
 		s.names.MadeBySQL(nm, true)
-		nm.Server, nm.Made = op.Server, s.x.ledger.pushed
+		nm.Server, nm.Made = op.Server, s.ex.ledger.pushed
 	case effects.Deallocate:
-		s.x.server.copies.LoseName(op.Server) // it may have become the copy of others, too
+		s.ex.server.copies.LoseName(op.Server) // it may have become the copy of others, too
 		if nm := s.names.Get(op.Own); nm != nil {
 			s.names.Clear(nm)
 		}
@@ -174,8 +174,8 @@ func (s *statements) ownName(server string, e *entry) (own string, ok bool) {
 		if nm.Server == server && (nm.SQL || nm.Open > 0) {
 			return nm.Own, true
 		}
-		if nm.Statement != nil && s.x.server != nil {
-			if c := s.x.server.copies.Find(nm.Statement); c != nil && c.Name == server {
+		if nm.Statement != nil && s.ex.server != nil {
+			if c := s.ex.server.copies.Find(nm.Statement); c != nil && c.Name == server {
 				return nm.Own, true
 			}
 		}

@@ -9,7 +9,7 @@ import (
 // Bounds of the names of custom parameters that are looked for in a session:
 // each is remembered, and stands in every question.
 const (
-	MaxCustom     = 64
+	maxCustom     = 64
 	maxCustomSize = 256
 )
 
@@ -81,7 +81,7 @@ func (c *Custom) Add(name string) {
 	}
 	switch {
 	case !strings.Contains(name, "."), slices.Contains(c.Names, name):
-	case len(c.Names) >= MaxCustom || len(name) > maxCustomSize:
+	case len(c.Names) >= maxCustom || len(name) > maxCustomSize:
 		c.Overflow = true
 	default:
 		c.Names = append(c.Names, name)

@@ -19,7 +19,7 @@ func Set(set []wire.Parameter, reset []string, local bool) string {
 		} else {
 			q.WriteString(", ")
 		}
-		q.WriteString("pg_catalog.set_config(" + Literal(name) + ", " + value + ", ")
+		q.WriteString("pg_catalog.set_config(" + literal(name) + ", " + value + ", ")
 		if local {
 			q.WriteString("true)")
 		} else {
@@ -31,11 +31,11 @@ func Set(set []wire.Parameter, reset []string, local bool) string {
 	}
 	for _, p := range set {
 		if p.Name != params.Role {
-			item(p.Name, Literal(p.Value))
+			item(p.Name, literal(p.Value))
 		}
 	}
 	if i := params.Find(set, params.Role); i >= 0 { // last, since it may lack the privilege for the others
-		item(params.Role, Literal(set[i].Value))
+		item(params.Role, literal(set[i].Value))
 	}
 	return q.String()
 }
@@ -45,7 +45,7 @@ func Set(set []wire.Parameter, reset []string, local bool) string {
 func BringBack(startup []wire.Parameter, local bool) string {
 	var values []string
 	for _, p := range startup {
-		values = append(values, "("+Literal(p.Name)+"::pg_catalog.text, "+Literal(p.Value)+"::pg_catalog.text)")
+		values = append(values, "("+literal(p.Name)+"::pg_catalog.text, "+literal(p.Value)+"::pg_catalog.text)")
 	}
 	is := "false"
 	if local {
@@ -58,10 +58,10 @@ func BringBack(startup []wire.Parameter, local bool) string {
 		" OR name OPERATOR(pg_catalog.=) 'role' AND pg_catalog.current_setting('role') OPERATOR(pg_catalog.=) 'none'"
 }
 
-// Literal returns an expression for s that reads the same whatever the server's
+// literal returns an expression for s that reads the same whatever the server's
 // client_encoding and standard_conforming_strings are: anything but the plainest
 // ASCII travels as hexadecimal digits.
-func Literal(s string) string {
+func literal(s string) string {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < ' ' || c > '~' || c == '\'' || c == '\\' {
 			return "pg_catalog.convert_from(pg_catalog.decode('" + hex.EncodeToString([]byte(s)) +

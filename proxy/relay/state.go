@@ -62,9 +62,10 @@ func (s *sessionState) unsure(stuck bool) bool {
 func (s *sessionState) scan(text []byte) effects.Set { return s.strictly(effects.Of(text)) }
 
 // strictly takes a function that is not known to be harmless for one that may do
-// anything, where the session is followed so.
+// anything, where the session is followed so, and an EXECUTE in session mode,
+// where nobody knows what was prepared.
 func (s *sessionState) strictly(seen effects.Set) effects.Set {
-	if s.cfg.Policy == Strict && seen&effects.Calls != 0 {
+	if s.cfg.Policy == Strict && seen&effects.Calls != 0 || !s.cfg.Shared && seen&effects.Execute != 0 {
 		seen |= effects.Opaque
 	}
 	return seen
@@ -95,9 +96,6 @@ func (s *sessionState) heed(seen effects.Set) {
 		s.ex.server.unverified = true
 	}
 	if !s.cfg.Shared {
-		if seen&effects.Execute != 0 {
-			seen |= effects.Settings // what was prepared may set them
-		}
 		s.pins |= seen & effects.Indelible
 		s.suspect |= seen & (effects.Settings | effects.Unseen | effects.Calls | effects.Local)
 		return

@@ -33,15 +33,15 @@ func (a *answers) attach() { a.hide, a.gather, a.last = false, nil, 0 }
 
 // step takes bytes that the server sent.
 func (a *answers) step(b []byte) Step {
-	n := 0
+	n, x := 0, a.ex
 	for {
-		if a.ex.left > 0 {
-			take := min(a.ex.left, len(b)-n)
-			a.ex.left -= take
+		if x.left > 0 {
+			take := min(x.left, len(b)-n)
+			x.left -= take
 			n += take
 			if a.gather != nil {
 				a.gather = append(a.gather, b[n-take:n]...)
-				if a.ex.left > 0 {
+				if x.left > 0 {
 					return Step{Used: n, Verdict: NeedMore}
 				}
 				m := a.gather
@@ -61,7 +61,7 @@ func (a *answers) step(b []byte) Step {
 		if limit := wire.ServerLimit(typ); limit < 0 || size < 0 || size > limit {
 			return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: violation("the server sent an invalid message")}
 		}
-		e := a.ex.ledger.first()
+		e := x.ledger.first()
 		if hide := a.hides(typ, e); hide != a.hide {
 			a.hide = hide
 			if n > 0 {
@@ -77,7 +77,7 @@ func (a *answers) step(b []byte) Step {
 				return Step{Used: n, Pass: b[:n]}
 			}
 			a.gather = append(make([]byte, 0, wire.HeaderSize+size), b[:wire.HeaderSize]...)
-			a.ex.left = size
+			x.left = size
 			n = wire.HeaderSize
 			continue
 		}
@@ -95,11 +95,11 @@ func (a *answers) step(b []byte) Step {
 				return st
 			}
 		}
-		a.ex.left = size
+		x.left = size
 		n += wire.HeaderSize
 		if a.hide {
 			take := min(size, len(b)-n)
-			a.ex.left -= take
+			x.left -= take
 			n += take
 			return Step{Used: n, Verdict: goOn(n, b)}
 		}
@@ -119,13 +119,14 @@ func (a *answers) plain(typ byte, e *entry) bool {
 // own queries and messages, but for what concerns the client's session anyway,
 // and everything once the client has gone.
 func (a *answers) hides(typ byte, e *entry) bool {
+	x := a.ex
 	switch {
 	case a.life.left:
 		return true
 	case e == nil || typ == wire.NotificationResponse:
 		return false
 	case e.kind == copySync:
-		return a.ex.copy.marked || typ == wire.ReadyForQuery && a.ex.copy.state == resolving
+		return x.copy.marked || typ == wire.ReadyForQuery && x.copy.state == resolving
 	case e.is(ours):
 		if e.note != nil && e.note.failed && e.note.lead == wire.Query {
 			return typ != wire.ReadyForQuery
@@ -323,30 +324,31 @@ func (a *answers) completed(typ byte, e *entry, body []byte, size int) (instead 
 
 // ready takes a ReadyForQuery.
 func (a *answers) ready(m []byte, size int, st *Step) {
-	e := a.ex.ledger.first()
+	x := a.ex
+	e := x.ledger.first()
 	if size != 1 || e == nil || e.kind.extended() {
 		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server became ready without having been asked")}
 		return
 	}
-	switch a.ex.status = m[wire.HeaderSize]; a.ex.status {
+	switch x.status = m[wire.HeaderSize]; x.status {
 	case wire.StatusIdle, wire.StatusInTransaction, wire.StatusFailed:
 	default:
 		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server reported an unknown transaction status")}
 		return
 	}
-	if e.kind == copySync && (a.ex.copy.state == resolving || a.ex.copy.marked) {
-		a.ex.copy.ready++ // what it answers is seen later
+	if e.kind == copySync && (x.copy.state == resolving || x.copy.marked) {
+		x.copy.ready++ // what it answers is seen later
 		return
 	}
-	popped := a.ex.ledger.pop()
+	popped := x.ledger.pop()
 	e = &popped
 	switch {
 	case e.is(followed):
 		return
 	case e.note != nil && e.note.failed && e.note.lead == wire.Query:
-		a.ex.waiting.drop = true
+		x.waiting.drop = true
 	case e.note != nil && e.note.failed && e.note.lead != 0:
-		a.ex.skipping, a.ex.batch.open = true, true // for the client, up to its own Sync
+		x.skipping, x.batch.open = true, true // for the client, up to its own Sync
 		return
 	case e.is(ours) && !e.is(fix):
 		a.ourReady(e)
@@ -355,19 +357,19 @@ func (a *answers) ready(m []byte, size int, st *Step) {
 		}
 		return
 	}
-	if e.kind != copySync && a.ex.copy.state != resolving {
-		a.ex.copy.state = noCopy
+	if e.kind != copySync && x.copy.state != resolving {
+		x.copy.state = noCopy
 	}
 	if e.kind == copySync {
-		a.ex.copy.syncs--
+		x.copy.syncs--
 	}
-	a.ex.answered++
-	a.ex.counts.Queries++
-	if a.ex.status == wire.StatusIdle {
-		a.ex.counts.Transactions++
+	x.answered++
+	x.counts.Queries++
+	if x.status == wire.StatusIdle {
+		x.counts.Transactions++
 		a.rested()
 	}
-	if a.cfg.Single && a.ex.status != wire.StatusIdle && !e.is(late) {
+	if a.cfg.Single && x.status != wire.StatusIdle && !e.is(late) {
 		*st = Step{Pass: st.Pass, Verdict: Failed, Err: errBlock}
 		return
 	}

@@ -261,19 +261,20 @@ func CheckClientMessage(typ byte, size int) *wire.Error {
 // admit says what a message of this type needs before it may be taken, and
 // whether it goes nowhere.
 func (in *incoming) admit(typ byte) (drop bool, v Verdict) {
+	x := in.ex
 	if typ == wire.Terminate {
 		switch {
-		case in.ex.server == nil:
-		case in.ex.copy.state == copying: // the server has words for that
+		case x.server == nil:
+		case x.copy.state == copying: // the server has words for that
 			in.life.leaving = true
 			return false, Proceed
-		case in.ex.answers():
+		case x.answers():
 			in.life.leaving = true // its answers come first
 			return false, NeedRest
 		}
 		return false, Terminated
 	}
-	if in.ex.server == nil {
+	if x.server == nil {
 		switch typ {
 		case wire.CopyData, wire.CopyDone, wire.CopyFail, wire.Flush:
 			// The rest of a COPY that has failed, or nothing to flush. PostgreSQL
@@ -282,27 +283,27 @@ func (in *incoming) admit(typ byte) (drop bool, v Verdict) {
 		}
 		return false, NeedServer
 	}
-	if in.ex.held {
-		if !in.ex.open() {
+	if x.held {
+		if !x.open() {
 			return false, NeedRest
 		}
-		in.ex.held = false
+		x.held = false
 	}
 	switch {
-	case in.ex.waiting.drop && typ == wire.Query: // which was answered already
-		in.ex.waiting.drop = false
+	case x.waiting.drop && typ == wire.Query: // which was answered already
+		x.waiting.drop = false
 		return true, Proceed
-	case in.state.survey != nil || in.ex.ledger.len() >= limit:
+	case in.state.survey != nil || x.ledger.len() >= limit:
 		return false, NeedRest
-	case in.ex.skipping && typ != wire.Sync:
+	case x.skipping && typ != wire.Sync:
 		return true, Proceed
 	}
 	switch typ {
 	case wire.CopyData, wire.CopyDone, wire.CopyFail:
-		return in.ex.copy.state == noCopy, Proceed
+		return x.copy.state == noCopy, Proceed
 	case wire.Flush:
-		in.ex.flushed = in.ex.ledger.pushed
-		return in.ex.copy.state == copying, Proceed
+		x.flushed = x.ledger.pushed
+		return x.copy.state == copying, Proceed
 	}
 	return false, Proceed
 }

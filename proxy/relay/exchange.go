@@ -11,9 +11,17 @@ type exchange struct {
 	cfg      *Config
 	server   *Server // that is held; nil: none
 	ledger   ledger
+	waiting  waiting
+	answered uint // ReadyForQuery messages that the client got
+	counts   Counts
+	out      []byte // a buffer for what is written in place of the client's bytes
+	link
+}
+
+// link is the part of an exchange that begins anew with each server.
+type link struct {
 	copy     copyIn
 	batch    batch
-	waiting  waiting
 	status   byte // of the last ReadyForQuery
 	left     int  // bytes still to come of the message that the server sends
 	skipping bool // the server skips everything up to the next Sync, which was not sent
@@ -23,15 +31,12 @@ type exchange struct {
 	held     bool // nothing more may be sent before the server owes nothing
 	doubt    bool // it can't be known what the server owes: never lend it again
 	touched  bool // something of the client's was sent
-	answered uint // ReadyForQuery messages that the client got
-	counts   Counts
-	out      []byte // a buffer for what is written in place of the client's bytes
 }
 
 // batch is the one that is being sent: what comes before a Sync or a Query ends
 // one.
 type batch struct {
-	number uint32 // of the batch
+	number uint32
 	open   bool   // extended-query messages were sent since the last Sync
 	mixed  bool   // a Query was sent behind what was executed without a Sync: see Ours
 	runs   bool   // some of those bind or execute
@@ -49,13 +54,11 @@ type waiting struct {
 
 // attach notes that a server, idle and clean, is held from now on.
 func (x *exchange) attach(s *Server) {
+	x.server = s
 	x.ledger.reset()
+	x.link = link{status: wire.StatusIdle, batch: batch{number: x.batch.number + 1}}
 	if cap(x.out) > keepOut {
 		x.out = nil
-	}
-	*x = exchange{
-		cfg: x.cfg, server: s, ledger: x.ledger, batch: batch{number: x.batch.number + 1}, waiting: x.waiting,
-		status: wire.StatusIdle, answered: x.answered, counts: x.counts, out: x.out,
 	}
 }
 

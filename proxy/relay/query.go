@@ -75,15 +75,16 @@ func (q *requests) onQuery(m []byte, complete bool) edit {
 // pushQuery notes a Query, which ends the unnamed statement once the server
 // takes it up.
 func (q *requests) pushQuery(e entry) {
-	if q.ex.batch.runs || q.ex.batch.helps {
-		q.ex.batch.mixed = true
+	x := q.ex
+	if x.batch.runs || x.batch.helps {
+		x.batch.mixed = true
 		e.flags |= late
 	}
 	if q.stmts.unnamed.now.number != 0 || len(q.stmts.unnamed.candidates) > 0 {
 		e.flags |= dropsPlan
 		q.stmts.unnamed.dropping++
 	}
-	q.ex.push(e)
+	x.push(e)
 }
 
 // prepareFor sees to what a statement with these effects needs of the server

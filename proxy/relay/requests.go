@@ -36,31 +36,32 @@ func whole(m, out []byte) edit { return edit{out: out, cut: len(m)} }
 // take looks at a message, of which at least the header is there. more says that
 // more of it has to be.
 func (q *requests) take(typ byte, m []byte, size int, complete bool) (e edit, more bool) {
-	if q.ex.copy.state == copying && !inCopy(typ) {
+	x := q.ex
+	if x.copy.state == copying && !inCopy(typ) {
 		return q.outOfPlace(typ), false
 	}
 	if typ == wire.FunctionCall && !complete && len(m) < wire.HeaderSize+4 {
 		return edit{}, true // of which function, before anything goes in front of it
 	}
-	atStart := q.ex.atStart()
+	atStart := x.atStart()
 	if lead := q.oust(typ, m); lead == nil {
 		e, more = q.inspect(typ, m, size, complete)
 	} else {
 		e, more = q.inspectBehind(lead, typ, m, size, complete)
 	}
-	q.ex.waiting.led = false
+	x.waiting.led = false
 	switch {
 	case e.exact || more:
 	case !e.wait:
-		q.ex.waiting.times, q.ex.touched, q.life.cleaned = 0, true, false
+		x.waiting.times, x.touched, q.life.cleaned = 0, true, false
 		q.stmts.changed = nil // what it waited for is in it
-	case atStart && q.ex.batch.open:
+	case atStart && x.batch.open:
 		// By itself it fails by itself, and makes no part of the client's batch.
 		e.out = wire.AppendSync(e.out)
-		q.ex.push(entry{kind: syncing, flags: ours | aside, note: &note{lead: typ}})
-		q.ex.touched = false // the server is kept for what waits
+		x.push(entry{kind: syncing, flags: ours | aside, note: &note{lead: typ}})
+		x.touched = false // the server is kept for what waits
 	default:
-		q.ex.waiting.led = typ == wire.Query && !atStart && q.ex.batch.open
+		x.waiting.led = typ == wire.Query && !atStart && x.batch.open
 	}
 	return e, more
 }

@@ -284,10 +284,6 @@ const (
 // crowded holds what is larger than that, until it is divided, and how large it
 // may be at most: the numbers only ever fall.
 var crowded = map[string]int{
-	"pool.Manager":    48, // methods
-	"pool.Pool":       88, // methods
-	"pool.Pool{}":     31, // fields
-	"pool.Server{}":   33, // fields
 	"proxy.Server":    42, // methods
 	"proxy.Server{}":  30, // fields
 	"proxy.session":   92, // methods

@@ -23,7 +23,7 @@ const (
 )
 
 // HostsLine is one line of a pg_hosts.conf (PostgreSQL 19, "SNI
-// Configuration"): a certificate for who asks for one of its names.
+// Configuration"): a certificate for clients that request one of its names.
 type HostsLine struct {
 	// File and Line tell where it stands.
 	File string
@@ -56,7 +56,7 @@ func ReadHosts(source pgconf.Source, path string) ([]HostsLine, error) {
 		}
 		for _, name := range line.Names {
 			if first, again := seen[name]; again {
-				errs = append(errs, l.Fault(fmt.Errorf("%s stands in %s:%d already", name, first.File, first.Line)))
+				errs = append(errs, l.Fault(fmt.Errorf("%s is already defined in %s:%d", name, first.File, first.Line)))
 			}
 			seen[name] = line
 		}
@@ -107,10 +107,10 @@ func parseHostsLine(dir string, l pgconf.Line) (HostsLine, error) {
 		return line, errors.New("missing entry at end of line: a host name needs an SSL certificate and an SSL key")
 	}
 	if column(columnCommand) != "" {
-		return line, errors.New("a passphrase command is not supported: pgseal runs no command for a key; keep the key without a passphrase, readable by its owner only")
+		return line, errors.New("passphrase commands are not supported: keep the key without a passphrase, readable by its owner only")
 	}
 	if text := column(columnReload); text != "" && !isBool(text) {
-		return line, errors.New("the passphrase command reload is neither on nor off")
+		return line, errors.New("passphrase command reload must be on or off")
 	}
 	from := func(path string) string {
 		if path == "" || filepath.IsAbs(path) {
@@ -132,9 +132,9 @@ func hostsName(text string, of int) (string, error) {
 		}
 		return text, nil
 	case strings.HasPrefix(name, "*."):
-		return "", fmt.Errorf("%q: a pg_hosts.conf has no wildcards, PostgreSQL would take this for a literal name: write the names, or use certificates instead", text)
+		return "", fmt.Errorf("%q: wildcards are not supported in pg_hosts.conf: list each name, or use certificates instead", text)
 	case len(name) > maxHostName || !hostName.MatchString(name) || net.ParseIP(name) != nil:
-		return "", fmt.Errorf("%q is not a host name that a client can ask for, nor * or /no_sni/", text)
+		return "", fmt.Errorf("%q is not a valid host name, * or /no_sni/", text)
 	}
 	return name, nil
 }
@@ -150,7 +150,7 @@ func isBool(text string) bool {
 
 // hosts is what a pg_hosts.conf makes of a listener.
 type hosts struct {
-	base    ListenerConfig // where there is no line
+	base    ListenerConfig // if there is no line
 	entries []entry        // of all lines
 }
 
@@ -166,13 +166,13 @@ func (c ListenerConfig) hosts(lines []HostsLine) (hosts, error) {
 		if own.ClientCAFile == "" {
 			own.ClientCRLFile = ""
 			if c.ClientCert == ClientCertRequire {
-				errs = append(errs, line.Fault(errors.New("client_cert is require, and the line names no SSL CA to verify client certificates by")))
+				errs = append(errs, line.Fault(errors.New("client_cert is require, but the line has no SSL CA")))
 			}
 		}
 		h.entries = append(h.entries, entry{names: line.Names, config: own, line: &line})
 	}
 	if len(lines) == 0 && c.CertFile == "" {
-		errs = append(errs, &pgconf.Error{File: c.HostsFile, Err: errors.New("has no line, and there is no cert_file to show instead")})
+		errs = append(errs, &pgconf.Error{File: c.HostsFile, Err: errors.New("contains no entries, and cert_file is not set")})
 	}
 	return h, errors.Join(errs...)
 }
@@ -240,9 +240,9 @@ func (c ListenerConfig) validateHosts(f *setting.Faults) {
 	if c.HostsFile == "" || c.Mode == ListenDisable {
 		return
 	}
-	f.AddIf(len(c.Certificates) > 0, "certificates", "stands beside hosts_file: keep one")
-	f.AddIf(c.CertFile != "" && c.KeyFile == "", "key_file", "needed beside cert_file")
-	f.AddIf(c.CertFile == "" && c.KeyFile != "", "cert_file", "needed beside key_file")
+	f.AddIf(len(c.Certificates) > 0, "certificates", "certificates and hosts_file are mutually exclusive")
+	f.AddIf(c.CertFile != "" && c.KeyFile == "", "key_file", "required with cert_file")
+	f.AddIf(c.CertFile == "" && c.KeyFile != "", "cert_file", "required with key_file")
 }
 
 // ShowsNothing reports whether the snapshot has no certificate for its clients:

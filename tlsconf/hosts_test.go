@@ -104,7 +104,7 @@ func TestAHostsFileWithoutALineLeavesTheOrdinaryCertificate(t *testing.T) {
 	d.lines(t, "# nothing\n\n")
 	c := d.config()
 	_, err := NewListenerStore("listener test", c)
-	wantError(t, err, d.conf(), "has no line, and there is no cert_file")
+	wantError(t, err, d.conf(), "contains no entries, and cert_file is not set")
 	c.CertFile, c.KeyFile = d.path("own.crt"), d.path("own.key")
 	s, err := NewListenerStore("listener test", c)
 	ok(t, err)
@@ -152,19 +152,19 @@ func TestEachMistakeOfAHostsFileIsNamedWithItsLine(t *testing.T) {
 		"a a.crt a.key ca.crt,x":              "multiple values specified for SSL CA",
 		"a,* a.crt a.key":                     "* cannot be mixed",
 		"/no_sni/,a a.crt a.key":              "/no_sni/ cannot be mixed",
-		"*.example.org a.crt a.key":           "no wildcards",
-		"10.0.0.1 a.crt a.key":                "not a host name",
-		"a_b! a.crt a.key":                    "not a host name",
-		`a a.crt a.key ca.crt "echo hush" on`: "passphrase command is not supported",
-		`a a.crt a.key "" "" perhaps`:         "neither on nor off",
+		"*.example.org a.crt a.key":           "wildcards are not supported",
+		"10.0.0.1 a.crt a.key":                "not a valid host name",
+		"a_b! a.crt a.key":                    "not a valid host name",
+		`a a.crt a.key ca.crt "echo hush" on`: "passphrase commands are not supported",
+		`a a.crt a.key "" "" perhaps`:         "must be on or off",
 		`a a.crt a.key "" "" on more`:         "extra fields",
-		"FIRST a.crt a.key":                   "first stands in",
-		"* a.crt a.key":                       "* stands in",
-		"a,b,A a.crt a.key":                   "a stands in",
+		"FIRST a.crt a.key":                   "first is already defined in",
+		"* a.crt a.key":                       "* is already defined in",
+		"a,b,A a.crt a.key":                   "a is already defined in",
 		"a none.crt a.key":                    "no such file",
-		"a a.crt b.key":                       "does not belong to",
-		"a ca.crt a.key":                      "does not belong to",
-		"a a.key a.key":                       "only certificates belong here",
+		"a a.crt b.key":                       "does not match",
+		"a ca.crt a.key":                      "does not match",
+		"a a.key a.key":                       "not a certificate",
 		"@missing a.crt a.key":                "no such file",
 	} {
 		d := newHostsDir(t, "a", "b")
@@ -215,9 +215,9 @@ func TestAHostsFileAndCertificatesDoNotGoTogether(t *testing.T) {
 	c := pairDir("/x").config()
 	c.HostsFile = "/y"
 	pairDir("/z").named(&c, "a.test")
-	wantError(t, c.Validate(), "certificates: stands beside hosts_file")
+	wantError(t, c.Validate(), "certificates and hosts_file are mutually exclusive")
 	c.Certificates, c.KeyFile = nil, ""
-	wantError(t, c.Validate(), "key_file: needed beside cert_file")
+	wantError(t, c.Validate(), "key_file: required with cert_file")
 	c.CertFile = ""
 	ok(t, c.Validate())
 }

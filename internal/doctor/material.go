@@ -27,7 +27,7 @@ type pair struct {
 type trust struct {
 	subject, key, file string
 	name               string // the last part of key
-	who                string // whose certificates they vouch for
+	who                string // whose certificates they issue: "client" or "server"
 	certs              []*x509.Certificate
 
 	crlKey, crlFile string // empty: no CRLs
@@ -83,7 +83,7 @@ func (e *exam) readListener(l listener) {
 	}
 }
 
-// readHosts returns the lines of a listener's pg_hosts.conf, none where it has
+// readHosts returns the lines of a listener's pg_hosts.conf, none if it has
 // a fault: the check that loads it as pgseal does tells of that.
 func (e *exam) readHosts(l listener) []tlsconf.HostsLine {
 	if l.TLS.HostsFile == "" {

@@ -12,7 +12,7 @@ type Manifest[T any] interface {
 	Files() []File
 	// Build makes the value of them, as the build of NewStore does.
 	Build(Contents) (T, error)
-	// Blame says of an error of reading Files which of its lines it comes from.
+	// Blame adds to an error of reading Files the lines that it comes from.
 	Blame(error) error
 }
 

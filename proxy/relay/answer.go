@@ -388,7 +388,7 @@ func (a *answers) rested() {
 	if !a.ex.ledger.empty() || a.ex.batch.open {
 		return
 	}
-	a.stmts.portals.clear()
+	a.stmts.portals.Clear()
 	if a.state.suspect != 0 && a.state.toAsk() == 0 {
 		a.state.suspect = 0 // what held for the transaction has ended with it
 	}

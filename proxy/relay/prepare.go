@@ -235,9 +235,9 @@ func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
 	}
 	q.ex.push(entry{kind: bind, name: nm, note: nt})
 	if portal == 0 {
-		q.stmts.portals.plan = 0
+		q.stmts.portals.Plan = 0
 		if len(own) == 0 {
-			q.stmts.portals.plan = q.stmts.unnamed.latest()
+			q.stmts.portals.Plan = q.stmts.unnamed.latest()
 		}
 	}
 	q.stmts.bindPortal(body[:portal], own, nm)
@@ -266,6 +266,51 @@ func (q *requests) refuseChanged(m []byte, nm *names.Name, nt *note, portal, val
 	out = append(append(append(append(append(out, portal...), 0), server...), 0), values...)
 	wire.PutLength(out[at:])
 	return whole(m, wire.AppendBind(out, q.cfg.nobody))
+}
+
+// onDescribe takes a Describe, which is whole.
+func (q *requests) onDescribe(m []byte) edit {
+	if !q.cfg.Shared || len(m) < wire.HeaderSize+2 || m[wire.HeaderSize] != 'S' || m[len(m)-1] != 0 {
+		e := entry{kind: describe}
+		if len(m) == wire.HeaderSize+2 && m[wire.HeaderSize] == 'P' {
+			e.plan = q.stmts.portals.Plan
+		}
+		if len(m) >= wire.HeaderSize+2 {
+			if e.note = q.stmts.executes(q.stmts.portals.Ops(m[wire.HeaderSize+1:len(m)-1]), "", false); e.note != nil {
+				q.ex.push(e)
+				return whole(m, wire.AppendNamed(q.ex.out[:0], wire.Describe, 'S', q.cfg.nobody))
+			}
+		}
+		q.ex.push(e)
+		return edit{}
+	}
+	own := m[wire.HeaderSize+1 : len(m)-1]
+	var nm *names.Name
+	if len(own) > 0 {
+		nm = q.stmts.names.LookUp(own)
+	}
+	lead, server, n, wait := q.stmts.resolve(own, nm, describe)
+	if wait {
+		return edit{out: lead, wait: true}
+	}
+	if c := q.stmts.namesLost(own, nm); c != nil && n == nil {
+		n, server = c, q.cfg.nobody
+	}
+	if n == nil && len(own) > names.MaxName {
+		n = &note{own: string(own)}
+	}
+	e := entry{kind: describe, note: n, name: nm}
+	if len(own) == 0 {
+		e.plan = q.stmts.unnamed.latest()
+	}
+	q.ex.push(e)
+	out := wire.AppendNamed(lead, wire.Describe, 'S', server)
+	if q.ex.server.copies.CloseLast(server) {
+		// It was made for this message: a batch of many must not pile them up.
+		q.ex.push(entry{kind: closing, flags: ours, note: &note{own: server}})
+		out = wire.AppendNamed(out, wire.CloseMessage, 'S', server)
+	}
+	return whole(m, out)
 }
 
 // onClose takes a Close, which is whole. Other clients may use what the name
@@ -304,16 +349,14 @@ func (q *requests) onClose(m []byte) edit {
 // onExecute takes an Execute, which is whole.
 func (q *requests) onExecute(m []byte) edit {
 	e := entry{kind: execute}
-	seen := q.stmts.portals.effects(len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0)
+	seen := q.stmts.portals.Effects(len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0)
 	if seen&(gates|effects.Resets|effects.Opaque) == 0 {
 		q.ex.push(e)
 		return edit{}
 	}
-	if len(q.stmts.portals.ops) > 0 {
-		if portal, _, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0}); ok {
-			if ops := q.stmts.portals.ops[string(portal)]; ops != nil {
-				e.note = &note{ops: ops}
-			}
+	if portal, _, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0}); ok {
+		if ops := q.stmts.portals.Ops(portal); ops != nil {
+			e.note = &note{ops: ops}
 		}
 	}
 	q.ex.push(e)

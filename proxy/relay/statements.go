@@ -19,7 +19,7 @@ type statements struct {
 	life    *life
 	names   names.Names
 	unnamed unnamedStatement
-	portals portals
+	portals names.Portals
 	prep    *preparation
 	changed []*prepared.Copy  // whose columns are not what the client prepared
 	made    map[string]string // statements that name others, made for the text that is translated
@@ -29,8 +29,8 @@ type statements struct {
 // attach notes that another server is held.
 func (s *statements) attach() {
 	s.prep, s.changed, s.unnamed.carrying = nil, nil, 0
-	s.portals.clear()
-	s.portals.plan = 0
+	s.portals.Clear()
+	s.portals.Plan = 0
 }
 
 // detach notes that the server is not held any more: what it owes never comes.
@@ -46,7 +46,7 @@ func (s *statements) detach() {
 
 // heedBind notes what a statement may do that is about to run.
 func (s *statements) heedBind(noPortal bool, seen effects.Set) {
-	s.portals.heed(noPortal, seen&effects.Noted)
+	s.portals.Heed(noPortal, seen&effects.Noted)
 	if seen&effects.Noted == 0 {
 		return
 	}
@@ -65,7 +65,7 @@ func (s *statements) bindPortal(portal, own []byte, nm *names.Name) {
 	case len(own) == 0:
 		ops = s.unnamed.ops()
 	}
-	s.portals.bind(portal, ops)
+	s.portals.Bind(portal, ops)
 }
 
 // holdsFor returns what keeps the client on its server beyond its transaction.

@@ -33,7 +33,7 @@ type plan struct {
 	sure    bool       // its Parse begins a batch, so that the server can't skip it
 	batch   uint32     // that its Parse is in
 	ops     []names.Op // what it does to names when it runs
-	looked  uint64     // when those were looked up, by looked of the relay
+	looked  uint64     // when those were looked up, by looked of statements
 	missed  bool       // what it executes was not there at its Parse, or its columns had changed
 }
 

@@ -34,6 +34,7 @@ test: bin/gotestsum ## every test of all modules, with the race detector
 	cd bench && $(call sum,bench) -race ./...
 	$(call sum,plain) -run Allocates ./internal/engine # the race detector allocates itself
 	$(call sum,model) -run TestClientsCannotTell ./proxy/relay # and is too slow for a million messages
+	$(call sum,notlspeek) -tags pgseal_notlspeek -skip '$(NO_ENGINE)' ./internal/engine ./proxy # as with a Go yet unknown
 	PGSEAL_TEST_ENGINE=portable $(call sum,portable) -race -skip '$(NO_ENGINE)' ./proxy # as where there is no epoll
 	@echo "== the slowest"; cat $(SEEN)/*.json | bin/gotestsum tool slowest --num 10 --threshold 1s
 	@echo "== all tests took $$(($$(date +%s) - $$(cat $(SEEN)/began))) s"

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -390,5 +391,28 @@ func TestTheMapNamesFilesThatAreThere(t *testing.T) {
 	}
 	if entries < 30 {
 		t.Errorf("the map has %d entries, and should have 30", entries)
+	}
+}
+
+// One release of Go builds everything: the modules, and the container.
+func TestOneReleaseOfGoIsNamedEverywhere(t *testing.T) {
+	names := map[string]*regexp.Regexp{"Dockerfile": regexp.MustCompile(`(?m)^FROM golang:([0-9.]+)-`)}
+	for _, dir := range []string{"", "integration/", "bench/", "tools/"} {
+		names[dir+"go.mod"] = regexp.MustCompile(`(?m)^toolchain go([0-9.]+)$`)
+	}
+	releases := map[string]bool{}
+	for name, pattern := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := pattern.FindSubmatch(text)
+		if found == nil {
+			t.Fatalf("%s names no release of Go", name)
+		}
+		releases[string(found[1])] = true
+	}
+	if len(releases) != 1 {
+		t.Errorf("releases of Go are named: %v", slices.Sorted(maps.Keys(releases)))
 	}
 }

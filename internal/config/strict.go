@@ -129,6 +129,9 @@ func (w *walker) walk(n *yaml.Node, t reflect.Type, path string) {
 		return
 	}
 	defer func() { w.depth-- }()
+	if t.Kind() == reflect.Pointer { // may be left out
+		t = t.Elem()
+	}
 	if path != "" && w.lines[path] == 0 {
 		w.lines[path] = n.Line
 	}

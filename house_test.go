@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"proxy/relay":           {"internal/sqlscan", "internal/wire"},
 	"pool":                  {"pool/backend", "tlsconf", "internal/auth", "internal/engine", "internal/wire", "internal/stats", "internal/reload", "internal/setting"},
 	"pool/backend":          {"tlsconf", "internal/auth", "internal/engine", "internal/wire", "internal/stats"},
-	"tlsconf":               {"internal/pgconf", "internal/reload", "internal/setting", "internal/stats"},
+	"tlsconf":               {"internal/reload", "internal/setting", "internal/stats"},
 	"internal/auth":         {},
 	"internal/auth/hba":     {"internal/pgconf"},
 	"internal/engine":       {"internal/stats"},

@@ -89,10 +89,6 @@ type ListenerConfig struct {
 	// Certificates are more certificates, chosen by the name that clients ask
 	// for. All others see CertFile's.
 	Certificates []CertificateConfig `yaml:"certificates"`
-	// HostsFile is a pg_hosts.conf (PostgreSQL 19, "SNI Configuration"): as
-	// there, its lines hold in place of CertFile, KeyFile and ClientCAFile,
-	// unless there are none.
-	HostsFile string `yaml:"hosts_file"`
 }
 
 // Bounds of MaxRecordSize: what RFC 8449 lets a peer ask for at least, in
@@ -119,8 +115,8 @@ func (c ListenerConfig) Validate() error {
 	var f setting.Faults
 	switch c.Mode {
 	case ListenRequire, ListenPrefer:
-		f.AddIf(c.CertFile == "" && c.HostsFile == "", "cert_file", "needed when mode is %s", c.Mode)
-		f.AddIf(c.KeyFile == "" && c.HostsFile == "", "key_file", "needed when mode is %s", c.Mode)
+		f.AddIf(c.CertFile == "", "cert_file", "needed when mode is %s", c.Mode)
+		f.AddIf(c.KeyFile == "", "key_file", "needed when mode is %s", c.Mode)
 	case ListenDisable:
 	default:
 		f.Add("mode", "%q is not one of require, prefer, disable", c.Mode)
@@ -134,7 +130,6 @@ func (c ListenerConfig) Validate() error {
 	f.AddErr("ciphers", err)
 	_, err = parseGroups(c.Groups)
 	f.AddErr("groups", err)
-	c.validateHosts(&f)
 	c.validateNames(&f)
 	return f.Err()
 }
@@ -144,7 +139,7 @@ func (c ListenerConfig) validateClients(f *setting.Faults) {
 	case ClientCertNone, ClientCertOptional:
 	case ClientCertRequire:
 		switch {
-		case c.ClientCAFile == "" && c.HostsFile == "":
+		case c.ClientCAFile == "":
 			f.Add("client_ca_file", "needed when client_cert is require")
 		case c.Mode != ListenRequire:
 			f.Add("client_cert", "require needs mode require: others come without TLS")
@@ -154,7 +149,7 @@ func (c ListenerConfig) validateClients(f *setting.Faults) {
 	}
 	f.AddIf(c.ClientCertRecheck != RecheckEnd && c.ClientCertRecheck != RecheckKeep,
 		"client_cert_recheck", "%q is not one of end, keep", c.ClientCertRecheck)
-	f.AddIf(c.ClientCRLFile != "" && c.ClientCAFile == "" && c.HostsFile == "",
+	f.AddIf(c.ClientCRLFile != "" && c.ClientCAFile == "",
 		"client_crl_file", "has no effect without client_ca_file")
 }
 

@@ -227,7 +227,8 @@ func keysOf(t reflect.Type) map[string]reflect.Type {
 var gone = map[string]string{
 	"set_role": "is gone, because the text of statements can't keep a client in its role: give each role a database entry whose user is that role, " +
 		"or leave user out and have servers log in as the client's own role",
-	"engine": "is gone, because pgseal has event loops where the system has them: leave it out",
+	"hosts_file": "is gone, because certificates says the same and more: write an entry with server_names, cert_file and key_file for each of its lines",
+	"engine":     "is gone, because pgseal has event loops where the system has them: leave it out",
 }
 
 // now says of keys whose values once were of another kind what they mean now.

@@ -247,7 +247,7 @@ func TestCheckSeesRolesAndSessionsAndSaysWhatItMayNotSee(t *testing.T) {
 				c := over(tls, "limited", appPassword)
 				wants(t, c, nil)
 				all := strings.Join(c.unseen, "; ")
-				for _, want := range []string{"access rules: the role may not", "secrets of roles: the role may not", "ssl_min_protocol_version: the role may not", "sessions without TLS: the role may not"} {
+				for _, want := range []string{"access rules: permission denied", "secrets of roles: permission denied", "ssl_min_protocol_version: permission denied", "sessions without TLS: permission denied"} {
 					if !strings.Contains(all, want) {
 						t.Errorf("%q is not among what is unseen: %s", want, all)
 					}

@@ -138,22 +138,29 @@ type bounds struct {
 }
 
 // bounds returns what the pool may have at present. They are looked up at each
-// transaction, so they are worked out once for each Spec. mu is held.
-func (p *Pool) bounds() *bounds {
+// transaction, so they are worked out once for each Spec.
+func (p *policy) bounds() *bounds {
 	spec := p.db.spec.Load()
 	if p.allowed.spec != spec {
 		_, checks := spec.checkQuery()
 		p.allowed = bounds{
-			spec: spec, size: spec.size(p.login.User), reserve: spec.reserve(p.login.User),
-			ofDatabase: spec.maxDBConnections(), ofRole: spec.maxUserConnections(p.login.User),
+			spec: spec, size: spec.size(p.user), reserve: spec.reserve(p.user),
+			ofDatabase: spec.maxDBConnections(), ofRole: spec.maxUserConnections(p.user),
 			checkAfter: spec.Defaults.ServerCheckDelay, checks: checks,
 		}
 		p.allowed.special = max(1, p.allowed.size/2)
-		if spec.mode(p.login.User) == SessionMode {
+		if spec.mode(p.user) == SessionMode {
 			p.allowed.special = maxPoolSize
 		}
 	}
 	return &p.allowed
+}
+
+// stale reports whether a server was idle for so long that it is asked by
+// server_check_query before it is lent again. That finds connections that died
+// without a word, which the engine can't notice.
+func (b *bounds) stale(s *Server, now time.Time) bool {
+	return b.checks && now.Sub(s.idleSince) >= b.checkAfter
 }
 
 // mode returns the mode of the pool whose servers log in as role.

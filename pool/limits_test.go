@@ -62,7 +62,7 @@ func TestTheTimeoutsOfARoleComeBeforeTheDefaultsAndMaySwitchThemOff(t *testing.T
 	s.Defaults.QueryTimeout, s.Defaults.ClientIdleTimeout = time.Second, time.Minute
 	u := UserConfig{QueryTimeout: new(time.Duration(0)), TransactionTimeout: new(time.Hour)}
 	s.Users = map[string]UserConfig{"app": u}
-	d := newDatabase("app", s, false)
+	d := new(catalogue).newDatabase("app", s, false)
 	if got, want := d.Timeouts("app"), (Timeouts{ClientIdle: time.Minute, Transaction: time.Hour, WaitNotify: 5 * time.Second}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -226,13 +226,13 @@ func TestMinPoolSizeBelowALowerLimitEvictsNobody(t *testing.T) {
 func TestCountersReturnToZeroAfterFailures(t *testing.T) {
 	inHouse(t, nil, func(s *Spec) { s.MaxDBConnections, s.MaxDBClientConnections = new(2), new(2) }, func(t *testing.T, h *house) {
 		h.fake.SetRefuse(errDown)
-		db, role := h.database("app"), h.manager.role("app")
+		db, role := h.database("app"), h.manager.roles.of("app")
 		for range 3 {
 			ask(h.pool).refusal(t)
 			pass(DefaultConfig().ServerLoginRetry)
 		}
-		if db.share.servers.Load() != 0 || role.servers.Load() != 0 {
-			t.Errorf("%d and %d servers are counted", db.share.servers.Load(), role.servers.Load())
+		if db.budget.servers.Load() != 0 || role.servers.Load() != 0 {
+			t.Errorf("%d and %d servers are counted", db.budget.servers.Load(), role.servers.Load())
 		}
 		_, leave, err := h.manager.Admit(db, "bob", Login{User: "app"})
 		ok(t, err)
@@ -242,7 +242,7 @@ func TestCountersReturnToZeroAfterFailures(t *testing.T) {
 		}
 		leave()
 		h.leave()
-		if n := db.share.clients.Load() + h.manager.role("bob").clients.Load() + h.manager.role("carl").clients.Load(); n != 0 {
+		if n := db.budget.clients.Load() + h.manager.roles.of("bob").clients.Load() + h.manager.roles.of("carl").clients.Load(); n != 0 {
 			t.Errorf("%d clients are counted", n)
 		}
 		h.fake.SetRefuse(nil)
@@ -438,10 +438,10 @@ func TestTheLimitsAcrossPoolsHoldUnderStress(t *testing.T) {
 					s := a.server(t)
 					pass(time.Duration(random.IntN(300)) * time.Millisecond)
 					for _, q := range pools {
-						if n := q.db.share.servers.Load(); n > ofDatabase {
+						if n := q.db.budget.servers.Load(); n > ofDatabase {
 							t.Errorf("%d servers of a database", n)
 						}
-						if n := q.role.servers.Load(); n > ofRole {
+						if n := q.policy.places.ofRole.servers.Load(); n > ofRole {
 							t.Errorf("%d servers of a role", n)
 						}
 					}
@@ -457,7 +457,7 @@ func TestTheLimitsAcrossPoolsHoldUnderStress(t *testing.T) {
 		pass(2 * sweepEvery)
 		synctest.Wait()
 		for _, q := range pools {
-			if q.db.share.blocked.Load() != 0 || q.role.blocked.Load() != 0 || q.db.share.closing.Load() != 0 {
+			if q.db.budget.blocked.Load() != 0 || q.policy.places.ofRole.blocked.Load() != 0 || q.db.budget.closing.Load() != 0 {
 				t.Error("a pool is still counted as waiting, or a server as closing")
 			}
 		}

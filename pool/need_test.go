@@ -440,7 +440,7 @@ func TestWhoHasAPlaceForHisOwnToWaitForIsNotHeldUpByWhoIsBounded(t *testing.T) {
 		a := h.takeFor(exactly("a=1"))
 		bounded := askFor(h.pool, exactly("b=2"))
 		pass(time.Millisecond)
-		own := askOwn(t.Context(), h.pool)
+		own := askDedicated(t.Context(), h.pool)
 		h.pool.Release(own.server(t))
 		h.pool.Release(a)
 		h.pool.Release(bounded.server(t))
@@ -471,7 +471,7 @@ func TestNobodyStarvesWhateverOthersNeed(t *testing.T) {
 						last = a.server(t)
 						longest.Store(max(longest.Load(), int64(a.w.Waited)))
 						h.pool.mu.Lock()
-						if special := h.pool.specials; special > limit/2 {
+						if special := h.pool.policy.places.specials; special > limit/2 {
 							t.Errorf("there are %d special servers of %d", special, limit)
 						}
 						h.pool.mu.Unlock()

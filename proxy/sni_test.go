@@ -60,7 +60,7 @@ func TestAServerNameLeadsToItsOneDatabase(t *testing.T) {
 	for _, asked := range [][]string{{"database", "sess"}, {"replication", "true"}, {"database", "app", "replication", "true"}} {
 		c := h.dialTLS()
 		c.write(packet(version3, append([]string{"user", "alice"}, asked...)...))
-		if fields := c.refused("28000"); !strings.Contains(fields['M'], "leads to one database") {
+		if fields := c.refused("28000"); !strings.Contains(fields['M'], "is not available under the TLS server name") {
 			t.Errorf("%q: the client was told %q", asked, fields)
 		}
 	}

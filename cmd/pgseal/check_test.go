@@ -84,7 +84,7 @@ func TestCheckTellsByItsStatusHowBadItIs(t *testing.T) {
 func TestCheckOfAFileThatIsNotThereIsAUsageError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none.yaml")
 	for _, command := range []string{"check", "serve"} {
-		if status, out, errs := runCLI(command, "--config", path); status != 2 || out != "" || !strings.Contains(errs, path) || !strings.Contains(errs, "--config FILE names another") {
+		if status, out, errs := runCLI(command, "--config", path); status != 2 || out != "" || !strings.Contains(errs, path) || !strings.Contains(errs, "use --config FILE") {
 			t.Errorf("%s: status %d, %q, %q", command, status, out, errs)
 		}
 		if status, _, errs := runCLI(command, path); status != 2 || !strings.Contains(errs, `see "pgseal `+command+` --help"`) {

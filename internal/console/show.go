@@ -60,7 +60,7 @@ func showDatabases(c *Console) (rows []row) {
 	})
 }
 
-// consoleServers is the pool_size that PgBouncer tells of its console.
+// consoleServers is the pool_size that PgBouncer reports for its console.
 const consoleServers = 2
 
 // withConsole adds the row of the console to those of databases or pools, which

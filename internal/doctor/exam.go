@@ -36,7 +36,7 @@ func rank(subject string) int {
 	return 9
 }
 
-// exam is everything that the offline checks look at.
+// exam is everything that the offline checks inspect.
 type exam struct {
 	file      config.File
 	now       time.Time
@@ -44,7 +44,7 @@ type exam struct {
 	databases []database
 	allPairs  []pair
 	allTrusts []trust
-	access    *login.Access // nil where the rules can't be read
+	access    *login.Access // nil if the rules can't be read
 	accessErr error
 	ruleFiles []string // files that rules and user name maps were read from
 	users     []auth.UserLine
@@ -155,7 +155,7 @@ func (e *exam) failed(subject string) bool {
 	})
 }
 
-// loopback reports whether a host is this machine for sure.
+// loopback reports whether a host is certainly this machine.
 func loopback(host string) bool {
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return host == "localhost" || err == nil && addr.IsLoopback()

@@ -26,7 +26,7 @@ type pair struct {
 type trust struct {
 	subject, key, file string
 	name               string // the last part of key
-	who                string // whose certificates they vouch for
+	who                string // whose certificates they issue: "client" or "server"
 	certs              []*x509.Certificate
 
 	crlKey, crlFile string // empty: no CRLs

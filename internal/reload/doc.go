@@ -5,7 +5,7 @@
 //	  ^                                                                |
 //	  |                                                              Load
 //	Watcher: events, poll, SIGHUP                                      v
-//	                                                             who uses it
+//	                                                             its user
 //
 // A reload reads all files of a [Store], builds a whole new value, checks it,
 // and only then swaps one pointer. Whatever is wrong (a file that is missing,

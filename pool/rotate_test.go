@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/pgseal/pgseal/pool/backend"
 )
 
@@ -45,7 +47,7 @@ func TestServersMakeWayOneByOneAfterAChangeOfTrust(t *testing.T) {
 				t.Error("a server of the old trust is left")
 			}
 		}
-		if s := h.take(); s.renewal != h.pool.Database().renewals.Load() {
+		if s := h.take(); s.origin.epoch != h.pool.Database().epoch() {
 			t.Error("a new server counts as an old one")
 		} else {
 			h.pool.Release(s)
@@ -129,16 +131,33 @@ func TestServersMakeWayAlthoughNoNewOneCanBeOpened(t *testing.T) {
 func madeWay(p *Pool) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.renewal.done
+	return p.policy.rotation.done
 }
 
 func TestALargePoolIsRenewedInBoundedTime(t *testing.T) {
-	p := &Pool{db: newDatabase("app", newSpec(t), false), live: 10_000}
-	p.db.renewals.Add(1)
-	p.renewal = renewal{number: 1, since: time.Now().Add(-renewWithin)}
+	now := time.Now()
+	r := rotation{number: 1, since: now.Add(-renewWithin)}
 	for range 10_000 {
-		if !p.makesWay(new(Server)) {
-			t.Fatalf("%d of 10000 servers made way in time", p.renewal.done)
+		if !r.due(10_000, now) || r.waits(now) {
+			t.Fatalf("%d of 10000 servers made way in time", r.done)
 		}
+		r.replaced(false)
 	}
+}
+
+func TestAServerThatWasBeingOpenedDuringAChangeOfTrustIsNotLent(t *testing.T) {
+	inHouse(t, slowly(time.Second), size(5), func(t *testing.T, h *house) {
+		a := ask(h.pool)
+		pass(time.Second / 2)
+		h.manager.RenewTrust(h.pool.Database().spec.Load().Trust)
+		s := a.server(t)
+		if n := len(h.fake.Dialed()); n != 2 || s.origin.epoch != h.pool.Database().epoch() {
+			t.Errorf("the client got the first of %d servers", n)
+		}
+		if n := h.logs.FilterMessage("server closed").FilterField(zap.String("why", ClosedRenewed)).Len(); n != 1 {
+			t.Errorf("%d log lines tell why the other was closed", n)
+		}
+		h.pool.Release(s)
+		h.wants(1, 0)
+	})
 }

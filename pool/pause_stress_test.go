@@ -82,7 +82,7 @@ func clientOf(t *testing.T, p *Pool, random *rand.Rand, stop *atomic.Bool, serve
 		last := s
 		if random.IntN(8) == 0 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(random.IntN(300))*time.Millisecond)
-			own, err := p.OpenOwn(ctx, replication)
+			own, err := p.OpenDedicated(ctx, replication)
 			cancel()
 			if err != nil {
 				tolerable(t, err)
@@ -177,7 +177,7 @@ func administer(t *testing.T, h *house, limits func(string, *Spec), random *rand
 	case 1, 2:
 		m.Resume(name)
 	case 3:
-		m.Hold(name)
+		m.PauseNow(name)
 	case 4:
 		m.Reconnect(name)
 	case 5:
@@ -200,24 +200,25 @@ func administer(t *testing.T, h *house, limits func(string, *Spec), random *rand
 // recount asserts that nothing is left, and that no counter says otherwise.
 func recount(t *testing.T, m *Manager, seed uint64) {
 	t.Helper()
-	for _, p := range m.everyPool() {
+	for _, p := range m.catalogue.everyPool() {
 		p.mu.Lock()
-		if p.live != len(p.servers) || p.live != len(p.idle) || p.closing != 0 || len(p.asked) != 0 || p.logins != 0 || p.opening != nil || p.specials != 0 || p.specialsClosing != 0 || p.blocked != nil || p.queue.length+p.owners.length != 0 {
+		y, c := &p.policy, &p.policy.places
+		if c.live != len(y.servers) || c.live != len(y.idle) || c.closing != 0 || len(y.asked) != 0 || y.logins != 0 || y.opening != nil || y.crowded != nil || c.specials != 0 || c.specialsClosing != 0 || c.blocked != nil || y.queue.length+y.dedicated.length != 0 {
 			t.Errorf("seed %d: %s has %d servers (%d in the map, %d free), %d closing, %d asked, %d logins, opening %v, %d and %d wait",
-				seed, p.db.Name, p.live, len(p.servers), len(p.idle), p.closing, len(p.asked), p.logins, p.opening != nil, p.queue.length, p.owners.length)
+				seed, p.db.Name, c.live, len(y.servers), len(y.idle), c.closing, len(y.asked), y.logins, y.opening != nil, y.queue.length, y.dedicated.length)
 		}
-		if n := p.db.share.servers.Load(); n != int64(p.live) {
-			t.Errorf("seed %d: the share of %s has %d servers, the pool %d", seed, p.db.Name, n, p.live)
+		if n := p.db.budget.servers.Load(); n != int64(c.live) {
+			t.Errorf("seed %d: the budget of %s has %d servers, the pool %d", seed, p.db.Name, n, c.live)
 		}
 		opened, closed := p.usage.opened.Load(), uint64(0)
 		for _, n := range p.usage.closed.Read() {
 			closed += n
 		}
-		if opened-closed != uint64(p.live) {
-			t.Errorf("seed %d: %s has opened %d and closed %d servers, and has %d", seed, p.db.Name, opened, closed, p.live)
+		if opened-closed != uint64(c.live) {
+			t.Errorf("seed %d: %s has opened %d and closed %d servers, and has %d", seed, p.db.Name, opened, closed, c.live)
 		}
-		if p.db.share.closing.Load() != 0 || p.db.share.blocked.Load() != 0 || p.role.closing.Load() != 0 || p.role.blocked.Load() != 0 {
-			t.Errorf("seed %d: shares say that something is under way", seed)
+		if p.db.budget.closing.Load() != 0 || p.db.budget.blocked.Load() != 0 || p.policy.places.ofRole.closing.Load() != 0 || p.policy.places.ofRole.blocked.Load() != 0 {
+			t.Errorf("seed %d: budgets say that something is under way", seed)
 		}
 		p.mu.Unlock()
 	}

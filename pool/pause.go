@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pgseal/pgseal/internal/wire"
 )
@@ -21,147 +22,124 @@ func notNow(message string) *wire.Error {
 	return &wire.Error{Severity: "ERROR", Code: wire.CodeNotInState, Message: message}
 }
 
-// held reports whether the pool is paused: it lends no server and opens none,
-// and those that come back end.
-func (p *Pool) held() bool { return p.db.paused.Load() != 0 || p.manager.Paused() }
-
-// named returns the database of that name, or all of them where it is empty.
-func (m *Manager) named(name string) ([]*Database, *wire.Error) {
-	if name != "" {
-		if d, ok := m.Database(name); ok {
-			return []*Database{d}, nil
-		}
-		return nil, &wire.Error{Severity: "ERROR", Code: wire.CodeUndefinedDatabase, Message: "no such database: " + name}
-	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	all := make([]*Database, 0, len(m.databases))
-	for _, d := range m.databases {
-		all = append(all, d)
-	}
-	return all, nil
+// pause is whether servers of a database are lent, or of all together. While it is
+// on none is lent or opened, and those that come back end.
+type pause struct {
+	number atomic.Uint64 // of the Pause or PauseNow that began it; zero: there is none
+	all    *pause        // that of all together, nil for that itself
 }
+
+func (p *pause) on() bool { return p.number.Load() != 0 || p.all != nil && p.all.on() }
+
+// begin reports whether there was none.
+func (p *pause) begin(number uint64) bool { return p.number.CompareAndSwap(0, number) }
+
+// undo ends it where nobody has ended it, or begun another, meanwhile.
+func (p *pause) undo(number uint64) { p.number.CompareAndSwap(number, 0) }
+
+// end reports whether there was one.
+func (p *pause) end() bool { return p.number.Swap(0) != 0 }
 
 // Pause lends no server of a database from now on, or of any where name is
 // empty, and returns when all that were lent have come back and ended. Clients
 // that need one wait. Where ctx ends first it undoes what it did; where Resume
 // comes first it fails, since servers are lent again.
 func (m *Manager) Pause(ctx context.Context, name string) error {
-	list, unknown := m.named(name)
+	list, unknown := m.catalogue.named(name)
 	if unknown != nil {
 		return unknown
 	}
-	number := m.holds.Add(1)
-	if err := m.hold(list, name, number); err != nil {
+	number := m.pauses.Add(1)
+	if err := m.beginPause(list, name, number); err != nil {
 		return err
 	}
 	err := m.awaitGone(ctx, func() (bool, error) {
-		if !m.holding(name) {
+		if !m.pauseLasts(name) {
 			return false, errResumed
 		}
-		for _, p := range m.everyPool() { // one may have come meanwhile
+		for _, p := range m.catalogue.everyPool() { // one may have come meanwhile
 			if servers, _ := p.counts(); servers > 0 && (name == "" || p.db.Name == name) {
 				return false, nil
 			}
 		}
-		return !m.probing(list), nil
+		probed := slices.ContainsFunc(list, func(d *Database) bool { return d.probing.Load() })
+		return !probed, nil
 	})
 	if err != nil && !errors.Is(err, errResumed) {
-		m.release(list, name, number)
+		m.undoPause(list, name, number)
 	}
 	return err
 }
 
-// probing reports whether one of the databases is being connected to, to see
-// whether it can be reached.
-func (m *Manager) probing(list []*Database) bool {
-	return slices.ContainsFunc(list, func(d *Database) bool { return d.looking.Load() })
+// beginPause pauses, and ends what is idle.
+func (m *Manager) beginPause(list []*Database, name string, number uint64) error {
+	all := &m.catalogue.paused
+	if all.on() || name == "" && !all.begin(number) {
+		return errPaused
+	}
+	for _, d := range list {
+		if name != "" && !d.paused.begin(number) {
+			return notNow("database " + name + " is already paused")
+		}
+		d.each((*Pool).sweep)
+	}
+	m.lookups.renew()
+	return nil
 }
 
-// isPaused reports whether the database is paused, by itself or with all. It
-// brings no database of the AnyDatabase entry to life.
-func (m *Manager) isPaused(database string) bool {
-	m.mu.RLock()
-	d := m.databases[database]
-	m.mu.RUnlock()
-	return m.Paused() || d != nil && d.paused.Load() != 0
-}
-
-// holding reports whether the database is paused, or all are where name is
+// pauseLasts reports whether the database is paused, or all are where name is
 // empty. One that was removed meanwhile counts as paused: nobody gets a server
 // of it.
-func (m *Manager) holding(name string) bool {
+func (m *Manager) pauseLasts(name string) bool {
 	if name == "" {
 		return m.Paused()
 	}
-	list, _ := m.named(name)
-	return len(list) == 0 || list[0].paused.Load() != 0
+	list, _ := m.catalogue.named(name)
+	return len(list) == 0 || list[0].paused.number.Load() != 0
 }
 
-// release undoes what the Pause with this number did, unless others have undone
+// undoPause undoes what the Pause with this number did, unless others have undone
 // it, or done the same, meanwhile.
-func (m *Manager) release(list []*Database, name string, number uint64) {
+func (m *Manager) undoPause(list []*Database, name string, number uint64) {
 	if name == "" {
-		m.paused.CompareAndSwap(number, 0)
+		m.catalogue.paused.undo(number)
 	}
 	for _, d := range list {
 		if name != "" {
-			d.paused.CompareAndSwap(number, 0)
+			d.paused.undo(number)
 		}
-		d.retry()
+		d.each((*Pool).retry)
 	}
 }
 
-// retry has servers opened for who waits.
-func (d *Database) retry() {
-	for _, p := range d.all() {
-		p.retry()
-	}
-}
-
-// hold pauses, and ends what is idle.
-func (m *Manager) hold(list []*Database, name string, number uint64) error {
-	if m.Paused() || name == "" && !m.paused.CompareAndSwap(0, number) {
-		return errPaused
-	}
-	for _, d := range list {
-		if name != "" && !d.paused.CompareAndSwap(0, number) {
-			return notNow("database " + name + " is already paused")
-		}
-		d.sweepAll()
-	}
-	m.lookups.renew()
-	return nil
-}
-
-// Hold is Pause without the wait: what KILL needs. A database that is paused
+// PauseNow is Pause without the wait: what KILL needs. A database that is paused
 // already stays so.
-func (m *Manager) Hold(name string) error {
+func (m *Manager) PauseNow(name string) error {
 	if m.Paused() {
 		return errPaused
 	}
-	list, unknown := m.named(name)
+	list, unknown := m.catalogue.named(name)
 	if unknown != nil {
 		return unknown
 	}
 	for _, d := range list {
-		d.paused.Store(m.holds.Add(1))
-		d.sweepAll()
+		d.paused.number.Store(m.pauses.Add(1))
+		d.each((*Pool).sweep)
 	}
 	m.lookups.renew()
 	return nil
 }
 
-// Resume undoes Pause and Hold: those of one database, or, where name is empty,
+// Resume undoes Pause and PauseNow: those of one database, or, where name is empty,
 // those of all.
 func (m *Manager) Resume(name string) error {
-	list, unknown := m.named(name)
+	list, unknown := m.catalogue.named(name)
 	if unknown != nil {
 		return unknown
 	}
-	resumed := name == "" && m.paused.Swap(0) != 0
+	resumed := name == "" && m.catalogue.paused.end()
 	for _, d := range list {
-		resumed = d.paused.Swap(0) != 0 || resumed
+		resumed = d.paused.end() || resumed
 	}
 	switch {
 	case !resumed && name != "":
@@ -171,17 +149,17 @@ func (m *Manager) Resume(name string) error {
 	}
 	m.gone.ring() // a Pause may wait in vain
 	for _, d := range list {
-		d.retry()
+		d.each((*Pool).retry)
 	}
 	return nil
 }
 
 // Paused reports whether all databases are paused together.
-func (m *Manager) Paused() bool { return m.paused.Load() != 0 }
+func (m *Manager) Paused() bool { return m.catalogue.paused.on() }
 
 // Enable lets clients in to the database, or keeps new ones out.
 func (m *Manager) Enable(name string, enabled bool) error {
-	list, unknown := m.named(name)
+	list, unknown := m.catalogue.named(name)
 	if unknown != nil {
 		return unknown
 	}
@@ -203,13 +181,13 @@ func (d *Database) Disabled() *wire.Error {
 // Reconnect ends each server of a database, or of all where name is empty: the
 // idle ones now, others when they come back.
 func (m *Manager) Reconnect(name string) error {
-	list, unknown := m.named(name)
+	list, unknown := m.catalogue.named(name)
 	if unknown != nil {
 		return unknown
 	}
 	for _, d := range list {
-		d.Recycle()
-		d.sweepAll()
+		d.Invalidate()
+		d.each((*Pool).sweep)
 	}
 	return nil
 }
@@ -217,7 +195,7 @@ func (m *Manager) Reconnect(name string) error {
 // WaitClose returns when no server is left of a database, or of any where name
 // is empty, that has to end.
 func (m *Manager) WaitClose(ctx context.Context, name string) error {
-	if _, unknown := m.named(name); unknown != nil {
+	if _, unknown := m.catalogue.named(name); unknown != nil {
 		return unknown
 	}
 	return m.awaitGone(ctx, func() (bool, error) {
@@ -228,12 +206,6 @@ func (m *Manager) WaitClose(ctx context.Context, name string) error {
 		}
 		return true, nil
 	})
-}
-
-func (d *Database) sweepAll() {
-	for _, p := range d.all() {
-		p.sweep()
-	}
 }
 
 // awaitGone returns when done reports true or an error. It looks each time that

@@ -72,7 +72,7 @@ func TestAPauseOfAllHoldsDatabasesThatComeLater(t *testing.T) {
 			t.Error("a new database is not paused")
 		}
 		code(t, h.manager.Pause(t.Context(), "app"), "55000")
-		code(t, h.manager.Hold("app"), "55000")
+		code(t, h.manager.PauseNow("app"), "55000")
 		ok(t, h.manager.Resume(""))
 		p.Release(waiter.server(t))
 		code(t, h.manager.Resume(""), "55000")
@@ -117,7 +117,7 @@ func TestAPauseThatIsBrokenOffLeavesThatOfAnother(t *testing.T) {
 		s := h.take()
 		ctx, cancel := context.WithCancel(t.Context())
 		first := later(func() error { return h.manager.Pause(ctx, "app") })
-		ok(t, h.manager.Hold("app")) // KILL
+		ok(t, h.manager.PauseNow("app")) // KILL
 		cancel()
 		if err := <-first; !errors.Is(err, context.Canceled) {
 			t.Errorf("PAUSE ended with %v", err)
@@ -221,7 +221,7 @@ func TestNothingIsDoneToADatabaseThatIsNotThere(t *testing.T) {
 	inHouse(t, nil, nil, func(t *testing.T, h *house) {
 		m := h.manager
 		for what, err := range map[string]error{
-			"pause": m.Pause(t.Context(), "x"), "resume": m.Resume("x"), "hold": m.Hold("x"), "disable": m.Enable("x", false),
+			"pause": m.Pause(t.Context(), "x"), "resume": m.Resume("x"), "hold": m.PauseNow("x"), "disable": m.Enable("x", false),
 			"reconnect": m.Reconnect("x"), "wait close": m.WaitClose(t.Context(), "x"), "any": m.Pause(t.Context(), AnyDatabase),
 		} {
 			if err == nil {

@@ -13,11 +13,11 @@ import (
 
 var replication = []wire.Parameter{{Name: "replication", Value: "true"}, {Name: "client_encoding", Value: "UTF8"}}
 
-// askOwn asks for a server of the asker's own.
-func askOwn(ctx context.Context, p *Pool) *asker {
+// askDedicated asks for a server of the asker's own.
+func askDedicated(ctx context.Context, p *Pool) *asker {
 	a := &asker{got: make(chan grant, 1)}
 	go func() {
-		s, err := p.OpenOwn(ctx, replication)
+		s, err := p.OpenDedicated(ctx, replication)
 		a.got <- grant{s, err}
 	}()
 	synctest.Wait()
@@ -26,7 +26,7 @@ func askOwn(ctx context.Context, p *Pool) *asker {
 
 func TestAServerOfItsOwnBearsTheClientsStartupAndIsLentToNobodyElse(t *testing.T) {
 	inHouse(t, nil, size(2), func(t *testing.T, h *house) {
-		s := askOwn(t.Context(), h.pool).server(t)
+		s := askDedicated(t.Context(), h.pool).server(t)
 		got := h.fake.Peer(0).StartedWith()
 		if got["user"] != "app" || got["database"] != "app" || got["replication"] != "true" ||
 			got["client_encoding"] != "UTF8" || len(got) != 4 {
@@ -50,7 +50,7 @@ func TestAnIdleServerGivesWayToOneOfAClientsOwn(t *testing.T) {
 	inHouse(t, nil, size(2), func(t *testing.T, h *house) {
 		kept, idle := h.take(), h.take()
 		h.pool.Release(idle)
-		own := askOwn(t.Context(), h.pool).server(t)
+		own := askDedicated(t.Context(), h.pool).server(t)
 		h.wants(2, 0)
 		if _, most := h.fake.Limits(); most > 2 {
 			t.Errorf("there were %d connections, limit 2", most)
@@ -69,7 +69,7 @@ func TestWhoWantsAServerOfHisOwnWaitsInTurn(t *testing.T) {
 		s := h.take()
 		first := ask(h.pool)
 		pass(time.Millisecond)
-		second := askOwn(t.Context(), h.pool)
+		second := askDedicated(t.Context(), h.pool)
 		pass(time.Millisecond)
 		third := ask(h.pool)
 		h.wants(1, 3)
@@ -100,21 +100,21 @@ func TestAWaitForAServerOfOnesOwnEndsInTime(t *testing.T) {
 	inHouse(t, nil, brief, func(t *testing.T, h *house) {
 		s := h.take()
 		began := time.Now()
-		code(t, askOwn(t.Context(), h.pool).refusal(t), wire.CodeTooManyConnections)
+		code(t, askDedicated(t.Context(), h.pool).refusal(t), wire.CodeTooManyConnections)
 		if took := time.Since(began); took != 5*time.Second {
 			t.Errorf("query_wait_timeout took %v", took)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		broken := askOwn(ctx, h.pool)
+		broken := askDedicated(ctx, h.pool)
 		h.wants(1, 1)
 		cancel()
 		if err := broken.refusal(t); !errors.Is(err, context.Canceled) {
 			t.Errorf("a wait that was broken off ended with %v", err)
 		}
-		waiting := askOwn(t.Context(), h.pool)
+		waiting := askDedicated(t.Context(), h.pool)
 		h.pool.close(ErrRemoved)
 		code(t, waiting.refusal(t), wire.CodeUndefinedDatabase)
-		code(t, askOwn(t.Context(), h.pool).refusal(t), wire.CodeUndefinedDatabase)
+		code(t, askDedicated(t.Context(), h.pool).refusal(t), wire.CodeUndefinedDatabase)
 		h.pool.Release(s)
 	})
 }
@@ -129,7 +129,7 @@ func TestAServersRefusalOfAClientsOwnConnectionConcernsNobodyElse(t *testing.T) 
 		p.Rest()
 	}
 	inHouse(t, picky, size(1), func(t *testing.T, h *house) {
-		e := code(t, askOwn(t.Context(), h.pool).refusal(t), "42501")
+		e := code(t, askDedicated(t.Context(), h.pool).refusal(t), "42501")
 		if e.Message != "must be superuser or replication role to start walsender" {
 			t.Errorf("the client is told %q", e.Message)
 		}
@@ -143,7 +143,7 @@ func TestAServersRefusalOfAClientsOwnConnectionConcernsNobodyElse(t *testing.T) 
 
 func TestTheManagersEndWaitsForAServerOfAClientsOwn(t *testing.T) {
 	inHouse(t, slowly(3*time.Second), nil, func(t *testing.T, h *house) {
-		opening := askOwn(t.Context(), h.pool)
+		opening := askDedicated(t.Context(), h.pool)
 		ended := make(chan error, 1)
 		go func() { ended <- h.manager.Close(t.Context()) }()
 		s := opening.server(t)
@@ -158,8 +158,8 @@ func TestTheManagersEndWaitsForAServerOfAClientsOwn(t *testing.T) {
 
 func TestAServerOfOnesOwnThatIsOpenedWhileItsDatabaseIsPausedIsNotLent(t *testing.T) {
 	inHouse(t, slowly(time.Second), size(1), func(t *testing.T, h *house) {
-		own := askOwn(t.Context(), h.pool)
-		ok(t, h.manager.Hold("app")) // KILL
+		own := askDedicated(t.Context(), h.pool)
+		ok(t, h.manager.PauseNow("app")) // KILL
 		pass(time.Second + backend.CloseWait)
 		h.wants(0, 1)
 		if own.answered() {
@@ -175,15 +175,15 @@ func TestWhoGivesUpWaitingForAServerOfHisOwnNeedsNoRoomAnyMore(t *testing.T) {
 		app, other := both(h, func(_ string, s *Spec) { s.Defaults.MaxUserConnections = 1 })
 		held := ask(other).server(t)
 		ctx, cancel := context.WithCancel(t.Context())
-		own := askOwn(ctx, app)
-		if app.role.blocked.Load() != 1 {
+		own := askDedicated(ctx, app)
+		if app.policy.places.ofRole.blocked.Load() != 1 {
 			t.Fatal("nobody waits for room")
 		}
 		cancel()
 		if err := own.refusal(t); !errors.Is(err, context.Canceled) {
 			t.Errorf("the wait ended with %v", err)
 		}
-		if app.role.blocked.Load() != 0 {
+		if app.policy.places.ofRole.blocked.Load() != 0 {
 			t.Error("room is wanted by nobody")
 		}
 		other.Release(held)
@@ -191,4 +191,29 @@ func TestWhoGivesUpWaitingForAServerOfHisOwnNeedsNoRoomAnyMore(t *testing.T) {
 			t.Errorf("an idle server made way for nobody: %d are left", n)
 		}
 	})
+}
+
+func TestADedicatedServerThatWasBeingOpenedDuringAChangeIsNotLent(t *testing.T) {
+	for name, change := range map[string]func(*house){
+		"of trust": func(h *house) { h.manager.RenewTrust(h.pool.Database().spec.Load().Trust) },
+		"of settings": func(h *house) {
+			h.manager.Apply(map[string]*Spec{"app": newSpec(t, size(1), func(s *Spec) { s.DBName = "other" })})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inHouse(t, slowly(time.Second), size(1), func(t *testing.T, h *house) {
+				a := askDedicated(t.Context(), h.pool)
+				pass(time.Second / 2)
+				change(h)
+				s := a.server(t)
+				if n := len(h.fake.Dialed()); n != 2 {
+					t.Errorf("the client got the first of %d servers", n)
+				}
+				if _, most := h.fake.Limits(); most != 1 {
+					t.Errorf("there were %d servers at once, pool_size is 1", most)
+				}
+				h.pool.Release(s)
+			})
+		})
+	}
 }

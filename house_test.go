@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,7 +43,7 @@ var mayImport = map[string][]string{
 	"proxy/relay/ownsql":    {"internal/wire", "proxy/relay/effects", "proxy/relay/params"},
 	"pool":                  {"pool/backend", "tlsconf", "internal/auth", "internal/engine", "internal/wire", "internal/stats", "internal/reload", "internal/setting"},
 	"pool/backend":          {"tlsconf", "internal/auth", "internal/engine", "internal/wire", "internal/stats"},
-	"tlsconf":               {"internal/pgconf", "internal/reload", "internal/setting", "internal/stats"},
+	"tlsconf":               {"internal/reload", "internal/setting", "internal/stats"},
 	"internal/auth":         {},
 	"internal/auth/hba":     {"internal/pgconf"},
 	"internal/engine":       {"internal/stats"},
@@ -389,5 +390,28 @@ func TestTheMapNamesFilesThatAreThere(t *testing.T) {
 	}
 	if entries < 30 {
 		t.Errorf("the map has %d entries, and should have 30", entries)
+	}
+}
+
+// One release of Go builds everything: the modules, and the container.
+func TestOneReleaseOfGoIsNamedEverywhere(t *testing.T) {
+	names := map[string]*regexp.Regexp{"Dockerfile": regexp.MustCompile(`(?m)^FROM golang:([0-9.]+)-`)}
+	for _, dir := range []string{"", "integration/", "bench/", "tools/"} {
+		names[dir+"go.mod"] = regexp.MustCompile(`(?m)^toolchain go([0-9.]+)$`)
+	}
+	releases := map[string]bool{}
+	for name, pattern := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := pattern.FindSubmatch(text)
+		if found == nil {
+			t.Fatalf("%s names no release of Go", name)
+		}
+		releases[string(found[1])] = true
+	}
+	if len(releases) != 1 {
+		t.Errorf("releases of Go are named: %v", slices.Sorted(maps.Keys(releases)))
 	}
 }

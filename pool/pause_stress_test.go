@@ -22,7 +22,7 @@ func TestNothingIsLostWhateverAdministratorsDo(t *testing.T) {
 	for seed := range uint64(12) {
 		inHouse(t, slowly(20*time.Millisecond), nil, func(t *testing.T, h *house) {
 			limits := func(_ string, s *Spec) {
-				s.PoolSize, s.ReservePoolSize = 3, 1
+				s.PoolSize, s.ReservePoolSize = 3, new(1)
 				s.Defaults.MaxUserConnections = 5
 				s.Defaults.ReservePoolTimeout = 100 * time.Millisecond
 				s.Defaults.ServerCheckDelay = 200 * time.Millisecond
@@ -187,7 +187,7 @@ func administer(t *testing.T, h *house, limits func(string, *Spec), random *rand
 	case 7:
 		m.Apply(map[string]*Spec{
 			"app":   newSpec(t, func(s *Spec) { limits("app", s); s.PoolSize = 1 + random.IntN(4) }),
-			"other": newSpec(t, func(s *Spec) { limits("other", s); s.ServerLifetime = time.Duration(random.IntN(3)) * time.Second }),
+			"other": newSpec(t, func(s *Spec) { limits("other", s); s.ServerLifetime = new(time.Duration(random.IntN(3)) * time.Second) }),
 		})
 	default:
 		m.Servers()

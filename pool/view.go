@@ -80,7 +80,7 @@ func (m *Manager) Databases() (list []stats.Database) {
 		s := d.spec.Load()
 		v := stats.Database{
 			Name: d.Name, Host: s.Host, Port: s.Port, DBName: s.DBName, ForceUser: s.User,
-			PoolSize: s.size(s.User), MinPoolSize: s.least(s.User), ReserveSize: firstSet(s.DatabaseLimits.ReservePoolSize, s.Defaults.ReservePoolSize),
+			PoolSize: s.size(s.User), MinPoolSize: s.least(s.User), ReserveSize: own(s.DatabaseLimits.ReservePoolSize, s.Defaults.ReservePoolSize),
 			ServerLifetime: s.lifetime(), PoolMode: s.DatabaseLimits.PoolMode, LoadBalanceHosts: s.loadBalance(),
 			MaxServers: s.maxDBConnections(), Servers: int(d.budget.servers.Load()),
 			MaxClients: s.maxDBClients(), Clients: int(d.budget.clients.Load()),

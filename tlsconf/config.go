@@ -89,10 +89,6 @@ type ListenerConfig struct {
 	// Certificates are more certificates, chosen by the requested server name. All
 	// other clients get CertFile's.
 	Certificates []CertificateConfig `yaml:"certificates"`
-	// HostsFile is a pg_hosts.conf (PostgreSQL 19, "SNI Configuration"): as
-	// there, its lines hold in place of CertFile, KeyFile and ClientCAFile,
-	// unless there are none.
-	HostsFile string `yaml:"hosts_file"`
 }
 
 // Bounds of MaxRecordSize: what RFC 8449 lets a peer ask for at least, in
@@ -119,8 +115,8 @@ func (c ListenerConfig) Validate() error {
 	var f setting.Faults
 	switch c.Mode {
 	case ListenRequire, ListenPrefer:
-		f.AddIf(c.CertFile == "" && c.HostsFile == "", "cert_file", "required when mode is %s", c.Mode)
-		f.AddIf(c.KeyFile == "" && c.HostsFile == "", "key_file", "required when mode is %s", c.Mode)
+		f.AddIf(c.CertFile == "", "cert_file", "required when mode is %s", c.Mode)
+		f.AddIf(c.KeyFile == "", "key_file", "required when mode is %s", c.Mode)
 	}
 	f.OneOf("mode", c.Mode, ListenRequire, ListenPrefer, ListenDisable)
 	c.validateClients(&f)
@@ -131,7 +127,6 @@ func (c ListenerConfig) Validate() error {
 	f.AddErr("ciphers", err)
 	_, err = parseGroups(c.Groups)
 	f.AddErr("groups", err)
-	c.validateHosts(&f)
 	c.validateNames(&f)
 	return f.Err()
 }
@@ -140,14 +135,14 @@ func (c ListenerConfig) validateClients(f *setting.Faults) {
 	f.OneOf("client_cert", c.ClientCert, ClientCertNone, ClientCertOptional, ClientCertRequire)
 	if c.ClientCert == ClientCertRequire {
 		switch {
-		case c.ClientCAFile == "" && c.HostsFile == "":
+		case c.ClientCAFile == "":
 			f.Add("client_ca_file", "required when client_cert is require")
 		case c.Mode != ListenRequire:
 			f.Add("client_cert", "require is only valid with mode require")
 		}
 	}
 	f.OneOf("client_cert_recheck", c.ClientCertRecheck, RecheckEnd, RecheckKeep)
-	f.AddIf(c.ClientCRLFile != "" && c.ClientCAFile == "" && c.HostsFile == "",
+	f.AddIf(c.ClientCRLFile != "" && c.ClientCAFile == "",
 		"client_crl_file", "has no effect without client_ca_file")
 }
 

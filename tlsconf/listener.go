@@ -25,8 +25,7 @@ const alpnProtocol = "postgresql"
 // shown.
 type Listener struct {
 	// Config is shared by all connections; clone it to change it. It is nil,
-	// and all fields with it, when the mode is disable. What follows is empty as
-	// well where ShowsNothing.
+	// and all fields with it, when the mode is disable.
 	Config *tls.Config
 	// MaxRecordSize is the most plaintext that a record to a client may hold.
 	// crypto/tls has no setting for it: the writer has to observe it.
@@ -69,9 +68,6 @@ func NewListenerStore(name string, c ListenerConfig) (*reload.Store[*Listener], 
 	}
 	if c.Mode == ListenDisable {
 		return reload.NewStore(name, nil, func(reload.Contents) (*Listener, error) { return &Listener{}, nil })
-	}
-	if c.HostsFile != "" {
-		return reload.NewManifestStore(name, c.readHosts)
 	}
 	return reload.NewStore(name, c.files(), func(contents reload.Contents) (*Listener, error) {
 		return buildListener(c, c.entries(), contents)
@@ -153,7 +149,7 @@ func serverConfig(c ListenerConfig, pairs []tls.Certificate, clients *clientTrus
 func (l *Listener) MaySucceed(old *Listener) error {
 	now := time.Now()
 	if l.Leaf == nil || old.Leaf == nil {
-		return l.names.maySucceed(old.names)
+		return nil
 	}
 	if err := validity(l.Leaf, now); err != nil && validity(old.Leaf, now) == nil {
 		return fmt.Errorf("%s: new certificate %w, while the current one is valid", l.certFile, err)

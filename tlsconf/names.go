@@ -70,15 +70,7 @@ func (c ListenerConfig) with(entry CertificateConfig) ListenerConfig {
 type entry struct {
 	names    []string // in lower case
 	config   ListenerConfig
-	database string     // the only one that they lead to; empty: all
-	line     *HostsLine // nil unless it comes from a hosts_file
-}
-
-func (e entry) fault(err error) error {
-	if e.line == nil || err == nil {
-		return err
-	}
-	return e.line.Fault(err)
+	database string // the only one that they lead to; empty: all
 }
 
 func (c ListenerConfig) entries() (list []entry) {
@@ -95,7 +87,6 @@ func (c ListenerConfig) entries() (list []entry) {
 // nameTable finds the certificate for a server name. It never changes once made.
 type nameTable struct {
 	byName map[string]*Listener // by name in lower case; a wildcard as *.example.com
-	noName *Listener            // for clients that ask for none; nil: as for an unknown name
 	shown  []shown              // in the order of the configuration
 }
 
@@ -111,12 +102,12 @@ func buildNameTable(entries []entry, contents reload.Contents) (nameTable, error
 	for _, e := range entries {
 		l, err := buildListener(e.config, nil, contents)
 		if err != nil {
-			errs = append(errs, e.fault(err))
+			errs = append(errs, err)
 			continue
 		}
 		l.Database = e.database
 		for _, name := range e.names {
-			if name != HostsDefault && name != HostsNoSNI && l.Leaf.VerifyHostname(name) != nil {
+			if l.Leaf.VerifyHostname(name) != nil {
 				l.Warnings = append(l.Warnings, fmt.Sprintf("certificate does not match the server name %s, for which it is presented", name))
 			}
 			t.byName[name] = l
@@ -145,7 +136,7 @@ func (t nameTable) maySucceed(old nameTable) error {
 				continue
 			}
 			if err := s.listener.MaySucceed(was.listener); err != nil {
-				errs = append(errs, s.fault(err))
+				errs = append(errs, err)
 				break
 			}
 		}
@@ -155,14 +146,10 @@ func (t nameTable) maySucceed(old nameTable) error {
 
 // ForServerName returns what the snapshot shows to a client that asks for a
 // host name: the certificate for that very name, or that of the wildcard above
-// it, or else the listener's own, which may be none if there is a hosts_file.
-// An empty name means a client that asks for none. The client chooses the
+// it, or else the listener's own. An empty name means a client that asks for none. The client chooses the
 // name, so it proves nothing.
 func (l *Listener) ForServerName(name string) *Listener {
-	switch {
-	case name == "" && l.names.noName != nil:
-		return l.names.noName
-	case name == "" || len(l.names.byName) == 0:
+	if name == "" || len(l.names.byName) == 0 {
 		return l
 	}
 	name = strings.ToLower(name)

@@ -26,10 +26,9 @@ type databases struct {
 
 func (d *databases) load(a *App, f config.File, old *setup) error {
 	d.specs = map[string]*pool.Spec{}
-	users := f.UserConfigs()
 	var errs []error
 	for name, c := range f.Databases {
-		spec := &pool.Spec{DatabaseConfig: c.DatabaseConfig, Defaults: f.Pool, Users: users, Secret: c.Password}
+		spec := &pool.Spec{DatabaseConfig: c.DatabaseConfig, Defaults: f.Pool, Users: f.Users, Secret: c.Password}
 		was := old.databases.specs[name]
 		if was == nil {
 			was = &pool.Spec{}

@@ -23,15 +23,15 @@ const DefaultPath = "/etc/pgseal/config.yaml"
 
 // File is the whole configuration.
 type File struct {
-	Listen    []Listen            `yaml:"listen"`
-	Databases map[string]Database `yaml:"databases"`
-	Users     map[string]User     `yaml:"users"`
-	Pool      pool.Config         `yaml:"pool"`
-	Auth      login.Config        `yaml:"auth"`
-	Admin     Admin               `yaml:"admin"`
-	HTTP      httpd.Config        `yaml:"http"`
-	Log       Log                 `yaml:"log"`
-	Workers   int                 `yaml:"workers"` // event loops
+	Listen    []Listen                   `yaml:"listen"`
+	Databases map[string]Database        `yaml:"databases"`
+	Users     map[string]pool.UserConfig `yaml:"users"`
+	Pool      pool.Config                `yaml:"pool"`
+	Auth      login.Config               `yaml:"auth"`
+	Admin     Admin                      `yaml:"admin"`
+	HTTP      httpd.Config               `yaml:"http"`
+	Log       Log                        `yaml:"log"`
+	Workers   int                        `yaml:"workers"` // event loops
 
 	source source
 }
@@ -91,26 +91,6 @@ type Database struct {
 func (d *Database) UnmarshalYAML(n *yaml.Node) error {
 	d.DatabaseConfig = pool.DefaultDatabaseConfig()
 	return n.Decode(&d.DatabaseConfig)
-}
-
-// User is an entry of the map of users: what one role has of its own.
-type User struct {
-	pool.UserConfig `yaml:",inline"`
-}
-
-// UnmarshalYAML implements yaml.Unmarshaler: it starts from the defaults.
-func (u *User) UnmarshalYAML(n *yaml.Node) error {
-	u.UserConfig = pool.DefaultUserConfig()
-	return n.Decode(&u.UserConfig)
-}
-
-// UserConfigs returns the users as package pool knows them.
-func (f File) UserConfigs() map[string]pool.UserConfig {
-	users := make(map[string]pool.UserConfig, len(f.Users))
-	for name, u := range f.Users {
-		users[name] = u.UserConfig
-	}
-	return users
 }
 
 // Admin lists the roles that may use the console. They log in like any client.

@@ -179,6 +179,20 @@ pool:
 	}
 }
 
+func TestMinusOneStandsForNoKeyThatIsLeftOut(t *testing.T) {
+	_, err := parse(base + "    max_db_connections: -1\n    server_lifetime: -1s\nusers:\n  app:\n    query_timeout: -1s\npool:\n  max_address_logins: -1\n")
+	wants(t, err,
+		"10 databases.app.max_db_connections: leave the key out",
+		"11 databases.app.server_lifetime: leave the key out",
+		"14 users.app.query_timeout: leave the key out",
+		"16 pool.max_address_logins: leave the key out",
+	)
+	f := accepted(t, base+"    max_db_connections: 0\nusers:\n  app: {query_timeout: 0s}\n")
+	if n, d := f.Databases["app"].MaxDBConnections, f.Users["app"].QueryTimeout; n == nil || *n != 0 || d == nil || *d != 0 || f.Users["app"].TransactionTimeout != nil {
+		t.Errorf("no limit is %v and %v", n, d)
+	}
+}
+
 func TestAFaultReadsAsFileLineKeyAndReason(t *testing.T) {
 	for _, c := range []struct {
 		fault Error

@@ -65,6 +65,12 @@ func (f File) Settings() (list []Setting) {
 }
 
 func shown(v reflect.Value) string {
+	if v.Kind() == reflect.Pointer { // may be left out
+		if v.IsNil() {
+			return ""
+		}
+		v = v.Elem()
+	}
 	switch x := v.Interface().(type) {
 	case time.Duration:
 		return strconv.FormatFloat(x.Seconds(), 'f', -1, 64)
@@ -83,7 +89,8 @@ var (
 )
 
 // Set changes a setting of the pool section, for the File only. The value is
-// as in the file; a duration may be a plain number of seconds, as in PgBouncer.
+// as in the file; a duration may be a plain number of seconds, as in PgBouncer,
+// and no value at all takes back that of a key that may be left out.
 func (f *File) Set(key, value string) error {
 	known := slices.ContainsFunc(f.Settings(), func(s Setting) bool { return s.Key == key && !s.Changeable })
 	if known {
@@ -118,6 +125,7 @@ func decodeInto(field reflect.Value, value string) error {
 		field.SetString(value)
 		return nil
 	}
+	field.SetZero() // what a pointer leads to is not ours alone
 	node := &yaml.Node{Kind: yaml.ScalarNode, Value: value}
 	if node.Decode(field.Addr().Interface()) != nil { // its error is about types of Go
 		return fmt.Errorf("invalid value %q", value)

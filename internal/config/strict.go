@@ -129,6 +129,9 @@ func (w *walker) walk(n *yaml.Node, t reflect.Type, path string) {
 		return
 	}
 	defer func() { w.depth-- }()
+	if t.Kind() == reflect.Pointer { // may be left out
+		t = t.Elem()
+	}
 	if path != "" && w.lines[path] == 0 {
 		w.lines[path] = n.Line
 	}
@@ -224,7 +227,8 @@ func keysOf(t reflect.Type) map[string]reflect.Type {
 var gone = map[string]string{
 	"set_role": "no longer supported: give each role a database entry with that user, " +
 		"or omit user so that servers log in as the client's role",
-	"engine": "no longer supported: event loops are used wherever the system provides them; remove this key",
+	"engine":     "no longer supported: event loops are used wherever the system provides them; remove this key",
+	"hosts_file": "no longer supported: write an entry of certificates with server_names, cert_file and key_file for each of its lines",
 }
 
 // now explains keys whose values used to have another meaning.

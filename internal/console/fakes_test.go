@@ -84,7 +84,7 @@ func (f *fake) Servers() []stats.Server {
 	return []stats.Server{{ID: 3, Database: "app", User: "alice", State: stats.StateActive, Host: "db", PID: 99, Verified: "verify-full"}}
 }
 func (f *fake) Users() []stats.User {
-	return []stats.User{{Name: "alice", ReserveSize: -1}}
+	return []stats.User{{Name: "alice"}}
 }
 func (f *fake) Paused() bool { return f.paused }
 func (f *fake) Pause(ctx context.Context, name string) error {

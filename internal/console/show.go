@@ -90,8 +90,8 @@ func showUsers(c *Console) (rows []row) {
 		if u.PoolSize > 0 {
 			size = fmt.Sprint(u.PoolSize)
 		}
-		if u.ReserveSize >= 0 {
-			reserve = fmt.Sprint(u.ReserveSize)
+		if u.ReserveSize != nil {
+			reserve = fmt.Sprint(*u.ReserveSize)
 		}
 		rows = append(rows, row{u.Name, size, reserve, orNull(u.PoolMode), u.MaxServers, u.Servers, u.MaxClients, u.Clients})
 	}

@@ -30,7 +30,6 @@ func (e *exam) files() []named {
 			list = append(list, named{t.subject, t.crlKey, t.crlFile, false})
 		}
 	}
-	list = append(list, e.hostsFiles...)
 	for _, path := range e.ruleFiles {
 		list = append(list, named{subjectAccess, e.accessKey(), path, false})
 	}

@@ -413,9 +413,6 @@ func (c *loopConn) deliver() error {
 // fill reads plaintext behind what is already in the loop's buffer, until
 // there is no more or the buffer is full.
 func (c *loopConn) fill(have int) (n int, err error) {
-	if c.tls != nil {
-		c.io.in = preload(c.tls, c.io.in)
-	}
 	plain := c.loop.plain
 	for have+n < len(plain) && err == nil {
 		if n > 0 && c.empty() {

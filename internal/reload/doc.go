@@ -14,7 +14,7 @@
 // the content changes again.
 //
 // Which files there are is known beforehand ([NewStore]), or while the value is
-// built ([NewTreeStore]), or from a file that names them ([NewManifestStore]).
+// built ([NewTreeStore]).
 //
 // It also holds the rule that files with secrets in them are readable by their
 // owner alone. It knows nothing of what the files mean, writes none, and puts

@@ -127,13 +127,12 @@ func (n *negotiation) sslRequest() error {
 func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
 	under := n.logins.turns.Conn(n.raw, n.Deadline(), n.stopped.Done())
 	defer under.Done()
-	shown, name := snapshot, ""
+	shown := snapshot
 	conn := tls.Server(under, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if err := under.Acquire(); err != nil {
 			return nil, err
 		}
-		name = hello.ServerName
-		shown = snapshot.ForServerName(name)
+		shown = snapshot.ForServerName(hello.ServerName)
 		under.VerifyClient(shown.Config.ClientAuth != tls.NoClientCert)
 		return shown.Config, nil
 	}})
@@ -144,9 +143,6 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
 			return ErrProbe
 		}
 		n.logins.handshakes.Failed(stats.HandshakeFailed)
-		if shown.ShowsNothing() {
-			err = fmt.Errorf("no entry in hosts_file for server name %.100q: %w", name, err)
-		}
 		return refuseHandshake(err)
 	}
 	n.logins.handshakes.Done(conn.ConnectionState(), time.Since(began))

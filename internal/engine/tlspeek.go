@@ -1,3 +1,5 @@
+//go:build go1.26 && !go1.28 && !pgseal_notlspeek
+
 package engine
 
 import (
@@ -7,10 +9,10 @@ import (
 	"unsafe"
 )
 
-// keepBuffer is how large a TLS connection's read buffer may stay while the
-// connection is idle: enough for a query of usual size without allocating
-// anew.
-const keepBuffer = 2 << 10
+// This file alone knows what is inside a tls.Conn, for which crypto/tls has no
+// call. It is built for the versions of Go that it was tested with, and not
+// with the build tag pgseal_notlspeek; for all others tlspeek_none.go takes its
+// place, and everything works but for what is said there.
 
 // tlsBuffers says where in a tls.Conn the buffers are that hold what was read:
 // raw records, handshake messages, and the view on a decrypted record. They
@@ -24,8 +26,8 @@ type tlsLayout struct {
 	raw, hand, view uintptr
 }
 
-// findTLSBuffers looks the fields up by name and type. Where crypto/tls has
-// changed, nothing is known, and the buffers stay as they are; a test says so.
+// findTLSBuffers looks the fields up by name and type. Where they are not as
+// expected, nothing is known.
 func findTLSBuffers() (l tlsLayout) {
 	conn := reflect.TypeFor[tls.Conn]()
 	raw, ok1 := conn.FieldByName("rawInput")
@@ -37,14 +39,27 @@ func findTLSBuffers() (l tlsLayout) {
 	return l
 }
 
+func rawInput(c *tls.Conn) *bytes.Buffer {
+	return (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.raw))
+}
+
+func handInput(c *tls.Conn) *bytes.Buffer {
+	return (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.hand))
+}
+
+func plainInput(c *tls.Conn) *bytes.Reader {
+	return (*bytes.Reader)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.view))
+}
+
+// keepBuffer is how large a TLS connection's read buffer may stay while the
+// connection is idle: enough for a query of usual size without allocating
+// anew.
+const keepBuffer = 2 << 10
+
 // fat reports whether a TLS connection's read buffer is larger than an idle
 // one should keep. It is called where the connection may be read.
 func fat(c *tls.Conn) bool {
-	if !tlsBuffers.known {
-		return false
-	}
-	raw := (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.raw))
-	return raw.Cap() > keepBuffer
+	return tlsBuffers.known && rawInput(c).Cap() > keepBuffer
 }
 
 // trim drops the read buffers of a TLS connection that holds nothing in them.
@@ -53,46 +68,24 @@ func trim(c *tls.Conn) {
 	if !tlsBuffers.known {
 		return
 	}
-	raw := (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.raw))
-	hand := (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.hand))
-	view := (*bytes.Reader)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.view))
+	raw, hand, view := rawInput(c), handInput(c), plainInput(c)
 	if raw.Len() > 0 || hand.Len() > 0 || view.Len() > 0 {
 		return
 	}
 	*raw, *hand, *view = bytes.Buffer{}, bytes.Buffer{}, bytes.Reader{}
 }
 
-// preload puts what was read from the socket where crypto/tls looks for it
-// first, and returns what it did not take. Each time crypto/tls has to ask for
-// bytes it allocates; for a few that is worth avoiding. It is called where the
-// connection may be read.
-func preload(c *tls.Conn, in []byte) []byte {
-	if len(in) == 0 || len(in) > keepBuffer || !drained(c) {
-		return in
-	}
-	raw := (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.raw))
-	raw.Write(in)
-	return nil
-}
-
-// held returns how many bytes a TLS connection holds that it has not handed
-// out yet. It is called where the connection may be read.
+// held returns how many bytes a TLS connection is known to hold that it has
+// not handed out yet. It is called where the connection may be read.
 func held(c *tls.Conn) int {
 	if !tlsBuffers.known {
 		return 0
 	}
-	raw := (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.raw))
-	view := (*bytes.Reader)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.view))
-	return raw.Len() + view.Len()
+	return rawInput(c).Len() + plainInput(c).Len()
 }
 
 // drained reports whether a TLS connection is known to hold no bytes that it
 // could make plaintext of. It is called where the connection may be read.
 func drained(c *tls.Conn) bool {
-	if !tlsBuffers.known {
-		return false
-	}
-	raw := (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.raw))
-	view := (*bytes.Reader)(unsafe.Add(unsafe.Pointer(c), tlsBuffers.view))
-	return raw.Len() == 0 && view.Len() == 0
+	return tlsBuffers.known && rawInput(c).Len() == 0 && plainInput(c).Len() == 0
 }

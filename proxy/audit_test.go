@@ -115,7 +115,7 @@ func TestARefusalIsAuditedWithItsTrueReason(t *testing.T) {
 		}, nil, map[string]any{"reason": "tls", "user": nil}},
 		"capped": {func(h *house) {
 			h.limits(login.Config{MaxFailedPerRole: 1})
-			h.proxy.failedLogins.Decide(guard.Login{Role: "alice", Database: "app"}, &guard.FailedProof{Reason: guard.WrongPassword})
+			h.proxy.guards.failed.Decide(guard.Login{Role: "alice", Database: "app"}, &guard.FailedProof{Reason: guard.WrongPassword})
 			h.attempt("alice", "app", password)
 		}, nil, map[string]any{"reason": "role_capped", "sqlstate": "28P01"}},
 	} {
@@ -195,7 +195,7 @@ func TestReloadsAndCommandsAreAudited(t *testing.T) {
 	h.proxy.Audit().Reload("configuration", errors.New("line 3"))
 	holds(t, h.audited("reload"), map[string]any{"name": "configuration", "outcome": "refused", "cause": "line 3"})
 	h = open(t)
-	s := &session{proxy: h.proxy, id: 7, addr: "10.0.0.1:5", user: "alice", database: "pgseal"}
+	s := &clientConn{id: 7, addr: "10.0.0.1:5", user: "alice", database: "pgseal"}
 	h.proxy.Audit().Command(s, "KILL", "app", errors.New("not an admin"))
 	holds(t, h.audited("command"), map[string]any{
 		"command": "KILL", "object": "app", "outcome": "refused", "cause": "not an admin",

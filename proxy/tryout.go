@@ -77,9 +77,10 @@ type outcome struct {
 }
 
 // tryOut has a server check the parameters of a client that logs in, and tells
-// the relay their canonical values.
+// the relay their canonical values. Where the login has to end first, the server
+// ends too.
 func (a *arrival) tryOut(server *pool.Server) outcome {
-	talk, link := &a.session.talk, &a.session.link
+	talk, link, ctx := &a.session.talk, &a.session.link, a.login.Context()
 	settled := talk.try()
 	if !link.attach(server) {
 		return outcome{refused: errServerLost}
@@ -89,9 +90,13 @@ func (a *arrival) tryOut(server *pool.Server) outcome {
 	} else {
 		link.toServer(server, nil)
 	}
-	timer := time.AfterFunc(time.Until(a.login.Deadline()), func() { talk.breakServer(server) })
-	defer timer.Stop()
-	return <-settled
+	select {
+	case o := <-settled:
+		return o
+	case <-ctx.Done():
+		talk.breakServer(server)
+		return outcome{refused: context.Cause(ctx)}
+	}
 }
 
 // try has the relay try out the session's parameters on the next server, and

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/zap"
@@ -179,6 +180,34 @@ func audits(t *testing.T, name string, c auditedRefusal) {
 			t.Errorf("the event has neither source nor reason: %v", event)
 		}
 	})
+}
+
+func TestAWrongProofThatIsJudgedDuringAShutdownIsAuditedAsThat(t *testing.T) {
+	h := open(t)
+	d := h.directory(func(c *login.Config) { c.AuthQueryCacheTTL = 0 })
+	h.rules("hostssl all all all password")
+	again, held := make(chan struct{}, 10), make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	t.Cleanup(release)
+	h.server.set(func() {
+		h.server.lookup = func(sql string, params []string) string {
+			if d.timesAsked("carol") > 0 {
+				again <- struct{}{}
+				<-held
+			}
+			return d.answer(sql, params)
+		}
+	})
+	c := h.as("carol")
+	c.tell("wrong")
+	receive(t, "the lookup of a secret that may have changed", again)
+	done := h.shutdown(t.Context())
+	c.refused("28P01")
+	release()
+	ok(t, receive(t, "the end of the shutdown", done))
+	if got := h.audited("refusal")["reason"]; got != login.WrongPassword.String() {
+		t.Errorf("the refusal is audited as %v", got)
+	}
 }
 
 func TestARefusedCancelRequestIsAudited(t *testing.T) {

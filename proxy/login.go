@@ -212,16 +212,14 @@ func (a *arrival) refuse(err error) {
 	case errors.Is(err, login.ErrProbe):
 		log.Debug("client left before its startup packet", conn.fields()...)
 		return
-	case refused && r.Told == nil:
-		logins.Inc(r.Outcome())
-		a.proxy.Audit().refusal(conn, r)
-		log.Warn("TLS handshake failed", append(append(conn.fields(), zap.Error(r.Cause)), tlsconf.HandshakeFields(r.Cause)...)...)
-		return
-	case a.session.ends.draining.Load():
-		r = login.ErrShutdown
 	case !refused:
 		logins.Inc(login.OutcomeClientLeft)
 		log.Info("client left during login", conn.fields()...)
+		return
+	case r.Told == nil:
+		logins.Inc(r.Outcome())
+		a.proxy.Audit().refusal(conn, r)
+		log.Warn("TLS handshake failed", append(append(conn.fields(), zap.Error(r.Cause)), tlsconf.HandshakeFields(r.Cause)...)...)
 		return
 	}
 	last := *r.Told // it may be shared with other sessions

@@ -79,12 +79,18 @@ func (a *arrival) open(ask login.Startup, credential auth.Credential) error {
 		return login.Refuse(login.NoDatabase, wire.Fatal(wire.CodeUndefinedDatabase, `database "`+ask.Database+`" does not exist`).
 			WithHint("It is not among the databases of the connection pooler."))
 	}
-	a.login.Succeeded()
+	auto := db.Auto()
+	if !auto {
+		a.login.Succeeded()
+	}
 	if err := a.join(db, credential); err != nil {
 		return err
 	}
 	if err := a.prepare(ask); err != nil {
 		return a.refusedAtServer(err)
+	}
+	if auto { // PostgreSQL has said by now that there is such a database
+		a.login.Succeeded()
 	}
 	return a.greet(s.talk.relay.Told())
 }

@@ -66,7 +66,7 @@ func TestAQueryOnItsWayFromClientToServerAndBackAllocatesNothing(t *testing.T) {
 			c.ask("SELECT pid")
 			eventually(t, "the server is back", func() bool { return database == "sess" || h.manager.Snapshots()[0].Servers.Idle == 1 })
 			s := h.proxy.sessions.list()[0]
-			before := s.link.pool.Snapshot().Totals
+			before := s.talk.pool.Snapshot().Totals
 			ask, reply := []byte(q[0]), []byte(q[1])
 			const runs = 500
 			allocations := make(chan float64, 1)
@@ -87,9 +87,9 @@ func TestAQueryOnItsWayFromClientToServerAndBackAllocatesNothing(t *testing.T) {
 				t.Errorf("%s, %s: %d bytes went their way, want %d", database, name, e.sent, want)
 			}
 			s.talk.mu.Lock()
-			s.talk.tally.tell(s.talk.relay, s.link.pool)
+			s.talk.tally.tell(s.talk.relay, s.talk.pool)
 			s.talk.mu.Unlock()
-			if after := s.link.pool.Snapshot().Totals; after.Queries-before.Queries != times || after.Transactions-before.Transactions != times ||
+			if after := s.talk.pool.Snapshot().Totals; after.Queries-before.Queries != times || after.Transactions-before.Transactions != times ||
 				after.Received-before.Received != uint64(times*len(ask)) || after.Sent-before.Sent != uint64(times*len(reply)) {
 				t.Errorf("%s, %s: it was counted as %+v after %+v", database, name, after, before)
 			}

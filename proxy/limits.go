@@ -139,7 +139,7 @@ func (w *watch) limit(limits pool.Timeouts, doing activity, answered uint) {
 // heed takes the timeouts that are configured now. It runs at the client's
 // home.
 func (s *session) heed() {
-	limits := s.link.pool.Database().Timeouts(s.conn.user)
+	limits := s.talk.pool.Database().Timeouts(s.conn.user)
 	s.timed = limits.Bound()
 	s.talk.limit(limits)
 	s.arm()

@@ -15,14 +15,13 @@ import (
 // the other. The pool calls it at a server's home: ServerBytes, ServerTimedOut
 // and ServerClosed. The conversation decides, and has the rules of the locks.
 type link struct {
-	// Set once: the last two before the session is greeted, and when it is.
+	// Set once, the last when the session is greeted.
 	proxy     *Server
 	client    *clientConn
 	talk      *conversation
 	onCheck   func() // what runs at the client's home
 	onAsk     func()
 	onGranted func()
-	pool      *pool.Pool
 	conn      engine.Conn
 
 	setup []byte // owned by the client's home: goes to the server in front of the client's next bytes
@@ -68,7 +67,7 @@ func (l *link) attach(server *pool.Server) bool {
 	l.setup, tell = l.talk.take(server)
 	if !server.SetLink(l) {
 		l.talk.drop(server, false)
-		l.pool.Discard(server)
+		l.talk.pool.Discard(server)
 		return false
 	}
 	if len(tell) > 0 {
@@ -85,7 +84,7 @@ func (l *link) giveBack(server *pool.Server) {
 	if l.talk.drop(server, true) {
 		l.setup = nil
 		server.FreeFrom(l.conn)
-		l.pool.Release(server)
+		l.talk.pool.Release(server)
 	}
 }
 
@@ -166,9 +165,9 @@ func (l *link) settle(server *pool.Server) {
 			server.SetTimeout(0)
 		}
 		if d.Do == relay.Retry {
-			l.pool.Discard(server)
+			l.talk.pool.Discard(server)
 		} else {
-			l.pool.Release(server)
+			l.talk.pool.Release(server)
 		}
 	}
 	if d.trial != nil {
@@ -201,7 +200,7 @@ func (l *link) ServerClosed(server *pool.Server, err error) {
 	if !held {
 		return
 	}
-	l.pool.Discard(server)
+	l.talk.pool.Discard(server)
 	if d.trial != nil {
 		d.trial <- d.outcome
 	}

@@ -150,7 +150,7 @@ func (a *arrival) join(db *pool.Database, credential auth.Credential) error {
 	if err != nil {
 		return login.Refuse(login.Limit, wire.AsError(err))
 	}
-	s.talk.pool, s.link.pool, s.leavePool = joined, joined, leave
+	s.talk.pool, s.leavePool = joined, leave
 	return nil
 }
 
@@ -161,7 +161,7 @@ func (a *arrival) prepare(ask login.Startup) error {
 	if ask.Replication != nil {
 		asked = ask.Replication
 	}
-	if a.session.link.pool.Database().StampsIdentity() {
+	if a.session.talk.pool.Database().StampsIdentity() {
 		asked = label(asked, a.session.conn.identity)
 	}
 	if ask.Replication != nil {

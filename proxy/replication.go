@@ -10,7 +10,7 @@ import (
 // keeps until the client leaves. It runs on the goroutine of the login.
 func (a *arrival) replicate(startup []wire.Parameter) error {
 	ctx, link := a.login.Context(), &a.session.link
-	server, err := link.pool.OpenDedicated(ctx, startup)
+	server, err := a.session.talk.pool.OpenDedicated(ctx, startup)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -29,6 +29,6 @@ func (a *arrival) replicate(startup []wire.Parameter) error {
 // the last moment.
 func (a *arrival) dropOwn() {
 	if a.own != nil && a.session.talk.drop(a.own, false) {
-		a.session.link.pool.Release(a.own)
+		a.session.talk.pool.Release(a.own)
 	}
 }

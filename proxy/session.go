@@ -224,7 +224,7 @@ func (s *session) Closed(err error) {
 	s.mu.Unlock()
 	unused, waited, all, reason := s.talk.close()
 	if unused != nil {
-		s.link.pool.Release(unused)
+		s.talk.pool.Release(unused)
 	}
 	if waited {
 		s.link.logWait(&s.talk.wait.waiter, waitLeft, reason)
@@ -332,11 +332,8 @@ func (s *session) abort() {
 // cancel cancels what the session does now. It blocks until PostgreSQL has got
 // the request.
 func (s *session) cancel() {
-	s.mu.Lock()
-	seat := s.seat
-	s.mu.Unlock()
-	if seat != nil {
-		seat.cancel()
+	if s.atConsole() {
+		s.seat.cancel() // which it keeps
 		return
 	}
 	s.link.cancel()

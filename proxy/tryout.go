@@ -12,7 +12,7 @@ import (
 // needed for what only a server can check, and where none lives that could be
 // asked.
 func (a *arrival) settleParameters(asked []wire.Parameter) error {
-	joined := a.session.link.pool
+	joined := a.session.talk.pool
 	if err := joined.LastError(); err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (a *arrival) await(w *pool.Waiter, grants <-chan grant) grant {
 		return g
 	case <-ctx.Done():
 	}
-	if a.session.link.pool.Leave(w) {
+	if a.session.talk.pool.Leave(w) {
 		return grant{nil, context.Cause(ctx)}
 	}
 	return <-grants

@@ -108,7 +108,7 @@ func (s *session) acquire() bool {
 	}
 	s.talk.look()
 	for {
-		server := l.pool.TryAcquire(&s.talk.wait.need)
+		server := l.talk.pool.TryAcquire(&s.talk.wait.need)
 		if server == nil {
 			if server = s.await(); server == nil {
 				return false
@@ -124,7 +124,7 @@ func (s *session) acquire() bool {
 // vain: then the session has ended.
 func (s *session) await() *pool.Server {
 	s.talk.setWaiting(true)
-	server, err := s.link.pool.Acquire(&s.talk.wait.waiter)
+	server, err := s.talk.pool.Acquire(&s.talk.wait.waiter)
 	if server == nil && err == nil {
 		s.link.conn.Pause()
 		s.arm()
@@ -151,7 +151,7 @@ func (s *session) takeGrant() {
 	switch {
 	case s.left:
 		if g.server != nil {
-			s.link.pool.Release(g.server)
+			s.talk.pool.Release(g.server)
 		}
 	case g.err == errCanceled:
 		s.skipWaiting()
@@ -180,14 +180,14 @@ func (l *link) grant(server *pool.Server, err error) {
 	case l.talk.grant(server, err):
 		l.conn.Post(l.onGranted)
 	case server != nil:
-		l.pool.Release(server)
+		l.talk.pool.Release(server)
 	}
 }
 
 // stopWaiting makes the wait for a server end with err, unless it is about to
 // end anyway.
 func (l *link) stopWaiting(err error) {
-	if l.pool.Leave(&l.talk.wait.waiter) {
+	if l.talk.pool.Leave(&l.talk.wait.waiter) {
 		l.grant(nil, err)
 	}
 }

@@ -239,7 +239,7 @@ func TestCheckSeesRolesAndSessionsAndSaysWhatItMayNotSee(t *testing.T) {
 			t.Run("by the socket", func(t *testing.T) {
 				c := over(socket+", sslmode: disable", "postgres", superPassword)
 				wants(t, c, map[string]string{"server-md5-roles": "weak", "server-sessions-plaintext": "plain"})
-				if !slices.Contains(c.good, "role postgres logs in") {
+				if !slices.Contains(c.good, "role postgres can log in") {
 					t.Errorf("good: %v", c.good)
 				}
 			})

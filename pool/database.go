@@ -61,6 +61,10 @@ func (d *Database) FixedLogin() (Login, bool) {
 // login returns the database's own login, of no role where it has none.
 func (s *Spec) login() Login { return Login{User: s.User, Password: s.Secret} }
 
+// Auto reports whether the database was made from AnyDatabase: a client chose its
+// name, and only PostgreSQL knows whether there is one.
+func (d *Database) Auto() bool { return d.auto.Load() }
+
 // StampsIdentity reports whether servers are told who a client is, behind its
 // application_name.
 func (d *Database) StampsIdentity() bool { return d.spec.Load().StampIdentity }

@@ -65,12 +65,12 @@ func TestAQueryOnItsWayFromClientToServerAndBackAllocatesNothing(t *testing.T) {
 			c := h.login(database)
 			c.ask("SELECT pid")
 			eventually(t, "the server is back", func() bool { return database == "sess" || h.manager.Snapshots()[0].Servers.Idle == 1 })
-			s := h.proxy.list()[0]
-			before := s.pool.Snapshot().Totals
+			s := h.proxy.sessions.list()[0]
+			before := s.talk.pool.Snapshot().Totals
 			ask, reply := []byte(q[0]), []byte(q[1])
 			const runs = 500
 			allocations := make(chan float64, 1)
-			s.client.Post(func() { // at the client's home
+			s.link.conn.Post(func() { // at the client's home
 				e.dry.Store(true)
 				defer e.dry.Store(false)
 				allocations <- testing.AllocsPerRun(runs, func() {
@@ -86,8 +86,10 @@ func TestAQueryOnItsWayFromClientToServerAndBackAllocatesNothing(t *testing.T) {
 			if want := times * (len(ask) + len(reply)); e.sent != want {
 				t.Errorf("%s, %s: %d bytes went their way, want %d", database, name, e.sent, want)
 			}
-			s.countRest()
-			if after := s.pool.Snapshot().Totals; after.Queries-before.Queries != times || after.Transactions-before.Transactions != times ||
+			s.talk.mu.Lock()
+			s.talk.tally.tell(s.talk.relay, s.talk.pool)
+			s.talk.mu.Unlock()
+			if after := s.talk.pool.Snapshot().Totals; after.Queries-before.Queries != times || after.Transactions-before.Transactions != times ||
 				after.Received-before.Received != uint64(times*len(ask)) || after.Sent-before.Sent != uint64(times*len(reply)) {
 				t.Errorf("%s, %s: it was counted as %+v after %+v", database, name, after, before)
 			}

@@ -30,12 +30,12 @@ func (p *Server) Audit() Audit {
 }
 
 // login tells that a client came in.
-func (a Audit) login(s *session) { a.log.Info("login", s.auditFields()...) }
+func (a Audit) login(c *clientConn) { a.log.Info("login", c.auditFields()...) }
 
 // refusal tells that a client was not let in, and the true reason, which the
 // client may not have been told.
-func (a Audit) refusal(s *session, r *login.Refusal) {
-	fields := append(s.auditFields(), zap.Stringer("reason", r.Reason))
+func (a Audit) refusal(c *clientConn, r *login.Refusal) {
+	fields := append(c.auditFields(), zap.Stringer("reason", r.Reason))
 	if r.Told != nil {
 		fields = append(fields, zap.String("sqlstate", r.Told.Code), zap.String("message", r.Told.Message))
 	}
@@ -63,11 +63,11 @@ func (a Audit) Reload(what string, err error) {
 	a.log.Info("reload", zap.String("name", what), zap.String("outcome", "applied"))
 }
 
-// Command tells of a command given at the console by s: its words without
+// Command tells of a command given at the console by c: its words without
 // values, such as KILL, and what it was about, such as a database. err is why
 // it was refused or failed, or nil.
-func (a Audit) Command(s *session, command, object string, err error) {
-	fields := append(s.auditFields(), zap.String("command", command))
+func (a Audit) Command(c *clientConn, command, object string, err error) {
+	fields := append(c.auditFields(), zap.String("command", command))
 	if object != "" {
 		fields = append(fields, zap.String("object", object))
 	}
@@ -79,13 +79,13 @@ func (a Audit) Command(s *session, command, object string, err error) {
 	a.log.Info("command", fields...)
 }
 
-// auditFields says who is at the other end of s, and by which rule.
-func (s *session) auditFields() []zap.Field {
-	fields := s.fields()
-	if s.method != "" {
-		fields = append(fields, zap.String("method", s.method), zap.String("rule", s.rule))
+// auditFields says who the client is, and by which rule it came in.
+func (c *clientConn) auditFields() []zap.Field {
+	fields := c.fields()
+	if c.method != "" {
+		fields = append(fields, zap.String("method", c.method), zap.String("rule", c.rule))
 	}
-	if cert := login.ClientCertificate(s.tls); cert != nil {
+	if cert := login.ClientCertificate(c.tls); cert != nil {
 		fields = append(fields, identityFields(cert)...)
 	}
 	return fields

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/zap"
@@ -115,7 +116,7 @@ func TestARefusalIsAuditedWithItsTrueReason(t *testing.T) {
 		}, nil, map[string]any{"reason": "tls", "user": nil}},
 		"capped": {func(h *house) {
 			h.limits(login.Config{MaxFailedPerRole: 1})
-			h.proxy.failedLogins.Decide(guard.Login{Role: "alice", Database: "app"}, &guard.FailedProof{Reason: guard.WrongPassword})
+			h.proxy.guards.failed.Decide(guard.Login{Role: "alice", Database: "app"}, &guard.FailedProof{Reason: guard.WrongPassword})
 			h.attempt("alice", "app", password)
 		}, nil, map[string]any{"reason": "role_capped", "sqlstate": "28P01"}},
 	} {
@@ -181,6 +182,34 @@ func audits(t *testing.T, name string, c auditedRefusal) {
 	})
 }
 
+func TestAWrongProofThatIsJudgedDuringAShutdownIsAuditedAsThat(t *testing.T) {
+	h := open(t)
+	d := h.directory(func(c *login.Config) { c.AuthQueryCacheTTL = 0 })
+	h.rules("hostssl all all all password")
+	again, held := make(chan struct{}, 10), make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	t.Cleanup(release)
+	h.server.set(func() {
+		h.server.lookup = func(sql string, params []string) string {
+			if d.timesAsked("carol") > 0 {
+				again <- struct{}{}
+				<-held
+			}
+			return d.answer(sql, params)
+		}
+	})
+	c := h.as("carol")
+	c.tell("wrong")
+	receive(t, "the lookup of a secret that may have changed", again)
+	done := h.shutdown(t.Context())
+	c.refused("28P01")
+	release()
+	ok(t, receive(t, "the end of the shutdown", done))
+	if got := h.audited("refusal")["reason"]; got != login.WrongPassword.String() {
+		t.Errorf("the refusal is audited as %v", got)
+	}
+}
+
 func TestARefusedCancelRequestIsAudited(t *testing.T) {
 	h := open(t)
 	h.cancel("\x00\x00\x00\x01\x00\x00\x00\x01", false)
@@ -195,7 +224,7 @@ func TestReloadsAndCommandsAreAudited(t *testing.T) {
 	h.proxy.Audit().Reload("configuration", errors.New("line 3"))
 	holds(t, h.audited("reload"), map[string]any{"name": "configuration", "outcome": "refused", "cause": "line 3"})
 	h = open(t)
-	s := &session{proxy: h.proxy, id: 7, addr: "10.0.0.1:5", user: "alice", database: "pgseal"}
+	s := &clientConn{id: 7, addr: "10.0.0.1:5", user: "alice", database: "pgseal"}
 	h.proxy.Audit().Command(s, "KILL", "app", errors.New("not an admin"))
 	holds(t, h.audited("command"), map[string]any{
 		"command": "KILL", "object": "app", "outcome": "refused", "cause": "not an admin",

@@ -109,10 +109,8 @@ func TestACancelledBatchIsSkippedUpToItsSync(t *testing.T) {
 // sessionOf returns the pooler's side of a client.
 func (h *house) sessionOf(c *client) *session {
 	h.t.Helper()
-	h.proxy.mu.Lock()
-	defer h.proxy.mu.Unlock()
-	for s := range h.proxy.sessions {
-		if s.addr == c.raw.LocalAddr().String() {
+	for _, s := range h.proxy.sessions.list() {
+		if s.conn.addr == c.raw.LocalAddr().String() {
 			return s
 		}
 	}
@@ -141,9 +139,9 @@ func (h *house) waits(c *client) {
 	h.t.Helper()
 	s := h.sessionOf(c)
 	eventually(h.t, "the client waits for a server", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.waiting
+		s.talk.mu.Lock()
+		defer s.talk.mu.Unlock()
+		return s.talk.wait.waiting
 	})
 }
 
@@ -218,11 +216,11 @@ func TestNoTwoKeysAreAlikeAndEachSecretIsWhole(t *testing.T) {
 			version, size = wire.Version32, longSecret
 		}
 		keys.issue(s, version)
-		if len(s.key.Secret) != size || seen[s.key] || byPID[s.key.PID] || s.key.PID == 0 || s.key.PID > 1<<31-1 {
-			t.Fatalf("key %d: process %d with a secret of %d bytes", i, s.key.PID, len(s.key.Secret))
+		if len(s.conn.key.Secret) != size || seen[s.conn.key] || byPID[s.conn.key.PID] || s.conn.key.PID == 0 || s.conn.key.PID > 1<<31-1 {
+			t.Fatalf("key %d: process %d with a secret of %d bytes", i, s.conn.key.PID, len(s.conn.key.Secret))
 		}
-		seen[s.key], byPID[s.key.PID] = true, true
-		if keys.find(s.key) != s {
+		seen[s.conn.key], byPID[s.conn.key.PID] = true, true
+		if keys.find(s.conn.key) != s {
 			t.Fatal("a key leads to another session")
 		}
 	}
@@ -272,9 +270,9 @@ func TestACancelRequestThatComesWhileAnotherIsUnderWayIsNotLost(t *testing.T) {
 	}
 	s := h.sessionOf(c)
 	eventually(t, "another cancel waits for its turn", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.cancelQueue
+		s.talk.mu.Lock()
+		defer s.talk.mu.Unlock()
+		return s.talk.cancels.queued
 	})
 	h.server.set(func() { h.server.gate = nil })
 	close(gate)

@@ -89,14 +89,12 @@ func TestAClientWithACertificateIsLetInAndItsChainIsKept(t *testing.T) {
 		ok(t, c.secureWith(clientPair(t)))
 		c.authenticate(password)
 		c.greeted()
-		h.proxy.mu.Lock()
-		for s := range h.proxy.sessions {
-			chains := s.tls.ConnectionState().VerifiedChains
+		for _, s := range h.proxy.sessions.list() {
+			chains := s.conn.tls.ConnectionState().VerifiedChains
 			if len(chains) != 1 || chains[0][0].Subject.CommonName != "alice" {
 				t.Errorf("the session keeps %v", chains)
 			}
 		}
-		h.proxy.mu.Unlock()
 		c.leave()
 	}
 	h := open(t, withClientCerts(t, "optional"))

@@ -3,6 +3,8 @@ package proxy
 import (
 	"context"
 	"net"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,7 +23,6 @@ var (
 				WithHint("Raise max_client_conn of the connection pooler."))
 	errTooManyConsoles  = login.Refuse(login.Limit, wire.Fatal(wire.CodeTooManyConnections, "too many sessions of the console are open"))
 	errConsoleForeign   = login.Refuse(login.Protocol, wire.Fatal(wire.CodeFeatureNotSupported, "the console has no replication"))
-	errKilled           = wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command").WithHint("An administrator of the connection pooler ended it.")
 	errConsoleNotServed = wire.Fatal(wire.CodeInternal, "the console ended unexpectedly")
 )
 
@@ -40,7 +41,31 @@ type Console interface {
 	Serve(ctx context.Context, c console.Client)
 }
 
-// seat is what a session has that is the console's.
+// consoles are the sessions of the console.
+type consoles struct {
+	console  Console // nil: there is none
+	taken    atomic.Int64
+	attended sync.WaitGroup
+}
+
+// UseConsole sets who serves the console. It is called before Listen.
+func (p *Server) UseConsole(c Console) { p.consoles.console = c }
+
+// owns reports whether clients that ask for the database are the console's.
+func (c *consoles) owns(database string) bool { return c.console != nil && c.console.Owns(database) }
+
+// enter takes a place, and reports false where none is free. leave gives it back.
+func (c *consoles) enter() bool {
+	if c.taken.Add(1) > maxConsoles {
+		c.leave()
+		return false
+	}
+	return true
+}
+
+func (c *consoles) leave() { c.taken.Add(-1) }
+
+// seat is a session's place at the console.
 type seat struct {
 	conn     net.Conn
 	told     []wire.Parameter // what the client was told of its parameters
@@ -49,134 +74,93 @@ type seat struct {
 	canceled chan struct{}
 }
 
-// UseConsole sets who serves the console. It is called before Listen.
-func (p *Server) UseConsole(c Console) { p.console = c }
+func newSeat(conn net.Conn, told []wire.Parameter) *seat {
+	t := &seat{conn: conn, told: told, canceled: make(chan struct{}, 1)}
+	t.ctx, t.stop = context.WithCancel(context.Background())
+	return t
+}
 
-// toConsole reports whether the session is for the console.
-func (p *Server) toConsole(s *session) bool { return p.console != nil && p.console.Owns(s.database) }
+// cancel passes a CancelRequest on to the console.
+func (t *seat) cancel() {
+	select {
+	case t.canceled <- struct{}{}:
+	default:
+	}
+}
 
 // openConsole lets a client that has proved who it is in to the console.
-func (p *Server) openConsole(s *session, ask login.Startup) error {
-	if err := p.console.Admits(s.user); err != nil {
+func (a *arrival) openConsole(ask login.Startup) error {
+	s, c := a.session, &a.proxy.consoles
+	if err := c.console.Admits(s.conn.user); err != nil {
 		return login.Refuse(login.NotAdmin, err)
 	}
 	if ask.Replication != nil {
 		return errConsoleForeign
 	}
-	if p.consoles.Add(1) > maxConsoles {
-		p.consoles.Add(-1)
+	if s.seated = c.enter(); !s.seated {
 		return errTooManyConsoles
 	}
-	s.seated = true // exit gives the place back
-	told := p.console.Parameters()
+	told := c.console.Parameters()
 	for _, param := range ask.Params {
 		if param.Name == "application_name" {
 			told = append(told, param)
 		}
 	}
-	if err := s.greet(told); err != nil {
+	if err := a.greet(told); err != nil {
 		return err
 	}
 	s.mu.Lock()
-	s.seat = &seat{conn: s.login.Conn(), told: told, canceled: make(chan struct{}, 1)}
-	s.seat.ctx, s.seat.stop = context.WithCancel(context.Background())
-	s.phase, s.login = phaseConsole, nil
-	s.raw.SetDeadline(time.Time{})
-	if s.ending() != nil || s.muted { // since it was asked for
-		s.breakOff()
+	defer s.mu.Unlock()
+	s.phase, s.login, s.seat = phaseConsole, nil, newSeat(a.login.Conn(), told)
+	s.conn.raw.SetDeadline(time.Time{})
+	if s.ends.soon() != nil { // since it was asked for
+		s.notify()
 	}
-	s.mu.Unlock()
 	return nil
 }
 
 // attend runs a session of the console to its end. Whatever that is, exit runs.
-func (p *Server) attend(s *session) {
-	p.clients.Add(-1) // it takes nobody's place
+func (s *session) attend() {
+	p := s.proxy
+	p.sessions.connected.Add(-1) // it takes nobody's place
 	defer func() {
 		if r := recover(); r != nil { // on taking leave
-			p.consolePanic(s, r)
+			s.consolePanic(r)
 		}
-		s.raw.Close()
-		p.clients.Add(1) // exit takes it off
+		s.conn.raw.Close()
+		p.sessions.connected.Add(1) // exit takes it off
 		p.exit(s)
-		p.log.Info("client disconnected", append(s.fields(), zap.Duration("duration", time.Since(s.since)))...)
+		p.log.Info("client disconnected", append(s.conn.fields(), zap.Duration("duration", time.Since(s.conn.since)))...)
 	}()
 	defer s.seat.stop()
 	defer func() {
-		last := s.lastOfConsole()
+		last := s.ends.soon() // nil where the client left by itself
 		if r := recover(); r != nil {
-			p.consolePanic(s, r)
+			s.consolePanic(r)
 			last = errConsoleNotServed
 		}
-		s.farewell(func() {
+		s.conn.farewell(func() {
 			if last != nil {
 				s.seat.conn.Write(last.Append(nil))
 			}
 		})
-		s.linger()
+		s.conn.linger()
 	}()
-	p.console.Serve(s.seat.ctx, console.Client{Conn: s.seat.conn, ID: s.id, User: s.user, Database: s.database, PID: s.key.PID, Canceled: s.seat.canceled,
-		Audit: func(command, object string, err error) { p.Audit().Command(s, command, object, err) }})
+	p.consoles.console.Serve(s.seat.ctx, console.Client{
+		Conn: s.seat.conn, ID: s.conn.id, User: s.conn.user, Database: s.conn.database, PID: s.conn.key.PID, Canceled: s.seat.canceled,
+		Audit: func(command, object string, err error) { p.Audit().Command(&s.conn, command, object, err) },
+	})
 }
 
-func (p *Server) consolePanic(s *session, r any) {
-	p.panics.Add(1)
-	p.log.Error("panic in the console", append(s.fields(), zap.Any("panic", r), zap.Stack("stack"))...)
-}
-
-// lastOfConsole returns what a client of the console is told at its end, nil
-// where it left by itself.
-func (s *session) lastOfConsole() *wire.Error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.muted:
-		return nil
-	case s.killed != nil:
-		return s.killed
-	case s.draining:
-		return errShutdown
-	case s.cert.invalid:
-		return errCertificate
-	}
-	return nil
-}
-
-// cancelConsole passes a CancelRequest on to the console, and reports false
-// where the session is none of its.
-func (s *session) cancelConsole() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.phase != phaseConsole {
-		return false
-	}
-	select {
-	case s.seat.canceled <- struct{}{}:
-	default:
-	}
-	return true
-}
-
-// kill ends the session whatever it does; what runs for it is cancelled. It
-// reports false for one that ends anyway, or whose login is not over.
-func (s *session) kill() bool {
-	s.mu.Lock()
-	alive := s.phase != phaseLogin && s.end == nil && s.killed == nil
-	if alive {
-		s.killed = errKilled
-		s.breakOff()
-	}
-	s.mu.Unlock()
-	if alive {
-		s.poke()
-	}
-	return alive
+func (s *session) consolePanic(r any) {
+	s.proxy.counters.panics.Add(1)
+	s.proxy.log.Error("panic in the console", append(s.conn.fields(), zap.Any("panic", r), zap.Stack("stack"))...)
 }
 
 // Kill ends the session with this number and reports whether there is one.
 func (p *Server) Kill(id uint64) bool {
-	for _, s := range p.list() {
-		if s.id == id {
+	for _, s := range p.sessions.list() {
+		if s.conn.id == id {
 			return s.kill()
 		}
 	}
@@ -186,54 +170,15 @@ func (p *Server) Kill(id uint64) bool {
 // KillAll ends all sessions with the database, or with any where the name is
 // empty. Those of the console stay.
 func (p *Server) KillAll(database string) {
-	for _, s := range p.list() {
+	for _, s := range p.sessions.list() {
 		if !s.atConsole() && s.uses(database) {
 			s.kill()
 		}
 	}
 }
 
-// atConsole reports whether the session is one of the console.
-func (s *session) atConsole() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.phase == phaseConsole
-}
-
-// uses reports whether the session is logged in to the database, or to any
-// where the name is empty.
-func (s *session) uses(database string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.phase >= phaseReady && (database == "" || s.database == database)
-}
-
-// list returns the sessions that there are, logins among them.
-func (p *Server) list() []*session {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := make([]*session, 0, len(p.sessions))
-	for s := range p.sessions {
-		all = append(all, s)
-	}
-	return all
-}
-
 // StopAccepting closes all listeners. Clients that are there stay.
 func (p *Server) StopAccepting() {
 	p.Unsuspend() // or nobody could leave
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	for _, l := range p.listeners {
-		l.net.Close()
-	}
-}
-
-// leaveConsoles ends the sessions of the console.
-func (p *Server) leaveConsoles() {
-	for _, s := range p.list() {
-		s.drain()
-	}
-	p.attended.Wait()
+	p.listeners.close(false)
 }

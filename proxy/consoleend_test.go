@@ -12,7 +12,7 @@ import (
 // theConsole returns the session of the console.
 func (h *house) theConsole() *session {
 	h.t.Helper()
-	for _, s := range h.proxy.list() {
+	for _, s := range h.proxy.sessions.list() {
 		if s.atConsole() {
 			return s
 		}
@@ -29,11 +29,11 @@ func TestThePlaceOfAConsoleIsGivenBackHoweverItsClientEnds(t *testing.T) {
 		"it sends rubbish for TLS": func(_ *house, c *client) { c.raw.Write([]byte("this is no record of TLS")) },
 		"it sends too much":        func(_ *house, c *client) { c.write("Q\x00\x00\xff\xff") },
 		"the console panics":       func(_ *house, c *client) { c.write(query("panic")) },
-		"it is killed":             func(h *house, _ *client) { h.proxy.Kill(h.theConsole().id) },
+		"it is killed":             func(h *house, _ *client) { h.proxy.Kill(h.theConsole().conn.id) },
 		"it is killed while it waits": func(h *house, c *client) {
 			c.write(query("wait"))
 			h.cancel(c.key, true)
-			h.proxy.Kill(h.theConsole().id)
+			h.proxy.Kill(h.theConsole().conn.id)
 		},
 		"its certificate counts no more": func(h *house, c *client) {
 			h.theConsole().distrust(errors.New("revoked"))
@@ -50,12 +50,12 @@ func TestThePlaceOfAConsoleIsGivenBackHoweverItsClientEnds(t *testing.T) {
 			c.authenticate(password)
 			c.greeted()
 			c.hello()
-			if n := h.proxy.consoles.Load(); n != 1 {
+			if n := h.proxy.consoles.taken.Load(); n != 1 {
 				t.Fatalf("%d places are taken", n)
 			}
 			end(h, c)
-			eventually(t, "the place is free", func() bool { return h.proxy.consoles.Load() == 0 && h.proxy.clients.Load() == 0 })
-			if got := h.proxy.panics.Load(); got != 0 != (name == "the console panics") {
+			eventually(t, "the place is free", func() bool { return h.proxy.consoles.taken.Load() == 0 && h.proxy.sessions.connected.Load() == 0 })
+			if got := h.proxy.counters.panics.Load(); got != 0 != (name == "the console panics") {
 				t.Errorf("%d panics are counted", got)
 			}
 		})
@@ -78,5 +78,5 @@ func TestALoginToTheConsoleThatFailsTakesNoPlace(t *testing.T) {
 		c.raw.(*net.TCPConn).SetLinger(0)
 		c.raw.Close()
 	}
-	eventually(t, "all places are free", func() bool { return h.proxy.consoles.Load() == 0 && h.proxy.clients.Load() == 0 })
+	eventually(t, "all places are free", func() bool { return h.proxy.consoles.taken.Load() == 0 && h.proxy.sessions.connected.Load() == 0 })
 }

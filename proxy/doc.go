@@ -2,22 +2,32 @@
 // to close.
 //
 //	accept ─ log in ─── join a pool, greet ─┬─ wait for a message ◄─────────┐
-//	(server.go) │       (login.go,          │  get a server, relay          │
+//	(listen.go) │       (login.go,          │  get a server, relay          │
 //	  negotiate and      tryout.go)         │  (session.go and link.go      │
 //	  authenticate                          │   drive package relay)        │
 //	  (package login)                       └─ give the server back ────────┘
 //
-// session.go and link.go drive the relay from the event loops of
-// internal/engine, or from a goroutine per connection of its portable engine.
+// A Server accepts clients. Each is a session, which has these parts:
 //
-// guard limits handshakes, logins of one address (turnaway.go) and failed logins;
+//	clientConn    who is at the other end, and the connection
+//	ending        what others have it end for
+//	arrival       its way in; ends with the login
+//	seat          its place at the console, where it asks for that
+//	conversation  what the client's home and the server's home share; decides
+//	link          carries bytes to and from the servers that it is lent
+//	wait, watch   its place in the queue, and its time limits
+//	tally         what is counted of it
+//
+// session.go and link.go are driven by the event loops of internal/engine, or by
+// a goroutine per connection of its portable engine.
+//
+// guard limits handshakes, logins of one address (listen.go) and failed logins;
 // audit.go tells who came in and who did not.
 //
-// Who owns what: the accept loop starts a goroutine per login, and Shutdown
-// waits for them and for all sessions. The client's home alone reads from the
-// client and writes to the server it holds; the server's home writes to the
-// client. One lock per session guards the state between them, and is never held
-// while bytes are written.
+// Who owns what: a listener's goroutine starts one per login, and Shutdown waits
+// for them and for all sessions. The client's home alone reads from the client
+// and writes to the server it holds; the server's home writes to the client.
+// conversation.go has the rules of the locks.
 //
 // The package holds no secrets (internal/auth), knows no certificate files
 // (tlsconf) and opens no server (pool).

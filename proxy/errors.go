@@ -33,28 +33,23 @@ func (l *errorLog) add(e stats.Error) {
 	l.next = (l.next + 1) % keptErrors
 }
 
-// ErrorCounts returns how many errors clients were sent since the start. The
-// caller owns the map, which has few entries whatever servers send.
-func (p *Server) ErrorCounts() map[stats.ErrorClass]uint64 { return p.errors.counts.Read() }
-
-// LastErrors returns the last errors that clients were sent, the newest first:
-// a hundred at most.
-func (p *Server) LastErrors() []stats.Error {
-	p.errors.mu.Lock()
-	defer p.errors.mu.Unlock()
+// read returns the last errors, the newest first.
+func (l *errorLog) read() []stats.Error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	list := make([]stats.Error, 0, keptErrors)
 	for i := range keptErrors {
-		if e := &p.errors.last[(p.errors.next+keptErrors-1-i)%keptErrors]; !e.Time.IsZero() {
+		if e := &l.last[(l.next+keptErrors-1-i)%keptErrors]; !e.Time.IsZero() {
 			list = append(list, *e)
 		}
 	}
 	return list
 }
 
-// noteError notes an error that the client is sent: ours, or that in the body
-// of a server's message.
-func (s *session) noteError(ours *wire.Error, theirs []byte) {
-	e := stats.Error{Time: time.Now(), Client: s.id, Database: short(s.database, keptName), User: short(s.user, keptName), Source: stats.ErrorServer}
+// note notes an error that a client is sent: ours, or that in the body of a
+// server's message.
+func (l *errorLog) note(c *clientConn, ours *wire.Error, theirs []byte) {
+	e := stats.Error{Time: time.Now(), Client: c.id, Database: short(c.database, keptName), User: short(c.user, keptName), Source: stats.ErrorServer}
 	if ours != nil {
 		e.Severity, e.Code = ours.Severity, ours.Code
 		if !ours.Foreign {
@@ -63,7 +58,7 @@ func (s *session) noteError(ours *wire.Error, theirs []byte) {
 	} else {
 		e.Severity, e.Code = severityAndCode(theirs)
 	}
-	s.proxy.errors.add(e)
+	l.add(e)
 }
 
 // severityAndCode reads the body of an ErrorResponse as far as it is there.

@@ -174,6 +174,37 @@ func TestWhoCameInToOneDatabaseCanNotGuessAtAnotherWithoutALimit(t *testing.T) {
 	h.counted(guard.FailedLoginCounts{Reasons: map[string]uint64{guard.WrongPassword: 3}, SourceCapped: 2})
 }
 
+// Clients choose the names of such databases: the made-up ones must not push out
+// who came in before.
+func TestWhoAsksForADatabaseThatTheServerDoesNotHaveDidNotComeIn(t *testing.T) {
+	for _, there := range []bool{true, false} {
+		h := open(t)
+		specs := h.specs(plan{pool: pool.DefaultConfig(), port: h.server.port()})
+		specs[pool.AnyDatabase] = specs["app"]
+		delete(specs, "app")
+		h.manager.Apply(specs)
+		h.limits(login.Config{MaxFailedPerRole: 1})
+		if there {
+			h.login("app").leave()
+		} else {
+			h.server.set(func() { h.server.refusal = fatal("3D000") })
+			c := h.as("alice")
+			c.authenticate(password)
+			c.authenticated()
+			c.refused("3D000")
+			h.server.set(func() { h.server.refusal = "" })
+		}
+		h.attempt("alice", "app", "wrong")
+		c := h.as("alice")
+		c.authenticate(password)
+		if there {
+			c.greeted()
+		} else {
+			c.refused("28P01")
+		}
+	}
+}
+
 func TestClientsThatLeaveBeforeTheirProofAreNoFailures(t *testing.T) {
 	h := open(t)
 	h.limits(login.Config{MaxFailedPerSource: 1, MaxFailedPerRole: 1})

@@ -60,16 +60,16 @@ func TestTheCertificateOfAClientIsVerifiedInTurn(t *testing.T) {
 			RootCAs: testCA().Pool(), ServerName: "localhost",
 			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 				// The server's own turn is over. Another takes the next.
-				return &cert, h.proxy.handshakeTurns.Acquire(netip.Prefix{}, time.Now().Add(time.Hour), nil)
+				return &cert, h.proxy.guards.handshakes.Acquire(netip.Prefix{}, time.Now().Add(time.Hour), nil)
 			},
 		}).Handshake()
 	}()
 	ok(t, <-done) // TLS 1.3: the client is through before its certificate is read
 	eventually(t, "the certificate waits for its turn", waits)
 	if h.handshakes(stats.HandshakeDone) != 0 {
-		t.Errorf("it was verified before its turn: %+v", h.proxy.handshakeTurns.Counts())
+		t.Errorf("it was verified before its turn: %+v", h.proxy.guards.handshakes.Counts())
 	}
-	h.proxy.handshakeTurns.Release()
+	h.proxy.guards.handshakes.Release()
 	eventually(t, "the handshake ends", func() bool {
 		running, waiting := h.proxy.HandshakesNow()
 		return running == 0 && waiting == 0 && h.handshakes(stats.HandshakeDone) == 1

@@ -185,9 +185,9 @@ func (h *house) shutDown() {
 	if err := h.manager.Close(ctx); err != nil {
 		h.t.Errorf("servers are left at the end: %v", err)
 	}
-	if n := h.proxy.Clients() + len(h.proxy.sessions) + len(h.proxy.keys.byPID); n != 0 {
+	if n := h.proxy.Clients() + len(h.proxy.sessions.list()) + len(h.proxy.keys.byPID); n != 0 {
 		h.t.Errorf("%d clients, %d sessions and %d keys are left at the end",
-			h.proxy.Clients(), len(h.proxy.sessions), len(h.proxy.keys.byPID))
+			h.proxy.Clients(), len(h.proxy.sessions.list()), len(h.proxy.keys.byPID))
 	}
 	h.engine.Close()
 }

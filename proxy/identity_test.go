@@ -72,10 +72,6 @@ func TestTheLabelStandsInThePlaceOfWhatTheClientAskedFor(t *testing.T) {
 }
 
 func TestAReplicationConnectionIsLabelledInItsStartupPacket(t *testing.T) {
-	h := open(t, servers(1))
-	h.stamp()
-	s := &session{identity: "cert:CN=alice"}
-	s.db, _ = h.manager.Database("app")
 	for _, test := range []struct{ asked, want []wire.Parameter }{
 		{nil, []wire.Parameter{{Name: "application_name", Value: "[cert:CN=alice]"}}},
 		{[]wire.Parameter{{Name: "replication", Value: "1"}, {Name: "Application_Name", Value: "x"}, {Name: "application_name", Value: "walreceiver"}},
@@ -83,7 +79,7 @@ func TestAReplicationConnectionIsLabelledInItsStartupPacket(t *testing.T) {
 		{[]wire.Parameter{{Name: "options", Value: "-c application_name=x"}},
 			[]wire.Parameter{{Name: "options", Value: "-c application_name=x"}, {Name: "application_name", Value: "x [cert:CN=alice]"}}},
 	} {
-		if got := s.label(test.asked); !slices.Equal(got, test.want) {
+		if got := label(test.asked, "cert:CN=alice"); !slices.Equal(got, test.want) {
 			t.Errorf("%v becomes %v, want %v", test.asked, got, test.want)
 		}
 	}

@@ -29,7 +29,7 @@ const (
 
 // watch follows for how long a client has been at what it does. It is told of
 // events and notes times only; one timer, which is never set back while events
-// come, has it look at them. The session's lock guards it.
+// come, has it look at them. Its conversation's lock guards it.
 type watch struct {
 	limits   pool.Timeouts
 	doing    activity
@@ -76,11 +76,8 @@ func (w *watch) expired(now time.Time) (end *wire.Error, notify bool) {
 		return errIdleTransaction, false
 	case !w.begun.IsZero() && over(w.limits.Transaction, w.begun):
 		return errTransactionTime, false
-	case w.doing == waiting && !w.notified && over(w.limits.WaitNotify, w.since):
-		w.notified = true
-		return nil, true
 	}
-	return nil, false
+	return nil, w.doing == waiting && !w.notified && over(w.limits.WaitNotify, w.since)
 }
 
 // next returns the earliest time at which something can have taken too long,
@@ -126,85 +123,31 @@ func (w *watch) arm() (d time.Duration, set bool) {
 	return max(due.Sub(now), 1), true
 }
 
-// now says what the client does. mu is held.
-func (s *session) now() activity {
-	switch {
-	case s.waiting:
-		return waiting
-	case s.relay == nil || !s.relay.Held():
-		return idle
-	case s.relay.Running() || !s.relay.Quiet():
-		return running
-	case s.relay.Status() != wire.StatusIdle:
-		return idleInTransaction
+// limit has these limits hold from now on. doing is what the client does; what
+// was not watched until now counts from now.
+func (w *watch) limit(limits pool.Timeouts, doing activity, answered uint) {
+	if w.limits == limits {
+		return
 	}
-	return idle
-}
-
-// waits notes that the session waits for a server.
-func (s *session) waits() {
-	s.mu.Lock()
-	s.observe()
-	s.mu.Unlock()
-	s.arm()
-}
-
-// observe notes what the client does. mu is held.
-func (s *session) observe() { s.watch.note(s.now(), s.relay.Answered()) }
-
-// arm sets the timer where that is needed. It runs at the client's home.
-func (s *session) arm() {
-	s.mu.Lock()
-	d, set := s.watch.arm()
-	s.mu.Unlock()
-	if set {
-		s.client.SetTimeout(d)
+	w.since, w.limits, w.due = time.Now(), limits, time.Time{}
+	w.doing, w.answered = doing, answered
+	if doing >= running && w.begun.IsZero() {
+		w.begun = w.since
 	}
 }
 
 // heed takes the timeouts that are configured now. It runs at the client's
 // home.
 func (s *session) heed() {
-	limits := s.db.Timeouts(s.user)
+	limits := s.talk.pool.Database().Timeouts(s.conn.user)
 	s.timed = limits.Bound()
-	s.mu.Lock()
-	if s.watch.limits != limits {
-		// What was not watched until now counts from now.
-		s.watch.since, s.watch.limits, s.watch.due = time.Now(), limits, time.Time{}
-		s.watch.doing, s.watch.answered = s.now(), s.relay.Answered()
-		if s.watch.doing >= running && s.watch.begun.IsZero() {
-			s.watch.begun = s.watch.since
-		}
-	}
-	s.mu.Unlock()
+	s.talk.limit(limits)
 	s.arm()
 }
 
-// TimedOut implements engine.Handler: the timer of the watch.
-func (s *session) TimedOut() {
-	s.mu.Lock()
-	s.watch.due = time.Time{}
-	end, notify := s.watch.expired(time.Now())
-	s.mu.Unlock()
-	switch {
-	case end != nil:
-		s.leave(end)
-		return
-	case notify:
-		s.tell(waitNotice.AppendNotice(nil))
-	}
-	s.arm()
-}
-
-// tell sends a message of ours to a client that waits for a server: nobody else
-// writes to it then, and what it got so far are whole messages.
-func (s *session) tell(message []byte) {
-	s.wmu.Lock()
-	defer s.wmu.Unlock()
-	s.mu.Lock()
-	hears := !s.muted && s.end == nil && s.relay.BetweenMessages()
-	s.mu.Unlock()
-	if hears {
-		s.client.Write(message, nil)
+// arm sets the timer where that is needed. It runs at the client's home.
+func (s *session) arm() {
+	if d, set := s.talk.arm(); set {
+		s.link.conn.SetTimeout(d)
 	}
 }

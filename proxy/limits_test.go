@@ -48,6 +48,7 @@ func (x *watched) goesOn(d time.Duration) (end *wire.Error, after time.Duration)
 			return end, time.Since(began)
 		}
 		if notify {
+			x.w.notified = true
 			x.notices++
 		}
 		x.w.arm()

@@ -101,24 +101,24 @@ func TestEachSessionFindsItsOwnKeyAndNoOther(t *testing.T) {
 	for i := range all {
 		all[i] = &session{}
 		keys.issue(all[i], wire.Version30)
-		if k := all[i].key; k.PID == 0 || k.PID >= 1<<31 || len(k.Secret) != 4 {
+		if k := all[i].conn.key; k.PID == 0 || k.PID >= 1<<31 || len(k.Secret) != 4 {
 			t.Fatalf("process ID %d, secret of %d bytes", k.PID, len(k.Secret))
 		}
 	}
 	for _, s := range all {
-		if keys.find(s.key) != s {
+		if keys.find(s.conn.key) != s {
 			t.Fatal("a key found another session")
 		}
-		wrong := s.key
+		wrong := s.conn.key
 		wrong.Secret = string([]byte{wrong.Secret[0] ^ 1}) + wrong.Secret[1:]
 		if keys.find(wrong) != nil {
 			t.Fatal("a wrong secret found a session")
 		}
 	}
 	keys.forget(all[0])
-	keys.forget(&session{key: all[1].key}) // not the one it was issued to
+	keys.forget(&session{conn: clientConn{key: all[1].conn.key}}) // not the one it was issued to
 	keys.forget(&session{})
-	if keys.find(all[0].key) != nil || keys.find(all[1].key) != all[1] {
+	if keys.find(all[0].conn.key) != nil || keys.find(all[1].conn.key) != all[1] {
 		t.Error("the wrong key was forgotten")
 	}
 }

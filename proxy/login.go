@@ -13,20 +13,30 @@ import (
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/proxy/relay"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
-// logIn brings a client from its first byte to a greeted session. surplus says
-// that it came beyond max_client_conn.
-func (p *Server) logIn(s *session, policy login.Policy, surplus bool) error {
-	in := s.login
+// arrival is a client's way in, from its first byte to a greeted session or to a
+// refusal. A goroutine of its own runs it, and it ends with the login.
+type arrival struct {
+	proxy   *Server
+	session *session
+	login   *login.Login
+	surplus bool         // the client came beyond max_client_conn
+	own     *pool.Server // a replication connection's
+}
+
+// run brings the client to a greeted session.
+func (a *arrival) run(policy login.Policy) error {
+	p, s, in := a.proxy, a.session, a.login
 	opening, err := in.Negotiate(policy)
-	s.tls, s.negotiation = opening.TLS, opening.Manner
+	s.conn.tls, s.conn.negotiation = opening.TLS, opening.Manner
 	s.certify(opening)
 	if err != nil {
 		return err
 	}
 	if opening.Packet.Code == wire.CancelCode {
-		p.cancel(s.addr, opening.Packet.Body)
+		p.cancel(s.conn.addr, opening.Packet.Body)
 		return errServed
 	}
 	ask, err := in.Read(opening)
@@ -34,48 +44,55 @@ func (p *Server) logIn(s *session, policy login.Policy, surplus bool) error {
 		return err
 	}
 	s.mu.Lock() // its certificate may be judged anew meanwhile
-	s.user, s.database = ask.User, ask.Database
+	s.conn.user, s.conn.database = ask.User, ask.Database
 	s.mu.Unlock()
-	console := p.toConsole(s)
-	if surplus && !console {
+	console := p.consoles.owns(ask.Database)
+	if a.surplus && !console {
 		return errTooManyClients
 	}
 	if err := in.AgreeVersion(ask); err != nil {
 		return err
 	}
 	if !console {
-		if err := p.awaitUnsuspend(in); err != nil {
+		if err := p.suspension.await(in); err != nil {
 			return err
 		}
 	}
 	who, err := in.Authenticate(ask)
-	s.method, s.rule = in.Rule()
+	s.conn.method, s.conn.rule = in.Rule()
 	if err != nil {
 		return err
 	}
-	s.identity = who.Name
+	s.conn.identity = who.Name
 	if console {
 		in.Succeeded()
-		return p.openConsole(s, ask)
+		return a.openConsole(ask)
 	}
-	db, ok := p.manager.Database(s.database)
+	return a.open(ask, who.Credential)
+}
+
+// open opens a session with a database.
+func (a *arrival) open(ask login.Startup, credential auth.Credential) error {
+	s := a.session
+	db, ok := a.proxy.manager.Database(ask.Database)
 	if !ok {
-		return login.Refuse(login.NoDatabase, wire.Fatal(wire.CodeUndefinedDatabase, `database "`+s.database+`" does not exist`).
+		return login.Refuse(login.NoDatabase, wire.Fatal(wire.CodeUndefinedDatabase, `database "`+ask.Database+`" does not exist`).
 			WithHint("It is not among the databases of the connection pooler."))
 	}
-	in.Succeeded()
-	if err := s.join(db, who.Credential); err != nil {
+	auto := db.Auto()
+	if !auto {
+		a.login.Succeeded()
+	}
+	if err := a.join(db, credential); err != nil {
 		return err
 	}
-	if ask.Replication != nil {
-		err = s.replicate(s.label(ask.Replication))
-	} else {
-		err = s.prepare(s.label(ask.Params))
+	if err := a.prepare(ask); err != nil {
+		return a.refusedAtServer(err)
 	}
-	if err != nil {
-		return s.refusedAtServer(err)
+	if auto { // PostgreSQL has said by now that there is such a database
+		a.login.Succeeded()
 	}
-	return s.greet(s.relay.Told())
+	return a.greet(s.talk.relay.Told())
 }
 
 // errServed says that a connection came for something else than a session,
@@ -104,103 +121,125 @@ func refusedByPool(err error) *login.Refusal {
 
 // refusedAtServer is refusedByPool that has a role's secret looked up again where
 // the server refused the login: the password may have changed.
-func (s *session) refusedAtServer(err error) *login.Refusal {
+func (a *arrival) refusedAtServer(err error) *login.Refusal {
 	r := refusedByPool(err)
 	if r.Reason == login.ServerRefused && strings.HasPrefix(r.Told.Code, "28") { // class 28: invalid authorization
-		s.login.Doubt()
+		a.login.Doubt()
 	}
 	return r
 }
 
 // join finds the pool whose servers the client will use.
-func (s *session) join(db *pool.Database, credential auth.Credential) error {
+func (a *arrival) join(db *pool.Database, credential auth.Credential) error {
+	s := a.session
 	as, fixed := db.FixedLogin()
 	if !fixed {
-		as = pool.Login{User: s.user, Password: credential.Password}
+		as = pool.Login{User: s.conn.user, Password: credential.Password}
 		if as.Password == "" {
 			as.Keys, as.MD5 = credential.Keys, credential.MD5
 		}
 		if !as.Known() {
-			return login.Refuse(login.NoServerLogin, wire.Fatal(wire.CodeInvalidAuth, `the connection pooler has no password to log in as "`+s.user+`"`).
+			return login.Refuse(login.NoServerLogin, wire.Fatal(wire.CodeInvalidAuth, `the connection pooler has no password to log in as "`+s.conn.user+`"`).
 				WithHint("Set user and password_file for the database, have the role log in by SCRAM, or give users_file its password."))
 		}
 	}
 	if disabled := db.Disabled(); disabled != nil {
 		return login.Refuse(login.Disabled, disabled)
 	}
-	var err error
-	if s.pool, s.leavePool, err = s.proxy.manager.Admit(db, s.user, as); err != nil {
+	joined, leave, err := a.proxy.manager.Admit(db, s.conn.user, as)
+	if err != nil {
 		return login.Refuse(login.Limit, wire.AsError(err))
 	}
-	s.db, s.mode = s.pool.Database(), s.pool.Mode()
+	s.talk.pool, s.leavePool = joined, leave
 	return nil
 }
 
-// newRelay settles how the session is followed from server to server. asked is
-// what its startup packet asked for. mu is held.
-func (s *session) newRelay(asked []wire.Parameter) {
-	defaults := s.proxy.settings.Load().Pool
+// prepare works out what the session's parameters are, or gets a replication
+// connection its server.
+func (a *arrival) prepare(ask login.Startup) error {
+	asked := ask.Params
+	if ask.Replication != nil {
+		asked = ask.Replication
+	}
+	if a.session.talk.pool.Database().StampsIdentity() {
+		asked = label(asked, a.session.conn.identity)
+	}
+	if ask.Replication != nil {
+		return a.replicate(asked)
+	}
+	return a.settleParameters(asked)
+}
+
+// follow settles how the session is followed from server to server. asked is
+// what its startup packet asked for; own says that it gets a server of its own.
+func (a *arrival) follow(asked []wire.Parameter, own bool) *relay.Relay {
+	defaults, talk := a.proxy.settings.Load().Pool, &a.session.talk
 	if i := indexFold(asked, applicationName); i >= 0 {
 		asked = slices.Clone(asked)
 		asked[i].Value = cleanApplicationName(asked[i].Value)
 	}
-	s.need.Startup = startupOf(asked)
-	s.relay = relay.New(relay.Config{
-		ID: s.id, User: s.pool.User(), Shared: s.mode != pool.SessionMode && !s.replication, Single: s.mode == pool.StatementMode,
-		Stream: s.replication, Policy: defaults.SessionState, Reset: s.db.ResetQuery(), MaxCopies: defaults.MaxPrepared,
-		Always: defaults.ServerResetQueryAlways, Statements: s.proxy.statements,
+	talk.wait.need.Startup = startupOf(asked)
+	mode := talk.pool.Mode()
+	r := relay.New(relay.Config{
+		ID: a.session.conn.id, User: talk.pool.User(), Shared: mode != pool.SessionMode && !own, Single: mode == pool.StatementMode,
+		Stream: own, Policy: defaults.SessionState, Reset: talk.pool.Database().ResetQuery(), MaxCopies: defaults.MaxPrepared,
+		Always: defaults.ServerResetQueryAlways, Statements: a.proxy.statements,
 	}, asked)
-}
-
-// prepare works out what the session's parameters are. A server is needed for
-// what only a server can check, and where none lives that could be asked.
-func (s *session) prepare(asked []wire.Parameter) error {
-	if err := s.pool.LastError(); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.newRelay(asked)
-	s.mu.Unlock()
-	if !s.relay.Asks() {
-		if reported, known := s.pool.Parameters(); known {
-			s.relay.Greet(reported)
-			return nil
-		}
-		server, err := s.acquireNow()
-		if err != nil {
-			return err
-		}
-		s.relay.Greet(server.Defaults())
-		s.pool.Release(server)
-		return nil
-	}
-	for {
-		s.look()
-		server, err := s.acquireNow()
-		if err != nil {
-			return err
-		}
-		again, err := s.tryOut(server)
-		if !again {
-			return err
-		}
-	}
+	talk.follow(r, own)
+	return r
 }
 
 // greet lets the client in, and tells it of its session's parameters.
-func (s *session) greet(told []wire.Parameter) error {
-	s.proxy.keys.issue(s, s.login.Version())
+func (a *arrival) greet(told []wire.Parameter) error {
+	conn := &a.session.conn
+	a.proxy.keys.issue(a.session, a.login.Version())
 	out := wire.AppendAuthenticationOK(nil)
 	for _, param := range told {
 		out = wire.AppendParameterStatus(out, param)
 	}
-	out = wire.AppendBackendKeyData(out, s.key)
+	out = wire.AppendBackendKeyData(out, conn.key)
 	out = wire.AppendReadyForQuery(out, wire.StatusIdle)
-	if err := s.login.Send(out); err != nil {
+	if err := a.login.Send(out); err != nil {
 		return err
 	}
-	s.proxy.Audit().login(s)
-	s.proxy.loginCounts.Inc(login.OutcomeDone)
-	s.proxy.log.Info("client logged in", append(s.fields(), zap.Duration("took", time.Since(s.since)))...)
+	a.proxy.Audit().login(conn)
+	a.proxy.counters.logins.Inc(login.OutcomeDone)
+	a.proxy.log.Info("client logged in", append(conn.fields(), zap.Duration("took", time.Since(conn.since)))...)
 	return nil
+}
+
+// refuse ends a connection that did not become a session.
+func (a *arrival) refuse(err error) {
+	log, logins, conn := a.proxy.log, &a.proxy.counters.logins, &a.session.conn
+	r, refused := err.(*login.Refusal)
+	switch {
+	case err == errServed:
+		return
+	case errors.Is(err, login.ErrProbe):
+		log.Debug("client left before its startup packet", conn.fields()...)
+		return
+	case !refused:
+		logins.Inc(login.OutcomeClientLeft)
+		log.Info("client left during login", conn.fields()...)
+		return
+	case r.Told == nil:
+		logins.Inc(r.Outcome())
+		a.proxy.Audit().refusal(conn, r)
+		log.Warn("TLS handshake failed", append(append(conn.fields(), zap.Error(r.Cause)), tlsconf.HandshakeFields(r.Cause)...)...)
+		return
+	}
+	last := *r.Told // it may be shared with other sessions
+	last.Severity = "FATAL"
+	logins.Inc(r.Outcome())
+	a.proxy.counters.errors.note(conn, r.Told, nil)
+	a.login.AwaitAnswer(r)
+	conn.farewell(func() { a.login.Send(last.Append(nil)) })
+	// Only now, so that the time that a client sees does not tell what is logged.
+	a.proxy.Audit().refusal(conn, r)
+	fields := append(conn.fields(), zap.String("sqlstate", r.Told.Code), zap.String("reason", r.Told.Message))
+	if r.Cause != nil {
+		fields = append(fields, zap.NamedError("cause", r.Cause))
+	}
+	log.Warn("login refused", fields...)
+	conn.linger()
 }

@@ -13,14 +13,9 @@ const (
 	maxApplicationName = 63 // NAMEDATALEN-1: PostgreSQL cuts there
 )
 
-// label puts the application_name that tells who the client is in the place of
-// the one that it asked for, where its database has that. It runs during the
-// login, when the pool is known. What the client does to it later is its own
-// affair.
-func (s *session) label(asked []wire.Parameter) []wire.Parameter {
-	if !s.db.StampsIdentity() {
-		return asked
-	}
+// label puts the application_name that tells a client's identity in the place of
+// the one that it asked for. What the client does to it later is its own affair.
+func label(asked []wire.Parameter, identity string) []wire.Parameter {
 	name := ""
 	if i := indexFold(asked, "options"); i >= 0 { // of a replication connection, whose server reads them
 		fromOptions, _ := login.ParseOptions(asked[i].Value)
@@ -28,7 +23,7 @@ func (s *session) label(asked []wire.Parameter) []wire.Parameter {
 	}
 	name = applicationNameIn(asked, name)
 	asked = slices.DeleteFunc(slices.Clone(asked), func(p wire.Parameter) bool { return strings.EqualFold(p.Name, applicationName) })
-	return append(asked, wire.Parameter{Name: applicationName, Value: labelFor(name, s.identity)})
+	return append(asked, wire.Parameter{Name: applicationName, Value: labelFor(name, identity)})
 }
 
 // applicationNameIn returns the application_name among parameters, of which the
@@ -73,4 +68,23 @@ func cleanApplicationName(v string) string {
 		}
 	}
 	return string(b)
+}
+
+// startupOf returns the parameters of a startup packet by which servers that
+// were opened with them are known: sorted by name, and without
+// application_name, which every session is given.
+func startupOf(asked []wire.Parameter) (list []wire.Parameter) {
+	for _, p := range asked {
+		p.Name = strings.ToLower(p.Name)
+		if p.Name == applicationName {
+			continue
+		}
+		if i := slices.IndexFunc(list, func(q wire.Parameter) bool { return q.Name == p.Name }); i >= 0 {
+			list[i] = p
+		} else {
+			list = append(list, p)
+		}
+	}
+	slices.SortFunc(list, func(a, b wire.Parameter) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }

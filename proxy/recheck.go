@@ -3,10 +3,9 @@ package proxy
 import (
 	"crypto/x509"
 	"math"
+	"slices"
 	"sync"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/internal/wire"
@@ -25,7 +24,6 @@ type clientCert struct {
 	name     string              // the server name that the client asked for
 	shown    []*x509.Certificate // empty: none, or not yet
 	expiry   expiry              // has it judged again when one of those shown expires
-	invalid  bool                // the session ends when it is idle
 }
 
 // certify notes what the client showed, and has it judged again when any of that
@@ -66,51 +64,10 @@ func (s *session) awaitExpiry(shown []*x509.Certificate) {
 	})
 }
 
-// forgetCert ends what certify began.
-func (s *session) forgetCert() { s.cert.expiry.close() }
-
-// distrust has the session end as soon as it is idle.
-func (s *session) distrust(reason error) {
-	s.mu.Lock()
-	known := s.cert.invalid
-	s.cert.invalid = true
-	switch s.phase {
-	case phaseReady:
-		s.client.Post(s.onCheck)
-	case phaseConsole:
-		s.breakOff()
-	}
-	fields := s.fields()
-	s.mu.Unlock()
-	if !known {
-		s.proxy.log.Warn("client certificate is not valid any more, its session ends",
-			append(fields, zap.String("peer_subject", s.cert.shown[0].Subject.String()), zap.NamedError("reason", reason))...)
-	}
-}
-
-// ending returns why the session is to end when it is idle, or nil. mu is held.
-func (s *session) ending() error {
-	switch {
-	case s.draining:
-		return errShutdown
-	case s.cert.invalid:
-		return errCertificate
-	}
-	return nil
-}
-
 // recheck judges the certificates of all clients that came in by the listener,
 // by what it trusts now.
 func (l *Listener) recheck() {
-	l.server.mu.Lock()
-	var list []*session
-	for s := range l.server.sessions {
-		if s.cert.listener == l {
-			list = append(list, s)
-		}
-	}
-	l.server.mu.Unlock()
-	l.judge(list)
+	l.judge(slices.DeleteFunc(l.server.sessions.list(), func(s *session) bool { return s.cert.listener != l }))
 	l.awaitExpiry()
 }
 

@@ -8,36 +8,27 @@ import (
 
 // replicate opens the server that a replication connection has to itself, and
 // keeps until the client leaves. It runs on the goroutine of the login.
-func (s *session) replicate(startup []wire.Parameter) error {
-	ctx := s.login.Context()
-	server, err := s.pool.OpenDedicated(ctx, startup)
+func (a *arrival) replicate(startup []wire.Parameter) error {
+	ctx, link := a.login.Context(), &a.session.link
+	server, err := a.session.talk.pool.OpenDedicated(ctx, startup)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
 		return err
 	}
-	s.mu.Lock()
-	s.replication = true
-	s.newRelay(nil)
-	s.mu.Unlock()
-	if !s.attach(server) {
+	a.follow(nil, true)
+	if !link.attach(server) {
 		return errServerLost
 	}
+	a.own = server
 	return nil
 }
 
 // dropOwn ends the server of a replication connection whose login failed at
 // the last moment.
-func (s *session) dropOwn() {
-	s.mu.Lock()
-	server := s.server
-	if !s.replication || server == nil {
-		s.mu.Unlock()
-		return
+func (a *arrival) dropOwn() {
+	if a.own != nil && a.session.talk.drop(a.own, false) {
+		a.session.talk.pool.Release(a.own)
 	}
-	s.server = nil
-	s.relay.Detach()
-	s.mu.Unlock()
-	s.pool.Release(server)
 }

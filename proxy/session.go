@@ -1,33 +1,27 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/proxy/login"
 	"github.com/pgseal/pgseal/proxy/relay"
 )
 
-// leaveTimeout is how long the server that a client left behind in mid-query
-// may take to come to rest before it is ended.
-const leaveTimeout = 5 * time.Second
-
 // Why a session ends, where the client is told.
 var (
 	errShutdown   = login.ErrShutdown.Told
+	errKilled     = wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command").WithHint("An administrator of the connection pooler ended it.")
 	errServerLost = wire.Fatal(wire.CodeConnectionFailure, "the server closed the connection unexpectedly").
 			WithHint("The connection pooler lost its connection to PostgreSQL; the last transaction may not have been committed.")
-	errCanceled = &wire.Error{Severity: "ERROR", Code: wire.CodeQueryCanceled,
-		Message: "canceling statement due to user request while it waited for a server connection"}
 )
 
 // Why a session ends, where there is nobody or nothing to tell.
@@ -41,7 +35,7 @@ var (
 type phase byte
 
 const (
-	phaseLogin   phase = iota // its goroutine's alone; others may break it off
+	phaseLogin   phase = iota // its arrival's goroutine owns it; others may break it off
 	phaseConsole              // it is served by the console
 	phaseReady                // it is the engine's
 	phaseClosed               // the client's connection is closed
@@ -49,111 +43,84 @@ const (
 
 // session is one client, from accept to close.
 //
-// A goroutine brings it through login. Then the console serves it, or an engine
-// calls it: Data, HungUp, TimedOut and Closed at the client's home, ServerBytes,
-// ServerTimedOut and ServerClosed at the home of the server it holds. Only the
-// client's home writes to the server while the client is there, and the server's
-// home to the client; wmu makes such a write and the decision that led to it one.
-// Any goroutine may call drain, cancel and abort.
+// An arrival brings it through login. Then the console serves it, or an engine
+// calls it at the client's home: Data, HungUp, TimedOut and Closed. What it
+// shares with the home of the server that it holds is its conversation's, which
+// also says who may write what. Any goroutine may call drain, cancel, kill,
+// distrust and abort.
 type session struct {
-	// Set once, before the session is greeted.
-	proxy        *Server
-	id           uint64
-	since        time.Time
-	addr         string
-	local        net.Addr
-	negotiation  string // how TLS began; empty without it
-	raw          *engine.Transport
-	tls          *tls.Conn // nil without TLS
-	cert         clientCert
-	user         string
-	identity     string // that it proved: a method, a colon and a name
-	database     string
-	method, rule string // of the access rule that decided how the client proves who it is, and its place
-	db           *pool.Database
-	pool         *pool.Pool
-	leavePool    func()
-	key          wire.CancelKey
-	seated       bool // it has a place among those of the console
-	onGranted    func()
-	onCheck      func()
-	onAsk        func()
-	mode         string // a pool mode
+	proxy *Server
+	conn  clientConn
+	cert  clientCert
+	ends  ending
+	talk  conversation
+	link  link
+
+	// Set once, by the arrival.
+	leavePool func()
+	seated    bool // it has a place among those of the console
 
 	// Owned by the client's home.
-	waiter pool.Waiter
-	need   pool.Need
-	setup  []byte // goes to the server in front of the client's next bytes
-	left   bool   // leave was called
-	timed  bool   // what it does is timed also where it does not wait
-	skips  bool   // what the client sent was cancelled before a server had it
-	skip   skipper
+	left  bool // leave was called
+	timed bool // what it does is timed also where it does not wait
+	skips bool // what the client sent was cancelled before a server had it
+	skip  skipper
 
-	wmu sync.Mutex // held while bytes are written to the client; taken before mu
-
-	mu          sync.Mutex
-	phase       phase
-	login       *login.Login // in phaseLogin
-	seat        *seat        // in phaseConsole
-	client      engine.Conn  // from phaseReady on
-	relay       *relay.Relay // nil until it is known what the client may do
-	server      *pool.Server // nil while none is held
-	replication bool         // the server is its own
-	requested   int64        // when it took a server last, in seconds since 1970
-	waiting     bool         // in the pool's queue, or granted a server that was not taken yet
-	granted     grant
-	watch       watch
-	draining    bool
-	killed      *wire.Error   // why it is to end at once
-	muted       bool          // nothing is to be written to the client any more
-	cancelling  chan struct{} // closed when the cancel request under way is through
-	cancelQueue bool          // somebody waits for that to cancel again
-	end         error         // why the session is to end
-	settled     chan error    // during login: told when our own query was answered
-	work        work
-	counted     pool.Work // that its pool was not told of
-	totals      totals
+	mu    sync.Mutex // guards what follows
+	phase phase
+	login *login.Login // in phaseLogin
+	seat  *seat        // in phaseConsole
 }
 
-// grant is what a wait for a server ended with.
-type grant struct {
-	server *pool.Server
-	err    error
+// ending is what has a session end, as others ask for it. Any goroutine may use
+// it.
+type ending struct {
+	draining   atomic.Bool // the pooler stops
+	distrusted atomic.Bool // the client's certificate is not valid any more
+	killed     atomic.Pointer[wire.Error]
 }
 
-func newSession(p *Server, conn net.Conn) *session {
-	raw := engine.NewTransport(conn)
-	s := &session{proxy: p, id: p.lastID.Add(1), since: time.Now(), raw: raw, addr: peerName(conn), local: conn.LocalAddr()}
-	s.login = p.logins.Begin(raw, p.settings.Load().Pool.ClientLoginTimeout)
-	s.onGranted, s.onCheck, s.onAsk = s.takeGrant, s.check, s.ask
-	s.waiter.Ready, s.waiter.Need = s.grant, &s.need
+// whenIdle returns why the session is to end when it is idle, or nil.
+func (e *ending) whenIdle() *wire.Error {
+	switch {
+	case e.draining.Load():
+		return errShutdown
+	case e.distrusted.Load():
+		return errCertificate
+	}
+	return nil
+}
+
+// soon returns why the session is to end, at once or when it is idle, or nil.
+func (e *ending) soon() *wire.Error {
+	if killed := e.killed.Load(); killed != nil {
+		return killed
+	}
+	return e.whenIdle()
+}
+
+func newSession(p *Server, l *Listener, conn net.Conn) *session {
+	s := &session{proxy: p, conn: newClientConn(p.sessions.lastID.Add(1), conn), cert: clientCert{listener: l}}
+	s.login = p.logins.Begin(s.conn.raw, p.settings.Load().Pool.ClientLoginTimeout)
+	s.talk.ends = &s.ends
+	s.link = link{proxy: p, client: &s.conn, talk: &s.talk}
+	s.link.onCheck, s.link.onAsk, s.link.onGranted = s.check, s.link.ask, s.takeGrant
+	s.talk.wait.waiter.Ready, s.talk.wait.waiter.Need = s.link.grant, &s.talk.wait.need
 	return s
 }
 
-// fields identifies the session in a log line.
-func (s *session) fields() []zap.Field {
-	f := []zap.Field{zap.Uint64("client", s.id), zap.String("addr", s.addr)}
-	if s.user != "" {
-		f = append(f, zap.String("user", s.user), zap.String("database", s.database))
-	}
-	if s.tls != nil {
-		f = append(f, zap.String("tls", tls.VersionName(s.tls.ConnectionState().Version)))
-	}
-	return f
-}
-
 // LogFields says whose a panic is that the engine logs.
-func (s *session) LogFields() []zap.Field { return s.fields() }
+func (s *session) LogFields() []zap.Field { return s.conn.fields() }
 
 // start hands the greeted session to the engine. mu is held over it, so that
-// poke finds either a login to break off or a client to tell.
+// notify finds either a login to break off or a client to tell.
 func (s *session) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.conn.raw.SetDeadline(time.Time{})
+	s.proxy.engine.Adopt(s.conn.raw, s.conn.tls, s, s.link.greet)
 	s.phase, s.login = phaseReady, nil
-	s.raw.SetDeadline(time.Time{})
-	s.proxy.engine.Adopt(s.raw, s.tls, s, func(c engine.Conn) { s.client = c })
-	s.client.Post(s.onCheck) // drain may have been called before
+	s.notify() // drain may have been called before
 }
 
 // Data implements engine.Handler: it passes on what the client sent.
@@ -164,7 +131,7 @@ func (s *session) Data(b []byte) (used int) {
 	out := outgoing{from: b}
 	defer out.free()
 	for {
-		st, server, rests := s.stepClient(b[used:])
+		st, server, rests := s.step(b[used:])
 		out.pass(used, len(st.Pass))
 		out.insert(st.Insert)
 		used += st.Used
@@ -172,28 +139,25 @@ func (s *session) Data(b []byte) (used int) {
 			continue // as much as can be goes in one write
 		}
 		if b := out.take(); len(b) > 0 {
-			s.toServer(server, b)
+			s.link.toServer(server, b)
 		}
-		if rests && s.wmu.TryLock() {
-			// The skipped rest of a COPY was all that kept the server. Where
-			// the server's home is at work, it will see to that.
-			s.settle(server)
-			s.wmu.Unlock()
+		if rests {
+			s.link.goOn(server) // the skipped rest of a COPY was all that kept it
 		}
 		switch st.Verdict {
 		case relay.Proceed:
 		case relay.NeedMore:
 			return used
 		case relay.NeedRest:
-			s.toServer(server, nil) // what sets its parameters
-			s.client.Pause()
-			s.goOn(server)
+			s.link.toServer(server, nil) // what sets its parameters
+			s.link.conn.Pause()
+			s.link.goOn(server)
 			return used
 		case relay.NeedServer, relay.NeedExact:
 			if st.Verdict == relay.NeedExact {
-				s.giveBack(server)
+				s.link.giveBack(server)
 			}
-			if !s.link() {
+			if !s.acquire() {
 				return used
 			}
 		case relay.Terminated:
@@ -203,7 +167,7 @@ func (s *session) Data(b []byte) (used int) {
 			s.leave(st.Err)
 			return len(b)
 		case skipped:
-			s.tell(wire.AppendReadyForQuery(nil, wire.StatusIdle))
+			s.link.tell(wire.AppendReadyForQuery(nil, wire.StatusIdle))
 		case over:
 			s.check()
 			return len(b)
@@ -217,41 +181,36 @@ const (
 	over                              // the session has ended already
 )
 
-// goOn looks whether the server has answered already what a client that was
-// paused waits for.
-func (s *session) goOn(server *pool.Server) {
-	if s.wmu.TryLock() {
-		s.settle(server)
-		s.wmu.Unlock()
+// step looks at what the client sent. What no server was found for before it was
+// cancelled is dropped: the next exchange finds the session as it was.
+func (s *session) step(b []byte) (st relay.Step, server *pool.Server, rests bool) {
+	if s.skips && !s.talk.ended() {
+		st, over := s.skip.skip(b)
+		s.skips = !over
+		return st, nil, false
 	}
-}
-
-// stepClient has the relay look at what the client sent, unless the session is
-// to end.
-func (s *session) stepClient(b []byte) (st relay.Step, server *pool.Server, rests bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock() // also when the relay panics: leave needs it
-	if s.end != nil {
-		return relay.Step{Verdict: over}, nil, false
-	}
-	if s.skips {
-		return s.skipCanceled(b), nil, false
-	}
-	st = s.relay.FromClient(b)
-	s.countClient(st.Used)
-	s.observe()
-	return st, s.server, s.relay.AtRest()
+	return s.talk.stepClient(b)
 }
 
 // HungUp implements engine.Handler: a client that leaves while it is not read,
 // because it waits for a server, or its server for something, has left.
 func (s *session) HungUp() {
-	s.mu.Lock()
-	idle := !s.waiting && s.server == nil || s.relay.Leaving()
-	s.mu.Unlock()
-	if !idle {
+	if !s.talk.idle() {
 		s.leave(errClientGone)
 	}
+}
+
+// TimedOut implements engine.Handler: the timer of the watch.
+func (s *session) TimedOut() {
+	end, notify := s.talk.timedOut()
+	switch {
+	case end != nil:
+		s.leave(end)
+		return
+	case notify:
+		s.link.tell(waitNotice.AppendNotice(nil))
+	}
+	s.arm()
 }
 
 // Closed implements engine.Handler: the end of the session.
@@ -262,48 +221,38 @@ func (s *session) Closed(err error) {
 	s.leave(err)
 	s.mu.Lock()
 	s.phase = phaseClosed
-	unused := s.granted.server
-	s.granted = grant{}
-	reason, waited := s.end, s.endWait()
 	s.mu.Unlock()
+	unused, waited, all, reason := s.talk.close()
 	if unused != nil {
-		s.pool.Release(unused)
+		s.talk.pool.Release(unused)
 	}
 	if waited {
-		s.tellWait(&s.waiter, waitLeft, reason)
+		s.link.logWait(&s.talk.wait.waiter, waitLeft, reason)
 	}
-	totals := s.countRest()
-	s.closeRelay()
 	s.proxy.exit(s)
-	s.proxy.log.Info("client disconnected", append(append(s.fields(), totals.fields()...),
-		zap.Duration("duration", time.Since(s.since)), zap.NamedError("reason", reason))...)
+	s.proxy.log.Info("client disconnected", append(append(s.conn.fields(), all.fields()...),
+		zap.Duration("duration", time.Since(s.conn.since)), zap.NamedError("reason", reason))...)
 	s.proxy.live.Done()
 }
 
 // check looks whether the session has to end now. It runs at the client's
 // home.
 func (s *session) check() {
-	s.mu.Lock()
-	switch {
-	case s.end == nil && s.killed != nil:
-		s.end = s.killed
-	case s.end == nil && !s.waiting && s.mayEnd():
-		s.end = s.ending()
-	}
-	end := s.end
-	s.mu.Unlock()
-	if end != nil {
+	if end := s.talk.endIfDue(); end != nil {
 		s.leave(end)
 		return
 	}
 	s.heed()
 }
 
-// mayEnd reports whether the session can be ended in order: nothing of its
-// client's is under way, or what never comes to an end by itself, and the
-// client can be told. mu is held.
-func (s *session) mayEnd() bool {
-	return s.server == nil || s.relay.AtRest() || s.replication && s.relay.BetweenMessages()
+// leave takes leave of the client. It runs at the client's home; further calls
+// do nothing.
+func (s *session) leave(reason error) {
+	if s.left {
+		return
+	}
+	s.left = true
+	s.link.leave(reason)
 }
 
 // poke has check run, which a login does at its end.
@@ -311,57 +260,96 @@ func (s *session) poke() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase == phaseReady {
-		s.client.Post(s.onCheck)
+		s.link.check()
 	}
 }
 
-// drain asks the session to end when it holds no transaction.
-func (s *session) drain() {
-	s.mu.Lock()
-	s.draining = true
-	s.breakOff()
-	s.mu.Unlock()
-	s.poke()
-}
-
-// breakOff ends a login, or a session of the console. mu is held.
-func (s *session) breakOff() {
+// notify has a session that is to end heed that: a login is broken off, the
+// console told. mu is held.
+func (s *session) notify() {
 	switch s.phase {
 	case phaseLogin:
 		s.login.BreakOff()
 	case phaseConsole:
 		s.seat.stop()
-		s.raw.SetReadDeadline(time.Unix(1, 0))
+		s.conn.raw.SetReadDeadline(time.Unix(1, 0))
+	case phaseReady:
+		s.link.check()
+	}
+}
+
+// drain asks the session to end when it holds no transaction.
+func (s *session) drain() {
+	s.ends.draining.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notify()
+}
+
+// kill ends the session whatever it does; what runs for it is cancelled. It
+// reports false for one that ends anyway, or whose login is not over.
+func (s *session) kill() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == phaseLogin || s.talk.ended() || !s.ends.killed.CompareAndSwap(nil, errKilled) {
+		return false
+	}
+	s.notify()
+	return true
+}
+
+// distrust has the session end as soon as it is idle, because of what is wrong
+// with its client's certificate.
+func (s *session) distrust(reason error) {
+	known := s.ends.distrusted.Swap(true)
+	s.mu.Lock()
+	if s.phase != phaseLogin { // which looks at its end
+		s.notify()
+	}
+	fields := s.conn.fields()
+	s.mu.Unlock()
+	if !known {
+		s.proxy.log.Warn("client certificate is not valid any more, its session ends",
+			append(fields, zap.String("peer_subject", s.cert.shown[0].Subject.String()), zap.NamedError("reason", reason))...)
 	}
 }
 
 // abort ends the session at once, and the server it holds.
 func (s *session) abort() {
+	s.ends.draining.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.muted = true
-	if s.end == nil {
-		s.end = errShutdown
-	}
-	if s.relay != nil {
-		s.relay.Doubt()
-	}
-	s.breakOff()
-	if s.client != nil {
-		s.client.Close()
-	} else {
-		s.raw.Close()
-	}
-	if s.server != nil {
-		s.server.Break()
+	s.talk.abort()
+	switch s.phase {
+	case phaseLogin, phaseConsole:
+		s.notify()
+		s.conn.raw.Close()
+	default:
+		s.link.conn.Close()
 	}
 }
 
-// closeRelay lets go of what the session has of memory that is shared.
-func (s *session) closeRelay() {
+// cancel cancels what the session does now. It blocks until PostgreSQL has got
+// the request.
+func (s *session) cancel() {
+	if s.atConsole() {
+		s.seat.cancel() // which it keeps
+		return
+	}
+	s.link.cancel()
+}
+
+// atConsole reports whether the session is one of the console.
+func (s *session) atConsole() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.relay != nil {
-		s.relay.Close()
-	}
+	return s.phase == phaseConsole
+}
+
+// uses reports whether the session is logged in to the database, or to any
+// where the name is empty.
+func (s *session) uses(database string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase >= phaseReady && (database == "" || s.conn.database == database)
 }

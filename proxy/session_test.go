@@ -312,8 +312,8 @@ func (c *touchyConn) Write(b []byte, from engine.Conn) {
 
 func TestAPanicEndsOneSessionAndFreesItsServer(t *testing.T) {
 	for name, arm := range map[string]func(s *session){
-		"at the client's home": func(s *session) { s.client.Post(func() { panic("injected") }) },
-		"at the server's home": func(s *session) { s.client = &touchyConn{Conn: s.client} },
+		"at the client's home": func(s *session) { s.link.conn.Post(func() { panic("injected") }) },
+		"at the server's home": func(s *session) { s.link.conn = &touchyConn{Conn: s.link.conn} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, servers(2), func(p *plan) { p.panics = true })
@@ -324,11 +324,11 @@ func TestAPanicEndsOneSessionAndFreesItsServer(t *testing.T) {
 			a.do("BEGIN", "T")
 			b.do("BEGIN", "T")
 			s := h.sessionOf(b)
-			s.wmu.Lock() // the server's home may still be at the answer to BEGIN
-			s.mu.Lock()
+			s.link.wmu.Lock() // the server's home may still be at the answer to BEGIN
+			s.talk.mu.Lock()
 			arm(s)
-			s.mu.Unlock()
-			s.wmu.Unlock()
+			s.talk.mu.Unlock()
+			s.link.wmu.Unlock()
 			if name == "at the server's home" {
 				b.write(query("TELL"))
 			}

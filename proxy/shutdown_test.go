@@ -45,7 +45,7 @@ func TestAShutdownLetsARunningQueryFinish(t *testing.T) {
 	c.write(query("SELECT pg_sleep(1)"))
 	receive(t, "the start of the query", started)
 	done := h.shutdown(t.Context())
-	eventually(t, "the session has heard of it", func() bool { return h.sessionOf(c).isDraining() })
+	eventually(t, "the session has heard of it", func() bool { return h.sessionOf(c).ends.draining.Load() })
 	close(release)
 	c.want('C')
 	c.wants(ready("I"))
@@ -140,7 +140,7 @@ func TestAClientThatComesTooLateToBeToldOfAShutdownIsToldStill(t *testing.T) {
 	ok(t, err)
 	served := make(chan error, 1)
 	go func() {
-		h.proxy.clients.Add(1)
+		h.proxy.sessions.connected.Add(1)
 		h.proxy.serve(h.listener, late, false)
 		served <- nil
 	}()

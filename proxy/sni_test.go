@@ -52,8 +52,8 @@ func TestAServerNameLeadsToItsOneDatabase(t *testing.T) {
 		c.write(packet(version3, append([]string{"user", "alice"}, asked...)...))
 		c.authenticate(password)
 		c.greeted()
-		if c.ask("SELECT pid"); h.sessionOf(c).database != "app" {
-			t.Errorf("%q leads to %s", asked, h.sessionOf(c).database)
+		if c.ask("SELECT pid"); h.sessionOf(c).conn.database != "app" {
+			t.Errorf("%q leads to %s", asked, h.sessionOf(c).conn.database)
 		}
 		c.leave()
 	}

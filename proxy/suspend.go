@@ -70,10 +70,9 @@ func (p *Server) Unsuspend() bool {
 // Suspended reports whether Suspend is in force.
 func (p *Server) Suspended() bool { return p.suspension.ending() != nil }
 
-// awaitUnsuspend holds up a login while the Server is suspended, on the login's
-// goroutine.
-func (p *Server) awaitUnsuspend(in *login.Login) error {
-	over := p.suspension.ending()
+// await holds up a login while the Server is suspended, on the login's goroutine.
+func (n *suspension) await(in *login.Login) error {
+	over := n.ending()
 	if over == nil {
 		return nil
 	}

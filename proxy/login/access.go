@@ -168,7 +168,7 @@ func (a *Access) WithoutSecret(database string) (list []hba.Rule) {
 type lookups struct {
 	ctx    context.Context
 	member func(role, group string) (bool, error)
-	failed error // of member: what was decided then does not count
+	failed error // what was decided then does not count
 	looked bool
 	name   string
 }
@@ -183,12 +183,14 @@ func (l *lookups) HostName(ip netip.Addr) string {
 	ctx, cancel := context.WithTimeout(l.ctx, lookupTimeout)
 	defer cancel()
 	names, err := net.DefaultResolver.LookupAddr(ctx, ip.String())
-	if err != nil || len(names) == 0 {
-		return ""
+	if err == nil && len(names) > 0 {
+		back, err := net.DefaultResolver.LookupNetIP(ctx, "ip", names[0])
+		if err == nil && slices.ContainsFunc(back, func(a netip.Addr) bool { return a.Unmap() == ip }) {
+			l.name = strings.TrimSuffix(names[0], ".")
+		}
 	}
-	back, err := net.DefaultResolver.LookupNetIP(ctx, "ip", names[0])
-	if err == nil && slices.ContainsFunc(back, func(a netip.Addr) bool { return a.Unmap() == ip }) {
-		l.name = strings.TrimSuffix(names[0], ".")
+	if l.ctx.Err() != nil { // the login ends, and nothing is known of the name
+		l.failed = context.Cause(l.ctx)
 	}
 	return l.name
 }

@@ -150,7 +150,7 @@ func (l *Login) Send(b []byte) error {
 // write sends a message.
 func (l *Login) write(b []byte) error {
 	if _, err := l.conn.Write(b); err != nil {
-		return lost(err)
+		return l.lost(err)
 	}
 	return nil
 }

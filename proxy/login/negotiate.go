@@ -98,7 +98,7 @@ func (n *negotiation) readError(err error) error {
 		}
 		return ErrProbe
 	}
-	return lost(err)
+	return n.lost(err)
 }
 
 // sslRequest answers an SSLRequest and secures the connection.
@@ -209,7 +209,7 @@ func (n *negotiation) answer(b byte) error {
 	case hasEnded(err):
 		return ErrProbe
 	}
-	return lost(err)
+	return n.lost(err)
 }
 
 // startup checks the startup packet of a session.

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ func (l *Login) readClear() (string, error) {
 	case errors.As(err, &length):
 		return "", Violation("invalid message length")
 	case err != nil:
-		return "", lost(err)
+		return "", l.lost(err)
 	case typ != wire.Password:
 		return "", Violation("expected password response, got message type %d", typ)
 	}
@@ -139,6 +140,9 @@ func (l *Login) checkLDAP(access *Access) error {
 	cause := at(l.rule, err.Error()) // its text only: a timeout there is none of the login
 	if errors.As(err, new(ldap.Refused)) {
 		return l.decideProof(LDAPRefused, &guard.FailedProof{Reason: guard.LDAPRefused, Err: cause}, refusal)
+	}
+	if l.stopped.Err() != nil {
+		return context.Cause(l.stopped)
 	}
 	return Refuse(LDAPError, refusal).Why(cause)
 }

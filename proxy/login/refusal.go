@@ -1,6 +1,7 @@
 package login
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -159,7 +160,16 @@ var (
 	ErrLeft = errors.New("client closed the connection during login")
 )
 
-// lost returns what ends a login after a read or write error.
+// lost returns what ends the login after a read or write error. BreakOff ends reads
+// by a deadline, which is not client_login_timeout.
+func (l *Login) lost(err error) error {
+	if isTimeout(err) && l.stopped.Err() != nil {
+		return context.Cause(l.stopped)
+	}
+	return lost(err)
+}
+
+// lost is the same for a login that was not broken off.
 func lost(err error) error {
 	switch {
 	case isTimeout(err):

@@ -78,7 +78,7 @@ func (l *Login) readPassword() ([]byte, error) {
 	case errors.As(err, &length):
 		return nil, Violation("invalid message length")
 	case err != nil:
-		return nil, lost(err)
+		return nil, l.lost(err)
 	case typ != wire.Password:
 		return nil, Violation("expected SASL response, got message type %d", typ)
 	}

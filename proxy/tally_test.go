@@ -193,7 +193,7 @@ func TestErrorsAreCountedByClassAndTheLastAreRemembered(t *testing.T) {
 func TestTheErrorsThatAreRememberedAreBounded(t *testing.T) {
 	p := &Server{}
 	for i := range 3 * keptErrors {
-		p.errors.add(stats.Error{Time: time.Unix(int64(i+1), 0), Source: stats.ErrorServer, Code: string([]byte{byte(i), byte(i >> 4), 'x', 'x', 'x'})})
+		p.counters.errors.add(stats.Error{Time: time.Unix(int64(i+1), 0), Source: stats.ErrorServer, Code: string([]byte{byte(i), byte(i >> 4), 'x', 'x', 'x'})})
 	}
 	if n := len(p.ErrorCounts()); n > len(errorClasses)+1 {
 		t.Errorf("%d classes are counted", n)

@@ -33,7 +33,7 @@ func (h *house) line(message string) map[string]any {
 func TestTheLastLineOfAClientTellsWhatItHasHadDone(t *testing.T) {
 	h := open(t)
 	c := h.login("app")
-	id := h.sessionOf(c).id
+	id := h.sessionOf(c).conn.id
 	c.do("BEGIN", "T")
 	c.do("COMMIT", "I")
 	c.ask("SELECT pid")
@@ -74,7 +74,7 @@ func TestAWaitThatTookLongIsToldWhenItEnds(t *testing.T) {
 			h := open(t, servers(1))
 			holds, waits := h.login("app"), h.login("app")
 			h.slowWaits(1)
-			id := h.sessionOf(waits).id
+			id := h.sessionOf(waits).conn.id
 			holds.do("BEGIN", "T")
 			waits.write(query("SELECT pid"))
 			h.waits(waits)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/pgcluster"
 )
@@ -35,9 +36,24 @@ var (
 	wrongPassword  = rand.Text()
 )
 
+// Secrets of these roles with one iteration. The tests log in thousands of times,
+// and 4096 iterations would keep them busy under the race detector.
+var superSecret, appSecret = quickSecret(superPassword), quickSecret(appPassword)
+
+func quickSecret(password string) func() string {
+	return sync.OnceValue(func() string {
+		secret, err := auth.NewSecret(password, 1)
+		if err != nil {
+			panic(err)
+		}
+		return secret.Encode()
+	})
+}
+
 // postgres is a PostgreSQL server with TLS, the database app, its owner app,
-// the role streamer, which may replicate, and the role sealed, which may not
-// log in.
+// the role driver, who may do the same and whose secret PostgreSQL has made: some
+// drivers take none of fewer iterations; the role streamer, which may replicate,
+// and the role sealed, which may not log in.
 type postgres struct {
 	*pgcluster.Cluster
 	version string
@@ -210,8 +226,10 @@ func (pg *postgres) populate(ctx context.Context) error {
 	}
 	defer conn.Close(ctx)
 	for _, sql := range []string{
-		"CREATE ROLE app LOGIN PASSWORD '" + appPassword + "'",
-		"CREATE ROLE streamer LOGIN REPLICATION PASSWORD '" + appPassword + "'",
+		"ALTER ROLE postgres PASSWORD '" + superSecret() + "'",
+		"CREATE ROLE app LOGIN PASSWORD '" + appSecret() + "'",
+		"CREATE ROLE driver LOGIN IN ROLE app PASSWORD '" + appPassword + "'",
+		"CREATE ROLE streamer LOGIN REPLICATION PASSWORD '" + appSecret() + "'",
 		"CREATE ROLE sealed NOLOGIN PASSWORD '" + sealedPassword + "'",
 		"CREATE DATABASE app OWNER app",
 	} {

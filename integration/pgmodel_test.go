@@ -21,6 +21,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/pgcluster"
 	"github.com/pgseal/pgseal/internal/pgmodel"
+	"github.com/pgseal/pgseal/internal/pgmodel/randomsession"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
@@ -195,7 +196,7 @@ func (j *modelJudge) session(seed uint64) error {
 		}
 		defer real.conn.Close()
 		model, _ := cluster.Connect(startupOfModel)
-		sides = append(sides, &side{string(rune('A' + len(sides))), real, model, pgmodel.RandomSession(r, "t")})
+		sides = append(sides, &side{string(rune('A' + len(sides))), real, model, randomsession.New(r, "t")})
 	}
 	var log strings.Builder
 	err := j.play(r, sides, &log)

@@ -227,6 +227,8 @@ var resetForms = []string{
 	"query set session authorization default; reset search_path; select n from t",
 	"query do $$ begin execute 'reset all'; perform n from t; end $$ ;; query select n from t; show work_mem",
 	"query create function f() returns int language sql set search_path from current as 'select n from t'; set search_path = t2; select f(); reset search_path; select n from t",
+	"parse r: reset all ;; sync ;; query execute r ;; query select n from t; show work_mem; show application_name",
+	"query prepare r as select 1 ;; query deallocate r ;; parse r: reset all ;; parse e: execute r ;; sync ;; bind =e () ;; execute ;; sync ;; run show application_name ;; sync",
 	"query begin; savepoint p; set search_path = t2; rollback to p; select n from t; reset search_path; select n from t; rollback ;; query select n from t",
 	"query reset search_path; reset work_mem; show search_path; show work_mem ;; query select setting, reset_val from pg_settings where name in ('search_path', 'work_mem') order by name",
 }

@@ -1,10 +1,10 @@
 package pgmodel
 
-import "strings"
+import "github.com/pgseal/pgseal/internal/pgmodel/parser"
 
 // plan is a statement after parse analysis.
 type plan struct {
-	stmt        *stmt
+	stmt        *parser.Stmt
 	types       []uint32 // of its parameters
 	columns     []Column // nil for none
 	table       *table
@@ -12,73 +12,53 @@ type plan struct {
 	environment environment
 }
 
-// environment is what a cached plan is compared with before it is used again:
-// the effective search path, and DISCARD PLANS.
-type environment struct {
-	public, temp bool
-	resets       int
-}
-
-func (b *Backend) environment() environment {
-	return environment{b.publicInPath(), b.tempNamespace, b.planResets}
-}
-
-func (b *Backend) publicInPath() bool {
-	return strings.Contains(b.settings["search_path"].text, "public")
-}
-
-// isUtility reports whether a statement is run by ProcessUtility.
-func (s *stmt) isUtility() bool {
-	switch s.kind {
-	case kindSelect, kindSelectTable, kindSelectSeries, kindInsert, kindExtra:
-		return false
-	}
-	return true
+// planner makes plans: parse analysis, planning and the plan cache. It changes
+// nothing in the session but the locks of tables that it opens.
+type planner struct {
+	session *Session
+	resets  int // that have made every cached plan invalid
 }
 
 // analyze is parse analysis. types are those that the client gave its
 // parameters; zero, and what is missing, is inferred.
-func (b *Backend) analyze(s *stmt, types []uint32) (*plan, *Error) {
-	p := &plan{stmt: s, environment: b.environment(), types: append([]uint32(nil), types...)}
-	for len(p.types) < s.params {
+func (pl *planner) analyze(s *parser.Stmt, types []uint32) (*plan, *Error) {
+	p := &plan{stmt: s, environment: pl.environment(), types: append([]uint32(nil), types...)}
+	for len(p.types) < s.Params {
 		p.types = append(p.types, 0)
 	}
 	var err *Error
-	switch s.kind {
-	case kindSelect:
-		b.analyzeSelect(p)
-	case kindSelectTable:
-		if p.table, err = b.open(s.name, false); err != nil {
+	switch s.Kind {
+	case parser.Select:
+		pl.analyzeSelect(p)
+	case parser.SelectTable:
+		if p.table, err = pl.session.names.open(pl.session.xact.current, s.Name, false); err != nil {
 			return nil, err
 		}
 		p.columns = []Column{{"a", p.table.typ}}
-		if s.count {
+		if s.Count {
 			p.columns = []Column{{"count", typeInt8}}
 		}
-	case kindSelectSeries:
+	case parser.SelectSeries:
 		p.columns = []Column{{"g", typeInt4}}
-		if s.bad > 0 {
+		if s.Bad > 0 {
 			p.columns = []Column{{"?column?", typeInt4}}
 		}
-	case kindInsert:
-		if err := b.analyzeInsert(p); err != nil {
+	case parser.Insert:
+		if err := pl.analyzeInsert(p); err != nil {
 			return nil, err
 		}
-	case kindDeclare:
-		if _, err := b.analyze(s.inner, nil); err != nil {
+	case parser.Declare:
+		if _, err := pl.analyze(s.Inner, nil); err != nil {
 			return nil, err
 		}
-	case kindExtra:
-		if b.cluster.Columns != nil {
-			p.columns = b.cluster.Columns(s.text)
-		}
+	case parser.Unknown:
 		for i, t := range p.types {
 			if t == 0 {
 				p.types[i] = typeText
 			}
 		}
 	default:
-		p.columns = b.utilityColumns(s)
+		p.columns = pl.utilityColumns(s)
 	}
 	for _, t := range p.types {
 		if t == 0 {
@@ -88,54 +68,49 @@ func (b *Backend) analyze(s *stmt, types []uint32) (*plan, *Error) {
 	return p, nil
 }
 
-func (b *Backend) analyzeSelect(p *plan) {
-	p.columns = make([]Column, len(p.stmt.items))
-	for i, e := range p.stmt.items {
-		if e.param > 0 && p.types[e.param-1] == 0 {
-			p.types[e.param-1] = typeText
-		}
-		typ := e.typ
-		if e.param > 0 {
-			typ = p.types[e.param-1]
-		}
-		p.columns[i] = Column{e.name, typ}
-		if e.fn == "epoch" {
-			if p.folded == nil {
-				p.folded = make([]string, len(p.stmt.items))
+func (pl *planner) analyzeSelect(p *plan) {
+	p.columns = make([]Column, len(p.stmt.Items))
+	for i, e := range p.stmt.Items {
+		switch e.Kind {
+		case parser.Number:
+			p.columns[i] = Column{"?column?", typeInt4}
+		case parser.String:
+			p.columns[i] = Column{"?column?", typeText}
+		case parser.Boolean:
+			p.columns[i] = Column{"bool", typeBool}
+		case parser.Param:
+			if p.types[e.Param-1] == 0 {
+				p.types[e.Param-1] = typeText
 			}
-			p.folded[i] = epochs[b.settings["timezone"].text]
+			p.columns[i] = Column{"?column?", p.types[e.Param-1]}
+		case parser.Call:
+			p.columns[i] = functions[e.Func]
+			if e.Func == "epoch" {
+				if p.folded == nil {
+					p.folded = make([]string, len(p.stmt.Items))
+				}
+				p.folded[i] = epochs[pl.session.settings.all["timezone"].text]
+			}
 		}
 	}
 }
 
-func (b *Backend) analyzeInsert(p *plan) (err *Error) {
-	s := p.stmt
-	if p.table, err = b.open(s.name, false); err != nil {
-		return err
-	}
-	switch e := s.args[0]; {
-	case e.param > 0:
-		switch p.types[e.param-1] {
-		case 0:
-			p.types[e.param-1] = p.table.typ
-		case typeText:
-			return errorf("42804", "column \"a\" is of type integer but expression is of type text")
-		}
-	case e.typ == typeText:
-		if _, err := readText(p.table.typ, e.args[0]); err != nil {
-			return err
-		}
-	}
-	if s.returning {
-		p.columns = []Column{{"a", p.table.typ}}
-	}
-	return nil
+// functions of a SELECT, with the columns that they make.
+var functions = map[string]Column{
+	"1/0":                    {"?column?", typeInt4},
+	"epoch":                  {"extract", typeNumeric},
+	"current_user":           {"current_user", typeName},
+	"set_config":             {"set_config", typeText},
+	"current_setting":        {"current_setting", typeText},
+	"pg_advisory_lock":       {"pg_advisory_lock", typeVoid},
+	"pg_advisory_xact_lock":  {"pg_advisory_xact_lock", typeVoid},
+	"pg_advisory_unlock":     {"pg_advisory_unlock", typeBool},
+	"pg_advisory_unlock_all": {"pg_advisory_unlock_all", typeVoid},
+	"pg_notify":              {"pg_notify", typeVoid},
 }
 
-// epochText is the timestamp whose epoch depends on TimeZone, from the moment
-// of parse analysis on.
-const epochText = "2021-01-01 00:00"
-
+// epochs are those of the timestamp that the parser knows: they depend on
+// TimeZone, from the moment of parse analysis on.
 var epochs = map[string]string{
 	"UTC":              "1609459200.000000",
 	"Europe/Berlin":    "1609455600.000000",
@@ -143,34 +118,67 @@ var epochs = map[string]string{
 	"Asia/Tokyo":       "1609426800.000000",
 }
 
+func (pl *planner) analyzeInsert(p *plan) (err *Error) {
+	s := p.stmt
+	if p.table, err = pl.session.names.open(pl.session.xact.current, s.Name, false); err != nil {
+		return err
+	}
+	switch e := s.Args[0]; e.Kind {
+	case parser.Param:
+		switch p.types[e.Param-1] {
+		case 0:
+			p.types[e.Param-1] = p.table.typ
+		case typeText:
+			return errorf("42804", "column \"a\" is of type integer but expression is of type text")
+		}
+	case parser.String:
+		if _, err := readText(p.table.typ, e.Value); err != nil {
+			return err
+		}
+	}
+	if s.Returning {
+		p.columns = []Column{{"a", p.table.typ}}
+	}
+	return nil
+}
+
 // utilityColumns is UtilityTupleDescriptor: what a command returns as things
 // are now.
-func (b *Backend) utilityColumns(s *stmt) []Column {
-	switch s.kind {
-	case kindShow:
-		if set, err := b.setting(s.name, false); err == nil {
+func (pl *planner) utilityColumns(s *parser.Stmt) []Column {
+	switch s.Kind {
+	case parser.Show:
+		if set, err := pl.session.settings.find(s.Name, false); err == nil {
 			return []Column{{set.name, typeText}}
 		}
-	case kindExecute:
-		if p := b.statements[s.name]; p != nil {
+	case parser.Execute:
+		if p := pl.session.statements.named[s.Name]; p != nil {
 			return p.columns
 		}
-	case kindFetch:
-		if p := b.portals[s.name]; p != nil {
+	case parser.Fetch:
+		if p := pl.session.portals[s.Name]; p != nil {
 			return p.columns
 		}
 	}
 	return nil
 }
 
-// planned is the planner, which folds constants.
-func (b *Backend) planned(s *stmt) *Error {
-	for _, e := range s.items {
-		if e.fn == "1/0" {
+// fold is the planner's: it evaluates what is constant.
+func fold(s *parser.Stmt) *Error {
+	for _, e := range s.Items {
+		if e.Func == "1/0" {
 			return errorf("22012", "division by zero")
 		}
 	}
 	return nil
+}
+
+// planNow is analyze for a statement that is run at once.
+func (pl *planner) planNow(s *parser.Stmt) (*plan, *Error) {
+	plan, err := pl.analyze(s, nil)
+	if err != nil {
+		return nil, err
+	}
+	return plan, fold(s)
 }
 
 // phase says what happens to a statement, and so what locks it needs.
@@ -184,42 +192,30 @@ const (
 	whole
 )
 
-// mustWait reports whether a statement cannot go on because of a lock that
-// another backend has.
-func (b *Backend) mustWait(s *stmt, at phase) bool {
-	if s != nil && !b.aborted() {
-		b.waiting = b.conflicts(s, at)
-		b.raced = b.raced || b.waiting && s.kind == kindCreate
-	}
-	return b.waiting
-}
-
-func (b *Backend) conflicts(s *stmt, at phase) bool {
-	t := func(name string, exclusive bool) bool {
-		t := b.find(name)
-		return t != nil && t.conflict(b, exclusive)
-	}
+// waits reports whether a statement cannot go on because of a lock that another
+// backend has.
+func (pl *planner) waits(s *parser.Stmt, at phase) bool {
+	x := pl.session.xact.current
 	runs := at == atExecute || at == whole
-	switch s.kind {
-	case kindSelectTable, kindInsert:
-		return t(s.name, false)
-	case kindDeclare:
-		return at != atDescribe && b.conflicts(s.inner, whole)
-	case kindPrepare, kindDo:
-		return runs && b.conflicts(s.inner, whole)
-	case kindExecute:
-		p := b.statements[s.name]
-		return (runs || at == atDescribe) && p != nil && p.stmt != nil && b.conflicts(p.stmt, whole)
-	case kindCopyIn, kindCopyOut:
-		return runs && t(s.name, false)
-	case kindDrop, kindAlter, kindTruncate:
-		return runs && t(s.name, true)
-	case kindCreate:
-		other := b.cluster.tables[s.name]
-		return runs && !s.temp && other != nil && other.creator != nil && other.creator != b.xact
-	case kindSelect:
-		for _, e := range s.items {
-			if runs && (e.fn == "pg_advisory_lock" || e.fn == "pg_advisory_xact_lock") && b.heldElsewhere(e.args[0]) {
+	switch s.Kind {
+	case parser.SelectTable, parser.Insert:
+		return pl.session.names.conflict(x, s.Name, false)
+	case parser.Declare:
+		return at != atDescribe && pl.waits(s.Inner, whole)
+	case parser.Prepare, parser.Do:
+		return runs && pl.waits(s.Inner, whole)
+	case parser.Execute:
+		p := pl.session.statements.named[s.Name]
+		return (runs || at == atDescribe) && p != nil && p.stmt != nil && pl.waits(p.stmt, whole)
+	case parser.CopyIn, parser.CopyOut:
+		return runs && pl.session.names.conflict(x, s.Name, false)
+	case parser.Drop, parser.Alter, parser.Truncate:
+		return runs && pl.session.names.conflict(x, s.Name, true)
+	case parser.Create:
+		return runs && !s.Temp && pl.session.names.takenElsewhere(x, s.Name)
+	case parser.Select:
+		for _, e := range s.Items {
+			if runs && (e.Func == "pg_advisory_lock" || e.Func == "pg_advisory_xact_lock") && pl.session.locks.heldElsewhere(&pl.session.proc, integer(e.Args[0])) {
 				return true
 			}
 		}

@@ -1,49 +1,35 @@
 package pgmodel
 
 import (
-	"encoding/binary"
-
+	"github.com/pgseal/pgseal/internal/pgmodel/parser"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// A Backend is one session.
+// A Backend is one process of the server: it reads messages and has its session
+// do what they say (tcop/postgres.c).
 type Backend struct {
-	cluster *Cluster
-	pid     int
-	user    string
-	closed  bool
+	cluster  *Cluster
+	session  *Session
+	planner  planner
+	executor executor
 
-	in      []byte
-	out     []byte
-	flushed int // of out
+	in     []byte
+	out    output
+	closed bool
 
 	// The state of PostgresMain.
-	extended   bool // doing_extended_query_message
-	ignoring   bool // ignore_till_sync
-	generation int  // of the configuration
-	query      *simpleQuery
-	copying    *copyIn
-	waiting    bool // for a lock
-	raced      bool // CREATE TABLE has waited for another one
-
-	block       block
-	xact        *xact
-	xactStarted bool
-	pipelining  bool // XACT_FLAGS_PIPELINING
-	immediate   bool // XACT_FLAGS_NEEDIMMEDIATECOMMIT
-
-	settings      map[string]*setting
-	stacked       []*setting // that have a stack
-	reported      []*setting // by ParameterStatus
-	unnamed       *prepared
-	statements    map[string]*prepared
-	portals       map[string]*portal
-	temp          map[string]*table
-	tempNamespace bool
-	planResets    int // invalidate every cached plan
-	listening     map[string]bool
-	notifications []notification
+	extended bool // doing_extended_query_message
+	ignoring bool // ignore_till_sync
+	query    *simpleQuery
+	copying  *copyIn
+	waiting  bool // for a lock
 }
+
+// PID is the process ID that notifications of the backend carry.
+func (b *Backend) PID() int { return b.session.proc.pid }
+
+// Session is what the backend holds.
+func (b *Backend) Session() *Session { return b.session }
 
 // Feed gives the backend bytes of its client, in any cuts, and lets it work as
 // far as it can.
@@ -57,18 +43,10 @@ func (b *Backend) Feed(p []byte) {
 }
 
 // Take returns what the backend has flushed since the last call.
-func (b *Backend) Take() []byte {
-	if b.flushed == 0 {
-		return nil
-	}
-	p := append([]byte(nil), b.out[:b.flushed]...)
-	b.out = b.out[:copy(b.out, b.out[b.flushed:])]
-	b.flushed = 0
-	return p
-}
+func (b *Backend) Take() []byte { return b.out.take() }
 
 // Kept returns what the backend has not flushed.
-func (b *Backend) Kept() []byte { return append([]byte(nil), b.out[b.flushed:]...) }
+func (b *Backend) Kept() []byte { return b.out.kept() }
 
 // Closed reports whether the backend has ended, by Terminate or a FATAL error.
 func (b *Backend) Closed() bool { return b.closed }
@@ -91,7 +69,7 @@ func (b *Backend) Cancel() {
 	}
 	b.waiting = false
 	if b.query == nil {
-		b.in = b.in[b.message(b.in):] // the one that waited
+		b.in = b.in[messageLength(b.in):] // the one that waited
 	}
 	b.fail(errorf("57014", "canceling statement due to user request"))
 	b.proceed()
@@ -108,28 +86,15 @@ func (b *Backend) exit() {
 
 // fatal is an error that ends the session.
 func (b *Backend) fatal(e *Error) {
-	b.notice(wire.ErrorResponse, "FATAL", e)
+	b.out.notice(wire.ErrorResponse, "FATAL", e)
 	b.exit()
-}
-
-// message returns the length of the message that starts p as it is announced, or
-// 0 where it is not whole yet.
-func (b *Backend) message(p []byte) int {
-	if len(p) < wire.HeaderSize {
-		return 0
-	}
-	n := 1 + int(binary.BigEndian.Uint32(p[1:]))
-	if len(p) < n && n-wire.HeaderSize <= wire.ClientLimit(p[0]) {
-		return 0
-	}
-	return n
 }
 
 // badLength answers a length word that is out of bounds: by nothing, or within
 // a COPY as if the client had left.
 func (b *Backend) badLength() {
 	if b.copying != nil {
-		b.notice(wire.ErrorResponse, "ERROR", errorf("08006", "unexpected EOF on client connection with an open transaction"))
+		b.out.notice(wire.ErrorResponse, "ERROR", errorf("08006", "unexpected EOF on client connection with an open transaction"))
 		b.fatal(errorf("08P01", "terminating connection because protocol synchronization was lost"))
 		return
 	}
@@ -154,7 +119,7 @@ func (b *Backend) proceed() {
 		if len(b.in) == read {
 			break
 		}
-		if b.copying != nil && !copyMessage(b.in[read]) {
+		if b.copying != nil && !copyTakes(b.in[read]) {
 			b.protocolLost(b.in[read])
 			break
 		}
@@ -162,7 +127,7 @@ func (b *Backend) proceed() {
 			b.fatal(errorf("08P01", "invalid frontend message type %d", b.in[read]))
 			break
 		}
-		n := b.message(b.in[read:])
+		n := messageLength(b.in[read:])
 		if n == 0 {
 			break
 		}
@@ -173,7 +138,7 @@ func (b *Backend) proceed() {
 		body := b.in[read+wire.HeaderSize : read+n]
 		typ := b.in[read]
 		if b.copying != nil {
-			b.copyMessage(typ, body)
+			b.copyData(typ, body)
 		} else {
 			b.dispatch(typ, body)
 		}
@@ -182,7 +147,7 @@ func (b *Backend) proceed() {
 		}
 	}
 	b.in = b.in[:copy(b.in, b.in[read:])]
-	b.deliver(true)
+	b.tell(true)
 }
 
 // dispatch is SocketBackend and the switch of PostgresMain.
@@ -197,8 +162,8 @@ func (b *Backend) dispatch(typ byte, body []byte) {
 	default:
 		b.extended = false
 	}
-	if b.generation != b.cluster.generation {
-		b.reload()
+	if b.session.settings.generation != b.cluster.conf.generation {
+		b.session.settings.reload()
 	}
 	if b.ignoring {
 		return
@@ -220,10 +185,10 @@ func (b *Backend) dispatch(typ byte, body []byte) {
 	case wire.CloseMessage:
 		err = b.closeMessage(f.byte(), f.text())
 	case wire.Flush:
-		b.flush()
+		b.out.flush()
 	case wire.Sync:
 		if b.cluster.Version >= 18 {
-			b.endImplicit()
+			b.session.xact.endImplicit()
 		}
 		b.finishXact()
 		b.ready()
@@ -242,9 +207,9 @@ func (b *Backend) dispatch(typ byte, body []byte) {
 
 // fail is what PostgresMain does after an error.
 func (b *Backend) fail(e *Error) {
-	b.notice(wire.ErrorResponse, "ERROR", e)
+	b.out.notice(wire.ErrorResponse, "ERROR", e)
 	b.query, b.copying = nil, nil
-	b.abortCurrent()
+	b.session.xact.abortCurrent()
 	if b.extended {
 		b.ignoring = true
 	}
@@ -253,120 +218,58 @@ func (b *Backend) fail(e *Error) {
 	}
 }
 
+// finishXact is finish_xact_command.
+func (b *Backend) finishXact() { b.cluster.notify(b, b.session.xact.finishCommand()) }
+
 // ready ends a command with ReadyForQuery.
 func (b *Backend) ready() {
-	b.deliver(false)
-	b.reportSettings()
-	b.out = append(b.out, wire.ReadyForQuery, 0, 0, 0, 5, b.status())
-	b.flush()
+	b.tell(false)
+	b.session.settings.report(&b.out)
+	b.out.buf = wire.AppendReadyForQuery(b.out.buf, b.session.xact.status())
+	b.out.flush()
 }
 
-func (b *Backend) flush() { b.flushed = len(b.out) }
-
-// begin starts a message; end fills in its length.
-func (b *Backend) begin(typ byte) int {
-	b.out = append(b.out, typ, 0, 0, 0, 0)
-	return len(b.out) - 4
-}
-
-func (b *Backend) end(at int) { binary.BigEndian.PutUint32(b.out[at:], uint32(len(b.out)-at)) }
-
-func (b *Backend) empty(typ byte) { b.out = append(b.out, typ, 0, 0, 0, 4) }
-
-func (b *Backend) complete(tag string) {
-	at := b.begin(wire.CommandComplete)
-	b.out = append(append(b.out, tag...), 0)
-	b.end(at)
-}
-
-func (b *Backend) uint16(n int) { b.out = binary.BigEndian.AppendUint16(b.out, uint16(n)) }
-
-func (b *Backend) uint32(n uint32) { b.out = binary.BigEndian.AppendUint32(b.out, n) }
-
-func (b *Backend) rowDescription(columns []Column, formats []int16) {
-	at := b.begin(wire.RowDescription)
-	b.uint16(len(columns))
-	for i, c := range columns {
-		b.out = append(append(b.out, c.Name...), 0)
-		b.out = append(b.out, 0, 0, 0, 0, 0, 0) // table and column, unless asked for
-		b.uint32(c.Type)
-		b.uint16(int(typeSize(c.Type)))
-		b.uint32(0xffffffff)
-		b.uint16(int(format(formats, i)))
+// tell is ProcessNotifyInterrupt: an idle session is told of notifications.
+func (b *Backend) tell(flush bool) {
+	if b.closed || b.waiting || !b.session.xact.idle() {
+		return
 	}
-	b.end(at)
-}
-
-func (b *Backend) dataRow(row [][]byte, columns []Column, formats []int16) {
-	at := b.begin(wire.DataRow)
-	b.uint16(len(row))
-	for i, v := range row {
-		if v == nil {
-			b.uint32(0xffffffff)
-			continue
-		}
-		if format(formats, i) == 1 && i < len(columns) {
-			v = binaryOf(columns[i].Type, v)
-		}
-		b.uint32(uint32(len(v)))
-		b.out = append(b.out, v...)
+	if b.session.async.tell(&b.out) && flush {
+		b.out.flush()
 	}
-	b.end(at)
 }
 
-// format is that of column i: none given means text, one is for all.
-func format(formats []int16, i int) int16 {
+// mustWait reports whether a statement cannot go on because of a lock that
+// another backend has.
+func (b *Backend) mustWait(s *parser.Stmt, at phase) bool {
+	b.waiting = s != nil && !b.session.xact.aborted() && b.planner.waits(s, at)
+	if b.waiting && s.Kind == parser.Create {
+		b.session.names.raced = true
+	}
+	return b.waiting
+}
+
+// copyData hands a message to the COPY FROM STDIN under way.
+func (b *Backend) copyData(typ byte, body []byte) {
+	c := b.copying
+	tag, done, err := c.receive(typ, body)
 	switch {
-	case len(formats) == 1:
-		return formats[0]
-	case i < len(formats):
-		return formats[i]
+	case err != nil:
+		b.fail(err)
+	case !done:
+	case b.query != nil:
+		b.copying = nil
+		b.session.portals.drop(c.portal)
+		b.finishSimple(tag) // the loop goes on with the query
+	default:
+		b.copying = nil
+		b.finishExecute(c.portal, tag, true)
 	}
-	return 0
 }
 
-// fields reads the body of a message. Reads past its end return zeros.
-type fields []byte
-
-func (f *fields) take(n int) []byte {
-	if n < 0 || n > len(*f) {
-		n = len(*f)
-	}
-	p := (*f)[:n]
-	*f = (*f)[n:]
-	return p
-}
-
-func (f *fields) byte() byte {
-	if p := f.take(1); len(p) == 1 {
-		return p[0]
-	}
-	return 0
-}
-
-func (f *fields) int16() int {
-	if p := f.take(2); len(p) == 2 {
-		return int(int16(binary.BigEndian.Uint16(p)))
-	}
-	return 0
-}
-
-// count is how many of something follow.
-func (f *fields) count() int { return min(max(0, f.int16()), len(*f)) }
-
-func (f *fields) int32() int {
-	if p := f.take(4); len(p) == 4 {
-		return int(int32(binary.BigEndian.Uint32(p)))
-	}
-	return 0
-}
-
-func (f *fields) text() string {
-	for i, c := range *f {
-		if c == 0 {
-			p := f.take(i + 1)
-			return string(p[:i])
-		}
-	}
-	return string(f.take(len(*f)))
+// protocolLost answers a message that COPY FROM STDIN does not take: its body
+// was not read, so that nothing after it can be.
+func (b *Backend) protocolLost(typ byte) {
+	b.out.notice(wire.ErrorResponse, "ERROR", errorf("08P01", "unexpected message type 0x%02X during COPY from stdin", typ))
+	b.fatal(errorf("08P01", "terminating connection because protocol synchronization was lost"))
 }

@@ -2,7 +2,9 @@ package pgmodel
 
 import (
 	"slices"
+	"strings"
 
+	"github.com/pgseal/pgseal/internal/pgmodel/parser"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
@@ -14,22 +16,23 @@ type Cluster struct {
 	// Extra interprets statements that the model does not know, when they are
 	// executed. It reports false for those that it does not know either: they
 	// are syntax errors. Knows tells of which texts that is to be found out only
-	// then; nil stands for all. Columns tells for Describe what columns Extra would
-	// return; it may be nil. All are set before the first message.
-	Extra   func(b *Backend, text string, args []string) (Result, bool)
-	Knows   func(text string) bool
-	Columns func(text string) []Column
+	// then; nil stands for all. Both are set before the first message. Describe
+	// finds no columns of such a statement.
+	Extra func(s *Session, text string, args []string) (Result, bool)
+	Knows func(text string) bool
 
 	tables   map[string]*table
-	advisory map[int64]*advisoryLock
+	locks    lockManager
+	conf     configuration
 	backends []*Backend
-	released bool // a lock was released since backends that wait have looked
+	parsed   map[string]parsed
+	lastPID  int
+}
 
-	config     map[string]string            // postgresql.conf
-	generation int                          // counts reloads of it
-	roles      map[string]map[string]string // ALTER ROLE ... SET
-	parsed     map[string]parsed
-	lastPID    int
+// parsed is a text with the statements in it.
+type parsed struct {
+	list []*parser.Stmt
+	err  *Error
 }
 
 // A Column describes one column of a result.
@@ -51,12 +54,11 @@ type Result struct {
 // which have one column, a, of type int4.
 func NewCluster(version int) *Cluster {
 	c := &Cluster{
-		Version:  version,
-		tables:   map[string]*table{},
-		advisory: map[int64]*advisoryLock{},
-		config:   map[string]string{},
-		roles:    map[string]map[string]string{},
-		parsed:   map[string]parsed{},
+		Version: version,
+		tables:  map[string]*table{},
+		locks:   lockManager{advisory: map[int64]*advisoryLock{}},
+		conf:    configuration{values: map[string]string{}, roles: map[string]map[string]string{}},
+		parsed:  map[string]parsed{},
 	}
 	for _, name := range []string{"t", "u"} {
 		c.CreateTable(name)
@@ -70,65 +72,41 @@ func (c *Cluster) CreateTable(name string) { c.tables[name] = &table{name: name,
 // Configure changes a setting of postgresql.conf and reloads it, as ALTER SYSTEM
 // and pg_reload_conf() do. Each backend takes note with its next message.
 func (c *Cluster) Configure(name, value string) {
-	c.config[canonical(name)] = value
-	c.generation++
+	c.conf.values[canonical(name)] = value
+	c.conf.generation++
 }
 
 // AlterRole changes a role's default for sessions that start from now on.
 func (c *Cluster) AlterRole(role, name, value string) {
-	if c.roles[role] == nil {
-		c.roles[role] = map[string]string{}
+	if c.conf.roles[role] == nil {
+		c.conf.roles[role] = map[string]string{}
 	}
-	c.roles[role][canonical(name)] = value
+	c.conf.roles[role][canonical(name)] = value
 }
 
 // Connect starts a backend for a client that is authenticated. It returns the
 // parameters that the backend reports before its first ReadyForQuery.
 func (c *Cluster) Connect(startup []wire.Parameter) (*Backend, []wire.Parameter) {
 	c.lastPID++
-	b := &Backend{
-		cluster:    c,
-		pid:        c.lastPID,
-		settings:   map[string]*setting{},
-		statements: map[string]*prepared{},
-		portals:    map[string]*portal{},
-		temp:       map[string]*table{},
-		listening:  map[string]bool{},
-		generation: c.generation,
-	}
-	c.backends = append(c.backends, b)
-	b.loadSettings(startup)
+	b := &Backend{cluster: c}
 	var greeting []wire.Parameter
-	for _, s := range b.reported {
-		s.last = s.text
-		greeting = append(greeting, wire.Parameter{Name: s.name, Value: s.text})
-	}
+	b.session, greeting = newSession(c, c.lastPID, startup, &b.out)
+	b.planner = planner{session: b.session}
+	b.executor = executor{cluster: c, planner: &b.planner, session: b.session, out: &b.out}
+	c.backends = append(c.backends, b)
 	return b, greeting
 }
 
-// PID is the process ID that notifications of the backend carry.
-func (b *Backend) PID() int { return b.pid }
-
 // leave is the end of a backend's process.
 func (c *Cluster) leave(b *Backend) {
-	if b.block != blockDefault {
-		b.abortTransaction()
-		b.cleanupTransaction()
-	}
-	for key, lock := range c.advisory {
-		if lock.holder == b {
-			delete(c.advisory, key)
-		}
-	}
-	clear(b.listening)
+	b.session.leave()
 	c.backends = slices.DeleteFunc(c.backends, func(o *Backend) bool { return o == b })
-	c.released = true
 }
 
 // wake lets backends that wait for a lock look again.
 func (c *Cluster) wake() {
-	for c.released {
-		c.released = false
+	for c.locks.released {
+		c.locks.released = false
 		for _, b := range slices.Clone(c.backends) {
 			if b.waiting {
 				b.waiting = false
@@ -136,4 +114,43 @@ func (c *Cluster) wake() {
 			}
 		}
 	}
+}
+
+// notify sends notifications of a transaction that has committed. Its own
+// session is told before its next ReadyForQuery.
+func (c *Cluster) notify(from *Backend, list []notification) {
+	if len(list) == 0 {
+		return
+	}
+	for _, o := range c.backends {
+		o.session.async.signal(list)
+		if o != from {
+			o.tell(true)
+		}
+	}
+}
+
+// parse is pg_parse_query: one syntax error spoils the whole text.
+func (c *Cluster) parse(text string) ([]*parser.Stmt, *Error) {
+	p, ok := c.parsed[text]
+	if !ok {
+		if len(c.parsed) > 10_000 {
+			clear(c.parsed)
+		}
+		p.list = parser.Parse(text)
+		for _, s := range p.list {
+			if s.Kind == parser.Unknown && !c.extra(s.Text) {
+				p = parsed{err: errorf("42601", "syntax error in %q", s.Text)}
+				break
+			}
+		}
+		c.parsed[text] = p
+	}
+	return p.list, p.err
+}
+
+// extra reports whether a statement that the parser does not know is Extra's.
+// A SELECT that is misspelt is nobody's.
+func (c *Cluster) extra(text string) bool {
+	return c.Extra != nil && (c.Knows == nil || c.Knows(text)) && !strings.HasPrefix(text, "SELEC ")
 }

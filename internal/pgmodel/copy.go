@@ -7,9 +7,10 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// copyIn is a COPY FROM STDIN that reads messages by itself.
+// copyIn is a COPY FROM STDIN that waits for data.
 type copyIn struct {
 	portal *portal
+	xact   *xact
 	table  *table
 	line   []byte // that is not whole yet
 	rows   int
@@ -18,8 +19,8 @@ type copyIn struct {
 	cancelled bool // PostgreSQL looks at that when it has read data
 }
 
-// copyMessage reports whether COPY FROM STDIN takes a type of message.
-func copyMessage(typ byte) bool {
+// copyTakes reports whether COPY FROM STDIN takes a type of message.
+func copyTakes(typ byte) bool {
 	switch typ {
 	case wire.CopyData, wire.CopyDone, wire.CopyFail, wire.Flush, wire.Sync:
 		return true
@@ -27,67 +28,74 @@ func copyMessage(typ byte) bool {
 	return false
 }
 
-func (b *Backend) startCopyIn(p *portal) *Error {
-	t, err := b.open(p.plan.stmt.name, false)
+func (ex *executor) copyIn(p *portal) *Error {
+	x := ex.session.xact.current
+	t, err := ex.session.names.open(x, p.plan.stmt.Name, false)
 	if err != nil {
 		return err
 	}
-	b.copying = &copyIn{portal: p, table: t}
-	b.out = append(b.out, wire.CopyInResponse, 0, 0, 0, 9, 0, 0, 1, 0, 0)
-	b.flush()
+	p.copying = &copyIn{portal: p, xact: x, table: t}
+	ex.out.copyResponse(wire.CopyInResponse)
+	ex.out.flush()
 	return nil
 }
 
-// protocolLost answers a message that COPY FROM STDIN does not take: its body
-// was not read, so that nothing after it can be.
-func (b *Backend) protocolLost(typ byte) {
-	b.notice(wire.ErrorResponse, "ERROR", errorf("08P01", "unexpected message type 0x%02X during COPY from stdin", typ))
-	b.fatal(errorf("08P01", "terminating connection because protocol synchronization was lost"))
+func (ex *executor) copyOut(p *portal) *Error {
+	x := ex.session.xact.current
+	t, err := ex.session.names.open(x, p.plan.stmt.Name, false)
+	if err != nil {
+		return err
+	}
+	ex.out.copyResponse(wire.CopyOutResponse)
+	rows := t.visible(x)
+	for _, row := range rows {
+		at := ex.out.begin(wire.CopyData)
+		v := row[0]
+		if v == nil {
+			v = []byte(`\N`)
+		}
+		ex.out.buf = append(append(ex.out.buf, v...), '\n')
+		ex.out.end(at)
+	}
+	ex.out.empty(wire.CopyDone)
+	p.tag += " " + strconv.Itoa(len(rows))
+	return nil
 }
 
-// copyMessage is CopyGetData and what is done with the data.
-func (b *Backend) copyMessage(typ byte, body []byte) {
-	c := b.copying
+// receive is CopyGetData for a message that the copy takes. It returns the
+// command tag with the last one.
+func (c *copyIn) receive(typ byte, body []byte) (tag string, done bool, err *Error) {
 	switch typ {
 	case wire.CopyData:
 		if c.cancelled {
-			b.fail(errorf("57014", "canceling statement due to user request"))
-			return
+			return "", false, errorf("57014", "canceling statement due to user request")
 		}
-		if err := b.copyData(body); err != nil {
-			b.fail(err)
-		}
+		return "", false, c.data(body)
 	case wire.CopyFail:
-		b.fail(errorf("57014", "COPY from stdin failed"))
+		return "", false, errorf("57014", "COPY from stdin failed")
 	case wire.CopyDone:
 		if len(c.line) > 0 && !c.end {
-			if err := b.copyLine(c.line); err != nil {
-				b.fail(err)
-				return
+			if err := c.insert(c.line); err != nil {
+				return "", false, err
 			}
 		}
-		b.copying = nil
-		tag := c.portal.tag + " " + strconv.Itoa(c.rows)
-		c.portal.tag, c.portal.run, c.portal.done = tag, true, true
-		if b.query != nil {
-			b.dropPortal("", c.portal)
-			b.finishSimple(tag)
-			return // the loop goes on with the query
-		}
-		b.finishExecute(c.portal, tag, true)
+		p := c.portal
+		p.tag += " " + strconv.Itoa(c.rows)
+		p.run, p.done = true, true
+		return p.tag, true, nil
 	}
+	return "", false, nil
 }
 
-// copyData takes the lines that are whole, so that a bad one fails at once.
-func (b *Backend) copyData(data []byte) *Error {
-	c := b.copying
+// data takes the lines that are whole, so that a bad one fails at once.
+func (c *copyIn) data(data []byte) *Error {
 	for !c.end {
 		line, rest, whole := bytes.Cut(data, []byte("\n"))
 		c.line = append(c.line, line...)
 		if !whole {
 			return nil
 		}
-		if err := b.copyLine(c.line); err != nil {
+		if err := c.insert(c.line); err != nil {
 			return err
 		}
 		c.line, data = c.line[:0], rest
@@ -95,8 +103,8 @@ func (b *Backend) copyData(data []byte) *Error {
 	return nil
 }
 
-func (b *Backend) copyLine(line []byte) *Error {
-	c := b.copying
+// insert takes a line.
+func (c *copyIn) insert(line []byte) *Error {
 	if string(line) == `\.` {
 		c.end = true
 		return nil
@@ -112,28 +120,7 @@ func (b *Backend) copyLine(line []byte) *Error {
 		}
 		v = []byte(text)
 	}
-	b.insert(c.table, v)
+	c.table.insert(c.xact, v)
 	c.rows++
-	return nil
-}
-
-func (b *Backend) copyOut(p *portal) *Error {
-	t, err := b.open(p.plan.stmt.name, false)
-	if err != nil {
-		return err
-	}
-	b.out = append(b.out, wire.CopyOutResponse, 0, 0, 0, 9, 0, 0, 1, 0, 0)
-	rows := b.visible(t)
-	for _, row := range rows {
-		at := b.begin(wire.CopyData)
-		v := row[0]
-		if v == nil {
-			v = []byte(`\N`)
-		}
-		b.out = append(append(b.out, v...), '\n')
-		b.end(at)
-	}
-	b.empty(wire.CopyDone)
-	p.tag += " " + strconv.Itoa(len(rows))
 	return nil
 }

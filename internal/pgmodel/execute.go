@@ -2,98 +2,186 @@ package pgmodel
 
 import (
 	"strconv"
+
+	"github.com/pgseal/pgseal/internal/pgmodel/parser"
 )
 
-// execute runs a portal's statement for the first time and leaves its rows and
-// tag in the portal.
-func (b *Backend) execute(p *portal, top bool) (err *Error) {
-	s := p.plan.stmt
-	p.tag = s.tag
-	switch s.kind {
-	case kindSelect:
-		row := make([][]byte, len(s.items))
-		for i, e := range s.items {
-			if row[i], err = b.evaluate(p, i, e); err != nil {
-				return err
-			}
-		}
-		p.rows = [][][]byte{row}
-	case kindSelectTable:
-	case kindSelectSeries:
-		b.series(p)
-	case kindInsert:
-		return b.insertRow(p)
-	case kindExtra:
-		return b.extra(p)
-	default:
-		if s.isTransaction() {
-			p.tag, err = b.transactionStmt(s)
+// executor runs statements in portals (pquery.c): queries, and by utility.go
+// whatever changes the session.
+type executor struct {
+	cluster *Cluster // for Extra
+	planner *planner
+	session *Session
+	out     *output
+}
+
+// start is PortalDefineQuery and PortalStart.
+func (ex *executor) start(p *portal, plan *plan) *Error {
+	s := plan.stmt
+	if s.Kind == parser.Show {
+		if _, err := ex.session.settings.show(s.Name); err != nil {
 			return err
 		}
-		return b.utility(p, top)
+	}
+	p.plan, p.columns = plan, plan.columns
+	switch {
+	case s.IsUtility():
+		if p.columns = ex.planner.utilityColumns(s); p.columns != nil {
+			p.strategy = utilSelect
+		}
+	case s.Kind == parser.Insert:
+		if p.columns != nil {
+			p.strategy = oneReturning
+		}
+	default:
+		p.strategy = oneSelect
+	}
+	if s.Kind == parser.SelectTable {
+		ex.snapshot(p)
 	}
 	return nil
 }
 
-// startSelect takes the snapshot of SELECT a FROM t.
-func (b *Backend) startSelect(p *portal) {
-	p.rows = b.visible(p.plan.table)
-	if p.plan.stmt.count {
+// snapshot takes that of SELECT a FROM t.
+func (ex *executor) snapshot(p *portal) {
+	p.rows = p.plan.table.visible(ex.session.xact.current)
+	if p.plan.stmt.Count {
 		p.rows = [][][]byte{{[]byte(strconv.Itoa(len(p.rows)))}}
 	}
 }
 
-func (b *Backend) series(p *portal) {
+// run is PortalRun. It reports whether the portal has come to its end.
+func (ex *executor) run(p *portal, limit int) (tag string, done bool, err *Error) {
+	if p.failed || p.done {
+		return "", false, errorf("55000", "portal %q cannot be run", p.name)
+	}
+	if tag, done, err = ex.runReady(p, limit); err != nil {
+		p.failed = true
+	}
+	return tag, done, err
+}
+
+func (ex *executor) runReady(p *portal, limit int) (tag string, done bool, err *Error) {
+	if !p.run {
+		if p.strategy == oneSelect {
+			ex.describeRun(p)
+		}
+		if err := ex.execute(p, true); err != nil {
+			return "", false, err
+		}
+		if p.strategy != oneSelect {
+			ex.describeRun(p)
+		}
+		p.run = true
+		if p.copying != nil {
+			return "", false, nil
+		}
+	}
+	if p.strategy == multiQuery {
+		p.done = true
+		return p.tag, true, nil
+	}
+	rows, err := p.take(limit)
+	for _, row := range rows {
+		ex.out.dataRow(row, p.columns, p.formats)
+	}
+	return p.count(len(rows)), p.atEnd, err
+}
+
+// describeRun sends the RowDescription that belongs to a simple Query. What is
+// run to its end before the first row is sent has failed before it.
+func (ex *executor) describeRun(p *portal) {
+	if p.describe && p.columns != nil {
+		ex.out.rowDescription(p.columns, nil)
+	}
+}
+
+// execute runs a portal's statement for the first time and leaves its rows and
+// tag in the portal. top is false within another statement.
+func (ex *executor) execute(p *portal, top bool) (err *Error) {
 	s := p.plan.stmt
-	for g := 1; g <= s.n; g++ {
-		if g == s.bad {
+	p.tag = s.Tag
+	switch s.Kind {
+	case parser.Select:
+		row := make([][]byte, len(s.Items))
+		for i, e := range s.Items {
+			if row[i], err = ex.evaluate(p, i, e); err != nil {
+				return err
+			}
+		}
+		p.rows = [][][]byte{row}
+	case parser.SelectTable:
+	case parser.SelectSeries:
+		p.series()
+	case parser.Insert:
+		ex.insert(p)
+	case parser.Unknown:
+		return ex.extra(p)
+	default:
+		if s.IsTransaction() {
+			p.tag, err = ex.session.xact.run(s)
+			return err
+		}
+		return ex.utility(p, top)
+	}
+	return nil
+}
+
+// series are the rows of generate_series.
+func (p *portal) series() {
+	s := p.plan.stmt
+	for g := 1; g <= s.N; g++ {
+		if g == s.Bad {
 			p.bad = errorf("22012", "division by zero")
 			return
 		}
 		v := g
-		if s.bad > 0 {
-			v = 1 / (s.bad - g)
+		if s.Bad > 0 {
+			v = 1 / (s.Bad - g)
 		}
 		p.rows = append(p.rows, [][]byte{strconv.AppendInt(nil, int64(v), 10)})
 	}
 }
 
-func (b *Backend) insertRow(p *portal) *Error {
-	s, t := p.plan.stmt, p.plan.table
-	var v []byte
-	e := s.args[0]
-	switch {
-	case e.param == 0:
-		v = []byte(e.args[0])
-	case p.args[e.param-1] != nil:
-		v = []byte(*p.args[e.param-1])
-	}
-	b.insert(t, v)
+func (ex *executor) insert(p *portal) {
+	s := p.plan.stmt
+	v := p.argument(s.Args[0])
+	p.plan.table.insert(ex.session.xact.current, v)
 	p.tag = "INSERT 0"
-	if s.returning {
+	if s.Returning {
 		p.rows = [][][]byte{{v}}
 	} else {
 		p.tag = "INSERT 0 1"
 	}
+}
+
+// argument is the value of a literal or parameter, nil for NULL.
+func (p *portal) argument(e parser.Expr) []byte {
+	if e.Kind != parser.Param {
+		return []byte(e.Value)
+	}
+	if v := p.args[e.Param-1]; v != nil {
+		return []byte(*v)
+	}
 	return nil
 }
 
-func (b *Backend) extra(p *portal) *Error {
+func (ex *executor) extra(p *portal) *Error {
 	args := make([]string, len(p.args))
 	for i, a := range p.args {
 		if a != nil {
 			args[i] = *a
 		}
 	}
-	r, ok := b.cluster.Extra(b, p.plan.stmt.text, args)
+	r, ok := ex.cluster.Extra(ex.session, p.plan.stmt.Text, args)
 	if !ok {
-		return errorf("42601", "syntax error in %q", p.plan.stmt.text)
+		return errorf("42601", "syntax error in %q", p.plan.stmt.Text)
 	}
 	if r.Err != nil {
 		return errorf(r.Err.Code, "%s", r.Err.Message)
 	}
-	if p.describe && r.Columns != nil && p.columns == nil {
-		b.rowDescription(r.Columns, nil)
+	if p.describe && r.Columns != nil {
+		ex.out.rowDescription(r.Columns, nil)
 	}
 	p.columns, p.rows, p.tag, p.whole = r.Columns, r.Rows, r.Tag, r.Tag != ""
 	if r.Columns == nil {
@@ -106,159 +194,59 @@ func (b *Backend) extra(p *portal) *Error {
 }
 
 // evaluate is one item of a SELECT.
-func (b *Backend) evaluate(p *portal, i int, e expr) ([]byte, *Error) {
+func (ex *executor) evaluate(p *portal, i int, e parser.Expr) ([]byte, *Error) {
 	switch {
-	case e.param > 0:
-		if v := p.args[e.param-1]; v != nil {
-			return []byte(*v), nil
-		}
-		return nil, nil
-	case e.fn == "":
-		if e.typ == typeBool {
-			return []byte(e.args[0][:1]), nil
-		}
-		return []byte(e.args[0]), nil
-	case e.fn == "epoch":
+	case e.Kind == parser.Boolean:
+		return []byte(e.Value[:1]), nil
+	case e.Kind != parser.Call:
+		return p.argument(e), nil
+	case e.Func == "epoch":
 		return []byte(p.plan.folded[i]), nil
 	}
-	return b.call(e.fn, e.args)
+	return ex.call(e.Func, e.Args)
 }
 
 // call is a function. An empty value is what void functions return.
-func (b *Backend) call(fn string, args []string) ([]byte, *Error) {
+func (ex *executor) call(fn string, args []string) ([]byte, *Error) {
+	s, locks := ex.session, ex.session.locks
 	switch fn {
 	case "current_user":
-		if role := b.settings["role"].text; role != "none" {
-			return []byte(role), nil
-		}
-		return []byte(b.settings["session_authorization"].text), nil
+		return []byte(s.settings.currentUser()), nil
 	case "set_config":
-		if err := b.change(args[0], args[1], args[2] == "true"); err != nil {
+		if err := s.settings.set(s.xact.nestLevel(), args[0], args[1], args[2] == "true"); err != nil {
 			return nil, err
 		}
-		s, _ := b.setting(args[0], false)
-		return []byte(s.text), nil
+		text, _ := s.settings.show(args[0])
+		return []byte(text), nil
 	case "current_setting":
-		s, err := b.setting(args[0], false)
+		text, err := s.settings.show(args[0])
 		switch {
 		case err == nil:
-			return []byte(s.text), nil
+			return []byte(text), nil
 		case len(args) > 1 && args[1] == "true":
 			return nil, nil
 		}
 		return nil, err
-	case "pg_advisory_lock", "pg_advisory_xact_lock":
-		b.lockAdvisory(args[0], fn == "pg_advisory_xact_lock")
+	case "pg_advisory_lock":
+		locks.lock(&s.proc, integer(args[0]), false)
+	case "pg_advisory_xact_lock":
+		s.xact.current.lockAdvisory(locks, integer(args[0]))
 	case "pg_advisory_unlock":
-		n, _ := strconv.ParseInt(args[0], 10, 64)
-		if !b.unlockAdvisory(n, false) {
-			b.warn("01000", "you don't own a lock of type ExclusiveLock")
+		if !locks.unlock(&s.proc, integer(args[0]), false) {
+			ex.out.warn("01000", "you don't own a lock of type ExclusiveLock")
 			return []byte("f"), nil
 		}
-		b.cluster.released = true
 		return []byte("t"), nil
 	case "pg_advisory_unlock_all":
-		b.unlockAll()
+		locks.unlockAll(&s.proc)
 	case "pg_notify":
-		b.queue(args[0], args[1])
+		s.xact.current.notify(args[0], args[1])
 	}
 	return []byte{}, nil
 }
 
-// utility is ProcessUtility without transaction commands.
-func (b *Backend) utility(p *portal, top bool) (err *Error) {
-	s := p.plan.stmt
-	p.whole = true
-	switch s.kind {
-	case kindSet, kindReset:
-		return b.setStmt(s, top)
-	case kindResetAll:
-		b.resetAll()
-	case kindShow:
-		set, err := b.setting(s.name, false)
-		if err != nil {
-			return err
-		}
-		p.rows = [][][]byte{{[]byte(set.text)}}
-	case kindDiscardAll:
-		return b.discardAll(top)
-	case kindDiscardPlans:
-		b.planResets++
-	case kindDiscardTemp:
-		b.discardTemp()
-	case kindListen, kindUnlisten:
-		b.listen(s)
-	case kindNotify:
-		b.queue(s.name, s.value)
-	case kindDo:
-		return b.runInner(s.inner)
-	case kindCreate:
-		return b.createTable(s.name, s.temp, s.dropAtCommit)
-	case kindDrop:
-		return b.dropTable(s)
-	case kindAlter:
-		return b.alterTable(s)
-	case kindTruncate:
-		return b.truncate(s)
-	case kindCopyIn:
-		return b.startCopyIn(p)
-	case kindCopyOut:
-		return b.copyOut(p)
-	case kindDeclare, kindFetch, kindClose:
-		return b.cursorStmt(p, top)
-	default:
-		return b.preparedStmt(p)
-	}
-	return nil
-}
-
-func (b *Backend) setStmt(s *stmt, top bool) *Error {
-	if s.local && top && b.block == blockStarted {
-		b.warn("25P01", "SET LOCAL can only be used in transaction blocks")
-	}
-	if s.name == "session_authorization" {
-		return b.setUser(s)
-	}
-	if s.kind == kindReset || s.isDefault {
-		return b.resetOne(s.name, s.local)
-	}
-	return b.change(s.name, s.value, s.local)
-}
-
-func (b *Backend) discardAll(top bool) *Error {
-	if !top {
-		return errorf("25001", "DISCARD ALL cannot be executed from a function")
-	}
-	if err := b.requireTopLevel("DISCARD ALL"); err != nil {
-		return err
-	}
-	clear(b.portals)
-	b.resetAll()
-	if err := b.setUser(&stmt{kind: kindReset}); err != nil {
-		return err
-	}
-	clear(b.statements)
-	b.listen(&stmt{kind: kindUnlisten})
-	b.unlockAll()
-	b.planResets++
-	b.discardTemp()
-	return nil
-}
-
-func (b *Backend) discardTemp() {
-	temp := b.temp
-	b.temp = map[string]*table{}
-	b.undo(func() { b.temp = temp })
-}
-
-// runInner runs a statement within another one, for its effect.
-func (b *Backend) runInner(s *stmt) *Error {
-	plan, err := b.analyze(s, nil)
-	if err != nil {
-		return err
-	}
-	if err := b.planned(s); err != nil {
-		return err
-	}
-	return b.execute(&portal{plan: plan, columns: plan.columns}, false)
+// integer is the value of a literal.
+func integer(text string) int64 {
+	n, _ := strconv.ParseInt(text, 10, 64)
+	return n
 }

@@ -5,74 +5,75 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pgseal/pgseal/internal/pgmodel/parser"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-func (g *generator) message(typ byte, body []byte) {
-	g.out = append(g.out, typ)
-	g.out = binary.BigEndian.AppendUint32(g.out, uint32(4+len(body)))
-	g.out = append(g.out, body...)
-}
+// fields reads the body of a message. Reads past its end return zeros.
+type fields []byte
 
-func (g *generator) query(text string) { g.out = wire.AppendQuery(g.out, text) }
-
-func (g *generator) sync() { g.out = wire.AppendSync(g.out) }
-
-func (g *generator) parse(name, text string, types ...uint32) {
-	body := append([]byte(name+"\x00"+text+"\x00"), 0, byte(len(types)))
-	for _, t := range types {
-		body = binary.BigEndian.AppendUint32(body, t)
+func (f *fields) take(n int) []byte {
+	if n < 0 || n > len(*f) {
+		n = len(*f)
 	}
-	g.message(wire.Parse, body)
+	p := (*f)[:n]
+	*f = (*f)[n:]
+	return p
 }
 
-func (g *generator) bind(portal, statement string, args ...string) {
-	g.bindFormat(0, portal, statement, args...)
+func (f *fields) byte() byte {
+	if p := f.take(1); len(p) == 1 {
+		return p[0]
+	}
+	return 0
 }
 
-// null is an argument that stands for NULL.
-const null = "\x00"
+func (f *fields) int16() int {
+	if p := f.take(2); len(p) == 2 {
+		return int(int16(binary.BigEndian.Uint16(p)))
+	}
+	return 0
+}
 
-func (g *generator) bindFormat(format byte, portal, statement string, args ...string) {
-	body := append([]byte(portal+"\x00"+statement+"\x00"), 0, 0)
-	body = binary.BigEndian.AppendUint16(body, uint16(len(args)))
-	for _, a := range args {
-		if a == null {
-			body = append(body, 0xff, 0xff, 0xff, 0xff)
-			continue
+// count is how many of something follow.
+func (f *fields) count() int { return min(max(0, f.int16()), len(*f)) }
+
+func (f *fields) int32() int {
+	if p := f.take(4); len(p) == 4 {
+		return int(int32(binary.BigEndian.Uint32(p)))
+	}
+	return 0
+}
+
+func (f *fields) text() string {
+	for i, c := range *f {
+		if c == 0 {
+			p := f.take(i + 1)
+			return string(p[:i])
 		}
-		body = binary.BigEndian.AppendUint32(body, uint32(len(a)))
-		body = append(body, a...)
 	}
-	if format != 0 {
-		body = append(body, 0, 1, 0, format)
-	} else {
-		body = append(body, 0, 0)
+	return string(f.take(len(*f)))
+}
+
+func (f *fields) formats() []int16 {
+	list := make([]int16, f.count())
+	for i := range list {
+		list[i] = int16(f.int16())
 	}
-	g.message(wire.Bind, body)
+	return list
 }
 
-// describe adds the message in so many percent of all cases.
-func (g *generator) describe(what byte, name string, percent int) {
-	if g.chance(percent) {
-		g.message(wire.Describe, append(append([]byte{what}, name...), 0))
+// messageLength returns the length of the message that starts p as it is announced, or
+// 0 where it is not whole yet.
+func messageLength(p []byte) int {
+	if len(p) < wire.HeaderSize {
+		return 0
 	}
-}
-
-func (g *generator) execute(portal string, limit int) {
-	g.message(wire.Execute, binary.BigEndian.AppendUint32([]byte(portal+"\x00"), uint32(limit)))
-}
-
-func (g *generator) close() {
-	name := pick(g.r, g.statementName(), g.portalName())
-	g.message(wire.CloseMessage, append(append([]byte{pick(g.r, byte('S'), byte('P'))}, name...), 0))
-}
-
-// call is a FunctionCall of int4pl, or of nothing.
-func (g *generator) call() {
-	body := binary.BigEndian.AppendUint32(nil, pick[uint32](g.r, 177, 177, 4_000_000_000))
-	body = append(body, 0, 0, 0, 2, 0, 0, 0, 1, '1', 0, 0, 0, 1, '2', 0, 0)
-	g.message(wire.FunctionCall, body)
+	n := 1 + int(binary.BigEndian.Uint32(p[1:]))
+	if len(p) < n && n-wire.HeaderSize <= wire.ClientLimit(p[0]) {
+		return 0
+	}
+	return n
 }
 
 // Describe shows a client's messages, for logs. Bytes that are no whole message
@@ -138,5 +139,8 @@ func shown(name string) string {
 	if name == "" {
 		return "-"
 	}
-	return strings.ReplaceAll(name, long, "…")
+	if cut := parser.TruncateIdentifier(name); cut != name {
+		return "…" + name[len(cut):]
+	}
+	return name
 }

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/pgseal/pgseal/internal/pgmodel/randomsession"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
@@ -29,7 +29,7 @@ func TestAnswersDoNotDependOnCuts(t *testing.T) {
 func play(version int, seed uint64, size int) string {
 	b, _ := NewCluster(version).Connect(nil)
 	var got []byte
-	for _, p := range RandomSession(rand.New(rand.NewPCG(seed, 0)), "t") {
+	for _, p := range randomsession.New(rand.New(rand.NewPCG(seed, 0)), "t") {
 		for len(p) > 0 {
 			n := min(size, len(p))
 			b.Feed(p[:n])
@@ -38,16 +38,6 @@ func play(version int, seed uint64, size int) string {
 		}
 	}
 	return string(got)
-}
-
-func TestASessionIsAFunctionOfItsSeed(t *testing.T) {
-	for seed := range uint64(200) {
-		one := RandomSession(rand.New(rand.NewPCG(seed, 0)), "t")
-		two := RandomSession(rand.New(rand.NewPCG(seed, 0)), "t")
-		if !reflect.DeepEqual(one, two) {
-			t.Fatal("seed", seed)
-		}
-	}
 }
 
 // client is a session with its messages in words.
@@ -64,7 +54,7 @@ func connect(t *testing.T, c *Cluster) client {
 // types are those of the messages that were flushed.
 func (c client) types() string {
 	var s strings.Builder
-	for p := c.Take(); len(p) > 0; p = p[c.message(p):] {
+	for p := c.Take(); len(p) > 0; p = p[messageLength(p):] {
 		s.WriteByte(p[0])
 	}
 	return s.String()
@@ -81,16 +71,11 @@ func (c client) want(types string) {
 
 func TestWhatIsNotFlushedIsKeptBack(t *testing.T) {
 	c := connect(t, NewCluster(18))
-	g := &generator{}
-	g.parse("", "SELECT 1")
-	g.bind("", "")
-	c.Feed(g.out)
+	c.Feed(wire.AppendBind(wire.AppendParse(nil, "", "SELECT 1\x00\x00\x00"), ""))
 	c.want("")
-	c.Feed([]byte{'H', 0, 0, 0, 4})
+	c.Feed(wire.AppendFlush(nil))
 	c.want("12")
-	g.out = nil
-	g.execute("", 0)
-	c.Feed(g.out)
+	c.Feed([]byte("E\x00\x00\x00\x09\x00\x00\x00\x00\x00"))
 	c.want("")
 	c.query("SET nothing TO x") // its error flushes
 	c.want("DCEZ")
@@ -113,10 +98,7 @@ func TestLocksMakeOthersWait(t *testing.T) {
 	two.want("")
 	two.Cancel()
 	two.want("EZ")
-	g := &generator{}
-	g.parse("", "SELECT a FROM t")
-	g.sync()
-	two.Feed(g.out)
+	two.Feed(wire.AppendSync(wire.AppendParse(nil, "", "SELECT a FROM t\x00\x00\x00")))
 	one.Disconnect()
 	two.want("1Z")
 	if two.Blocked() || !one.Closed() {
@@ -148,13 +130,13 @@ func TestASessionEndsForGood(t *testing.T) {
 
 func TestExtraStatements(t *testing.T) {
 	cluster := NewCluster(18)
-	cluster.Extra = func(b *Backend, text string, args []string) (Result, bool) {
+	cluster.Extra = func(s *Session, text string, args []string) (Result, bool) {
 		switch text {
 		case "SELECT settings":
-			v, _ := b.Get("work_mem")
+			v, _ := s.Get("work_mem")
 			return Result{Columns: []Column{{"work_mem", typeText}}, Rows: [][][]byte{{[]byte(v)}}}, true
 		case "CHANGE $1":
-			if err := b.Set("work_mem", args[0], false); err != nil {
+			if err := s.Set("work_mem", args[0], false); err != nil {
 				return Result{Err: &wire.Error{Code: "22023", Message: err.Error()}}, true
 			}
 			return Result{Tag: "CHANGED"}, true
@@ -166,7 +148,7 @@ func TestExtraStatements(t *testing.T) {
 	c.want("CTDCCEZ")
 	c.Feed(wire.AppendExtendedQuery(nil, "CHANGE $1", 0, "1MB"))
 	c.want("12CZ")
-	if v, _ := c.Get("work_mem"); v != "1MB" {
+	if v, _ := c.Session().Get("work_mem"); v != "1MB" {
 		t.Error("work_mem is", v)
 	}
 	c.Feed(wire.AppendExtendedQuery(nil, "CHANGE $1", 0, "much"))
@@ -186,12 +168,12 @@ func TestInspect(t *testing.T) {
 		Status: 'E', Settings: map[string]string{"work_mem": "1MB"}, User: "app", Role: "a", Statements: []string{"p"}, FromSQL: []string{"p"},
 		Portals: []string{"c"}, Held: []string{"c"}, Temp: []string{"tt"}, Locks: []int64{7}, Listening: []string{"x"},
 	}
-	if got := c.Inspect(); !reflect.DeepEqual(got, want) {
+	if got := c.Session().Inspect(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	c.query("ROLLBACK")
 	c.query("DISCARD ALL")
-	if got := c.Inspect(); !reflect.DeepEqual(got, State{Status: 'I', Settings: map[string]string{}, User: "app", Role: "none"}) {
+	if got := c.Session().Inspect(); !reflect.DeepEqual(got, State{Status: 'I', Settings: map[string]string{}, User: "app", Role: "none"}) {
 		t.Errorf("DISCARD ALL leaves %+v", got)
 	}
 }
@@ -210,37 +192,13 @@ func TestNotificationsReachIdleSessionsOnly(t *testing.T) {
 	two.want("A")
 }
 
-func TestEveryStatementOfTheGeneratorIsKnown(t *testing.T) {
-	g := &generator{r: rand.New(rand.NewPCG(1, 2)), own: "t", lock: 4}
-	seen := map[string]bool{}
-	for range 50_000 {
-		text := g.text()
-		if seen[text] {
-			continue
-		}
-		seen[text] = true
-		if p := parseText(text, NewCluster(18).extra); p.err != nil && text != "SELEC 1" {
-			t.Error(text, p.err)
-		}
-	}
-	if len(seen) < 100 {
-		t.Errorf("only %d statements: %q", len(seen), slices.Collect(func(yield func(string) bool) {
-			for text := range seen {
-				yield(text)
-			}
-		}))
-	}
-}
-
 func TestDescribeNamesEachMessage(t *testing.T) {
-	g := &generator{}
-	g.query("SELECT 1")
-	g.parse("s", "SELECT $1")
-	g.bind("", "s", null, "x")
-	g.execute("", 2)
-	g.sync()
+	p := wire.AppendParse(wire.AppendQuery(nil, "SELECT 1"), "s", "SELECT $1\x00\x00\x00")
+	p = append(p, "B\x00\x00\x00\x16\x00s\x00\x00\x00\x00\x02\xff\xff\xff\xff\x00\x00\x00\x01x\x00\x00"...)
+	p = append(p, "E\x00\x00\x00\x09\x00\x00\x00\x00\x02"...)
+	p = wire.AppendSync(p)
 	want := `Query "SELECT 1"  Parse s "SELECT $1"  Bind - s ["NULL" "x"]  Execute - 2  Sync  … "Q\x00"`
-	if got := Describe(append(g.out, "Q\x00"...)); got != want {
+	if got := Describe(append(p, "Q\x00"...)); got != want {
 		t.Errorf("got %s", got)
 	}
 }
@@ -249,7 +207,7 @@ func BenchmarkMessages(b *testing.B) {
 	var sessions [][][]byte
 	messages := 0
 	for seed := range uint64(500) {
-		s := RandomSession(rand.New(rand.NewPCG(seed, 0)), "t")
+		s := randomsession.New(rand.New(rand.NewPCG(seed, 0)), "t")
 		sessions = append(sessions, s)
 		for _, p := range s {
 			messages += 1 + strings.Count(Describe(p), "  ")

@@ -12,6 +12,8 @@ const (
 	multiQuery
 )
 
+// portal is a statement that is being run. That of a prepared statement within
+// another one, or of a command of DO, has no name and is in no list.
 type portal struct {
 	name     string
 	plan     *plan
@@ -19,7 +21,7 @@ type portal struct {
 	formats  []int16
 	columns  []Column // nil where it returns none
 	strategy strategy
-	level    int  // of subtransaction that made it
+	level    int  // of the nested transaction that made it
 	held     bool // over the end of its transaction
 	hold     bool // WITH HOLD
 	failed   bool
@@ -34,107 +36,12 @@ type portal struct {
 	atEnd bool
 	tag   string // of statements whose tag counts rows: without the number
 	whole bool   // the tag is whole
-}
 
-// createPortal is CreatePortal: only the unnamed portal may be there already.
-func (b *Backend) createPortal(name string) (*portal, *Error) {
-	if b.portals[name] != nil && name != "" {
-		return nil, errorf("42P03", "cursor %q already exists", name)
-	}
-	p := &portal{name: name, plan: &emptyPlan, strategy: multiQuery, level: b.level()}
-	b.portals[name] = p
-	return p, nil
+	copying *copyIn // once COPY FROM STDIN waits for data
 }
 
 // emptyPlan is that of an empty text, and of a portal that got no other.
 var emptyPlan plan
-
-// startPortal is PortalDefineQuery and PortalStart.
-func (b *Backend) startPortal(p *portal, plan *plan) *Error {
-	s := plan.stmt
-	if s.kind == kindShow {
-		if _, err := b.setting(s.name, false); err != nil {
-			return err
-		}
-	}
-	p.plan, p.columns = plan, plan.columns
-	switch {
-	case s.isUtility():
-		if p.columns = b.utilityColumns(s); p.columns != nil {
-			p.strategy = utilSelect
-		}
-	case s.kind == kindInsert:
-		if p.columns != nil {
-			p.strategy = oneReturning
-		}
-	default:
-		p.strategy = oneSelect
-	}
-	if s.kind == kindSelectTable {
-		b.startSelect(p)
-	}
-	return nil
-}
-
-// level counts the savepoints that are open.
-func (b *Backend) level() int {
-	if b.xact == nil {
-		return 0
-	}
-	return len(b.xact.subs)
-}
-
-func (b *Backend) dropPortal(name string, p *portal) {
-	if b.portals[name] == p {
-		delete(b.portals, name)
-	}
-}
-
-// runPortal is PortalRun. It reports whether the portal has come to its end.
-func (b *Backend) runPortal(p *portal, limit int) (tag string, done bool, err *Error) {
-	if p.failed || p.done {
-		return "", false, errorf("55000", "portal %q cannot be run", p.name)
-	}
-	if tag, done, err = b.runReady(p, limit); err != nil {
-		p.failed = true
-	}
-	return tag, done, err
-}
-
-func (b *Backend) runReady(p *portal, limit int) (tag string, done bool, err *Error) {
-	if !p.run {
-		if p.strategy == oneSelect {
-			b.describeRun(p)
-		}
-		if err := b.execute(p, true); err != nil {
-			return "", false, err
-		}
-		if p.strategy != oneSelect {
-			b.describeRun(p)
-		}
-		p.run = true
-		if b.copying != nil {
-			return "", false, nil
-		}
-	}
-	if p.strategy == multiQuery {
-		p.done = true
-		return p.tag, true, nil
-	}
-	rows, err := p.take(limit)
-	for _, row := range rows {
-		b.dataRow(row, p.columns, p.formats)
-	}
-	return p.count(len(rows)), p.atEnd, err
-}
-
-// describeRun sends the RowDescription that belongs to a simple Query. What is
-// run to its end before the first row is sent has failed before it.
-func (b *Backend) describeRun(p *portal) {
-	if p.describe && p.columns != nil {
-		b.rowDescription(p.columns, nil)
-	}
-}
 
 // count is the tag of a portal that has returned n rows.
 func (p *portal) count(n int) string {
@@ -163,40 +70,88 @@ func (p *portal) take(limit int) ([][][]byte, *Error) {
 	return rows, nil
 }
 
-// commitPortals is PreCommit_Portals: cursors WITH HOLD stay.
-func (b *Backend) commitPortals() {
-	for name, p := range b.portals {
+// portals are a session's portals and cursors by name (portalmem.c).
+type portals map[string]*portal
+
+// create is CreatePortal: only the unnamed portal may be there already.
+func (ps portals) create(name string, level int) (*portal, *Error) {
+	if ps[name] != nil && name != "" {
+		return nil, errorf("42P03", "cursor %q already exists", name)
+	}
+	p := &portal{name: name, plan: &emptyPlan, strategy: multiQuery, level: level}
+	ps[name] = p
+	return p, nil
+}
+
+// cursor finds what a command names.
+func (ps portals) cursor(name string) (*portal, *Error) {
+	if p := ps[name]; p != nil {
+		return p, nil
+	}
+	return nil, errorf("34000", "cursor %q does not exist", name)
+}
+
+// drop is PortalDrop, for a portal that may have been replaced.
+func (ps portals) drop(p *portal) {
+	if ps[p.name] == p {
+		delete(ps, p.name)
+	}
+}
+
+// dropOthers is PortalHashTableDeleteAll.
+func (ps portals) dropOthers(active *portal) {
+	for name, p := range ps {
+		if p != active {
+			delete(ps, name)
+		}
+	}
+}
+
+// commit is PreCommit_Portals: cursors WITH HOLD stay.
+func (ps portals) commit() {
+	for name, p := range ps {
 		switch {
 		case p.held:
 		case p.hold && !p.failed:
 			p.held = true
 		default:
-			delete(b.portals, name)
+			delete(ps, name)
 		}
 	}
 }
 
-// failPortals is AtAbort_Portals and AtSubAbort_Portals, from a level on.
-func (b *Backend) failPortals(level int) {
-	for _, p := range b.portals {
+// fail is AtAbort_Portals and AtSubAbort_Portals, from a level on.
+func (ps portals) fail(level int) {
+	for _, p := range ps {
 		if !p.held && p.level >= level {
 			p.failed, p.released = true, true
 		}
 	}
 }
 
-// dropPortals is AtCleanup_Portals and AtSubCleanup_Portals.
-func (b *Backend) dropPortals(level int) {
-	for name, p := range b.portals {
+// cleanup is AtCleanup_Portals and AtSubCleanup_Portals.
+func (ps portals) cleanup(level int) {
+	for name, p := range ps {
 		if !p.held && p.level >= level {
-			delete(b.portals, name)
+			delete(ps, name)
 		}
 	}
 }
 
-// lowerPortals is AtSubCommit_Portals.
-func (b *Backend) lowerPortals(level int) {
-	for _, p := range b.portals {
+// lower is AtSubCommit_Portals.
+func (ps portals) lower(level int) {
+	for _, p := range ps {
 		p.level = min(p.level, level)
 	}
+}
+
+// checkNotInUse is CheckTableNotInUse: an open portal of the same session is in
+// the way of DDL.
+func (ps portals) checkNotInUse(t *table) *Error {
+	for _, p := range ps {
+		if p.plan.table == t && p.strategy == oneSelect && !p.held && !p.failed {
+			return errorf("55006", "table %q is being used by active queries in this session", t.name)
+		}
+	}
+	return nil
 }

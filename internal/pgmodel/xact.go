@@ -3,6 +3,7 @@ package pgmodel
 import (
 	"slices"
 
+	"github.com/pgseal/pgseal/internal/pgmodel/parser"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
@@ -25,6 +26,7 @@ const (
 // xact is a transaction: what has to be done when it commits, and when it does
 // not.
 type xact struct {
+	proc     *proc
 	undo     []func()
 	commit   []func() // AtCommit: what becomes visible to others
 	drop     []*table // ON COMMIT DROP
@@ -44,258 +46,313 @@ type sub struct {
 	undo, commit, drop, tables, notifies, locks int
 }
 
-func (b *Backend) aborted() bool {
-	if b.block == blockAbort {
-		return true
+// atAbort remembers how to take back what the current command does.
+func (x *xact) atAbort(f func()) { x.undo = append(x.undo, f) }
+
+func (x *xact) atCommit(f func()) { x.commit = append(x.commit, f) }
+
+// nextCommand is CommandCounterIncrement. It does not come with PortalSuspended.
+func (x *xact) nextCommand() {
+	if x == nil {
+		return
 	}
-	return b.block == blockInProgress && len(b.xact.subs) > 0 && b.xact.subs[len(b.xact.subs)-1].failed
+	for _, r := range x.rows[x.counted:] {
+		r.fresh = false
+	}
+	x.counted = len(x.rows)
 }
 
+// lockAdvisory takes a lock that is given back with the transaction.
+func (x *xact) lockAdvisory(m *lockManager, n int64) {
+	m.lock(x.proc, n, true)
+	x.locks = append(x.locks, n)
+}
+
+// release gives back locks, beyond so many of tables and so many advisory ones.
+func (x *xact) release(m *lockManager, tables, locks int) {
+	for _, h := range x.tables[tables:] {
+		h.release(x.proc)
+		m.released = true
+	}
+	for _, n := range x.locks[locks:] {
+		m.unlock(x.proc, n, true)
+	}
+}
+
+// xactState is a session's place between transactions: the machine of xact.c.
+// It ends what belongs to a transaction when that ends.
+type xactState struct {
+	version  int
+	proc     *proc
+	locks    *lockManager
+	settings *settings
+	names    *namespace
+	portals  portals
+	out      *output
+
+	block      block
+	current    *xact // nil outside of one
+	started    bool  // xact_started
+	pipelining bool  // XACT_FLAGS_PIPELINING
+	immediate  bool  // XACT_FLAGS_NEEDIMMEDIATECOMMIT
+}
+
+func (s *xactState) aborted() bool {
+	if s.block == blockAbort {
+		return true
+	}
+	return s.block == blockInProgress && len(s.current.subs) > 0 && s.current.subs[len(s.current.subs)-1].failed
+}
+
+// idle reports whether no transaction is open and no command under way.
+func (s *xactState) idle() bool { return s.block == blockDefault && !s.started }
+
 // status is TransactionBlockStatusCode.
-func (b *Backend) status() byte {
+func (s *xactState) status() byte {
 	switch {
-	case b.aborted():
+	case s.aborted():
 		return wire.StatusFailed
-	case b.block == blockDefault || b.block == blockStarted:
+	case s.block == blockDefault || s.block == blockStarted:
 		return wire.StatusIdle
 	}
 	return wire.StatusInTransaction
 }
 
-// startXact is start_xact_command.
-func (b *Backend) startXact() *Error {
+// nestLevel is GetCurrentTransactionNestLevel.
+func (s *xactState) nestLevel() int {
+	if s.current == nil {
+		return 0
+	}
+	return len(s.current.subs) + 1
+}
+
+// startCommand is start_xact_command.
+func (s *xactState) startCommand() *Error {
 	switch {
-	case !b.xactStarted:
-		if b.block == blockStarted {
+	case !s.started:
+		if s.block == blockStarted {
 			// Left behind by a Sync after a Query that ended a pipeline.
 			return errorf("XX000", "StartTransactionCommand: unexpected state STARTED")
 		}
-		if b.block == blockDefault {
-			b.startTransaction(blockStarted)
+		if s.block == blockDefault {
+			s.start(blockStarted)
 		}
-		b.xactStarted = true
-	case b.pipelining && b.cluster.Version >= 18:
-		b.beginImplicit()
+		s.started = true
+	case s.pipelining && s.version >= 18:
+		s.beginImplicit()
 	}
 	return nil
 }
 
-func (b *Backend) beginImplicit() {
-	if b.block == blockStarted {
-		b.block = blockImplicit
+func (s *xactState) beginImplicit() {
+	if s.block == blockStarted {
+		s.block = blockImplicit
 	}
 }
 
-func (b *Backend) endImplicit() {
-	if b.block == blockImplicit {
-		b.block = blockStarted
+func (s *xactState) endImplicit() {
+	if s.block == blockImplicit {
+		s.block = blockStarted
 	}
 }
 
-// finishXact is finish_xact_command with CommitTransactionCommand.
-func (b *Backend) finishXact() {
-	if !b.xactStarted {
-		return
+// finishCommand is finish_xact_command with CommitTransactionCommand. It returns
+// the notifications of a transaction that has committed.
+func (s *xactState) finishCommand() (notifies []notification) {
+	if !s.started {
+		return nil
 	}
-	b.xactStarted = false
-	b.nextCommand()
-	chain := b.xact.chain
-	switch b.block {
+	s.started = false
+	s.current.nextCommand()
+	chain := s.current.chain
+	switch s.block {
 	case blockStarted, blockEnd:
-		b.commitTransaction()
+		notifies = s.commit()
 	case blockAbortPending:
-		b.abortTransaction()
-		b.cleanupTransaction()
+		s.abandon()
 	case blockAbortEnd:
-		b.cleanupTransaction()
+		s.cleanup()
 	}
 	if chain {
-		b.startTransaction(blockInProgress)
+		s.start(blockInProgress)
 	}
+	return notifies
 }
 
-// startTransaction is StartTransaction.
-func (b *Backend) startTransaction(state block) {
-	b.xact, b.block = &xact{}, state
-	b.pipelining, b.immediate = false, false
+// start is StartTransaction.
+func (s *xactState) start(state block) {
+	s.current, s.block = &xact{proc: s.proc}, state
+	s.pipelining, s.immediate = false, false
 }
 
 // abortCurrent is AbortCurrentTransaction, after an error.
-func (b *Backend) abortCurrent() {
-	b.xactStarted = false
+func (s *xactState) abortCurrent() {
+	s.started = false
 	switch {
-	case b.block == blockDefault || b.aborted():
-	case b.block == blockInProgress && len(b.xact.subs) > 0:
-		top := b.xact.subs[len(b.xact.subs)-1]
-		b.abortTo(top)
+	case s.block == blockDefault || s.aborted():
+	case s.block == blockInProgress && len(s.current.subs) > 0:
+		top := s.current.subs[len(s.current.subs)-1]
+		s.abortTo(top)
 		top.failed = true
-		b.failPortals(len(b.xact.subs))
-	case b.block == blockInProgress:
-		b.abortTransaction()
-		b.block = blockAbort
+		s.portals.fail(s.nestLevel())
+	case s.block == blockInProgress:
+		s.abort()
+		s.block = blockAbort
 	default:
-		b.abortTransaction()
-		b.cleanupTransaction()
+		s.abandon()
 	}
 }
 
-func (b *Backend) commitTransaction() {
-	x := b.xact
-	for _, t := range x.drop {
-		if b.temp[t.name] == t {
-			delete(b.temp, t.name)
-		}
-	}
-	b.commitPortals()
-	b.endSettings(true, 1)
+// commit is CommitTransaction.
+func (s *xactState) commit() []notification {
+	x := s.current
+	s.names.commit(x)
+	s.portals.commit()
+	s.settings.leave(true, 1)
 	for _, r := range x.rows {
 		r.by = nil
 	}
-	b.block, b.xact = blockDefault, nil
-	b.releaseLocks(x)
+	s.block, s.current = blockDefault, nil
+	x.release(s.locks, 0, 0)
 	for _, f := range x.commit {
 		f()
 	}
-	b.cluster.notify(b, x.notifies)
+	return x.notifies
 }
 
-func (b *Backend) abortTransaction() {
-	x := b.xact
+// abort is AbortTransaction.
+func (s *xactState) abort() {
+	x := s.current
 	for _, f := range slices.Backward(x.undo) {
 		f()
 	}
-	b.failPortals(0)
-	b.endSettings(false, 1)
-	b.releaseLocks(x)
-	*x = xact{}
+	s.portals.fail(0)
+	s.settings.leave(false, 1)
+	x.release(s.locks, 0, 0)
+	*x = xact{proc: s.proc}
 }
 
-// cleanupTransaction leaves an aborted transaction behind.
-func (b *Backend) cleanupTransaction() {
-	b.dropPortals(0)
-	b.block, b.xact = blockDefault, nil
+// cleanup is CleanupTransaction: it leaves an aborted transaction behind.
+func (s *xactState) cleanup() {
+	s.portals.cleanup(0)
+	s.block, s.current = blockDefault, nil
+}
+
+// abandon aborts a transaction and leaves it behind.
+func (s *xactState) abandon() {
+	s.abort()
+	s.cleanup()
 }
 
 // abortTo undoes what happened since a savepoint.
-func (b *Backend) abortTo(s *sub) {
-	x := b.xact
-	for _, f := range slices.Backward(x.undo[s.undo:]) {
+func (s *xactState) abortTo(sub *sub) {
+	x := s.current
+	for _, f := range slices.Backward(x.undo[sub.undo:]) {
 		f()
 	}
-	level := slices.Index(x.subs, s) + 1
-	b.endSettings(false, level+1)
-	for _, h := range x.tables[s.tables:] {
-		h.release(b)
-	}
-	for _, key := range x.locks[s.locks:] {
-		b.unlockAdvisory(key, true)
-	}
-	if len(x.tables) > s.tables || len(x.locks) > s.locks {
-		b.cluster.released = true
-	}
-	x.undo, x.commit, x.drop = x.undo[:s.undo], x.commit[:s.commit], x.drop[:s.drop]
-	x.tables, x.notifies, x.locks = x.tables[:s.tables], x.notifies[:s.notifies], x.locks[:s.locks]
+	s.settings.leave(false, slices.Index(x.subs, sub)+2)
+	x.release(s.locks, sub.tables, sub.locks)
+	x.undo, x.commit, x.drop = x.undo[:sub.undo], x.commit[:sub.commit], x.drop[:sub.drop]
+	x.tables, x.notifies, x.locks = x.tables[:sub.tables], x.notifies[:sub.notifies], x.locks[:sub.locks]
 }
 
-// transactionStmt runs BEGIN, COMMIT and their like and returns the command tag.
-func (b *Backend) transactionStmt(s *stmt) (string, *Error) {
-	if s.chain {
-		if b.block != blockInProgress && b.block != blockAbort {
-			return "", errorf("25P01", "%s AND CHAIN can only be used in transaction blocks", s.tag)
+// run runs BEGIN, COMMIT and their like and returns the command tag.
+func (s *xactState) run(stmt *parser.Stmt) (string, *Error) {
+	if stmt.Chain {
+		if s.block != blockInProgress && s.block != blockAbort {
+			return "", errorf("25P01", "%s AND CHAIN can only be used in transaction blocks", stmt.Tag)
 		}
-		b.xact.chain = true
+		s.current.chain = true
 	}
-	switch s.kind {
-	case kindBegin:
-		switch b.block {
+	switch stmt.Kind {
+	case parser.Begin:
+		switch s.block {
 		case blockStarted, blockImplicit:
-			b.block = blockInProgress
+			s.block = blockInProgress
 		default:
-			b.warn("25001", "there is already a transaction in progress")
+			s.out.warn("25001", "there is already a transaction in progress")
 		}
-		return s.tag, nil
-	case kindCommit:
-		return b.endBlock(), nil
-	case kindRollback:
-		switch b.block {
+		return stmt.Tag, nil
+	case parser.Commit:
+		return s.endBlock(), nil
+	case parser.Rollback:
+		switch s.block {
 		case blockInProgress:
-			b.block = blockAbortPending
+			s.block = blockAbortPending
 		case blockAbort:
-			b.block = blockAbortEnd
+			s.block = blockAbortEnd
 		default:
-			b.warn("25P01", "there is no transaction in progress")
-			b.block = blockAbortPending
+			s.out.warn("25P01", "there is no transaction in progress")
+			s.block = blockAbortPending
 		}
-		return s.tag, nil
+		return stmt.Tag, nil
 	}
-	if b.block != blockInProgress && b.block != blockAbort {
-		return "", errorf("25P01", "%s can only be used in transaction blocks", s.tag)
+	if s.block != blockInProgress && s.block != blockAbort {
+		return "", errorf("25P01", "%s can only be used in transaction blocks", stmt.Tag)
 	}
-	return s.tag, b.savepointStmt(s)
+	return stmt.Tag, s.savepoint(stmt)
 }
 
 // endBlock is EndTransactionBlock.
-func (b *Backend) endBlock() string {
+func (s *xactState) endBlock() string {
 	switch {
-	case b.block == blockAbort:
-		b.block = blockAbortEnd
+	case s.block == blockAbort:
+		s.block = blockAbortEnd
 		return "ROLLBACK"
-	case b.aborted():
-		b.block = blockAbortPending
+	case s.aborted():
+		s.block = blockAbortPending
 		return "ROLLBACK"
-	case b.block == blockInProgress:
-		b.block = blockEnd
+	case s.block == blockInProgress:
+		s.block = blockEnd
 	default:
-		b.warn("25P01", "there is no transaction in progress")
-		if b.block == blockImplicit {
-			b.block = blockEnd
+		s.out.warn("25P01", "there is no transaction in progress")
+		if s.block == blockImplicit {
+			s.block = blockEnd
 		}
 	}
 	return "COMMIT"
 }
 
-func (b *Backend) savepointStmt(s *stmt) *Error {
-	x := b.xact
-	if s.kind == kindSavepoint {
+// savepoint runs SAVEPOINT, ROLLBACK TO and RELEASE.
+func (s *xactState) savepoint(stmt *parser.Stmt) *Error {
+	x := s.current
+	if stmt.Kind == parser.Savepoint {
 		x.subs = append(x.subs, &sub{
-			name: s.name, undo: len(x.undo), commit: len(x.commit), drop: len(x.drop),
+			name: stmt.Name, undo: len(x.undo), commit: len(x.commit), drop: len(x.drop),
 			tables: len(x.tables), notifies: len(x.notifies), locks: len(x.locks),
 		})
 		return nil
 	}
 	i := len(x.subs) - 1
-	for i >= 0 && x.subs[i].name != s.name {
+	for i >= 0 && x.subs[i].name != stmt.Name {
 		i--
 	}
 	if i < 0 {
-		return errorf("3B001", "savepoint %q does not exist", s.name)
+		return errorf("3B001", "savepoint %q does not exist", stmt.Name)
 	}
-	if s.kind == kindRelease {
-		for level := len(x.subs); level > i; level-- {
-			b.endSettings(true, level+1)
+	if stmt.Kind == parser.Release {
+		for level := s.nestLevel(); level > i+1; level-- {
+			s.settings.leave(true, level)
 		}
-		b.lowerPortals(i)
+		s.portals.lower(i + 1)
 		x.subs = x.subs[:i]
 		return nil
 	}
-	b.abortTo(x.subs[i])
-	b.dropPortals(i + 1)
+	s.abortTo(x.subs[i])
+	s.portals.cleanup(i + 2)
 	x.subs[i].failed = false
 	x.subs = x.subs[:i+1]
 	return nil
 }
 
-// undo remembers how to take back what the current command does.
-func (b *Backend) undo(f func()) { b.xact.undo = append(b.xact.undo, f) }
-
 // requireTopLevel is PreventInTransactionBlock.
-func (b *Backend) requireTopLevel(what string) *Error {
-	if b.block != blockStarted {
+func (s *xactState) requireTopLevel(what string) *Error {
+	if s.block != blockStarted {
 		return errorf("25001", "%s cannot run inside a transaction block", what)
 	}
-	if b.pipelining {
+	if s.pipelining {
 		return errorf("25001", "%s cannot be executed within a pipeline", what)
 	}
-	b.immediate = true
+	s.immediate = true
 	return nil
 }

@@ -96,9 +96,10 @@ func Reasons(why sqlscan.Effects) []string {
 func (r *Relay) scan(text []byte) sqlscan.Effects { return r.strictly(scan(text)) }
 
 // strictly takes a function that is not known to be harmless for one that may do
-// anything, where the session is followed so.
+// anything, where the session is followed so, and an EXECUTE in session mode,
+// where nobody knows what was prepared.
 func (r *Relay) strictly(seen sqlscan.Effects) sqlscan.Effects {
-	if r.cfg.Policy == Strict && seen&sqlscan.Calls != 0 {
+	if r.cfg.Policy == Strict && seen&sqlscan.Calls != 0 || !r.cfg.Shared && seen&sqlscan.Execute != 0 {
 		seen |= sqlscan.Opaque
 	}
 	return seen
@@ -158,9 +159,6 @@ func (r *Relay) heed(seen sqlscan.Effects) {
 		r.server.unverified = true
 	}
 	if !r.cfg.Shared {
-		if seen&sqlscan.Execute != 0 {
-			seen |= settings // what was prepared may set them
-		}
 		e.pins |= seen & indelible
 		e.suspect |= seen & (settings | opaque | sqlscan.Calls | sqlscan.Local)
 		return

@@ -21,7 +21,9 @@ const typeText = 25
 func newCluster(version int) *pgmodel.Cluster {
 	c := pgmodel.NewCluster(version)
 	c.Knows = func(text string) bool { return strings.Contains(text, "pg_catalog.") }
-	c.Extra = func(b *pgmodel.Backend, text string, _ []string) (pgmodel.Result, bool) { return interpret(b, text) }
+	c.Extra = func(session *pgmodel.Session, text string, _ []string) (pgmodel.Result, bool) {
+		return interpret(session, text)
+	}
 	// A custom parameter that a session has set is there in it for good; that
 	// others find it empty then is known.
 	c.Configure("app.tenant", "")
@@ -29,18 +31,18 @@ func newCluster(version int) *pgmodel.Cluster {
 }
 
 // interpret runs a query of the relay's.
-func interpret(b *pgmodel.Backend, text string) (pgmodel.Result, bool) {
+func interpret(session *pgmodel.Session, text string) (pgmodel.Result, bool) {
 	switch {
 	case text == relay.ReadQuery:
-		return readValues(b), true
+		return readValues(session), true
 	case strings.HasPrefix(text, "SELECT pg_catalog.set_config(name, "):
-		return bringBack(b, text), true
+		return bringBack(session, text), true
 	case strings.HasPrefix(text, "SELECT pg_catalog.set_config("):
-		return setConfigs(b, strings.TrimPrefix(text, "SELECT ")), true
+		return setConfigs(session, strings.TrimPrefix(text, "SELECT ")), true
 	case strings.HasPrefix(text, "SELECT pg_catalog.setseed("):
 		return oneRow(""), true
 	case surveyPart.MatchString(text):
-		return surveyed(b, text), true
+		return surveyed(session, text), true
 	}
 	return pgmodel.Result{}, false
 }
@@ -61,10 +63,10 @@ var unmodelled = map[string]string{
 	"xmloption": "content", "lc_monetary": "C", "default_text_search_config": "pg_catalog.simple",
 }
 
-func readValues(b *pgmodel.Backend) pgmodel.Result {
+func readValues(session *pgmodel.Session) pgmodel.Result {
 	var values []string
 	for _, name := range relay.Read {
-		v, ok := b.Get(name)
+		v, ok := session.Get(name)
 		if !ok {
 			v, ok = unmodelled[name]
 		}
@@ -96,7 +98,7 @@ func literalOf(plain, digits string) string {
 }
 
 // setConfigs runs a list of set_config.
-func setConfigs(b *pgmodel.Backend, list string) pgmodel.Result {
+func setConfigs(session *pgmodel.Session, list string) pgmodel.Result {
 	var values []string
 	for list != "" {
 		m := setting.FindStringSubmatch(list)
@@ -105,23 +107,23 @@ func setConfigs(b *pgmodel.Backend, list string) pgmodel.Result {
 		}
 		list = list[len(m[0]):]
 		name, value := literalOf(m[1], m[2]), literalOf(m[4], m[5])
-		if err := setConfig(b, name, value, m[3] != "", m[6] == "true"); err != nil {
+		if err := setConfig(session, name, value, m[3] != "", m[6] == "true"); err != nil {
 			return failedBy(err)
 		}
-		v, _ := b.Get(name)
+		v, _ := session.Get(name)
 		values = append(values, v)
 	}
 	return oneRow(values...)
 }
 
-func setConfig(b *pgmodel.Backend, name, value string, reset, local bool) error {
+func setConfig(session *pgmodel.Session, name, value string, reset, local bool) error {
 	if _, ok := unmodelled[name]; ok {
 		return nil
 	}
 	if reset {
-		return b.Reset(name, local)
+		return session.Reset(name, local)
 	}
-	return b.Set(name, value, local)
+	return session.Set(name, value, local)
 }
 
 func failedBy(err error) pgmodel.Result {
@@ -130,22 +132,22 @@ func failedBy(err error) pgmodel.Result {
 }
 
 // bringBack sets startup values that nobody has set in the session.
-func bringBack(b *pgmodel.Backend, text string) pgmodel.Result {
+func bringBack(session *pgmodel.Session, text string) pgmodel.Result {
 	r := pgmodel.Result{Columns: []pgmodel.Column{{Name: "set_config", Type: typeText}}}
-	set := b.Inspect()
+	set := session.Inspect()
 	for _, m := range baseValue.FindAllStringSubmatch(text, -1) {
 		name, value := literalOf(m[1], m[2]), literalOf(m[3], m[4])
-		now, _ := b.Get(name)
+		now, _ := session.Get(name)
 		switch {
 		case name == "role" && now != "none", strings.Contains(name, ".") && now != "":
 			continue
 		case !strings.Contains(name, ".") && isSet(set, name):
 			continue
 		}
-		if err := b.Set(name, value, strings.HasPrefix(text, "SELECT pg_catalog.set_config(name, value, true)")); err != nil {
+		if err := session.Set(name, value, strings.HasPrefix(text, "SELECT pg_catalog.set_config(name, value, true)")); err != nil {
 			return failedBy(err)
 		}
-		v, _ := b.Get(name)
+		v, _ := session.Get(name)
 		r.Rows = append(r.Rows, [][]byte{[]byte(v)})
 	}
 	return r
@@ -168,7 +170,7 @@ var (
 )
 
 // surveyed tells what the session holds.
-func surveyed(b *pgmodel.Backend, text string) pgmodel.Result {
+func surveyed(session *pgmodel.Session, text string) pgmodel.Result {
 	r := pgmodel.Result{}
 	for _, name := range []string{"letter", "name", "value"} {
 		r.Columns = append(r.Columns, pgmodel.Column{Name: name, Type: typeText})
@@ -181,7 +183,7 @@ func surveyed(b *pgmodel.Backend, text string) pgmodel.Result {
 			add(letter, "", "")
 		}
 	}
-	s := b.Inspect()
+	s := session.Inspect()
 	for _, part := range strings.Split(text, " UNION ALL ") {
 		if strings.HasPrefix(part, "SELECT CASE WHEN context") {
 			for _, name := range slices.Sorted(maps.Keys(s.Settings)) {
@@ -194,7 +196,7 @@ func surveyed(b *pgmodel.Backend, text string) pgmodel.Result {
 		switch letter := part[len("SELECT '"):][:1]; letter {
 		case "s":
 			if m := custom.FindStringSubmatch(part); m != nil {
-				if v, ok := b.Get(m[1]); ok {
+				if v, ok := session.Get(m[1]); ok {
 					add("s", m[1], v)
 				}
 			} else if s.Role != "none" {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/pgmodel"
+	"github.com/pgseal/pgseal/internal/pgmodel/randomsession"
 	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay"
@@ -42,7 +43,7 @@ func randomScript(r *rand.Rand, own string, policy string) script {
 		}
 	}
 	waits := r.IntN(3)
-	for _, write := range pgmodel.RandomSession(r, own) {
+	for _, write := range randomsession.New(r, own) {
 		s.write(write, waits > 0 && r.IntN(3) < waits+1)
 	}
 	local := slices.ContainsFunc(s.steps, func(st step) bool {

@@ -310,7 +310,7 @@ func (w *world) clean(s *backend, p *player) {
 			return
 		}
 	}
-	st := s.Inspect()
+	st := s.Session().Inspect()
 	switch {
 	case st.Status != wire.StatusIdle, len(st.Portals) > 0 && w.policy != relay.Ignore, len(st.Temp) > 0, len(st.Locks) > 0, len(st.Listening) > 0,
 		len(st.FromSQL) > 0 && p.shared(w), st.User != role:
@@ -359,8 +359,8 @@ func canonical(p wire.Parameter) string {
 		return v.(string)
 	}
 	b, _ := newCluster(18).Connect(nil)
-	b.Set(p.Name, p.Value, false)
-	v, _ := b.Get(p.Name)
+	b.Session().Set(p.Name, p.Value, false)
+	v, _ := b.Session().Get(p.Name)
 	v = baseUnits(v)
 	canonicals.Store(p, v)
 	return v

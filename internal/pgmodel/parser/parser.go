@@ -1,4 +1,4 @@
-package pgmodel
+package parser
 
 import (
 	"slices"
@@ -41,53 +41,50 @@ func (p *parser) is(phrase string) bool {
 
 func (p *parser) end() bool { return p.at >= len(p.tokens) }
 
-// ident takes a name, cut to NAMEDATALEN-1 bytes.
+// ident takes a name.
 func (p *parser) ident() (string, bool) {
 	t := p.next()
-	return key(t.text), (t.kind == tokenWord || t.kind == tokenQuoted) && t.text != ""
+	return TruncateIdentifier(t.text), (t.kind == tokenWord || t.kind == tokenQuoted) && t.text != ""
 }
 
-// key is a name as far as it counts.
-func key(name string) string { return name[:min(len(name), 63)] }
-
 // named is a statement that ends with a name.
-func (p *parser) named(k kind, tag string) *stmt {
+func (p *parser) named(k Kind, tag string) *Stmt {
 	name, ok := p.ident()
 	if !ok || !p.end() {
 		return nil
 	}
-	return &stmt{kind: k, tag: tag, name: name}
+	return &Stmt{Kind: k, Tag: tag, Name: name}
 }
 
-func (p *parser) plain(k kind, tag string) *stmt {
+func (p *parser) plain(k Kind, tag string) *Stmt {
 	if !p.end() {
 		return nil
 	}
-	return &stmt{kind: k, tag: tag}
+	return &Stmt{Kind: k, Tag: tag}
 }
 
 // endStmt is COMMIT or ROLLBACK, perhaps AND CHAIN.
-func (p *parser) endStmt(k kind, tag string) *stmt {
-	return p.done(&stmt{kind: k, tag: tag, chain: p.is("and chain")})
+func (p *parser) endStmt(k Kind, tag string) *Stmt {
+	return p.done(&Stmt{Kind: k, Tag: tag, Chain: p.is("and chain")})
 }
 
 // statement parses what the tokens hold to their end.
-func (p *parser) statement() *stmt {
+func (p *parser) statement() *Stmt {
 	switch {
 	case p.is("begin"):
-		return p.plain(kindBegin, "BEGIN")
+		return p.plain(Begin, "BEGIN")
 	case p.is("start transaction"):
-		return p.plain(kindBegin, "START TRANSACTION")
+		return p.plain(Begin, "START TRANSACTION")
 	case p.is("commit"), p.is("end"):
-		return p.endStmt(kindCommit, "COMMIT")
+		return p.endStmt(Commit, "COMMIT")
 	case p.is("rollback to"):
-		return p.named(kindRollbackTo, "ROLLBACK")
+		return p.named(RollbackTo, "ROLLBACK")
 	case p.is("rollback"), p.is("abort"):
-		return p.endStmt(kindRollback, "ROLLBACK")
+		return p.endStmt(Rollback, "ROLLBACK")
 	case p.is("savepoint"):
-		return p.named(kindSavepoint, "SAVEPOINT")
+		return p.named(Savepoint, "SAVEPOINT")
 	case p.is("release"):
-		return p.named(kindRelease, "RELEASE")
+		return p.named(Release, "RELEASE")
 	case p.is("select"):
 		return p.selectStmt()
 	case p.is("insert into"):
@@ -95,27 +92,27 @@ func (p *parser) statement() *stmt {
 	case p.is("set"):
 		return p.setStmt()
 	case p.is("reset session authorization"):
-		return p.done(&stmt{kind: kindReset, tag: "RESET", name: "session_authorization"})
+		return p.done(&Stmt{Kind: Reset, Tag: "RESET", Name: "session_authorization"})
 	case p.is("reset all"):
-		return p.plain(kindResetAll, "RESET")
+		return p.plain(ResetAll, "RESET")
 	case p.is("reset"):
-		return p.named(kindReset, "RESET")
+		return p.named(Reset, "RESET")
 	case p.is("show"):
-		return p.named(kindShow, "SHOW")
+		return p.named(Show, "SHOW")
 	case p.is("discard all"):
-		return p.plain(kindDiscardAll, "DISCARD ALL")
+		return p.plain(DiscardAll, "DISCARD ALL")
 	case p.is("discard plans"):
-		return p.plain(kindDiscardPlans, "DISCARD PLANS")
+		return p.plain(DiscardPlans, "DISCARD PLANS")
 	case p.is("discard temp"):
-		return p.plain(kindDiscardTemp, "DISCARD TEMP")
+		return p.plain(DiscardTemp, "DISCARD TEMP")
 	case p.is("discard sequences"):
-		return p.plain(kindNothing, "DISCARD SEQUENCES")
+		return p.plain(DiscardSequences, "DISCARD SEQUENCES")
 	case p.is("listen"):
-		return p.named(kindListen, "LISTEN")
+		return p.named(Listen, "LISTEN")
 	case p.is("unlisten *"):
-		return p.plain(kindUnlisten, "UNLISTEN")
+		return p.plain(Unlisten, "UNLISTEN")
 	case p.is("unlisten"):
-		return p.named(kindUnlisten, "UNLISTEN")
+		return p.named(Unlisten, "UNLISTEN")
 	case p.is("notify"):
 		return p.notifyStmt()
 	case p.is("copy"):
@@ -132,20 +129,20 @@ func (p *parser) statement() *stmt {
 	return p.tableStmt()
 }
 
-func (p *parser) setStmt() *stmt {
-	s := &stmt{kind: kindSet, tag: "SET"}
-	s.local = p.is("local")
+func (p *parser) setStmt() *Stmt {
+	s := &Stmt{Kind: Set, Tag: "SET"}
+	s.Local = p.is("local")
 	if p.is("session authorization") {
-		s.name = "session_authorization"
+		s.Name = "session_authorization"
 	} else {
 		p.is("session")
 		var ok bool
-		if s.name, ok = p.ident(); !ok || s.name != "role" && !p.is("to") && !p.is("=") {
+		if s.Name, ok = p.ident(); !ok || s.Name != "role" && !p.is("to") && !p.is("=") {
 			return nil
 		}
 	}
 	if p.is("default") {
-		s.isDefault = true
+		s.IsDefault = true
 		return p.done(s)
 	}
 	var values []string
@@ -156,11 +153,11 @@ func (p *parser) setStmt() *stmt {
 		}
 		if t.kind == tokenQuoted {
 			t.text = `"` + t.text + `"`
-			if s.name == "role" {
+			if s.Name == "role" {
 				t.text = strings.Trim(t.text, `"`)
 			}
 		}
-		if s.name == "search_path" && t.kind == tokenString {
+		if s.Name == "search_path" && t.kind == tokenString {
 			t.text = quoteIdentifier(t.text)
 		}
 		values = append(values, t.text)
@@ -168,7 +165,7 @@ func (p *parser) setStmt() *stmt {
 			break
 		}
 	}
-	s.value = strings.Join(values, ", ")
+	s.Value = strings.Join(values, ", ")
 	return p.done(s)
 }
 
@@ -184,19 +181,19 @@ func quoteIdentifier(name string) string {
 	return name
 }
 
-func (p *parser) done(s *stmt) *stmt {
+func (p *parser) done(s *Stmt) *Stmt {
 	if !p.end() {
 		return nil
 	}
 	return s
 }
 
-func (p *parser) notifyStmt() *stmt {
+func (p *parser) notifyStmt() *Stmt {
 	name, ok := p.ident()
-	s := &stmt{kind: kindNotify, tag: "NOTIFY", name: name}
+	s := &Stmt{Kind: Notify, Tag: "NOTIFY", Name: name}
 	if p.is(",") {
 		t := p.next()
-		s.value, ok = t.text, ok && t.kind == tokenString
+		s.Value, ok = t.text, ok && t.kind == tokenString
 	}
 	if !ok {
 		return nil
@@ -204,20 +201,20 @@ func (p *parser) notifyStmt() *stmt {
 	return p.done(s)
 }
 
-func (p *parser) copyStmt() *stmt {
+func (p *parser) copyStmt() *Stmt {
 	name, ok := p.ident()
 	switch {
 	case !ok:
 	case p.is("from stdin"):
-		return p.done(&stmt{kind: kindCopyIn, tag: "COPY", name: name})
+		return p.done(&Stmt{Kind: CopyIn, Tag: "COPY", Name: name})
 	case p.is("to stdout"):
-		return p.done(&stmt{kind: kindCopyOut, tag: "COPY", name: name})
+		return p.done(&Stmt{Kind: CopyOut, Tag: "COPY", Name: name})
 	}
 	return nil
 }
 
 // doStmt knows the blocks that run one command by EXECUTE.
-func (p *parser) doStmt() *stmt {
+func (p *parser) doStmt() *Stmt {
 	t := p.next()
 	if t.kind != tokenDollar || !p.end() {
 		return nil
@@ -230,14 +227,14 @@ func (p *parser) doStmt() *stmt {
 	if command.kind != tokenString || !inner.is("; end") {
 		return nil
 	}
-	s := &stmt{kind: kindDo, tag: "DO", inner: (&parser{tokens: tokenize(command.text)}).statement()}
-	if s.inner == nil {
+	s := &Stmt{Kind: Do, Tag: "DO", Inner: (&parser{tokens: tokenize(command.text)}).statement()}
+	if s.Inner == nil {
 		return nil
 	}
 	return s
 }
 
-func (p *parser) preparedStmt() *stmt {
+func (p *parser) preparedStmt() *Stmt {
 	switch {
 	case p.is("prepare"):
 		name, ok := p.ident()
@@ -245,15 +242,15 @@ func (p *parser) preparedStmt() *stmt {
 			return nil
 		}
 		inner := p.statement()
-		if inner == nil || !slices.Contains([]kind{kindSelect, kindSelectTable, kindSelectSeries, kindInsert}, inner.kind) {
+		if inner == nil || !slices.Contains([]Kind{Select, SelectTable, SelectSeries, Insert}, inner.Kind) {
 			return nil
 		}
-		return &stmt{kind: kindPrepare, tag: "PREPARE", name: name, inner: inner}
+		return &Stmt{Kind: Prepare, Tag: "PREPARE", Name: name, Inner: inner}
 	case p.is("execute"):
 		name, ok := p.ident()
-		s := &stmt{kind: kindExecute, name: name}
+		s := &Stmt{Kind: Execute, Name: name}
 		if ok && p.is("(") {
-			if s.args = p.arguments(); s.args == nil {
+			if s.Args = p.arguments(); s.Args == nil {
 				return nil
 			}
 		}
@@ -262,15 +259,15 @@ func (p *parser) preparedStmt() *stmt {
 		}
 		return p.done(s)
 	case p.is("deallocate all"):
-		return p.plain(kindDeallocateAll, "DEALLOCATE ALL")
+		return p.plain(DeallocateAll, "DEALLOCATE ALL")
 	case p.is("deallocate"):
-		return p.named(kindDeallocate, "DEALLOCATE")
+		return p.named(Deallocate, "DEALLOCATE")
 	}
 	return nil
 }
 
 // arguments reads literals and parameters to a closing parenthesis.
-func (p *parser) arguments() (list []expr) {
+func (p *parser) arguments() (list []Expr) {
 	for {
 		e, ok := p.literal()
 		if !ok {
@@ -286,98 +283,97 @@ func (p *parser) arguments() (list []expr) {
 	}
 }
 
-func (p *parser) literal() (expr, bool) {
+func (p *parser) literal() (Expr, bool) {
 	switch t := p.next(); t.kind {
 	case tokenNumber:
-		return expr{args: []string{t.text}, typ: typeInt4, name: "?column?"}, true
+		return Expr{Kind: Number, Value: t.text}, true
 	case tokenString:
-		return expr{args: []string{t.text}, typ: typeText, name: "?column?"}, true
+		return Expr{Kind: String, Value: t.text}, true
 	case tokenParam:
-		return expr{param: t.number(), typ: typeText, name: "?column?"}, t.number() > 0
+		return Expr{Kind: Param, Param: t.number()}, t.number() > 0
 	case tokenWord:
 		if t.text == "true" || t.text == "false" {
-			return expr{args: []string{t.text}, typ: typeBool, name: "bool"}, true
+			return Expr{Kind: Boolean, Value: t.text}, true
 		}
 	}
-	return expr{}, false
+	return Expr{}, false
 }
 
-func (p *parser) cursorStmt() *stmt {
+func (p *parser) cursorStmt() *Stmt {
 	switch {
 	case p.is("declare"):
 		name, ok := p.ident()
 		if !ok || !p.is("cursor") {
 			return nil
 		}
-		s := &stmt{kind: kindDeclare, tag: "DECLARE CURSOR", name: name, hold: p.is("with hold")}
+		s := &Stmt{Kind: Declare, Tag: "DECLARE CURSOR", Name: name, Hold: p.is("with hold")}
 		if !p.is("for select") {
 			return nil
 		}
-		if s.inner = p.selectStmt(); s.inner == nil {
+		if s.Inner = p.selectStmt(); s.Inner == nil {
 			return nil
 		}
 		return s
 	case p.is("fetch"):
-		s := &stmt{kind: kindFetch, tag: "FETCH", n: 1}
+		s := &Stmt{Kind: Fetch, Tag: "FETCH", N: 1}
 		if p.is("all") {
-			s.n = -1
+			s.N = -1
 		} else if p.peek().kind == tokenNumber {
-			s.n = p.next().number()
+			s.N = p.next().number()
 		}
 		var ok bool
 		if !p.is("from") {
 			return nil
 		}
-		if s.name, ok = p.ident(); !ok {
+		if s.Name, ok = p.ident(); !ok {
 			return nil
 		}
 		return p.done(s)
 	case p.is("close all"):
-		s := p.plain(kindClose, "CLOSE CURSOR ALL")
+		s := p.plain(Close, "CLOSE CURSOR ALL")
 		if s != nil {
-			s.all = true
+			s.All = true
 		}
 		return s
 	case p.is("close"):
-		return p.named(kindClose, "CLOSE CURSOR")
+		return p.named(Close, "CLOSE CURSOR")
 	}
 	return nil
 }
 
-func (p *parser) tableStmt() *stmt {
-	s := &stmt{}
+func (p *parser) tableStmt() *Stmt {
+	s := &Stmt{}
 	var ok bool
 	switch {
 	case p.is("create table"):
-		s.kind, s.tag = kindCreate, "CREATE TABLE"
+		s.Kind, s.Tag = Create, "CREATE TABLE"
 	case p.is("create temp table"):
-		s.kind, s.tag, s.temp = kindCreate, "CREATE TABLE", true
+		s.Kind, s.Tag, s.Temp = Create, "CREATE TABLE", true
 	case p.is("drop table if exists"):
-		s.kind, s.tag, s.ifExists = kindDrop, "DROP TABLE", true
+		s.Kind, s.Tag, s.IfExists = Drop, "DROP TABLE", true
 	case p.is("drop table"):
-		s.kind, s.tag = kindDrop, "DROP TABLE"
+		s.Kind, s.Tag = Drop, "DROP TABLE"
 	case p.is("truncate"):
-		s.kind, s.tag = kindTruncate, "TRUNCATE TABLE"
+		s.Kind, s.Tag = Truncate, "TRUNCATE TABLE"
 	case p.is("alter table"):
-		s.kind, s.tag = kindAlter, "ALTER TABLE"
+		s.Kind, s.Tag = Alter, "ALTER TABLE"
 	default:
 		return nil
 	}
-	if s.name, ok = p.ident(); !ok {
+	if s.Name, ok = p.ident(); !ok {
 		return nil
 	}
-	switch s.kind {
-	case kindCreate:
+	switch s.Kind {
+	case Create:
 		if !p.is("( a int4 )") {
 			return nil
 		}
-		s.dropAtCommit = s.temp && p.is("on commit drop")
-	case kindAlter:
+		s.DropAtCommit = s.Temp && p.is("on commit drop")
+	case Alter:
 		if !p.is("alter a type") {
 			return nil
 		}
-		name, _ := p.ident()
-		if s.typ = typeByName[name]; s.typ == 0 {
+		if s.Type, _ = p.ident(); !slices.Contains([]string{"int4", "int8", "float4"}, s.Type) {
 			return nil
 		}
 	}

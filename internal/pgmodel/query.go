@@ -1,21 +1,24 @@
 package pgmodel
 
-import "github.com/pgseal/pgseal/internal/wire"
+import (
+	"github.com/pgseal/pgseal/internal/pgmodel/parser"
+	"github.com/pgseal/pgseal/internal/wire"
+)
 
 // simpleQuery is a Query under way. It can stop between statements, for the
 // data of a COPY or for a lock.
 type simpleQuery struct {
-	list []*stmt
+	list []*parser.Stmt
 	next int
 }
 
 // simpleQuery is exec_simple_query up to its first statement.
 func (b *Backend) simpleQuery(text string) {
-	if err := b.startXact(); err != nil {
+	if err := b.session.xact.startCommand(); err != nil {
 		b.fail(err)
 		return
 	}
-	b.unnamed = nil
+	b.session.statements.drop("")
 	list, err := b.cluster.parse(text)
 	if err != nil {
 		b.fail(err)
@@ -45,43 +48,40 @@ func (b *Backend) runQuery() {
 	}
 	b.finishXact()
 	if len(q.list) == 0 {
-		b.empty(wire.EmptyQueryResponse)
+		b.out.empty(wire.EmptyQueryResponse)
 	}
 	b.query = nil
 	b.ready()
 }
 
-func (b *Backend) runSimple(s *stmt) (tag string, err *Error) {
-	if b.aborted() && !s.isExit() {
+func (b *Backend) runSimple(s *parser.Stmt) (tag string, err *Error) {
+	if b.session.xact.aborted() && !s.IsTransactionExit() {
 		return "", errAborted()
 	}
-	if err := b.startXact(); err != nil {
+	if err := b.session.xact.startCommand(); err != nil {
 		return "", err
 	}
 	if len(b.query.list) > 1 {
-		b.beginImplicit()
+		b.session.xact.beginImplicit()
 	}
-	if s.kind != kindExtra && s.params > 0 {
+	if s.Kind != parser.Unknown && s.Params > 0 {
 		return "", errorf("42P02", "there is no parameter $1")
 	}
-	plan, err := b.analyze(s, nil)
+	plan, err := b.planner.planNow(s)
 	if err != nil {
 		return "", err
 	}
-	if err := b.planned(s); err != nil {
-		return "", err
-	}
-	p, err := b.createPortal("")
+	p, err := b.session.portals.create("", b.session.xact.nestLevel())
 	if err != nil {
 		return "", err
 	}
-	if err := b.startPortal(p, plan); err != nil {
+	if err := b.executor.start(p, plan); err != nil {
 		return "", err
 	}
 	p.describe = true
-	tag, _, err = b.runPortal(p, -1)
-	if err == nil && b.copying == nil {
-		b.dropPortal("", p)
+	tag, _, err = b.executor.run(p, -1)
+	if b.copying, p.copying = p.copying, nil; err == nil && b.copying == nil {
+		b.session.portals.drop(p)
 	}
 	return tag, err
 }
@@ -95,25 +95,13 @@ func (b *Backend) finishSimple(tag string) {
 	switch {
 	case last:
 		if len(q.list) > 1 {
-			b.endImplicit()
+			b.session.xact.endImplicit()
 		}
 		b.finishXact()
-	case s.isTransaction():
+	case s.IsTransaction():
 		b.finishXact()
 	default:
-		b.nextCommand()
+		b.session.xact.current.nextCommand()
 	}
-	b.complete(tag)
-}
-
-func errAborted() *Error {
-	return errorf("25P02", "current transaction is aborted, commands ignored until end of transaction block")
-}
-
-// isTransaction is IsA(stmt, TransactionStmt).
-func (s *stmt) isTransaction() bool { return s != nil && s.kind >= kindBegin && s.kind <= kindRelease }
-
-// isExit is IsTransactionExitStmt.
-func (s *stmt) isExit() bool {
-	return s != nil && (s.kind == kindCommit || s.kind == kindRollback || s.kind == kindRollbackTo)
+	b.out.complete(tag)
 }

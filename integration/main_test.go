@@ -45,6 +45,14 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
+	if programs.root, err = os.MkdirTemp("", "pgseal-programs-"); err == nil {
+		err = os.Chmod(programs.root, 0o755) // for the user who runs PostgreSQL
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(programs.root)
 	defer stopShared()
 	return m.Run()
 }

@@ -180,7 +180,7 @@ func versionsSince(first int) []string {
 }
 
 func startPostgres(version string) (*postgres, error) {
-	bin, err := pgcluster.Find(version)
+	bin, err := findPrograms(version)
 	if err != nil {
 		return nil, err
 	}

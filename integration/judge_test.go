@@ -70,7 +70,7 @@ type stage struct {
 // newJudge creates the twin databases. Where pgseal's are is said by p.
 func newJudge(t *testing.T, pg *postgres, name string) *judge {
 	t.Helper()
-	j := &judge{pg: pg, pending: answerLimit, patience: answerLimit}
+	j := &judge{pg: pg, pending: answerLimit, patience: patience}
 	execute(t, pg.direct(t, "postgres"), `DO $$ BEGIN
 		IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'scenario_role') THEN CREATE ROLE scenario_role; GRANT scenario_role TO app; END IF; END $$`)
 	for s, twin := range map[*stage]string{&j.own: name + "_own", &j.pooled: name + "_pooled"} {
@@ -495,8 +495,8 @@ func (p *player) matches(m string, want []string) int {
 	return 0
 }
 
-// answerLimit is how long an answer may take through pgseal, and how long it is
-// waited for before others go on.
+// answerLimit is how long an answer through pgseal is waited for before others go
+// on.
 const answerLimit = 5 * time.Second
 
 // hears plays the dialogue on connections of its clients' own, and fails the

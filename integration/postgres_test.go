@@ -171,6 +171,17 @@ func onEachSince(t *testing.T, first int, f func(t *testing.T, pg *postgres)) {
 	}
 }
 
+// onAllVersions is onEachVersion for a test that takes minutes: with all of them
+// at the same time.
+func onAllVersions(t *testing.T, f func(t *testing.T, pg *postgres)) {
+	for _, version := range versions {
+		t.Run("PostgreSQL "+version, func(t *testing.T) {
+			t.Parallel()
+			f(t, sharedPostgres(t, version))
+		})
+	}
+}
+
 // versionsSince returns the versions under test that are not older than first.
 func versionsSince(first int) []string {
 	return slices.DeleteFunc(slices.Clone(versions), func(version string) bool {

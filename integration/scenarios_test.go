@@ -45,7 +45,7 @@ func (s scenario) stands(i int) map[string]settings {
 
 func TestEachClientReadsWhatItReadsOnAConnectionOfItsOwn(t *testing.T) {
 	t.Parallel()
-	onEachVersion(t, func(t *testing.T, pg *postgres) {
+	onAllVersions(t, func(t *testing.T, pg *postgres) {
 		list := newJudges(t, pg, "scenarios")
 		pgseals := map[*judge]*pgseal{}
 		for _, j := range list {

@@ -10,9 +10,14 @@ NO_ENGINE := ^(TestNoTimeOfALoginTells|TestAThousandReloadsOfAccessRules)
 # Go's cryptography has no goroutines, and its arithmetic is 3 times as slow
 # under the race detector; crypto/tls and what calls it are watched.
 RACE    := -race -gcflags=crypto/internal/fips140/...=-race=false
+
+# The release of Go that go.mod names. A go command that is told not to look for
+# it (GOTOOLCHAIN=local) takes it from here too; make GOTOOLCHAIN=local uses the
+# one that is installed.
+export GOTOOLCHAIN := $(shell sed -n 's/^toolchain //p' go.mod)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 
-.PHONY: build fips demo test soak test-matrix compatibility lint fmt fuzz bench bench-quick clean
+.PHONY: build fips demo test soak test-matrix compatibility lint vuln fmt fuzz bench bench-quick clean
 
 build: ## the static binary, bin/pgseal
 	$(BUILD) -o bin/pgseal ./cmd/pgseal
@@ -37,6 +42,7 @@ test: bin/gotestsum ## every test of all modules, with the race detector
 	cd integration && $(call sum,integration) $(RACE) -timeout 45m ./...
 	$(call sum,plain) -run Allocates ./internal/engine # the race detector allocates itself
 	$(call sum,model) -run TestClientsCannotTell ./proxy/relay # and is too slow for a million messages
+	$(call sum,notlspeek) -tags pgseal_notlspeek -skip '$(NO_ENGINE)' ./internal/engine ./proxy # as with a Go yet unknown
 	PGSEAL_TEST_ENGINE=portable $(call sum,portable) $(RACE) -skip '$(NO_ENGINE)' ./proxy # as where there is no epoll
 	@echo "== the slowest"; cat $(SEEN)/*.json | bin/gotestsum tool slowest --num 10 --threshold 1s
 	@echo "== all tests took $$(($$(date +%s) - $$(cat $(SEEN)/began))) s"
@@ -59,8 +65,14 @@ lint: bin/staticcheck ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run make fmt"; exit 1; }
 	@set -e; for m in $(MODULES); do echo "== vet, staticcheck $$m"; (cd $$m && $(GO) vet ./... && $(CURDIR)/bin/staticcheck ./...); done
 
+vuln: bin/govulncheck ## known vulnerabilities in what the code reaches, Go's own library among it
+	@scripts/vuln.sh $(ARGS)
+
 bin/staticcheck: tools/go.mod
 	cd tools && $(GO) build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+
+bin/govulncheck: tools/go.mod
+	cd tools && $(GO) build -o ../bin/govulncheck golang.org/x/vuln/cmd/govulncheck
 
 bin/gotestsum: tools/go.mod
 	cd tools && $(GO) build -o ../bin/gotestsum gotest.tools/gotestsum

@@ -2,6 +2,8 @@ module github.com/pgseal/pgseal/bench
 
 go 1.26.0
 
+toolchain go1.27.4
+
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/jackc/pgx/v5 v5.12.0

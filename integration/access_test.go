@@ -10,7 +10,7 @@ import (
 
 func TestAccessRulesAreFollowedAndABadFileKeepsTheOldOnes(t *testing.T) {
 	t.Parallel()
-	const refused = "reload refused, keeping the old version"
+	const refused = "reload failed, keeping the version in force"
 	dir := shortDir(t)
 	rules, more := filepath.Join(dir, "pg_hba.conf"), filepath.Join(dir, "more.conf")
 	write := func(path, text string) { replace(t, path, []byte(text+"\n"), 0o600) }

@@ -62,7 +62,7 @@ func TestTheAuditFileTellsOfLoginsRefusalsAndReloadsAndIsRotated(t *testing.T) {
 	replace(t, hba, []byte("hostssl all nobody all reject\nhostssl all all all scram-sha-256\n"), 0o600)
 	p := start(t, sharedPostgres(t, "18"), options{
 		logs: settings{"audit_file": path}, auth: settings{"hba_file": hba, "auth_delay": "10ms"},
-		errors: []string{configRefused, "reload refused, keeping the old version", fileRefused},
+		errors: []string{configRefused, "reload failed, keeping the version in force", fileRefused},
 	})
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("the file is %v, %v", info.Mode(), err)

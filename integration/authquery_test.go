@@ -17,7 +17,7 @@ import (
 
 // Messages of errors that tests of lookups provoke.
 const (
-	lookupFailed = "roles could not be looked up"
+	lookupFailed = "auth_query failed"
 	openFailed   = "server connection could not be opened"
 )
 

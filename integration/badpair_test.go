@@ -41,7 +41,7 @@ func TestAPairThatCannotBeUsedLeavesTheOldOneInForceAndIsLoggedOnce(t *testing.T
 			replace(t, l.certFile(), pair.CertPEM, 0o644)
 		}},
 	}
-	const refused = "reload refused, keeping the old version"
+	const refused = "reload failed, keeping the version in force"
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			p := start(t, sharedPostgres(t, "18"), options{

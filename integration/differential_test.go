@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -84,7 +83,7 @@ func (j *judge) differs(t *testing.T, s dialogue) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d == nil || j.known(d, answers) {
+	if d == nil || j.known(d, s, answers) {
 		return
 	}
 	t.Errorf("a dialogue of %d steps differs at step %d: client %s reads\n%s\nand not\n%s", len(s), d.step, d.client, inWords(d.got), inWords(d.want))
@@ -92,59 +91,6 @@ func (j *judge) differs(t *testing.T, s dialogue) {
 	shortest, d, answers := j.shrink(ctx, s, d, answers)
 	t.Errorf("in short, after %v:\n%s", time.Since(began).Round(time.Second), d.describe(shortest, answers))
 }
-
-// known reports whether a difference is of those that docs/pooling.md names,
-// "What differs", and which no dialogue is kept from.
-func (j *judge) known(d *difference, answers [][]string) bool {
-	got, want := inWords(d.got), inWords(d.want)
-	lost := func(answer []string) bool { return strings.Contains(inWords(answer), "unexpected state STARTED") }
-	switch {
-	case j.late && slices.ContainsFunc(answers[:d.step+1], lost):
-		return true // PostgreSQL 18 fails so behind a Query in a batch; pgseal mostly spares its clients that
-	case j.late && strings.Contains(want, "ready T") && strings.Contains(got, "transaction blocks not allowed in statement pooling mode"):
-		return true // there it leaves a transaction open, in which no statement of ours begins: none has BEGIN in that mode
-	}
-	if strings.Contains(want, "RESET; columns ") {
-		return true // of a client that keeps its server, or of application_name, among several statements
-	}
-	if strings.Contains(want, invalidXML) || strings.Contains(want, deniedSchema) && analysedBefore(d.got) {
-		return true // a plan that was thrown away is made under the values of that moment
-	}
-	if last := len(d.got) - 1; last >= 0 && last+1 < len(d.want) && strings.HasPrefix(d.want[last], aloneWarning) && d.got[last] == d.want[last+1] {
-		return true // PostgreSQL took the batch for a pipeline, since something of ours ran in it
-	}
-	if failedEarly(d.got, d.want) {
-		return true // an EXECUTE of what can't be parsed any more, behind other statements of its text
-	}
-	if strings.Contains(got, canceledError) && strings.Contains(want, canceledError) {
-		return true // which of several queries a request to cancel meets is chance
-	}
-	return strings.Contains(got, "cannot be changed after any temporary tables") // another client has used temporary tables
-}
-
-// analysedBefore reports whether what differs is the answer to a Describe or Bind.
-func analysedBefore(got []string) bool {
-	last := len(got) - 1
-	return last >= 0 && (strings.HasPrefix(got[last], "columns ") || got[last] == "BindComplete")
-}
-
-// failedEarly reports whether the first that differs is an error that comes
-// later, too, behind what was completed in front of it.
-func failedEarly(got, want []string) bool {
-	last := len(got) - 1
-	if last < 0 || last >= len(want) || !strings.HasPrefix(got[last], `E ERROR 42P01 "relation `) {
-		return false
-	}
-	behind := slices.Index(want[last:], got[last])
-	return behind > 0 && !slices.ContainsFunc(want[last:last+behind], func(a string) bool { return strings.HasPrefix(a, "ready") })
-}
-
-const (
-	canceledError = "57014"
-	invalidXML    = "2200M"
-	aloneWarning  = "N WARNING 25P01"
-	deniedSchema  = `42501 "permission denied for schema`
-)
 
 // try plays a dialogue on both stages.
 func (j *judge) try(ctx context.Context, s dialogue) (*difference, [][]string, error) {
@@ -174,7 +120,7 @@ func (j *judge) shrink(ctx context.Context, s dialogue, d *difference, answers [
 			return false
 		}
 		found, heard, err := hasty.try(ctx, shorter)
-		if err != nil || found == nil || hasty.known(found, heard) || waits(found) != kind {
+		if err != nil || found == nil || hasty.known(found, shorter.ended(), heard) || waits(found) != kind {
 			return false
 		}
 		s, d, answers = shorter.ended(), found, heard

@@ -16,7 +16,7 @@ func TestTheLogSaysWhatToDoAboutAClientThatDoesNotTrustTheCertificate(t *testing
 		t.Fatalf("psql says %q", r.stderr)
 	}
 	eventually(t, patience, "the log says what to do", func() bool {
-		return p.log.count("TLS handshake failed", "did not accept the listener's certificate", "sslrootcert") == 1
+		return p.log.count("TLS handshake failed", "the client rejected the server certificate", "sslrootcert") == 1
 	})
 }
 

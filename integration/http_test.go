@@ -107,7 +107,7 @@ func TestMetricsTellWhatClientsDid(t *testing.T) {
 
 func TestARefusedReloadShowsInMetricsUntilItIsMended(t *testing.T) {
 	t.Parallel()
-	o, url := withHTTP(t, options{errors: []string{"reload refused, keeping the old version", fileRefused, configRefused}})
+	o, url := withHTTP(t, options{errors: []string{"reload failed, keeping the version in force", fileRefused, configRefused}})
 	p := start(t, sharedPostgres(t, versionsSince(0)[0]), o)
 	users := `pgseal_reload_failing{name="users_file"}`
 	_, scrape := get(t, url+"/metrics")

@@ -93,7 +93,7 @@ func TestTheLDAPRecipeServesPsql(t *testing.T) {
 	if told := p.enter(t, "reports", "otto", ldapPassword); !strings.Contains(told, failed("otto")) {
 		t.Errorf("psql says %q", told)
 	}
-	for _, why := range []string{"Invalid Credentials", "finds no entry", "more than one entry", "invalid character in user name"} {
+	for _, why := range []string{"Invalid Credentials", "LDAP user does not exist", "more than one entry", "invalid character in user name"} {
 		if !p.log.tells("login refused", why, "auth.rules:") {
 			t.Errorf("the log does not tell %q", why)
 		}

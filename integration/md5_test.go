@@ -79,7 +79,7 @@ func TestAnMD5SecretIsNoUseUnderARuleOfSCRAM(t *testing.T) {
 	if known, unknown := told("old"), told("new"); known != unknown || !strings.Contains(known, `password authentication failed for user "ROLE"`) {
 		t.Errorf("old is told\n%s, an unknown role\n%s", known, unknown)
 	}
-	if !p.log.tellsOnce("login refused", `"user":"old"`, "the role has no SCRAM secret") {
+	if !p.log.tellsOnce("login refused", `"user":"old"`, "role does not have a valid SCRAM secret") {
 		t.Error("the log does not say why")
 	}
 }
@@ -120,8 +120,8 @@ func TestTheSettingsThatWouldTellAPasswordToStrangersAreRefused(t *testing.T) {
 	for database, says := range map[string]string{
 		"{host: localhost, sslmode: require, require_auth: password}":                      "password is sent in the clear",
 		"{host: localhost, sslmode: verify-full, sslrootcert: system, require_auth: '!x'}": "is none of",
-		"{host: localhost, user: app, set_role: true}":                                     "is gone",
-		"{host: localhost, stamp_identity: audit.who}":                                     "it names no setting any more",
+		"{host: localhost, user: app, set_role: true}":                                     "no longer supported",
+		"{host: localhost, stamp_identity: audit.who}":                                     "it no longer names a parameter",
 	} {
 		p.writeFile(p.configFile(), fmt.Sprintf("listen: [{address: 'unix:%s/x'}]\ndatabases:\n  app: %s\nauth: {users_file: %s}\n", p.dir, database, p.usersFile()))
 		p.reload()

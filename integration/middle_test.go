@@ -21,7 +21,7 @@ var mitms = []mitm{
 	{"require", false, "SCRAM channel binding check failed", "28000", "SCRAM channel binding check failed"},
 	{"prefer", false, "SCRAM channel binding check failed", "28000", "SCRAM channel binding check failed"},
 	{"prefer", true, "SCRAM channel binding negotiation error", "28000", "SCRAM channel binding negotiation error"},
-	{"require", true, "channel binding is required", "", "does not offer SCRAM-SHA-256-PLUS"},
+	{"require", true, "channel binding is required", "", "server did not offer an authentication method that supports channel binding"},
 	{"disable", true, "", "", ""}, // shows that it is the binding that keeps him out
 }
 

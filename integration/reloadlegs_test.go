@@ -118,7 +118,7 @@ func (l *leg) fill(t *testing.T, m *minter, pair devca.Pair, caPEM, crlPEM []byt
 }
 
 // matrixErrors are what the matrix provokes.
-var matrixErrors = []string{"reload refused, keeping the old version", fileRefused, configRefused, notOpened}
+var matrixErrors = []string{"reload failed, keeping the version in force", fileRefused, configRefused, notOpened}
 
 // listenerLeg is a listener with all four files. A connection meets its
 // certificate, and what becomes of a client of the next authority and of one

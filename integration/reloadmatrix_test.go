@@ -31,7 +31,7 @@ type trigger struct {
 // triggers of a change of content; of a path, which stands in the
 // configuration, those that are pulled.
 var triggers = []trigger{
-	{name: "noticed", refusal: "reload refused, keeping the old version"},
+	{name: "noticed", refusal: "reload failed, keeping the version in force"},
 	{name: "SIGHUP", pull: (*leg).hup, refusal: fileRefused},
 	{name: "RELOAD", pull: (*leg).command, refusal: fileRefused, answers: true},
 }
@@ -248,15 +248,15 @@ func pairFaults(t *testing.T, m *minter, pairPEM, keyPEM []byte) (cert, key []fa
 	other := m.issue(t)
 	cert = []fault{
 		{name: "garbage", content: []byte("garbage"), says: "no certificate"},
-		{name: "truncated", content: pairPEM[:len(pairPEM)/4], says: "damaged or cut off"},
-		{name: "mismatch", content: other.CertPEM, says: "does not belong to"},
+		{name: "truncated", content: pairPEM[:len(pairPEM)/4], says: "malformed or truncated"},
+		{name: "mismatch", content: other.CertPEM, says: "does not match"},
 		{name: "expired", content: m.renewed(t, pairPEM, true), says: "expired on"},
 	}
 	key = []fault{
 		{name: "garbage", content: []byte("garbage"), says: "0 private keys"},
-		{name: "truncated", content: keyPEM[:len(keyPEM)/4], says: "damaged or cut off"},
-		{name: "mismatch", content: other.KeyPEM, says: "does not belong to"},
-		{name: "open", content: keyPEM, says: "must be closed to", others: true},
+		{name: "truncated", content: keyPEM[:len(keyPEM)/4], says: "malformed or truncated"},
+		{name: "mismatch", content: other.KeyPEM, says: "does not match"},
+		{name: "open", content: keyPEM, says: "must not be accessible to", others: true},
 	}
 	return cert, key
 }
@@ -265,16 +265,16 @@ func pairFaults(t *testing.T, m *minter, pairPEM, keyPEM []byte) (cert, key []fa
 func trustFaults(caPEM, expiredCA, crlPEM, expiredCRL, otherCRL, keyPEM []byte) (authority, crl []fault) {
 	authority = []fault{
 		{name: "garbage", content: []byte("garbage"), says: "no certificate"},
-		{name: "truncated", content: caPEM[:len(caPEM)/4], says: "damaged or cut off"},
-		{name: "mismatch", content: keyPEM, says: "only certificates belong here"},
+		{name: "truncated", content: caPEM[:len(caPEM)/4], says: "malformed or truncated"},
+		{name: "mismatch", content: keyPEM, says: "not a certificate"},
 		{name: "expired", content: expiredCA, says: "expired on"},
 	}
 	crl = []fault{
-		{name: "garbage", content: []byte("garbage"), says: "does not parse"},
-		{name: "truncated", content: crlPEM[:len(crlPEM)/4], says: "damaged or cut off"},
-		{name: "mismatch", content: caPEM, says: "only CRLs belong here"},
+		{name: "garbage", content: []byte("garbage"), says: "cannot be parsed"},
+		{name: "truncated", content: crlPEM[:len(crlPEM)/4], says: "malformed or truncated"},
+		{name: "mismatch", content: caPEM, says: "not a CRL"},
 		{name: "expired", content: expiredCRL, says: "expired on"},
-		{name: "short", content: otherCRL, says: "there is no CRL of"},
+		{name: "short", content: otherCRL, says: "CRL of"},
 	}
 	return authority, crl
 }

@@ -15,7 +15,7 @@ const rotationLimit = 2 * time.Second
 
 // halfReplaced is what pgseal says where it happens to look at a pair between
 // the two renames that replace it: for that moment it does not match.
-const halfReplaced = "reload refused, keeping the old version"
+const halfReplaced = "reload failed, keeping the version in force"
 
 func TestFiftyReplacedCertificatesCostNoConnection(t *testing.T) {
 	const replacements = 50

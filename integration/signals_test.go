@@ -76,7 +76,7 @@ func TestASecondSIGTERMEndsAtOnce(t *testing.T) {
 	answer := inBackground(running, context.Background(), slow("running"))
 	runs(t, observer, "running")
 	p.signal(syscall.SIGTERM)
-	eventually(t, patience, "pgseal drains", func() bool { return p.log.count("stopping") == 1 })
+	eventually(t, patience, "pgseal drains", func() bool { return p.log.count("shutting down") == 1 })
 	if p.ended(300 * time.Millisecond) {
 		t.Fatal("pgseal ended while a transaction was open")
 	}
@@ -94,8 +94,8 @@ func TestASecondSIGTERMEndsAtOnce(t *testing.T) {
 }
 
 const (
-	configRefused = "configuration refused, all of it stays as it was"
-	fileRefused   = "a file was refused, what was made of it stays as it was"
+	configRefused = "configuration contains errors; no changes were applied"
+	fileRefused   = "file was not reloaded, keeping the version in force"
 )
 
 func TestSIGHUPWithABadFileKeepsTheOldConfiguration(t *testing.T) {

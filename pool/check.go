@@ -1,36 +1,23 @@
 package pool
 
 import (
-	"slices"
-	"time"
-
 	"go.uber.org/zap"
 
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// stale reports whether a server was idle for so long that it is asked by
-// server_check_query before it is lent again. That finds connections that died
-// without a word, which the engine can't notice. mu is held.
-func (p *Pool) stale(s *Server, now time.Time) bool {
-	b := p.bounds()
-	return b.checks && now.Sub(s.idleSince) >= b.checkAfter
-}
-
-// ask sends the check query to a server that was idle, and has its answer
-// decide what becomes of it. mu is held.
-func (p *Pool) ask(s *Server) {
-	if !s.SetLink(&check{pool: p, answer: wire.Answer{SkipRows: true}}) {
-		p.end(s, s.fate())
-		return
+// ask sends the check query to a server that was idle. It returns false where the
+// server is dead.
+func (s *Server) ask(spec *Spec) bool {
+	if !s.SetLink(&check{pool: s.pool, answer: wire.Answer{SkipRows: true}}) {
+		return false
 	}
-	p.asked = append(p.asked, s)
-	spec := p.db.spec.Load()
 	sql, _ := spec.checkQuery()
 	s.conn.Post(func() {
 		s.conn.SetTimeout(spec.Defaults.ServerConnectTimeout)
 		s.conn.Write(wire.AppendQuery(nil, sql), nil)
 	})
+	return true
 }
 
 // check holds a server while that answers the check query.
@@ -76,15 +63,14 @@ func (c *check) passed(s *Server) {
 		s.SetDefault(p)
 	}
 	s.conn.SetTimeout(0)
-	c.pool.answered(s)
+	c.answered(s)
 	c.pool.Release(s)
 }
 
-// answered notes that a server is no longer being asked.
-func (p *Pool) answered(s *Server) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.asked = slices.DeleteFunc(p.asked, func(other *Server) bool { return other == s })
+func (c *check) answered(s *Server) {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	c.pool.policy.answered(s)
 }
 
 // ServerTimedOut implements Link.
@@ -93,6 +79,6 @@ func (c *check) ServerTimedOut(s *Server) { c.fails(s) }
 // ServerClosed implements Link.
 func (c *check) ServerClosed(s *Server, err error) {
 	c.pool.manager.log.Warn("server failed its check", zap.Uint64("server", s.ID), zap.String("database", c.pool.db.Name), zap.Error(err))
-	c.pool.answered(s)
+	c.answered(s)
 	c.pool.Discard(s)
 }

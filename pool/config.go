@@ -58,7 +58,7 @@ type Config struct {
 	MaxDBClientConnections   int           `yaml:"max_db_client_connections"`
 	MaxUserClientConnections int           `yaml:"max_user_client_connections"`
 	MaxHandshakes            int           `yaml:"max_handshakes"`
-	MaxAddressLogins         int           `yaml:"max_address_logins"` // -1: three quarters of MaxClientConn, at least 10
+	MaxAddressLogins         *int          `yaml:"max_address_logins"` // nil: three quarters of MaxClientConn, at least 10
 	ClientLoginTimeout       time.Duration `yaml:"client_login_timeout"`
 	ClientIdleTimeout        time.Duration `yaml:"client_idle_timeout"`
 	QueryTimeout             time.Duration `yaml:"query_timeout"`
@@ -89,7 +89,6 @@ func DefaultConfig() Config {
 		DefaultPoolSize:      20,
 		ReservePoolTimeout:   5 * time.Second,
 		MaxClientConn:        1000,
-		MaxAddressLogins:     -1,
 		ClientLoginTimeout:   60 * time.Second,
 		QueryWaitTimeout:     120 * time.Second,
 		QueryWaitNotify:      5 * time.Second,
@@ -144,7 +143,7 @@ func (c Config) Validate() error {
 	f.AddIf(!slices.Contains([]string{StrictState, PinState, RejectState, IgnoreState}, c.SessionState),
 		"session_state", "%q is none of strict, pin, reject and ignore", c.SessionState)
 	f.Between("max_handshakes", c.MaxHandshakes, 0, maxCount)
-	f.Between("max_address_logins", c.MaxAddressLogins, -1, maxCount)
+	checkCount(&f, "max_address_logins", c.MaxAddressLogins, maxCount)
 	return f.Err()
 }
 
@@ -175,7 +174,7 @@ type DatabaseConfig struct {
 // DefaultDatabaseConfig returns the values that hold where the file is
 // silent. An empty dbname means the name clients ask for.
 func DefaultDatabaseConfig() DatabaseConfig {
-	return DatabaseConfig{Port: 5432, RequireAuth: backend.DefaultRequireAuth, UpstreamConfig: tlsconf.DefaultUpstreamConfig(), DatabaseLimits: defaultDatabaseLimits()}
+	return DatabaseConfig{Port: 5432, RequireAuth: backend.DefaultRequireAuth, UpstreamConfig: tlsconf.DefaultUpstreamConfig()}
 }
 
 // Validate returns a *setting.Error for each value that can't be used. The

@@ -37,7 +37,7 @@ func TestTheDefaultsAreValid(t *testing.T) {
 	db.Host = "db.internal"
 	ok(t, db.Validate())
 	ok(t, db.DatabaseLimits.Validate())
-	ok(t, DefaultUserConfig().Validate())
+	ok(t, UserConfig{}.Validate())
 }
 
 func TestConfigValidateNamesEachBadKey(t *testing.T) {
@@ -52,12 +52,12 @@ func TestConfigValidateNamesEachBadKey(t *testing.T) {
 		"an unknown mode":        {func(c *Config) { c.PoolMode = "query" }, "pool_mode", `"query"`},
 		"one server":             {func(c *Config) { c.DefaultPoolSize = 1 }, "", ""},
 		"the most servers":       {func(c *Config) { c.DefaultPoolSize = maxPoolSize }, "", ""},
-		"no servers":             {func(c *Config) { c.DefaultPoolSize = 0 }, "default_pool_size", "0 is not between"},
+		"no servers":             {func(c *Config) { c.DefaultPoolSize = 0 }, "default_pool_size", "0 is outside the valid range"},
 		"too many servers":       {func(c *Config) { c.DefaultPoolSize = maxPoolSize + 1 }, "default_pool_size", "10001"},
-		"no clients":             {func(c *Config) { c.MaxClientConn = 0 }, "max_client_conn", "0 is not between"},
-		"no login time":          {func(c *Config) { c.ClientLoginTimeout = 0 }, "client_login_timeout", "longer than zero"},
-		"no cancel time":         {func(c *Config) { c.CancelWaitTimeout = 0 }, "cancel_wait_timeout", "longer than zero"},
-		"no connect time":        {func(c *Config) { c.ServerConnectTimeout = -1 }, "server_connect_timeout", "longer than zero"},
+		"no clients":             {func(c *Config) { c.MaxClientConn = 0 }, "max_client_conn", "0 is outside the valid range"},
+		"no login time":          {func(c *Config) { c.ClientLoginTimeout = 0 }, "client_login_timeout", "greater than zero"},
+		"no cancel time":         {func(c *Config) { c.CancelWaitTimeout = 0 }, "cancel_wait_timeout", "greater than zero"},
+		"no connect time":        {func(c *Config) { c.ServerConnectTimeout = -1 }, "server_connect_timeout", "greater than zero"},
 		"no limit to waiting":    {func(c *Config) { c.QueryWaitTimeout = 0 }, "", ""},
 		"negative limit":         {func(c *Config) { c.QueryWaitTimeout = -1 }, "query_wait_timeout", "negative"},
 		"no pause between tries": {func(c *Config) { c.ServerLoginRetry = 0 }, "", ""},
@@ -91,7 +91,7 @@ func TestDatabaseConfigValidateNamesEachBadKey(t *testing.T) {
 		"a socket with TLS":          {func(c *DatabaseConfig) { c.Host = "/run/postgresql" }, "sslmode", "no TLS on a unix socket"},
 		"a socket in the list":       {func(c *DatabaseConfig) { c.Host = "a, /run/postgresql" }, "sslmode", "/run/postgresql"},
 		"the first port":             {func(c *DatabaseConfig) { c.Port = 1 }, "", ""},
-		"port zero":                  {func(c *DatabaseConfig) { c.Port = 0 }, "port", "0 is not between"},
+		"port zero":                  {func(c *DatabaseConfig) { c.Port = 0 }, "port", "0 is outside the valid range"},
 		"the last port":              {func(c *DatabaseConfig) { c.Port = 65535 }, "", ""},
 		"a port too many":            {func(c *DatabaseConfig) { c.Port = 65536 }, "port", "65536"},
 		"a user":                     {func(c *DatabaseConfig) { c.User = "app" }, "", ""},
@@ -118,22 +118,23 @@ func TestDatabaseLimitsValidateNamesEachBadKey(t *testing.T) {
 		key  string
 		says string
 	}{
-		"a mode of its own":        {func(c *DatabaseLimits) { c.PoolMode = StatementMode }, "", ""},
-		"an unknown mode":          {func(c *DatabaseLimits) { c.PoolMode = "Session" }, "pool_mode", `"Session"`},
-		"a size of its own":        {func(c *DatabaseLimits) { c.PoolSize = maxPoolSize }, "", ""},
-		"a negative size":          {func(c *DatabaseLimits) { c.PoolSize = -1 }, "pool_size", "-1"},
-		"a size too large":         {func(c *DatabaseLimits) { c.PoolSize = maxPoolSize + 1 }, "pool_size", "10001"},
-		"no least size":            {func(c *DatabaseLimits) { c.MinPoolSize = 0 }, "", ""},
-		"a negative least size":    {func(c *DatabaseLimits) { c.MinPoolSize = -2 }, "min_pool_size", "-2"},
-		"a negative reserve":       {func(c *DatabaseLimits) { c.ReservePoolSize = -2 }, "reserve_pool_size", "-2"},
-		"a negative server limit":  {func(c *DatabaseLimits) { c.MaxDBConnections = -2 }, "max_db_connections", "-2"},
-		"a negative client limit":  {func(c *DatabaseLimits) { c.MaxDBClientConnections = -2 }, "max_db_client_connections", "-2"},
-		"no lifetime":              {func(c *DatabaseLimits) { c.ServerLifetime = 0 }, "", ""},
-		"a lifetime that is unset": {func(c *DatabaseLimits) { c.ServerLifetime = -time.Second }, "", ""},
-		"a lifetime below zero":    {func(c *DatabaseLimits) { c.ServerLifetime = -2 * time.Second }, "server_lifetime", "-1s"},
+		"a mode of its own":       {func(c *DatabaseLimits) { c.PoolMode = StatementMode }, "", ""},
+		"an unknown mode":         {func(c *DatabaseLimits) { c.PoolMode = "Session" }, "pool_mode", `"Session"`},
+		"a size of its own":       {func(c *DatabaseLimits) { c.PoolSize = maxPoolSize }, "", ""},
+		"a negative size":         {func(c *DatabaseLimits) { c.PoolSize = -1 }, "pool_size", "-1"},
+		"a size too large":        {func(c *DatabaseLimits) { c.PoolSize = maxPoolSize + 1 }, "pool_size", "10001"},
+		"no least size":           {func(c *DatabaseLimits) { c.MinPoolSize = new(0) }, "", ""},
+		"a negative least size":   {func(c *DatabaseLimits) { c.MinPoolSize = new(-2) }, "min_pool_size", "-2"},
+		"a negative reserve":      {func(c *DatabaseLimits) { c.ReservePoolSize = new(-2) }, "reserve_pool_size", "-2"},
+		"a negative server limit": {func(c *DatabaseLimits) { c.MaxDBConnections = new(-2) }, "max_db_connections", "-2"},
+		"a negative client limit": {func(c *DatabaseLimits) { c.MaxDBClientConnections = new(-2) }, "max_db_client_connections", "-2"},
+		"no lifetime":             {func(c *DatabaseLimits) { c.ServerLifetime = new(time.Duration(0)) }, "", ""},
+		"a lifetime of -1s":       {func(c *DatabaseLimits) { c.ServerLifetime = new(-time.Second) }, "server_lifetime", "leave the key out"},
+		"a lifetime below zero":   {func(c *DatabaseLimits) { c.ServerLifetime = new(-2 * time.Second) }, "server_lifetime", "negative"},
+		"a server limit of -1":    {func(c *DatabaseLimits) { c.MaxDBConnections = new(-1) }, "max_db_connections", "leave the key out"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			limits := defaultDatabaseLimits()
+			var limits DatabaseLimits
 			c.edit(&limits)
 			wantKey(t, limits.Validate(), c.key, c.says)
 		})
@@ -141,8 +142,8 @@ func TestDatabaseLimitsValidateNamesEachBadKey(t *testing.T) {
 }
 
 func TestUserConfigValidateNamesAllBadKeysInTheirOrder(t *testing.T) {
-	d := -2 * time.Second
-	bad := UserConfig{"x", -1, -2, -2, -2, d, d, d, d}
+	n, d := new(-2), new(-2*time.Second)
+	bad := UserConfig{"x", -1, n, n, n, d, d, d, d}
 	want := []string{"pool_mode", "pool_size", "reserve_pool_size", "max_user_connections", "max_user_client_connections",
 		"client_idle_timeout", "query_timeout", "idle_transaction_timeout", "transaction_timeout"}
 	if got, _ := badKeys(t, bad.Validate()); !slices.Equal(got, want) {

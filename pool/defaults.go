@@ -26,18 +26,13 @@ func (s *Server) Defaults() []wire.Parameter {
 // PostgreSQL reloaded its configuration. Who holds the server calls it; while
 // nobody does the server itself does.
 func (s *Server) SetDefault(param wire.Parameter) {
-	if !s.setDefault(param) || s.own || slices.ContainsFunc(s.Startup, func(q wire.Parameter) bool { return strings.EqualFold(q.Name, param.Name) }) {
+	if !s.setDefault(param) || s.dedicated || slices.ContainsFunc(s.Startup, func(q wire.Parameter) bool { return strings.EqualFold(q.Name, param.Name) }) {
 		return
 	}
 	p := s.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s.differs && !s.special() && sameDefaults(s.Defaults(), p.params) { // new servers only knew earlier
-		s.differs, s.outdated = false, false
-	}
-	if p.params != nil && !s.differs && !slices.Contains(p.params, param) {
-		p.params = wire.SetParameter(slices.Clone(p.params), param)
-	}
+	p.policy.defaults.change(s, param)
 }
 
 // setDefault reports whether it changed anything.
@@ -51,61 +46,80 @@ func (s *Server) setDefault(param wire.Parameter) bool {
 	return true
 }
 
+// defaults are those of a pool's new servers, as far as is known. mu of the pool
+// guards them.
+type defaults struct {
+	params     []wire.Parameter // is replaced, never changed; nil: no server was opened yet
+	outdatedAt time.Time        // when servers were last told to make way for such
+}
+
+// change takes notice of a default that became another at a server that lives.
+func (d *defaults) change(s *Server, param wire.Parameter) {
+	if s.differs && !s.special() && sameDefaults(s.Defaults(), d.params) { // new servers only knew earlier
+		s.differs, s.outdated = false, false
+	}
+	if d.params != nil && !s.differs && !slices.Contains(d.params, param) {
+		d.params = wire.SetParameter(slices.Clone(d.params), param)
+	}
+}
+
+// compare takes notice of the defaults of a new server, which nobody else has yet.
+// Others that were opened with other ones, as before an ALTER ROLE or ALTER
+// DATABASE or by another host, make way for new ones. It reports whether any do
+// that did not.
+func (d *defaults) compare(s *Server, others map[*Server]struct{}, now time.Time) (outdates bool) {
+	if s.special() {
+		return false
+	}
+	changed := false
+	if sameDefaults(d.params, s.params) {
+		s.params, s.defaults = d.params, d.params // what many have is kept once
+	} else {
+		changed, d.params = d.params != nil, s.params
+	}
+	mayOutdate := now.Sub(d.outdatedAt) >= outdateEvery
+	if !mayOutdate && !changed {
+		return false
+	}
+	for other := range others {
+		if other.dedicated || other.closed != "" {
+			continue
+		}
+		if changed {
+			other.differs = other.special() || !sameDefaults(other.Defaults(), s.params)
+		}
+		if other.differs && !other.outdated && mayOutdate {
+			other.outdated, outdates = true, true
+		}
+	}
+	if outdates {
+		d.outdatedAt = now
+	}
+	return outdates
+}
+
 // Parameters returns the defaults of the newest plain server that lives, as far
 // as any server told of a change since, and false where none lives. Others have
 // the same list: it must not be changed.
 func (p *Pool) Parameters() ([]wire.Parameter, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	known := p.policy.defaults.params
 	var newest *Server
-	for s := range p.servers {
-		if !s.own && !s.special() && !s.ending && s.usable() && (newest == nil || s.ID > newest.ID) {
+	for s := range p.policy.servers {
+		if !s.dedicated && !s.special() && s.closed == "" && s.usable() && (newest == nil || s.ID > newest.ID) {
 			newest = s
 		}
 	}
 	switch {
-	case newest == nil && p.held() && p.params != nil:
-		return p.params, true // until there is a server, which tells what has changed
+	case newest == nil && p.db.paused.on() && known != nil:
+		return known, true // until there is a server, which tells what has changed
 	case newest == nil:
 		return nil, false
 	case newest.differs:
 		return newest.Defaults(), true
 	}
-	return p.params, true
-}
-
-// compare takes notice of the defaults of a new server. Others that were opened
-// with other ones, as before an ALTER ROLE or ALTER DATABASE or by another host,
-// make way for new ones. mu is held, and nobody else has the server yet.
-func (p *Pool) compare(s *Server, now time.Time) {
-	if s.special() {
-		return
-	}
-	changed := false
-	if sameDefaults(p.params, s.params) {
-		s.params, s.defaults = p.params, p.params // what many have is kept once
-	} else {
-		changed, p.params = p.params != nil, s.params
-	}
-	if now.Sub(p.outdatedAt) < outdateEvery && !changed {
-		return
-	}
-	outdates := false
-	for other := range p.servers {
-		if other.own || other.ending {
-			continue
-		}
-		if changed {
-			other.differs = other.special() || !sameDefaults(other.Defaults(), s.params)
-		}
-		if other.differs && !other.outdated && now.Sub(p.outdatedAt) >= outdateEvery {
-			other.outdated, outdates = true, true
-		}
-	}
-	if outdates {
-		p.outdatedAt = now
-		p.renewal = renewal{number: p.db.renewals.Load(), since: now}
-	}
+	return known, true
 }
 
 // sameDefaults reports whether two lists hold the same, in whatever order.

@@ -10,7 +10,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/pool/backend"
 )
@@ -34,9 +33,9 @@ func (s *Spec) target(name string, login Login, startup ...wire.Parameter) backe
 // database. Its errors are *wire.Error: the server's own where it refused the
 // login, else one that tells the client little and keeps the cause for the log.
 func (m *Manager) dial(ctx context.Context, d *Database, login Login, startup []wire.Parameter) (*Server, *backend.Conn, error) {
-	// The generation first: a server must not be taken for newer than the
+	// The epoch first: a server must not be taken for newer than the
 	// settings it was opened with.
-	s := &Server{generation: d.generation.Load(), renewal: d.renewals.Load(), done: make(chan struct{})}
+	s := &Server{origin: origin{epoch: d.epoch()}, done: make(chan struct{})}
 	spec := d.spec.Load()
 	target := spec.target(d.Name, login, startup...)
 	target.Ready = func(c *backend.Conn) error {
@@ -52,19 +51,13 @@ func (m *Manager) dial(ctx context.Context, d *Database, login Login, startup []
 		return nil, nil, wire.Fatal(wire.CodeConnectionFailure, "the connection pooler has no connection to the server of this database").
 			WithHint("The pooler's log says why.").WithCause(err)
 	}
-	s.Peer, s.Created, s.trust = conn.Peer, time.Now(), spec.Trust
+	s.Peer, s.Created = conn.Peer, time.Now()
 	s.params, s.defaults = conn.Parameters, conn.Parameters
-	s.expires = expiry(s.Created, spec.lifetime())
+	s.origin.trust, s.origin.expires = spec.Trust, expiry(s.Created, spec.lifetime())
 	m.servers.Add(1)
 	m.log.Info("server opened", zap.Uint64("server", s.ID), zap.String("database", d.Name), zap.String("user", login.User),
 		zap.String("addr", s.Addr), zap.String("tls", s.TLS), zap.String("verified", s.Verified), zap.Bool("bound", s.Bound), zap.Duration("took", conn.Took))
 	return s, conn, nil
-}
-
-// adopt has the engine drive a server from now on.
-func (m *Manager) adopt(s *Server, conn *backend.Conn) {
-	raw, secured := conn.Detach()
-	m.engine.Adopt(raw, secured, s, func(c engine.Conn) { s.conn = c })
 }
 
 // greet runs connect_query on a connection that has just logged in. As in
@@ -106,16 +99,16 @@ func explainRefusal(e *wire.Error) *wire.Error {
 
 // advice tells in the log what to look at where the server does not take the
 // secret that we logged in with.
-func (p *Pool) advice(refused *wire.Error) zap.Field {
+func (d *Database) advice(login Login, refused *wire.Error) zap.Field {
 	if refused.Code != wire.CodeInvalidPassword {
 		return zap.Skip()
 	}
-	fixed, ok := p.db.FixedLogin()
+	fixed, ok := d.FixedLogin()
 	hint := "the role's line in users_file may differ from the server: copy rolpassword from the server's pg_authid there again"
 	switch {
-	case ok && fixed.User == p.login.User:
+	case ok && fixed.User == login.User:
 		hint = "the database's user and password_file may differ from the server"
-	case p.login.Password != "":
+	case login.Password != "":
 		hint = "the role's password in users_file may differ from the server"
 	}
 	return zap.String("hint", hint)

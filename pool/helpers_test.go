@@ -114,13 +114,20 @@ func inHouse(t *testing.T, script func(*peer), edit func(*Spec), test func(*test
 	})
 }
 
+// stateless is the State of servers that nobody prepares anything on.
+type stateless struct{}
+
+func (stateless) Prepared() int { return 0 }
+
+func newState([]wire.Parameter) State { return stateless{} }
+
 func newHouse(t testing.TB, f *pgfake.Server, dialer backend.DialFunc, edit func(*Spec)) *house {
 	t.Helper()
 	if edit == nil {
 		edit = func(*Spec) {}
 	}
 	log, logs := newLog()
-	h := &house{t: t, fake: f, manager: NewManager(log, engine.NewPortable(log)), logs: logs}
+	h := &house{t: t, fake: f, manager: NewManager(log, engine.NewPortable(log), newState), logs: logs}
 	h.manager.dialer.Net = dialer
 	h.manager.Apply(map[string]*Spec{"app": newSpec(t, edit)})
 	h.pool, h.leave = h.manager.Join(h.database("app"), Login{User: "app"})

@@ -326,11 +326,11 @@ func TestBreakEndsAServerWhoeverHoldsIt(t *testing.T) {
 	})
 }
 
-func TestRecycleEndsIdleServersAndThoseInUseWhenTheyComeBack(t *testing.T) {
+func TestInvalidateEndsIdleServersAndThoseInUseWhenTheyComeBack(t *testing.T) {
 	inHouse(t, nil, nil, func(t *testing.T, h *house) {
 		idle, held := h.take(), h.take()
 		h.pool.Release(idle)
-		h.pool.Database().Recycle()
+		h.pool.Database().Invalidate()
 		fresh := h.take()
 		if fresh == idle || fresh == held {
 			t.Fatal("an old server was lent")
@@ -345,17 +345,17 @@ func TestRecycleEndsIdleServersAndThoseInUseWhenTheyComeBack(t *testing.T) {
 			t.Error("the new server was not lent again")
 		}
 		h.pool.Release(fresh)
-		h.pool.Database().Recycle()
+		h.pool.Database().Invalidate()
 		pass(sweepEvery)
 		h.wants(0, 0)
 	})
 }
 
-func TestAServerThatWasBeingOpenedDuringRecycleIsNotLent(t *testing.T) {
+func TestAServerThatWasBeingOpenedDuringInvalidateIsNotLent(t *testing.T) {
 	inHouse(t, slowly(time.Second), nil, func(t *testing.T, h *house) {
 		a := ask(h.pool)
 		pass(time.Second / 2)
-		h.pool.Database().Recycle()
+		h.pool.Database().Invalidate()
 		h.pool.Release(a.server(t))
 		if n := len(h.fake.Dialed()); n != 2 {
 			t.Errorf("%d servers were opened, want a second one of the new generation", n)

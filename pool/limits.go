@@ -6,30 +6,17 @@ import (
 	"github.com/pgseal/pgseal/internal/setting"
 )
 
-// What a limit holds that leaves the matter to the next wider
-// scope, where zero already means that there is none.
-const (
-	unset    = -1
-	unsetFor = -time.Second
-)
-
 // DatabaseLimits is what one database may have of its own instead of the
-// defaults of Config. It may change without its servers being opened anew.
+// defaults of Config, which hold where a value is nil, empty, or a pool_size of
+// 0. It may change without its servers being opened anew.
 type DatabaseLimits struct {
-	PoolMode               string        `yaml:"pool_mode"`
-	PoolSize               int           `yaml:"pool_size"`
-	MinPoolSize            int           `yaml:"min_pool_size"`
-	ReservePoolSize        int           `yaml:"reserve_pool_size"`
-	MaxDBConnections       int           `yaml:"max_db_connections"`
-	MaxDBClientConnections int           `yaml:"max_db_client_connections"`
-	ServerLifetime         time.Duration `yaml:"server_lifetime"`
-}
-
-func defaultDatabaseLimits() DatabaseLimits {
-	return DatabaseLimits{
-		MinPoolSize: unset, ReservePoolSize: unset, MaxDBConnections: unset, MaxDBClientConnections: unset,
-		ServerLifetime: unsetFor,
-	}
+	PoolMode               string         `yaml:"pool_mode"`
+	PoolSize               int            `yaml:"pool_size"`
+	MinPoolSize            *int           `yaml:"min_pool_size"`
+	ReservePoolSize        *int           `yaml:"reserve_pool_size"`
+	MaxDBConnections       *int           `yaml:"max_db_connections"`
+	MaxDBClientConnections *int           `yaml:"max_db_client_connections"`
+	ServerLifetime         *time.Duration `yaml:"server_lifetime"`
 }
 
 // Validate returns a *setting.Error for each value that can't be used.
@@ -37,37 +24,29 @@ func (c DatabaseLimits) Validate() error {
 	var f setting.Faults
 	checkMode(&f, c.PoolMode)
 	f.Between("pool_size", c.PoolSize, 0, maxPoolSize)
-	f.Between("min_pool_size", c.MinPoolSize, unset, maxPoolSize)
-	f.Between("reserve_pool_size", c.ReservePoolSize, unset, maxPoolSize)
-	f.Between("max_db_connections", c.MaxDBConnections, unset, maxCount)
-	f.Between("max_db_client_connections", c.MaxDBClientConnections, unset, maxCount)
-	checkOrUnset(&f, "server_lifetime", c.ServerLifetime)
+	checkCount(&f, "min_pool_size", c.MinPoolSize, maxPoolSize)
+	checkCount(&f, "reserve_pool_size", c.ReservePoolSize, maxPoolSize)
+	checkCount(&f, "max_db_connections", c.MaxDBConnections, maxCount)
+	checkCount(&f, "max_db_client_connections", c.MaxDBClientConnections, maxCount)
+	checkTime(&f, "server_lifetime", c.ServerLifetime)
 	return f.Err()
 }
 
 // UserConfig is what one role may have of its own. The pool's mode and sizes,
 // which come before those of a database, and max_user_connections are those of
 // the role that servers log in as; the others those of the role that the
-// client logged in as.
+// client logged in as. What is nil, empty, or a pool_size of 0 is as the
+// database or Config has it.
 type UserConfig struct {
-	PoolMode                 string        `yaml:"pool_mode"`
-	PoolSize                 int           `yaml:"pool_size"`
-	ReservePoolSize          int           `yaml:"reserve_pool_size"`
-	MaxUserConnections       int           `yaml:"max_user_connections"`
-	MaxUserClientConnections int           `yaml:"max_user_client_connections"`
-	ClientIdleTimeout        time.Duration `yaml:"client_idle_timeout"`
-	QueryTimeout             time.Duration `yaml:"query_timeout"`
-	IdleTransactionTimeout   time.Duration `yaml:"idle_transaction_timeout"`
-	TransactionTimeout       time.Duration `yaml:"transaction_timeout"`
-}
-
-// DefaultUserConfig returns the values that hold where the file is silent:
-// those of the database and of Config.
-func DefaultUserConfig() UserConfig {
-	return UserConfig{
-		ReservePoolSize: unset, MaxUserConnections: unset, MaxUserClientConnections: unset,
-		ClientIdleTimeout: unsetFor, QueryTimeout: unsetFor, IdleTransactionTimeout: unsetFor, TransactionTimeout: unsetFor,
-	}
+	PoolMode                 string         `yaml:"pool_mode"`
+	PoolSize                 int            `yaml:"pool_size"`
+	ReservePoolSize          *int           `yaml:"reserve_pool_size"`
+	MaxUserConnections       *int           `yaml:"max_user_connections"`
+	MaxUserClientConnections *int           `yaml:"max_user_client_connections"`
+	ClientIdleTimeout        *time.Duration `yaml:"client_idle_timeout"`
+	QueryTimeout             *time.Duration `yaml:"query_timeout"`
+	IdleTransactionTimeout   *time.Duration `yaml:"idle_transaction_timeout"`
+	TransactionTimeout       *time.Duration `yaml:"transaction_timeout"`
 }
 
 // Validate returns a *setting.Error for each value that can't be used.
@@ -75,13 +54,13 @@ func (c UserConfig) Validate() error {
 	var f setting.Faults
 	checkMode(&f, c.PoolMode)
 	f.Between("pool_size", c.PoolSize, 0, maxPoolSize)
-	f.Between("reserve_pool_size", c.ReservePoolSize, unset, maxPoolSize)
-	f.Between("max_user_connections", c.MaxUserConnections, unset, maxCount)
-	f.Between("max_user_client_connections", c.MaxUserClientConnections, unset, maxCount)
-	checkOrUnset(&f, "client_idle_timeout", c.ClientIdleTimeout)
-	checkOrUnset(&f, "query_timeout", c.QueryTimeout)
-	checkOrUnset(&f, "idle_transaction_timeout", c.IdleTransactionTimeout)
-	checkOrUnset(&f, "transaction_timeout", c.TransactionTimeout)
+	checkCount(&f, "reserve_pool_size", c.ReservePoolSize, maxPoolSize)
+	checkCount(&f, "max_user_connections", c.MaxUserConnections, maxCount)
+	checkCount(&f, "max_user_client_connections", c.MaxUserClientConnections, maxCount)
+	checkTime(&f, "client_idle_timeout", c.ClientIdleTimeout)
+	checkTime(&f, "query_timeout", c.QueryTimeout)
+	checkTime(&f, "idle_transaction_timeout", c.IdleTransactionTimeout)
+	checkTime(&f, "transaction_timeout", c.TransactionTimeout)
 	return f.Err()
 }
 
@@ -89,8 +68,26 @@ func checkMode(f *setting.Faults, mode string) {
 	f.AddIf(mode != "" && !isMode(mode), "pool_mode", "%q is none of session, transaction and statement", mode)
 }
 
-func checkOrUnset(f *setting.Faults, key string, d time.Duration) {
-	f.AddIf(d < 0 && d != unsetFor, key, "must not be negative, but for %v, which stands for the value of all", unsetFor)
+// checkCount looks at a number that may be left out, for which -1 once stood.
+func checkCount(f *setting.Faults, key string, n *int, most int) {
+	switch {
+	case n == nil:
+	case *n == -1:
+		f.Add(key, "-1 does not stand for a value that is not set any more: leave the key out")
+	default:
+		f.Between(key, *n, 0, most)
+	}
+}
+
+// checkTime looks at a duration that may be left out, for which -1s once stood.
+func checkTime(f *setting.Faults, key string, d *time.Duration) {
+	switch {
+	case d == nil:
+	case *d == -time.Second:
+		f.Add(key, "-1s does not stand for a value that is not set any more: leave the key out")
+	default:
+		f.NotNegative(key, *d)
+	}
 }
 
 // Timeouts bound what a client may do with its time. Zero means no bound.
@@ -112,30 +109,23 @@ func (d *Database) Timeouts(user string) Timeouts {
 	s := d.spec.Load()
 	u := s.user(user)
 	return Timeouts{
-		ClientIdle:      firstSet(u.ClientIdleTimeout, s.Defaults.ClientIdleTimeout),
-		Query:           firstSet(u.QueryTimeout, s.Defaults.QueryTimeout),
-		IdleTransaction: firstSet(u.IdleTransactionTimeout, s.Defaults.IdleTransactionTimeout),
-		Transaction:     firstSet(u.TransactionTimeout, s.Defaults.TransactionTimeout),
+		ClientIdle:      own(u.ClientIdleTimeout, s.Defaults.ClientIdleTimeout),
+		Query:           own(u.QueryTimeout, s.Defaults.QueryTimeout),
+		IdleTransaction: own(u.IdleTransactionTimeout, s.Defaults.IdleTransactionTimeout),
+		Transaction:     own(u.TransactionTimeout, s.Defaults.TransactionTimeout),
 		WaitNotify:      s.Defaults.QueryWaitNotify,
 	}
 }
 
-// firstSet returns the first value that is not unset.
-func firstSet[T int | time.Duration](values ...T) T {
-	for _, v := range values {
-		if v >= 0 {
-			return v
-		}
+// own returns the limit of a role or a database, or else that of all.
+func own[T any](limit *T, all T) T {
+	if limit != nil {
+		return *limit
 	}
-	return 0
+	return all
 }
 
-func (s *Spec) user(name string) UserConfig {
-	if u, ok := s.Users[name]; ok {
-		return u
-	}
-	return DefaultUserConfig()
-}
+func (s *Spec) user(name string) UserConfig { return s.Users[name] }
 
 // bounds are what a Spec allows one pool.
 type bounds struct {
@@ -148,22 +138,29 @@ type bounds struct {
 }
 
 // bounds returns what the pool may have at present. They are looked up at each
-// transaction, so they are worked out once for each Spec. mu is held.
-func (p *Pool) bounds() *bounds {
+// transaction, so they are worked out once for each Spec.
+func (p *policy) bounds() *bounds {
 	spec := p.db.spec.Load()
 	if p.allowed.spec != spec {
 		_, checks := spec.checkQuery()
 		p.allowed = bounds{
-			spec: spec, size: spec.size(p.login.User), reserve: spec.reserve(p.login.User),
-			ofDatabase: spec.maxDBConnections(), ofRole: spec.maxUserConnections(p.login.User),
+			spec: spec, size: spec.size(p.user), reserve: spec.reserve(p.user),
+			ofDatabase: spec.maxDBConnections(), ofRole: spec.maxUserConnections(p.user),
 			checkAfter: spec.Defaults.ServerCheckDelay, checks: checks,
 		}
 		p.allowed.special = max(1, p.allowed.size/2)
-		if spec.mode(p.login.User) == SessionMode {
+		if spec.mode(p.user) == SessionMode {
 			p.allowed.special = maxPoolSize
 		}
 	}
 	return &p.allowed
+}
+
+// stale reports whether a server was idle for so long that it is asked by
+// server_check_query before it is lent again. That finds connections that died
+// without a word, which the engine can't notice.
+func (b *bounds) stale(s *Server, now time.Time) bool {
+	return b.checks && now.Sub(s.idleSince) >= b.checkAfter
 }
 
 // mode returns the mode of the pool whose servers log in as role.
@@ -194,32 +191,32 @@ func (s *Spec) reserve(role string) int {
 	if s.Defaults.ReservePoolTimeout == 0 {
 		return 0
 	}
-	return firstSet(s.user(role).ReservePoolSize, s.DatabaseLimits.ReservePoolSize, s.Defaults.ReservePoolSize)
+	return own(s.user(role).ReservePoolSize, own(s.DatabaseLimits.ReservePoolSize, s.Defaults.ReservePoolSize))
 }
 
 // least returns how many servers such a pool is to have at least.
 func (s *Spec) least(role string) int {
-	return min(s.size(role), firstSet(s.DatabaseLimits.MinPoolSize, s.Defaults.MinPoolSize))
+	return min(s.size(role), own(s.DatabaseLimits.MinPoolSize, s.Defaults.MinPoolSize))
 }
 
 func (s *Spec) maxDBConnections() int {
-	return firstSet(s.DatabaseLimits.MaxDBConnections, s.Defaults.MaxDBConnections)
+	return own(s.DatabaseLimits.MaxDBConnections, s.Defaults.MaxDBConnections)
 }
 
 func (s *Spec) maxUserConnections(role string) int {
-	return firstSet(s.user(role).MaxUserConnections, s.Defaults.MaxUserConnections)
+	return own(s.user(role).MaxUserConnections, s.Defaults.MaxUserConnections)
 }
 
 func (s *Spec) maxDBClients() int {
-	return firstSet(s.DatabaseLimits.MaxDBClientConnections, s.Defaults.MaxDBClientConnections)
+	return own(s.DatabaseLimits.MaxDBClientConnections, s.Defaults.MaxDBClientConnections)
 }
 
 func (s *Spec) maxUserClients(user string) int {
-	return firstSet(s.user(user).MaxUserClientConnections, s.Defaults.MaxUserClientConnections)
+	return own(s.user(user).MaxUserClientConnections, s.Defaults.MaxUserClientConnections)
 }
 
 func (s *Spec) lifetime() time.Duration {
-	return firstSet(s.DatabaseLimits.ServerLifetime, s.Defaults.ServerLifetime)
+	return own(s.DatabaseLimits.ServerLifetime, s.Defaults.ServerLifetime)
 }
 
 // checkQuery returns what an idle server is asked before it is lent, and

@@ -44,12 +44,12 @@ func TestTheLimitsOfARoleComeBeforeThoseOfTheDatabaseAndThoseBeforeTheDefaults(t
 		}
 	}
 	wants(TransactionMode, 20, 1, 2, 3, 4, time.Minute)
-	s.DatabaseLimits = DatabaseLimits{SessionMode, 7, 5, 0, 0, 0, 0}
+	s.DatabaseLimits = DatabaseLimits{SessionMode, 7, new(5), new(0), new(0), new(0), new(time.Duration(0))}
 	wants(SessionMode, 7, 0, 5, 0, 4, 0)
-	u := DefaultUserConfig()
+	var u UserConfig
 	s.Users = map[string]UserConfig{"app": u}
 	wants(SessionMode, 7, 0, 5, 0, 4, 0)
-	u.PoolMode, u.PoolSize, u.ReservePoolSize, u.MaxUserConnections = StatementMode, 3, 9, 0
+	u.PoolMode, u.PoolSize, u.ReservePoolSize, u.MaxUserConnections = StatementMode, 3, new(9), new(0)
 	s.Users = map[string]UserConfig{"app": u}
 	wants(StatementMode, 3, 9, 3, 0, 0, 0)
 	if s.size("bob") != 7 {
@@ -60,10 +60,9 @@ func TestTheLimitsOfARoleComeBeforeThoseOfTheDatabaseAndThoseBeforeTheDefaults(t
 func TestTheTimeoutsOfARoleComeBeforeTheDefaultsAndMaySwitchThemOff(t *testing.T) {
 	s := &Spec{Defaults: DefaultConfig()}
 	s.Defaults.QueryTimeout, s.Defaults.ClientIdleTimeout = time.Second, time.Minute
-	u := DefaultUserConfig()
-	u.QueryTimeout, u.TransactionTimeout = 0, time.Hour
+	u := UserConfig{QueryTimeout: new(time.Duration(0)), TransactionTimeout: new(time.Hour)}
 	s.Users = map[string]UserConfig{"app": u}
-	d := newDatabase("app", s, false)
+	d := new(catalogue).newDatabase("app", s, false)
 	if got, want := d.Timeouts("app"), (Timeouts{ClientIdle: time.Minute, Transaction: time.Hour, WaitNotify: 5 * time.Second}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -73,7 +72,7 @@ func TestTheTimeoutsOfARoleComeBeforeTheDefaultsAndMaySwitchThemOff(t *testing.T
 }
 
 func TestTheReserveServesWhoHasWaitedForReservePoolTimeout(t *testing.T) {
-	inHouse(t, nil, func(s *Spec) { s.PoolSize, s.ReservePoolSize = 1, 1 }, func(t *testing.T, h *house) {
+	inHouse(t, nil, func(s *Spec) { s.PoolSize, s.ReservePoolSize = 1, new(1) }, func(t *testing.T, h *house) {
 		first := h.take()
 		waiting := askers(h.pool, 2)
 		pass(5*time.Second - time.Millisecond)
@@ -93,7 +92,7 @@ func TestTheReserveServesWhoHasWaitedForReservePoolTimeout(t *testing.T) {
 
 func TestMinPoolSizeIsKeptBeforeTheFirstClientWhereTheLoginIsFixed(t *testing.T) {
 	inHouse(t, nil, func(s *Spec) {
-		s.PoolSize, s.MinPoolSize, s.User, s.Secret = 5, 3, "fixed", "x"
+		s.PoolSize, s.MinPoolSize, s.User, s.Secret = 5, new(3), "fixed", "x"
 		s.Defaults.ServerIdleTimeout, s.Defaults.ServerLifetime = 10*time.Second, 0
 	}, func(t *testing.T, h *house) {
 		h.leave()
@@ -113,7 +112,7 @@ func TestMinPoolSizeIsKeptBeforeTheFirstClientWhereTheLoginIsFixed(t *testing.T)
 }
 
 func TestMinPoolSizeIsKeptForALoginOnlyWhileItHasClients(t *testing.T) {
-	inHouse(t, nil, func(s *Spec) { s.MinPoolSize, s.Defaults.ServerLifetime = 2, 30*time.Second }, func(t *testing.T, h *house) {
+	inHouse(t, nil, func(s *Spec) { s.MinPoolSize, s.Defaults.ServerLifetime = new(2), 30*time.Second }, func(t *testing.T, h *house) {
 		pass(2 * sweepEvery)
 		h.wants(2, 0)
 		pass(time.Minute)
@@ -125,7 +124,7 @@ func TestMinPoolSizeIsKeptForALoginOnlyWhileItHasClients(t *testing.T) {
 }
 
 func TestMaxDBConnectionsEvictsAnIdleServerOfAnotherPoolForWhoWaits(t *testing.T) {
-	inHouse(t, nil, func(s *Spec) { s.MaxDBConnections = 2 }, func(t *testing.T, h *house) {
+	inHouse(t, nil, func(s *Spec) { s.MaxDBConnections = new(2) }, func(t *testing.T, h *house) {
 		bob, leave := h.manager.Join(h.database("app"), Login{User: "bob"})
 		defer leave()
 		old, young := h.take(), h.take()
@@ -145,7 +144,7 @@ func TestMaxDBConnectionsEvictsAnIdleServerOfAnotherPoolForWhoWaits(t *testing.T
 }
 
 func TestAServerThatComesBackMakesRoomForAnotherPoolThatWaits(t *testing.T) {
-	inHouse(t, nil, func(s *Spec) { s.MaxDBConnections = 1 }, func(t *testing.T, h *house) {
+	inHouse(t, nil, func(s *Spec) { s.MaxDBConnections = new(1) }, func(t *testing.T, h *house) {
 		bob, leave := h.manager.Join(h.database("app"), Login{User: "bob"})
 		defer leave()
 		s := h.take()
@@ -181,15 +180,15 @@ func TestMaxUserConnectionsHoldsAcrossDatabases(t *testing.T) {
 }
 
 func TestALowerMaxDBConnectionsHoldsAtOnceAndAHigherOneToo(t *testing.T) {
-	inHouse(t, nil, func(s *Spec) { s.MaxDBConnections = 3 }, func(t *testing.T, h *house) {
+	inHouse(t, nil, func(s *Spec) { s.MaxDBConnections = new(3) }, func(t *testing.T, h *house) {
 		held := []*Server{h.take(), h.take(), h.take()}
-		h.apply(func(s *Spec) { s.MaxDBConnections = 1 })
+		h.apply(func(s *Spec) { s.MaxDBConnections = new(1) })
 		for _, s := range held {
 			h.pool.Release(s)
 		}
 		pass(sweepEvery)
 		h.wants(1, 0)
-		h.apply(func(s *Spec) { s.MaxDBConnections = 2 })
+		h.apply(func(s *Spec) { s.MaxDBConnections = new(2) })
 		a, b := h.take(), h.take()
 		h.wants(2, 0)
 		h.pool.Release(a)
@@ -202,7 +201,7 @@ func TestALowerMaxDBConnectionsHoldsAtOnceAndAHigherOneToo(t *testing.T) {
 func TestMinPoolSizeBelowALowerLimitEvictsNobody(t *testing.T) {
 	inHouse(t, nil, nil, func(t *testing.T, h *house) {
 		app, other := both(h, func(_ string, s *Spec) {
-			s.MinPoolSize, s.Defaults.MaxUserConnections = 5, 3
+			s.MinPoolSize, s.Defaults.MaxUserConnections = new(5), 3
 			s.Defaults.ServerLifetime, s.Defaults.ServerIdleTimeout = 0, 0
 		})
 		pass(10 * sweepEvery)
@@ -225,15 +224,15 @@ func TestMinPoolSizeBelowALowerLimitEvictsNobody(t *testing.T) {
 }
 
 func TestCountersReturnToZeroAfterFailures(t *testing.T) {
-	inHouse(t, nil, func(s *Spec) { s.MaxDBConnections, s.MaxDBClientConnections = 2, 2 }, func(t *testing.T, h *house) {
+	inHouse(t, nil, func(s *Spec) { s.MaxDBConnections, s.MaxDBClientConnections = new(2), new(2) }, func(t *testing.T, h *house) {
 		h.fake.SetRefuse(errDown)
-		db, role := h.database("app"), h.manager.role("app")
+		db, role := h.database("app"), h.manager.roles.of("app")
 		for range 3 {
 			ask(h.pool).refusal(t)
 			pass(DefaultConfig().ServerLoginRetry)
 		}
-		if db.share.servers.Load() != 0 || role.servers.Load() != 0 {
-			t.Errorf("%d and %d servers are counted", db.share.servers.Load(), role.servers.Load())
+		if db.budget.servers.Load() != 0 || role.servers.Load() != 0 {
+			t.Errorf("%d and %d servers are counted", db.budget.servers.Load(), role.servers.Load())
 		}
 		_, leave, err := h.manager.Admit(db, "bob", Login{User: "app"})
 		ok(t, err)
@@ -243,7 +242,7 @@ func TestCountersReturnToZeroAfterFailures(t *testing.T) {
 		}
 		leave()
 		h.leave()
-		if n := db.share.clients.Load() + h.manager.role("bob").clients.Load() + h.manager.role("carl").clients.Load(); n != 0 {
+		if n := db.budget.clients.Load() + h.manager.roles.of("bob").clients.Load() + h.manager.roles.of("carl").clients.Load(); n != 0 {
 			t.Errorf("%d clients are counted", n)
 		}
 		h.fake.SetRefuse(nil)
@@ -254,9 +253,7 @@ func TestMaxUserClientConnectionsCountsTheRoleOfTheClientAcrossDatabases(t *test
 	inHouse(t, nil, nil, func(t *testing.T, h *house) {
 		both(h, func(_ string, s *Spec) {
 			s.Defaults.MaxUserClientConnections = 1
-			u := DefaultUserConfig()
-			u.MaxUserClientConnections = 2
-			s.Users = map[string]UserConfig{"bob": u}
+			s.Users = map[string]UserConfig{"bob": {MaxUserClientConnections: new(2)}}
 		})
 		for i, name := range []string{"app", "other"} {
 			_, leave, err := h.manager.Admit(h.database(name), "bob", Login{User: "app"})
@@ -421,8 +418,8 @@ func TestTheLimitsAcrossPoolsHoldUnderStress(t *testing.T) {
 	const ofDatabase, ofRole, clients, rounds = 3, 4, 40, 40
 	inHouse(t, slowly(time.Millisecond), nil, func(t *testing.T, h *house) {
 		edit := func(_ string, s *Spec) {
-			s.MaxDBConnections, s.Defaults.MaxUserConnections, s.Defaults.QueryWaitTimeout = ofDatabase, ofRole, 0
-			s.MinPoolSize, s.Defaults.ServerLifetime = 2, 20*time.Second
+			s.MaxDBConnections, s.Defaults.MaxUserConnections, s.Defaults.QueryWaitTimeout = new(ofDatabase), ofRole, 0
+			s.MinPoolSize, s.Defaults.ServerLifetime = new(2), 20*time.Second
 		}
 		app, other := both(h, edit)
 		bob, _ := h.manager.Join(h.database("app"), Login{User: "bob"})
@@ -441,10 +438,10 @@ func TestTheLimitsAcrossPoolsHoldUnderStress(t *testing.T) {
 					s := a.server(t)
 					pass(time.Duration(random.IntN(300)) * time.Millisecond)
 					for _, q := range pools {
-						if n := q.db.share.servers.Load(); n > ofDatabase {
+						if n := q.db.budget.servers.Load(); n > ofDatabase {
 							t.Errorf("%d servers of a database", n)
 						}
-						if n := q.role.servers.Load(); n > ofRole {
+						if n := q.policy.places.ofRole.servers.Load(); n > ofRole {
 							t.Errorf("%d servers of a role", n)
 						}
 					}
@@ -460,7 +457,7 @@ func TestTheLimitsAcrossPoolsHoldUnderStress(t *testing.T) {
 		pass(2 * sweepEvery)
 		synctest.Wait()
 		for _, q := range pools {
-			if q.db.share.blocked.Load() != 0 || q.role.blocked.Load() != 0 || q.db.share.closing.Load() != 0 {
+			if q.db.budget.blocked.Load() != 0 || q.policy.places.ofRole.blocked.Load() != 0 || q.db.budget.closing.Load() != 0 {
 				t.Error("a pool is still counted as waiting, or a server as closing")
 			}
 		}

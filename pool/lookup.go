@@ -29,8 +29,12 @@ const (
 
 // lookups holds the connections on which pgseal looks up what it needs to know
 // for itself. No client is ever lent one of them, and nothing that a client
-// sends reaches them but the parameters of the query. The zero value is ready.
+// sends reaches them but the parameters of the query.
 type lookups struct {
+	// Set once.
+	dialer    *backend.Dialer
+	catalogue *catalogue
+
 	mu      sync.Mutex
 	lines   []*lookupLine
 	version uint64 // connections of an older one are not used again
@@ -56,34 +60,18 @@ type lookupConn struct {
 	once    bool      // it was opened while the database was paused
 }
 
-// Lookup returns the configuration of lookups for the clients of a database,
+// LookupConfig returns the configuration of lookups for the clients of a database,
 // with the password that belongs to it, and false where there is no such
 // database. It brings no database of the AnyDatabase entry to life.
-func (m *Manager) Lookup(database string) (c LookupConfig, password string, ok bool) {
-	spec := m.specOf(database)
+func (m *Manager) LookupConfig(database string) (c LookupConfig, password string, ok bool) {
+	spec := m.catalogue.specOf(database)
 	if spec == nil {
 		return LookupConfig{}, "", false
 	}
 	return spec.LookupConfig, spec.AuthPass, true
 }
 
-func (m *Manager) specOf(database string) *Spec {
-	if database == AnyDatabase {
-		return nil
-	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	d := m.databases[database]
-	if d == nil {
-		d = m.databases[AnyDatabase]
-	}
-	if d == nil {
-		return nil
-	}
-	return d.spec.Load()
-}
-
-// LookUp runs one query in a database under a login of pgseal's own, with args
+// RunLookup runs one query in a database under a login of pgseal's own, with args
 // for its parameters, and returns most rows at most. The connection is kept for
 // the next lookup; it is outside of pool_size. While the database is paused it
 // ends with its lookup: an administrator must be able to log in and resume.
@@ -91,8 +79,12 @@ func (m *Manager) specOf(database string) *Spec {
 // It blocks for some seconds at most, so it may not be called on an event
 // loop. An error that the server reported of the query or the login is, or
 // wraps, a *wire.Error; it is for the log, and not for clients.
-func (m *Manager) LookUp(ctx context.Context, database string, login Login, most int, sql string, args ...string) ([]wire.Row, error) {
-	line, err := m.lookups.line(database, login)
+func (m *Manager) RunLookup(ctx context.Context, database string, login Login, most int, sql string, args ...string) ([]wire.Row, error) {
+	return m.lookups.run(ctx, database, login, most, sql, args)
+}
+
+func (l *lookups) run(ctx context.Context, database string, login Login, most int, sql string, args []string) ([]wire.Row, error) {
+	line, err := l.line(database, login)
 	if err != nil {
 		return nil, err
 	}
@@ -104,23 +96,23 @@ func (m *Manager) LookUp(ctx context.Context, database string, login Login, most
 		return nil, fmt.Errorf("too many lookups are under way in database %q: %w", database, inLine.Err())
 	}
 	defer func() { <-line.places }()
-	if conn, ok := m.lookups.take(line); ok {
-		rows, err := m.lookups.query(ctx, line, conn, most, sql, args)
+	if conn, ok := l.take(line); ok {
+		rows, err := l.query(ctx, line, conn, most, sql, args)
 		var refused *wire.Error
 		if err == nil || errors.As(err, &refused) && conn.Err() == nil || ctx.Err() != nil {
 			return rows, err
 		}
 		// It was cut while it was idle: a new one may do.
 	}
-	if err := m.lookups.failedLately(line); err != nil {
+	if err := l.failedLately(line); err != nil {
 		return nil, err
 	}
-	conn, err := m.openLookup(ctx, database, login)
-	m.lookups.opened(line, err)
+	conn, err := l.open(ctx, line)
+	l.opened(line, err)
 	if err != nil {
 		return nil, err
 	}
-	return m.lookups.query(ctx, line, conn, most, sql, args)
+	return l.query(ctx, line, conn, most, sql, args)
 }
 
 // query runs a lookup and keeps the connection if it may be used again.
@@ -132,17 +124,16 @@ func (l *lookups) query(ctx context.Context, line *lookupLine, conn lookupConn, 
 	return rows, err
 }
 
-// openLookup opens a connection to the first host of the database that takes
-// it.
-func (m *Manager) openLookup(ctx context.Context, database string, login Login) (c lookupConn, err error) {
-	version := m.lookups.now()
-	spec := m.specOf(database)
+// open opens a connection to the first host of the database that takes it.
+func (l *lookups) open(ctx context.Context, line *lookupLine) (c lookupConn, err error) {
+	version := l.now()
+	spec := l.catalogue.specOf(line.database)
 	if spec == nil {
-		return c, fmt.Errorf("there is no database %q", database)
+		return c, fmt.Errorf("there is no database %q", line.database)
 	}
 	bound := wire.Parameter{Name: "statement_timeout", Value: strconv.Itoa(int(statementTimeout.Milliseconds()))}
-	conn, err := m.dialer.Dial(ctx, spec.target(database, login, bound, backend.AsPgseal))
-	return lookupConn{Conn: conn, version: version, once: m.isPaused(database)}, err
+	conn, err := l.dialer.Dial(ctx, spec.target(line.database, line.login, bound, backend.AsPgseal))
+	return lookupConn{Conn: conn, version: version, once: l.catalogue.isPaused(line.database)}, err
 }
 
 // line returns the connections of a login to a database.

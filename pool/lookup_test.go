@@ -47,7 +47,7 @@ var yes = answering(func(p *peer, _ string) {
 })
 
 func (h *house) lookUp(args ...string) (string, error) {
-	rows, err := h.manager.LookUp(h.t.Context(), "app", looker, 2, "SELECT $1", args...)
+	rows, err := h.manager.RunLookup(h.t.Context(), "app", looker, 2, "SELECT $1", args...)
 	if err != nil || len(rows) != 1 || len(rows[0]) != 1 {
 		return "", err
 	}
@@ -109,7 +109,7 @@ func TestALookupUsesNoConnectionOfAnotherLogin(t *testing.T) {
 	inHouse(t, yes, nil, func(t *testing.T, h *house) {
 		for range 2 {
 			for _, login := range []Login{looker, {User: "looker", Password: "another"}, {User: "other", Password: "sesame"}} {
-				_, err := h.manager.LookUp(t.Context(), "app", login, 1, "SELECT $1", "alice")
+				_, err := h.manager.RunLookup(t.Context(), "app", login, 1, "SELECT $1", "alice")
 				ok(t, err)
 			}
 		}
@@ -260,15 +260,15 @@ func TestANewConfigurationHasLookupsConnectAgain(t *testing.T) {
 func TestLookupsInADatabaseThatTheStarStandsForBringNoneToLife(t *testing.T) {
 	inHouse(t, yes, nil, func(t *testing.T, h *house) {
 		h.manager.Apply(map[string]*Spec{"app": newSpec(t), AnyDatabase: newSpec(t)})
-		_, err := h.manager.LookUp(t.Context(), "postgres", looker, 1, "SELECT $1", "alice")
+		_, err := h.manager.RunLookup(t.Context(), "postgres", looker, 1, "SELECT $1", "alice")
 		ok(t, err)
 		if got := h.fake.Peer(0).StartedWith()["database"]; got != "postgres" {
 			t.Errorf("the lookup is made in %q", got)
 		}
-		if n := len(h.manager.databases); n != 2 {
+		if n := len(h.manager.catalogue.databases); n != 2 {
 			t.Errorf("there are %d databases", n)
 		}
-		if _, err := h.manager.LookUp(t.Context(), AnyDatabase, looker, 1, "SELECT $1", "alice"); err == nil {
+		if _, err := h.manager.RunLookup(t.Context(), AnyDatabase, looker, 1, "SELECT $1", "alice"); err == nil {
 			t.Error("the star is taken for a database")
 		}
 	})

@@ -38,23 +38,23 @@ func TestAnUnchangedConfigurationKeepsItsServers(t *testing.T) {
 func TestANewModeOrResetQueryHoldsAtOnceAndKeepsServers(t *testing.T) {
 	inHouse(t, nil, nil, func(t *testing.T, h *house) {
 		db := h.pool.Database()
-		if db.Mode() != TransactionMode || db.ResetQuery() != "DISCARD ALL" {
-			t.Errorf("at first the mode is %s and the reset query %q", db.Mode(), db.ResetQuery())
+		if h.pool.Mode() != TransactionMode || db.ResetQuery() != "DISCARD ALL" {
+			t.Errorf("at first the mode is %s and the reset query %q", h.pool.Mode(), db.ResetQuery())
 		}
 		h.pool.Release(h.take())
 		h.apply(func(s *Spec) { s.Defaults.PoolMode, s.Defaults.ServerResetQuery = SessionMode, "" })
-		if db.Mode() != SessionMode || db.ResetQuery() != "" {
-			t.Errorf("now the mode is %s and the reset query %q", db.Mode(), db.ResetQuery())
+		if h.pool.Mode() != SessionMode || db.ResetQuery() != "" {
+			t.Errorf("now the mode is %s and the reset query %q", h.pool.Mode(), db.ResetQuery())
 		}
 		h.apply(func(s *Spec) { s.PoolMode, s.Defaults.PoolMode = TransactionMode, SessionMode })
-		if db.Mode() != TransactionMode {
-			t.Errorf("the database's own mode does not come first: %s", db.Mode())
+		if h.pool.Mode() != TransactionMode {
+			t.Errorf("the database's own mode does not come first: %s", h.pool.Mode())
 		}
 		h.wants(1, 0)
 	})
 }
 
-func TestChangedSettingsOfTheServerRecycleIt(t *testing.T) {
+func TestChangedSettingsOfTheServerInvalidateIt(t *testing.T) {
 	for name, edit := range map[string]func(*Spec){
 		"host":                     func(s *Spec) { s.Host = "new.internal" },
 		"port":                     func(s *Spec) { s.Port = 5433 },
@@ -226,7 +226,7 @@ func TestAServerOpenedForADatabaseThatWasRemovedMeanwhileEnds(t *testing.T) {
 	})
 }
 
-func TestANewTrustRecyclesOnlyTheDatabasesThatRestOnIt(t *testing.T) {
+func TestANewTrustRenewsOnlyTheDatabasesThatRestOnIt(t *testing.T) {
 	inHouse(t, nil, nil, func(t *testing.T, h *house) {
 		other := newSpec(t)
 		app := h.pool.Database().spec.Load()

@@ -77,21 +77,11 @@ func (n *Need) opens() []wire.Parameter {
 // bound on how many a pool has.
 func (s *Server) special() bool { return len(s.Startup) > 0 }
 
-// wanted reports whether somebody waits whom s would serve. mu is held.
-func (p *Pool) wanted(s *Server) bool {
-	for w := p.queue.head; w != nil; w = w.next {
-		if w.Need.fits(s) {
-			return true
-		}
-	}
-	return false
-}
-
 // unserved returns the first waiter whom none of the servers that are being
 // asked whether they live will serve: one has to be opened for it. Of those who
 // need a special one while there may be none more, it returns the first as
-// bounded, who holds up nobody. mu is held.
-func (p *Pool) unserved() (w, bounded *Waiter) {
+// bounded, who holds up nobody.
+func (p *policy) unserved() (w, bounded *Waiter) {
 	var asked []*Server
 	if len(p.asked) > 0 {
 		asked = slices.Clone(p.asked)
@@ -101,7 +91,7 @@ func (p *Pool) unserved() (w, bounded *Waiter) {
 			asked = slices.Delete(asked, i, i+1)
 			continue
 		}
-		if len(w.Need.opens()) == 0 || p.specials < p.bounds().special {
+		if len(w.Need.opens()) == 0 || p.places.specials < p.bounds().special {
 			return w, bounded
 		}
 		if bounded == nil {
@@ -113,9 +103,8 @@ func (p *Pool) unserved() (w, bounded *Waiter) {
 
 // next returns the first waiter that a server serves which has come back. Where
 // there is one before it whom no server fits, and who has no room for one of its
-// own, the server ends instead, so that nobody is passed by for ever. mu is
-// held.
-func (p *Pool) next(s *Server, now time.Time) (w *Waiter, makesRoom bool) {
+// own, the server ends instead, so that nobody is passed by for ever.
+func (p *policy) next(s *Server, now time.Time) (w *Waiter, makesRoom bool) {
 	if w = p.queue.head; w == nil || w.Need.fits(s) {
 		return w, false
 	}
@@ -133,17 +122,16 @@ func (p *Pool) next(s *Server, now time.Time) (w *Waiter, makesRoom bool) {
 
 // lackRoom returns the first waiter whom a server could be opened for if there
 // were one less, and the first whom a special one could if there were one less
-// of those, or nil. Room that is being made already is not made twice. mu is
-// held.
-func (p *Pool) lackRoom(now time.Time) (w, ofSpecials *Waiter) {
-	if p.queue.length == 0 || p.closed != nil || now.Before(p.retryAt) {
+// of those, or nil. Room that is being made already is not made twice.
+func (p *policy) lackRoom(now time.Time) (w, ofSpecials *Waiter) {
+	if p.queue.length == 0 || p.closed != nil || p.backoff.active(now) {
 		return nil, nil
 	}
 	w, ofSpecials = p.unserved()
-	if p.specials-p.specialsClosing < p.bounds().special {
+	if p.places.specials-p.places.specialsClosing < p.bounds().special {
 		ofSpecials = nil
 	}
-	full := p.live-p.closing >= p.most() || p.blocked != nil && p.blocked.wanting()
+	full := p.places.left() >= p.most() || p.places.blocked != nil && p.places.blocked.contended()
 	if p.opening != nil || !full {
 		w = nil
 	}
@@ -151,8 +139,8 @@ func (p *Pool) lackRoom(now time.Time) (w, ofSpecials *Waiter) {
 }
 
 // makeWay ends an idle server where somebody waits whom none fits and who has no
-// room for one of its own. mu is held.
-func (p *Pool) makeWay(now time.Time) {
+// room for one of its own.
+func (p *policy) makeWay(now time.Time) {
 	if len(p.idle) == 0 {
 		return
 	}
@@ -160,56 +148,42 @@ func (p *Pool) makeWay(now time.Time) {
 	if ofSpecials != nil && p.endIdle((*Server).special) {
 		return
 	}
-	if w != nil && p.live-p.closing >= p.most() { // makeRoom ends one where it is for a share
-		p.endIdle(func(*Server) bool { return true })
+	if w != nil && p.places.left() >= p.most() { // makeRoom ends one where it is for a budget
+		p.endIdle(anyServer)
 	}
 }
 
 // endIdle ends the server that was idle for the longest time among those that
-// may end, and reports whether there was one. mu is held.
-func (p *Pool) endIdle(may func(*Server) bool) bool {
-	longest := -1
-	for i, s := range p.idle {
-		if may(s) && (longest < 0 || s.idleSince.Before(p.idle[longest].idleSince)) {
-			longest = i
-		}
-	}
-	if longest < 0 {
+// may end, and reports whether there was one.
+func (p *policy) endIdle(may func(*Server) bool) bool {
+	i := p.idle.longest(may)
+	if i < 0 {
 		return false
 	}
-	p.pick(longest)
+	p.end(p.idle.remove(i), ClosedLimit)
 	return true
 }
 
 // serve takes the idle servers for those who wait, in turn, but for that of an
-// opening, which is first for whom it was opened for. mu is held; the caller
-// grants without it.
-func (p *Pool) serve(o *opening, now time.Time) (grants []granted) {
-	if p.queue.length == 0 {
-		return nil
+// opening, which is first for whom it was opened for. The caller grants.
+func (p *policy) serve(o *opening, now time.Time) (grants []granted) {
+	one := func(w *Waiter) {
+		if s := p.take(w.Need.last(), w.Need.fits, now); s != nil {
+			p.lend(s, w, now)
+			grants = append(grants, granted{w, s})
+		}
 	}
 	if w := o.waiter; w != nil && w.queued && w.Need.strict() && w.Need.fits(o.server) {
-		grants = p.serveOne(grants, w, now)
+		one(w)
 	}
 	for w := p.queue.head; w != nil && len(p.idle) > 0; {
 		next := w.next
 		if slices.ContainsFunc(p.idle, w.Need.fits) {
-			grants = p.serveOne(grants, w, now)
+			one(w)
 		}
 		w = next
 	}
 	return grants
-}
-
-func (p *Pool) serveOne(grants []granted, w *Waiter, now time.Time) []granted {
-	s := p.take(w.Need.last(), w.Need.fits, now)
-	if s == nil {
-		return grants
-	}
-	s.used = true
-	p.queue.remove(w)
-	p.lent(w, now)
-	return append(grants, granted{w, s})
 }
 
 // granted is a server and who has waited for it.

@@ -141,7 +141,7 @@ func TestAFreshServerWasLentToNobodyBefore(t *testing.T) {
 
 func TestAServerThatWasOnlyAskedWhetherItLivesIsStillFresh(t *testing.T) {
 	inHouse(t, nil, func(s *Spec) {
-		s.MinPoolSize = 1
+		s.MinPoolSize = new(1)
 		s.Defaults.ServerIdleTimeout = 0
 	}, func(t *testing.T, h *house) {
 		pass(2*sweepEvery + DefaultConfig().ServerCheckDelay)
@@ -241,7 +241,7 @@ func TestAtTheLimitAnIdleServerThatDoesNotFitMakesWay(t *testing.T) {
 }
 
 func TestAnIdleServerOfTheSamePoolMakesRoomInItsShares(t *testing.T) {
-	inHouse(t, nil, func(s *Spec) { s.DatabaseLimits.MaxDBConnections = 2 }, func(t *testing.T, h *house) {
+	inHouse(t, nil, func(s *Spec) { s.DatabaseLimits.MaxDBConnections = new(2) }, func(t *testing.T, h *house) {
 		a, b := h.take(), h.take()
 		h.pool.Release(a)
 		s := h.takeFor(exactly("a=1"))
@@ -335,7 +335,7 @@ func TestAValueThatTheServerRefusesFailsItsClientAlone(t *testing.T) {
 
 func TestMinPoolSizeCountsPlainServersOnly(t *testing.T) {
 	inHouse(t, nil, func(s *Spec) {
-		s.MinPoolSize, s.PoolSize = 2, 6
+		s.MinPoolSize, s.PoolSize = new(2), 6
 	}, func(t *testing.T, h *house) {
 		a, b := h.takeFor(exactly("a=1")), h.takeFor(exactly("b=2"))
 		h.pool.Release(a)
@@ -440,7 +440,7 @@ func TestWhoHasAPlaceForHisOwnToWaitForIsNotHeldUpByWhoIsBounded(t *testing.T) {
 		a := h.takeFor(exactly("a=1"))
 		bounded := askFor(h.pool, exactly("b=2"))
 		pass(time.Millisecond)
-		own := askOwn(t.Context(), h.pool)
+		own := askDedicated(t.Context(), h.pool)
 		h.pool.Release(own.server(t))
 		h.pool.Release(a)
 		h.pool.Release(bounded.server(t))
@@ -471,7 +471,7 @@ func TestNobodyStarvesWhateverOthersNeed(t *testing.T) {
 						last = a.server(t)
 						longest.Store(max(longest.Load(), int64(a.w.Waited)))
 						h.pool.mu.Lock()
-						if special := h.pool.specials; special > limit/2 {
+						if special := h.pool.policy.places.specials; special > limit/2 {
 							t.Errorf("there are %d special servers of %d", special, limit)
 						}
 						h.pool.mu.Unlock()

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/puddle/v2"
 	"go.uber.org/zap"
 
+	"github.com/pgseal/pgseal/internal/engine"
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
@@ -16,45 +18,87 @@ import (
 // own accord.
 type openKey struct{}
 
-// openMore starts the opener where somebody waits whom neither an opening nor a
+// opening is a server that is being opened.
+type opening struct {
+	waiter  *Waiter          // that has no other; it may leave meanwhile. nil: nobody
+	startup []wire.Parameter // what its need has it opened with
+	started bool             // the Pool has started it
+	server  *Server          // once it is open
+}
+
+func (o *opening) special() bool { return len(o.startup) > 0 }
+
+// backoff keeps a pool for a while from opening what could not be opened.
+type backoff struct {
+	until time.Time
+	err   error // why the last server could not be opened
+}
+
+// hopeless returns why a client that comes now would wait in vain, or nil.
+func (p *policy) hopeless() error {
+	if p.places.live == 0 && p.backoff.active(time.Now()) {
+		return p.backoff.err
+	}
+	return nil
+}
+
+func (b *backoff) active(now time.Time) bool { return now.Before(b.until) }
+
+// openMore has a server opened where somebody waits whom neither an opening nor a
 // server that is being asked serves, or where there are fewer servers than
-// min_pool_size, and gives places to those who open for themselves. mu is held.
-func (p *Pool) openMore() {
-	if p.held() {
-		p.block(nil)
+// min_pool_size, and gives places to those who open for themselves.
+func (p *policy) openMore() {
+	if p.db.paused.on() {
+		p.places.block(nil)
 		return
 	}
-	if p.givePlaces(); p.blocked != nil && p.ownerIsNext() {
+	if p.givePlaces(); p.places.blocked != nil && p.dedicatedIsNext() {
 		return
 	}
 	now := time.Now()
 	p.makeWay(now)
 	w, _ := p.unserved()
-	if p.opening != nil || p.closed != nil || now.Before(p.retryAt) || w == nil && !p.cold() || p.live >= p.most() {
-		p.block(nil)
+	if p.opening != nil || p.closed != nil || p.backoff.active(now) || w == nil && !p.cold() || p.places.live >= p.most() {
+		p.places.block(nil)
 		return
 	}
-	full := p.claim()
-	switch {
-	case full == nil:
-		p.block(nil)
-		p.startOpening(w)
-	case w == nil:
-		p.block(nil)
-	default:
+	if full := p.begin(w); full == nil || w == nil {
+		p.places.block(nil)
+	} else {
 		p.wantRoom(full)
 	}
 }
 
-// tryAgain is openMore for when room may have been made meanwhile. mu is held.
-func (p *Pool) tryAgain() {
-	p.block(nil)
+// tryAgain is openMore for when room may have been made meanwhile.
+func (p *policy) tryAgain() {
+	p.places.block(nil)
 	p.openMore()
 }
 
+// begin has a server opened for w, or for nobody in particular, or returns what
+// has no room for it.
+func (p *policy) begin(w *Waiter) (full *budget) {
+	o := &opening{waiter: w}
+	if w != nil {
+		o.startup = w.Need.opens()
+	}
+	if full = p.places.reserve(p.bounds(), o.special()); full == nil {
+		p.opening = o
+	}
+	return full
+}
+
+// wantRoom notes what the pool's waiters have no room in, and has it made once.
+// Later the next server that comes back makes room.
+func (p *policy) wantRoom(full *budget) {
+	if p.places.block(full) {
+		p.crowded = full
+	}
+}
+
 // most returns how many servers there may be now: the reserve is for clients
-// that have waited for long. mu is held.
-func (p *Pool) most() int {
+// that have waited for long.
+func (p *policy) most() int {
 	b := p.bounds()
 	n := b.size
 	if p.queue.length > 0 && time.Since(p.queue.head.since) >= b.spec.Defaults.ReservePoolTimeout {
@@ -66,62 +110,62 @@ func (p *Pool) most() int {
 // cold reports whether there are fewer servers than min_pool_size asks for,
 // and room for one more that nobody needs more urgently. Pools that nobody
 // uses are not kept warm, but for those whose login the configuration names.
-// mu is held.
-func (p *Pool) cold() bool {
+func (p *policy) cold() bool {
 	spec := p.db.spec.Load()
-	return p.plain() < spec.least(p.login.User) && (p.clients.Load() > 0 || spec.User == p.login.User) &&
-		p.db.share.blocked.Load() == 0 && p.role.blocked.Load() == 0
+	return p.places.plain() < spec.least(p.user) && (p.clients.Load() > 0 || spec.User == p.user) &&
+		p.places.ofDatabase.blocked.Load() == 0 && p.places.ofRole.blocked.Load() == 0
 }
 
-// plain returns how many servers there are, or are being opened or closed, that
-// are not special. mu is held.
-func (p *Pool) plain() int { return p.live - p.specials }
-
-// opening is a server that is being opened.
-type opening struct {
-	waiter  *Waiter          // that has no other; it may leave meanwhile. nil: nobody
-	startup []wire.Parameter // what its need has it opened with
-	server  *Server          // once it is open
-}
-
-// startOpening has a server opened for w, or for nobody in particular. It has
-// been claimed. mu is held.
-func (p *Pool) startOpening(w *Waiter) {
-	o := &opening{waiter: w}
-	if w != nil {
-		o.startup = w.Need.opens()
+// add counts a server that has logged in among those that are open.
+func (p *policy) add(s *Server) {
+	if !s.dedicated {
+		if p.defaults.compare(s, p.servers, s.Created) {
+			p.rotation = rotation{number: p.db.trust.Load(), since: s.Created}
+		}
+		p.rotation.opened(s)
 	}
-	if len(o.startup) > 0 {
-		p.specials++
-	}
-	p.opening = o
-	p.manager.children.Go(func() { p.open(o) })
+	p.servers[s] = struct{}{}
 }
 
-// open creates one server and hands it to whom it is for, or to the first
-// waiter that it fits.
-func (p *Pool) open(o *opening) {
-	res, err := p.store.Acquire(context.WithValue(context.Background(), openKey{}, o))
-	p.mu.Lock()
+// opened has a new server serve who waits. The caller grants.
+func (p *policy) opened(o *opening) []granted {
+	now := time.Now()
 	p.opening = nil
-	if err != nil {
-		p.openFailed(o, err)
-		return
-	}
 	p.usage.opened.Add(1)
-	p.lastErr, p.retryAt = nil, time.Time{}
-	o.server.res = res
-	p.idle = append(p.idle, o.server)
-	grants := p.serve(o, time.Now())
+	p.backoff = backoff{}
+	if why := o.server.overtaken(); why != "" {
+		p.end(o.server, why)
+	} else {
+		p.idle.add(o.server, now)
+	}
+	grants := p.serve(o, now)
 	p.openMore()
-	closed := p.closed != nil || p.held()
-	p.mu.Unlock()
-	for _, g := range grants {
-		g.waiter.Ready(g.server, nil)
+	return grants
+}
+
+// openFailed returns those who waited in vain: everybody, at once and together,
+// unless other servers live, one of which will come back. If the server refused
+// the startup values of one client, that concerns nobody else.
+func (p *policy) openFailed(o *opening, failure *wire.Error) (failed []*Waiter) {
+	p.opening = nil
+	p.usage.failed.Add(1)
+	p.places.release(o.special())
+	if o.special() && refuses(failure) {
+		if w := o.waiter; w.queued && slices.Equal(w.Need.opens(), o.startup) { // it did not leave meanwhile
+			p.queue.remove(w)
+			w.Waited = time.Since(w.since)
+			failed = append(failed, w)
+			p.relax()
+		}
+		p.openMore()
+		return failed
 	}
-	if closed && len(grants) == 0 { // meanwhile: nobody else would end the server
-		p.sweep()
+	p.backoff = backoff{time.Now().Add(p.db.spec.Load().Defaults.ServerLoginRetry), failure}
+	if p.places.live == 0 {
+		failed = p.queue.popAll()
+		p.relax()
 	}
+	return failed
 }
 
 // refuses reports whether a server that refused a login may have done so for a
@@ -131,53 +175,39 @@ func refuses(e *wire.Error) bool {
 	return !slices.ContainsFunc([]string{"08", "28", "3D", "53", "57"}, func(class string) bool { return strings.HasPrefix(e.Code, class) })
 }
 
-// openFailed fails everybody who waits in vain, at once and together. Where
-// other servers live, the waiters stay: one of those will come back. mu is
-// held, and released.
-func (p *Pool) openFailed(o *opening, err error) {
-	p.usage.failed.Add(1)
-	p.unclaim()
-	if len(o.startup) > 0 {
-		p.specials--
-	}
-	spec := p.db.spec.Load()
-	failure := wire.AsError(err)
-	if len(o.startup) > 0 && refuses(failure) {
-		p.startupRefused(o, failure)
+// open creates one server and hands it to whom it is for, or to the first
+// waiter that it fits.
+func (p *Pool) open(o *opening) {
+	res, err := p.store.Acquire(context.WithValue(context.Background(), openKey{}, o))
+	if err != nil {
+		p.openFailed(o, err)
 		return
 	}
-	p.lastErr = failure
-	p.retryAt = time.Now().Add(spec.Defaults.ServerLoginRetry)
-	var failed []*Waiter
-	if p.live == 0 {
-		failed = p.queue.popAll()
-		p.relax()
+	p.mu.Lock()
+	o.server.res = res
+	grants := p.policy.opened(o)
+	closed := p.policy.closed != nil || p.db.paused.on()
+	p.unlock()
+	for _, g := range grants {
+		g.waiter.Ready(g.server, nil)
 	}
-	p.mu.Unlock()
-	p.manager.log.Error("server connection could not be opened",
-		zap.String("database", p.db.Name), zap.String("user", p.login.User), zap.NamedError("error", unwrapCause(err)), p.advice(failure))
-	for _, w := range failed {
-		w.Ready(nil, failure)
+	if closed && len(grants) == 0 { // meanwhile: nobody else would end the server
+		p.sweep()
 	}
-	p.manager.gone.ring()
-	p.roomMade()
 }
 
-// startupRefused fails the one whose startup values the server refused: that
-// concerns nobody else. mu is held, and released.
-func (p *Pool) startupRefused(o *opening, failure *wire.Error) {
-	w := o.waiter
-	failed := w.queued && slices.Equal(w.Need.opens(), o.startup) // and did not leave meanwhile
-	if failed {
-		p.queue.remove(w)
-		w.Waited = time.Since(w.since)
-		p.relax()
+func (p *Pool) openFailed(o *opening, err error) {
+	failure := wire.AsError(err)
+	p.mu.Lock()
+	failed := p.policy.openFailed(o, failure)
+	p.unlock()
+	database, user := zap.String("database", p.db.Name), zap.String("user", p.login.User)
+	if o.special() && refuses(failure) {
+		p.manager.log.Warn("server refused what a client's startup packet sets", database, user, zap.String("sqlstate", failure.Code))
+	} else {
+		p.manager.log.Error("server connection could not be opened", database, user, zap.NamedError("error", unwrapCause(err)), p.db.advice(p.login, failure))
 	}
-	p.openMore()
-	p.mu.Unlock()
-	p.manager.log.Warn("server refused what a client's startup packet sets",
-		zap.String("database", p.db.Name), zap.String("user", p.login.User), zap.String("sqlstate", failure.Code))
-	if failed {
+	for _, w := range failed {
 		w.Ready(nil, failure)
 	}
 	p.manager.gone.ring()
@@ -186,8 +216,21 @@ func (p *Pool) startupRefused(o *opening, failure *wire.Error) {
 
 // roomMade tells the other pools that this one has a server less.
 func (p *Pool) roomMade() {
-	p.manager.roomMade(&p.db.share)
-	p.manager.roomMade(p.role)
+	p.manager.roomMade(p.policy.places.ofDatabase)
+	p.manager.roomMade(p.policy.places.ofRole)
+}
+
+// newStore returns the puddle that makes a pool's servers and ends them.
+func newStore(p *Pool) *puddle.Pool[*Server] {
+	store, err := puddle.NewPool(&puddle.Config[*Server]{
+		Constructor: p.construct,
+		Destructor:  p.destruct,
+		MaxSize:     2 * maxPoolSize, // pool_size and reserve_pool_size
+	})
+	if err != nil {
+		panic(err) // only for a MaxSize below one
+	}
+	return store
 }
 
 // construct is puddle's constructor: it opens and logs in one server.
@@ -203,18 +246,26 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 			err = wire.Fatal(wire.CodeInternal, "internal error in the connection pooler")
 		}
 	}()
-	s, conn, err := p.manager.dial(ctx, p.db, p.login, o.startup)
+	o.server, err = p.dial(ctx, o.startup, false)
+	return o.server, err
+}
+
+// dial opens a server and has the engine drive it.
+func (p *Pool) dial(ctx context.Context, startup []wire.Parameter, dedicated bool) (*Server, error) {
+	s, conn, err := p.manager.dial(ctx, p.db, p.login, startup)
 	if err != nil {
 		return nil, err
 	}
-	s.pool, s.Startup, o.server = p, o.startup, s
+	s.pool, s.dedicated = p, dedicated
+	if !dedicated {
+		s.Startup = startup
+	}
+	s.State = p.manager.newState(s.Startup)
 	p.mu.Lock()
-	p.compare(s, s.Created)
-	s.idle, s.idleSince = true, s.Created
-	p.servers[s] = struct{}{}
-	p.countFresh(s)
+	p.policy.add(s)
 	p.mu.Unlock()
-	p.manager.adopt(s, conn)
+	raw, secured := conn.Detach()
+	p.manager.engine.Adopt(raw, secured, s, func(c engine.Conn) { s.conn = c })
 	return s, nil
 }
 
@@ -223,7 +274,7 @@ func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 func (p *Pool) destruct(s *Server) {
 	s.close()
 	p.mu.Lock()
-	why := s.ended
+	why := s.closed
 	p.mu.Unlock()
 	reason := zap.Skip()
 	if err := s.Err(); err != nil && !isTimeout(err) {
@@ -232,20 +283,14 @@ func (p *Pool) destruct(s *Server) {
 	p.manager.log.Info("server closed", zap.Uint64("server", s.ID), zap.String("database", p.db.Name),
 		zap.String("user", p.login.User), zap.Duration("age", time.Since(s.Created)), zap.String("why", why), reason)
 	p.mu.Lock()
-	delete(p.servers, s)
-	p.unclaim()
-	p.closing--
-	if s.special() {
-		p.specials--
-		p.specialsClosing--
-	}
-	p.db.share.closing.Add(-1)
-	p.role.closing.Add(-1)
+	delete(p.policy.servers, s)
+	p.policy.places.closes(s.special(), -1)
+	p.policy.places.release(s.special())
 	p.mu.Unlock()
 	p.roomMade() // first to who has waited longest
 	p.retry()
 	p.manager.gone.ring()
-	p.manager.serverGone()
+	p.manager.servers.Done()
 }
 
 func unwrapCause(err error) error {

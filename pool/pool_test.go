@@ -222,7 +222,7 @@ func TestTheLimitHoldsUnderStress(t *testing.T) {
 					case 1:
 						h.pool.Discard(s)
 					case 2:
-						h.pool.Database().Recycle()
+						h.pool.Database().Invalidate()
 						h.pool.Release(s)
 					default:
 						h.pool.Release(s)
@@ -469,7 +469,7 @@ func TestAReloadThatMayHaveCuredTheServerEndsThePauseAfterItsFailure(t *testing.
 		h.fake.SetRefuse(errDown)
 		ask(h.pool).refusal(t)
 		h.fake.SetRefuse(nil)
-		h.database("app").Recycle()
+		h.database("app").Invalidate()
 		if err := h.pool.LastError(); err != nil {
 			t.Errorf("clients are still told %v", err)
 		}

@@ -22,16 +22,6 @@ type Waiter struct {
 	queued     bool
 }
 
-// Waiting returns for how long w has been in the pool's queue.
-func (p *Pool) Waiting(w *Waiter) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !w.queued {
-		return 0
-	}
-	return time.Since(w.since)
-}
-
 // queue is a first-come-first-served line of waiters, linked through them so
 // that joining and leaving cost no allocation.
 type queue struct {
@@ -87,4 +77,14 @@ func (q *queue) popAll() []*Waiter {
 		list = append(list, w)
 	}
 	return list
+}
+
+// wants reports whether somebody waits whom s would serve.
+func (q *queue) wants(s *Server) bool {
+	for w := q.head; w != nil; w = w.next {
+		if w.Need.fits(s) {
+			return true
+		}
+	}
+	return false
 }

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -31,10 +30,10 @@ func (m *Manager) WatchRequired(ctx context.Context) {
 	defer looks.Wait()
 	for {
 		for _, d := range m.required() {
-			if d.looking.CompareAndSwap(false, true) { // one that hangs holds up no other
+			if d.probing.CompareAndSwap(false, true) { // one that hangs holds up no other
 				looks.Go(func() {
 					defer m.gone.ring() // a Pause may wait for it
-					defer d.looking.Store(false)
+					defer d.probing.Store(false)
 					d.reach(ctx, m)
 				})
 			}
@@ -60,15 +59,8 @@ func (m *Manager) Unreachable() []string {
 }
 
 // required returns the required databases, by name.
-func (m *Manager) required() (list []*Database) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	for _, name := range slices.Sorted(maps.Keys(m.databases)) {
-		if d := m.databases[name]; d.spec.Load().Required {
-			list = append(list, d)
-		}
-	}
-	return list
+func (m *Manager) required() []*Database {
+	return slices.DeleteFunc(m.catalogue.all(), func(d *Database) bool { return !d.spec.Load().Required })
 }
 
 // reach notes that the database has a server open, or can be connected to. The
@@ -76,7 +68,7 @@ func (m *Manager) required() (list []*Database) {
 // connected to, and counts for what it was when that began: its clients are to
 // wait here and not to be sent away.
 func (d *Database) reach(ctx context.Context, m *Manager) {
-	if m.isPaused(d.Name) {
+	if m.catalogue.isPaused(d.Name) {
 		if at := d.reached.Load(); at == nil || time.Since(*at) > reachedFor {
 			return
 		}
@@ -101,7 +93,7 @@ func (d *Database) reach(ctx context.Context, m *Manager) {
 // open reports whether a pool of the database has a server that is logged in.
 func (d *Database) open() bool {
 	for _, p := range d.all() {
-		if s := p.states(time.Now()); s.Total() > s.Login+s.Closing {
+		if s := p.Snapshot().Servers; s.Total() > s.Login+s.Closing {
 			return true
 		}
 	}

@@ -36,69 +36,79 @@ type Link interface {
 	ServerClosed(s *Server, err error)
 }
 
+// State is what those who hold a server keep on it for each other. It belongs to
+// whoever holds the server.
+type State interface {
+	// Prepared returns how many prepared statements the server has. It may be
+	// called from any goroutine.
+	Prepared() int
+}
+
 // Server is a connection to PostgreSQL that is logged in and verified. Its
 // methods may be called from any goroutine.
 type Server struct {
 	// Set once.
 	backend.Peer
-	ID         uint64
-	Created    time.Time
-	Startup    []wire.Parameter // of a client's startup packet, as in Need; nil for a plain server
-	pool       *Pool
-	conn       engine.Conn
-	own        bool                             // a client's own
-	trust      *reload.Store[*tlsconf.Upstream] // that it was verified by
-	generation uint64
-	renewal    uint64
-	expires    time.Time // zero: never
-	done       chan struct{}
+	ID        uint64
+	Created   time.Time
+	Startup   []wire.Parameter // of a client's startup packet, as in Need; nil for a plain server
+	State     State            // that NewManager was told to make
+	pool      *Pool
+	conn      engine.Conn
+	dedicated bool // to one client, and never lent to another
+	origin    origin
+	done      chan struct{}
 
 	fault error // owned by the server's home: why it was ended there
 
-	// Owned by the pool, guarded by its mutex.
-	res       *puddle.Resource[*Server] // nil for a server that is a client's own
-	idle      bool
-	used      bool   // it was lent to somebody
-	differs   bool   // newer ones have other defaults
-	outdated  bool   // and it makes way for one
-	ending    bool   // it is being closed
-	ended     string // one of the Closed constants, once it is
-	idleSince time.Time
+	// Guarded by the pool's mutex.
+	res       *puddle.Resource[*Server] // nil for a dedicated server
+	idleSince time.Time                 // zero: it is not idle
+	used      bool                      // it was lent to somebody
+	differs   bool                      // newer ones have other defaults
+	outdated  bool                      // and it makes way for one
+	closed    string                    // one of the Closed constants, once it is being closed
 
-	// Notes is what those who hold the server note about it for each other. It
-	// is owned by whoever holds it.
-	Notes any
-
-	prepared atomic.Int32 // statements that it had when it came back last
-	lent     atomic.Int64 // when a link took it last, in seconds since 1970
+	lent atomic.Int64 // when a link took it last, in seconds since 1970
 
 	mu       sync.Mutex
 	link     Link             // nil: idle, or on its way from or to the pool
 	params   []wire.Parameter // is replaced, never changed: others may share it
 	defaults []wire.Parameter // likewise
-	dead     error            // why the connection ended
-	broken   bool             // it was told to end
-	why      string           // one of the Closed constants, where it was told
-	cancels  int              // CancelRequests under way
-	returned returned         // what waits for them to end
+	end      ending
+	cancels  cancels
 }
+
+// origin is what a server was opened under.
+type origin struct {
+	epoch   epoch
+	trust   *reload.Store[*tlsconf.Upstream] // that it was verified by
+	expires time.Time                        // of server_lifetime; zero: never
+}
+
+func (o *origin) expired(now time.Time) bool { return !o.expires.IsZero() && !now.Before(o.expires) }
+
+// ending is how a server's connection comes to its end. mu of the server guards it.
+type ending struct {
+	err   error  // why the connection ended; nil: it has not
+	asked bool   // it was told to end
+	why   string // one of the Closed constants, where it was told
+}
+
+func (e *ending) begun() bool { return e.err != nil || e.asked }
 
 // SetLink gives the server's bytes to link from now on. It returns false, and
 // does nothing, where the server is already dead.
 func (s *Server) SetLink(link Link) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead != nil || s.broken {
+	if s.end.begun() {
 		return false
 	}
 	s.link = link
 	s.lent.Store(s.pool.manager.clock.Load())
 	return true
 }
-
-// NotePrepared notes how many prepared statements the server has, for who looks
-// at it while nobody holds it.
-func (s *Server) NotePrepared(n int) { s.prepared.Store(int32(n)) }
 
 // Write sends bytes to the server that came from a client, which is not read
 // until the server has taken them; from is nil for bytes of our own. Where the
@@ -152,7 +162,7 @@ func (s *Server) SetParameter(p wire.Parameter) {
 // backend.CloseWait: until then its backend lives and counts.
 func (s *Server) Break() {
 	s.mu.Lock()
-	s.broken = true
+	s.end.asked = true
 	s.mu.Unlock()
 	s.conn.Finish(backend.CloseWait)
 }
@@ -222,14 +232,14 @@ func (s *Server) Closed(err error) {
 		err = s.fault
 	}
 	s.mu.Lock()
-	s.dead = err
+	s.end.err = err
 	link := s.link
 	s.mu.Unlock()
 	close(s.done)
 	if link != nil {
 		link.ServerClosed(s, err)
 	} else {
-		s.pool.idleServerEnded(s)
+		s.pool.sweep()
 	}
 }
 
@@ -274,15 +284,15 @@ func (s *Server) idleBytes(b []byte) (used int, err error) {
 func (s *Server) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.dead
+	return s.end.err
 }
 
 // setFate notes why the server is about to be told to end.
 func (s *Server) setFate(why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dead == nil && s.why == "" {
-		s.why = why
+	if s.end.err == nil && s.end.why == "" {
+		s.end.why = why
 	}
 }
 
@@ -291,9 +301,9 @@ func (s *Server) fate() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.why != "":
-		return s.why
-	case s.broken || s.dead == nil:
+	case s.end.why != "":
+		return s.end.why
+	case s.end.asked || s.end.err == nil:
 		return ClosedDirty
 	}
 	return ClosedLost
@@ -303,7 +313,7 @@ func (s *Server) fate() string {
 func (s *Server) usable() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.dead == nil && !s.broken
+	return !s.end.begun()
 }
 
 // close ends the connection in order: it says goodbye, waits until PostgreSQL
@@ -313,31 +323,6 @@ func (s *Server) close() {
 	s.conn.Write(wire.AppendTerminate(nil), nil)
 	s.conn.Finish(backend.CloseWait)
 	<-s.done
-}
-
-// beginCancel notes that a CancelRequest for this server is under way: until
-// endCancel nobody else gets the server, because the request could hit them.
-func (s *Server) beginCancel() {
-	s.mu.Lock()
-	s.cancels++
-	s.mu.Unlock()
-	s.pool.cancels.Add(1)
-}
-
-// endCancel undoes beginCancel and runs what waited for it.
-func (s *Server) endCancel() {
-	s.mu.Lock()
-	s.cancels--
-	how := notReturned
-	if s.cancels == 0 {
-		how, s.returned = s.returned, notReturned
-	}
-	s.mu.Unlock()
-	s.pool.cancels.Add(-1)
-	if how != notReturned {
-		s.pool.parked.Add(-1)
-	}
-	s.pool.takeBack(s, how)
 }
 
 // returned is how a server comes back to its pool.
@@ -356,11 +341,12 @@ func (s *Server) unlink(how returned) (now returned) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.link = nil
-	if s.cancels > 0 {
-		if s.returned == notReturned {
-			s.pool.parked.Add(1)
-		}
-		s.returned, how = how, notReturned
+	if s.cancels.underWay == 0 {
+		return how
 	}
-	return how
+	if s.cancels.then == notReturned {
+		s.pool.parked.Add(1)
+	}
+	s.cancels.then = how
+	return notReturned
 }

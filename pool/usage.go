@@ -9,17 +9,17 @@ import (
 
 // Why servers are closed.
 const (
-	ClosedIdle     = "idle"        // server_idle_timeout
-	ClosedOld      = "lifetime"    // server_lifetime
-	ClosedSettings = "settings"    // host, login or RECONNECT: what it was opened with has changed, or its defaults
-	ClosedPaused   = "paused"      // PAUSE or KILL of the console
-	ClosedRenewed  = "trust"       // what it was verified by has changed
-	ClosedLimit    = "limit"       // a pool's size shrank, or another pool needed the room
-	ClosedLost     = "lost"        // PostgreSQL or the network ended it
-	ClosedDirty    = "dirty"       // its client left it in a state that it can't be lent in
-	ClosedCheck    = "check"       // it did not answer server_check_query
-	ClosedOwn      = "own"         // it was its client's own
-	ClosedPool     = "pool_closed" // its pool has gone: a new password, a removed database, the end of pgseal
+	ClosedIdle      = "idle"        // server_idle_timeout
+	ClosedOld       = "lifetime"    // server_lifetime
+	ClosedSettings  = "settings"    // host, login or RECONNECT: what it was opened with has changed, or its defaults
+	ClosedPaused    = "paused"      // PAUSE or KILL of the console
+	ClosedRenewed   = "trust"       // what it was verified by has changed
+	ClosedLimit     = "limit"       // a pool's size shrank, or another pool needed the room
+	ClosedLost      = "lost"        // PostgreSQL or the network ended it
+	ClosedDirty     = "dirty"       // its client left it in a state that it can't be lent in
+	ClosedCheck     = "check"       // it did not answer server_check_query
+	ClosedDedicated = "dedicated"   // it was opened for one client, which has left
+	ClosedPool      = "pool_closed" // its pool has gone: a new password, a removed database, the end of pgseal
 )
 
 // Work is what a client has had done since it last told its pool of it.
@@ -74,10 +74,10 @@ func add(to *atomic.Uint64, n uint64) {
 func (p *Pool) QueriesTook(d time.Duration, n uint64) { p.usage.queryTimes.AddSome(d, n) }
 
 // lent counts that a server was given to a client that had waited.
-func (p *Pool) lent(w *Waiter, now time.Time) {
+func (u *usage) lent(w *Waiter, now time.Time) {
 	w.Waited = now.Sub(w.since)
-	p.usage.assignments.Add(1)
-	p.usage.waits.Add(w.Waited)
+	u.assignments.Add(1)
+	u.waits.Add(w.Waited)
 }
 
 func (u *usage) read() stats.PoolTotals {

@@ -102,7 +102,7 @@ func TestAClosedServerIsCountedByItsReason(t *testing.T) {
 	}{
 		ClosedIdle:     {func(s *Spec) { s.Defaults.ServerIdleTimeout = time.Minute }, func(h *house, s *Server) { h.pool.Release(s); pass(2 * time.Minute) }},
 		ClosedOld:      {func(s *Spec) { s.Defaults.ServerLifetime = time.Minute }, func(h *house, s *Server) { pass(2 * time.Minute); h.pool.Release(s) }},
-		ClosedSettings: {nil, func(h *house, s *Server) { h.pool.Database().Recycle(); h.pool.Release(s) }},
+		ClosedSettings: {nil, func(h *house, s *Server) { h.pool.Database().Invalidate(); h.pool.Release(s) }},
 		ClosedRenewed:  {nil, func(h *house, s *Server) { h.leave(); h.pool.Database().Renew(); h.pool.Release(s) }},
 		ClosedDirty:    {nil, func(h *house, s *Server) { h.pool.Discard(s) }},
 		ClosedPool:     {nil, func(h *house, s *Server) { h.pool.close(errors.New("x")); h.pool.Release(s) }},

@@ -13,10 +13,10 @@ import (
 // Servers returns the servers that there are, by their numbers. It may be
 // called from any goroutine.
 func (m *Manager) Servers() (list []stats.Server) {
-	for _, p := range m.everyPool() {
+	for _, p := range m.catalogue.everyPool() {
 		p.mu.Lock()
-		for s := range p.servers {
-			list = append(list, p.view(s))
+		for s := range p.policy.servers {
+			list = append(list, s.view())
 		}
 		p.mu.Unlock()
 	}
@@ -24,13 +24,14 @@ func (m *Manager) Servers() (list []stats.Server) {
 	return list
 }
 
-// view describes a server. mu is held.
-func (p *Pool) view(s *Server) stats.Server {
+// view describes the server. mu of its pool is held.
+func (s *Server) view() stats.Server {
+	p := s.pool
 	v := stats.Server{
-		ID: s.ID, Database: p.db.Name, User: p.login.User, State: p.stateOf(s), Host: s.Host, Addr: s.Remote, Local: s.Local,
-		Connected: s.Created, PID: s.Key.PID, Own: s.own, Prepared: int(s.prepared.Load()),
+		ID: s.ID, Database: p.db.Name, User: p.login.User, State: s.state(), Host: s.Host, Addr: s.Remote, Local: s.Local,
+		Connected: s.Created, PID: s.Key.PID, Dedicated: s.dedicated, Prepared: s.State.Prepared(),
 		TLS: s.Facts, Verified: s.Verified, Bound: s.Bound,
-		CloseNeeded: s.generation != p.db.generation.Load() || s.renewal != p.db.renewals.Load() || s.outdated || p.retired.Load() || p.closed != nil || s.ending,
+		CloseNeeded: s.origin.epoch != p.db.epoch() || s.outdated || p.retired.Load() || p.policy.closed != nil || s.closed != "",
 	}
 	switch {
 	case s.Facts == nil:
@@ -45,16 +46,16 @@ func (p *Pool) view(s *Server) stats.Server {
 	return v
 }
 
-// stateOf names the state of a server. mu is held.
-func (p *Pool) stateOf(s *Server) string {
+// state names the server's state. mu of its pool is held.
+func (s *Server) state() string {
 	s.mu.Lock()
 	_, tested := s.link.(*check)
-	held, canceled := s.link != nil, s.cancels > 0
+	held, canceled := s.link != nil, s.cancels.underWay > 0
 	s.mu.Unlock()
 	switch {
-	case s.idle && p.stale(s, time.Now()):
+	case !s.idleSince.IsZero() && s.pool.policy.bounds().stale(s, time.Now()):
 		return stats.StateUsed
-	case s.idle, s.ending:
+	case !s.idleSince.IsZero(), s.closed != "":
 		return stats.StateIdle
 	case tested:
 		return stats.StateTested
@@ -75,28 +76,21 @@ func (s *Spec) loadBalance() string {
 // Databases returns the databases that there are, by name. The entry for any
 // database is one of them.
 func (m *Manager) Databases() (list []stats.Database) {
-	m.mu.RLock()
-	auto := make(map[*Database]bool, len(m.databases))
-	for _, d := range m.databases {
-		auto[d] = d.auto
-	}
-	m.mu.RUnlock()
-	for d := range auto {
+	for _, d := range m.catalogue.all() {
 		s := d.spec.Load()
 		v := stats.Database{
 			Name: d.Name, Host: s.Host, Port: s.Port, DBName: s.DBName, ForceUser: s.User,
-			PoolSize: s.size(s.User), MinPoolSize: s.least(s.User), ReserveSize: firstSet(s.DatabaseLimits.ReservePoolSize, s.Defaults.ReservePoolSize),
+			PoolSize: s.size(s.User), MinPoolSize: s.least(s.User), ReserveSize: own(s.DatabaseLimits.ReservePoolSize, s.Defaults.ReservePoolSize),
 			ServerLifetime: s.lifetime(), PoolMode: s.DatabaseLimits.PoolMode, LoadBalanceHosts: s.loadBalance(),
-			MaxServers: s.maxDBConnections(), Servers: int(d.share.servers.Load()),
-			MaxClients: s.maxDBClients(), Clients: int(d.share.clients.Load()),
-			Paused: d.paused.Load() != 0 || m.Paused(), Disabled: d.disabled.Load(), Auto: auto[d],
+			MaxServers: s.maxDBConnections(), Servers: int(d.budget.servers.Load()),
+			MaxClients: s.maxDBClients(), Clients: int(d.budget.clients.Load()),
+			Paused: d.paused.on(), Disabled: d.disabled.Load(), Auto: d.auto.Load(),
 		}
 		if v.DBName == "" && v.Name != AnyDatabase {
 			v.DBName = v.Name
 		}
 		list = append(list, v)
 	}
-	slices.SortFunc(list, func(a, b stats.Database) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 
@@ -104,15 +98,12 @@ func (m *Manager) Databases() (list []stats.Database) {
 // logged in, by name.
 func (m *Manager) Users() (list []stats.User) {
 	names := map[string]bool{}
-	m.rolesMu.Lock()
-	shares := maps.Clone(m.roles)
-	m.rolesMu.Unlock()
-	for name := range shares {
+	budgets := m.roles.all()
+	for name := range budgets {
 		names[name] = true
 	}
-	all, _ := m.named("")
 	var spec *Spec
-	for _, d := range all { // the roles are the same for all
+	for _, d := range m.catalogue.all() { // the roles are the same for all
 		spec = d.spec.Load()
 		for name := range spec.Users {
 			names[name] = true
@@ -127,10 +118,84 @@ func (m *Manager) Users() (list []stats.User) {
 			Name: name, PoolSize: u.PoolSize, ReserveSize: u.ReservePoolSize, PoolMode: u.PoolMode,
 			MaxServers: spec.maxUserConnections(name), MaxClients: spec.maxUserClients(name),
 		}
-		if h := shares[name]; h != nil {
-			v.Servers, v.Clients = int(h.servers.Load()), int(h.clients.Load())
+		if b := budgets[name]; b != nil {
+			v.Servers, v.Clients = int(b.servers.Load()), int(b.clients.Load())
 		}
 		list = append(list, v)
 	}
 	return list
+}
+
+// Snapshots returns all pools by database and user. A pool that no new client
+// finds, but that others still use, is part of the one that took its place, if
+// there is one. It may be called from any goroutine.
+func (m *Manager) Snapshots() []stats.Pool {
+	pools := m.catalogue.pools()
+	list := make([]stats.Pool, len(pools))
+	for i, p := range pools {
+		list[i] = p.Snapshot()
+	}
+	slices.SortFunc(list, byName)
+	for _, p := range m.catalogue.retired.list() { // after the others, so that none is missed between
+		if slices.Contains(pools, p) {
+			continue
+		}
+		old := p.Snapshot()
+		at, found := slices.BinarySearchFunc(list, old, byName)
+		if found {
+			addRetired(&list[at], old)
+		} else {
+			list = slices.Insert(list, at, old)
+		}
+	}
+	return list
+}
+
+func byName(a, b stats.Pool) int {
+	return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))
+}
+
+// addRetired adds what is left of a pool that s took the place of.
+func addRetired(s *stats.Pool, old stats.Pool) {
+	s.Servers.Add(old.Servers)
+	s.Clients += old.Clients
+	s.Waiting += old.Waiting
+	s.Cancels += old.Cancels
+	s.MaxWait = max(s.MaxWait, old.MaxWait)
+}
+
+// Panics returns how many times the opening of a server panicked.
+func (m *Manager) Panics() uint64 { return m.panics.Load() }
+
+// Snapshot returns the pool as it is now.
+func (p *Pool) Snapshot() stats.Pool {
+	spec := p.db.spec.Load()
+	user := p.login.User
+	v := stats.Pool{
+		Database: p.db.Name, User: user, Auto: p.db.auto.Load(), Mode: spec.mode(user), Size: spec.size(user), Reserve: spec.reserve(user),
+		LoadBalanceHosts: spec.loadBalance(), Clients: int(p.policy.clients.Load()), Cancels: int(p.cancels.Load()), Totals: p.usage.read(),
+	}
+	p.mu.Lock()
+	defer p.unlock()
+	y, now := &p.policy, time.Now()
+	v.Waiting = y.queue.length + y.dedicated.length
+	for _, first := range []*Waiter{y.queue.head, y.dedicated.head} {
+		if first != nil {
+			v.MaxWait = max(v.MaxWait, now.Sub(first.since))
+		}
+	}
+	c := &v.Servers
+	*c = stats.ServerCounts{Idle: len(y.idle), Tested: len(y.asked), Closing: y.places.closing, Login: y.logins, BeingCanceled: int(p.parked.Load())}
+	if y.opening != nil {
+		c.Login++
+	}
+	for _, s := range y.idle {
+		if y.bounds().stale(s, now) {
+			c.Idle--
+			c.Used++
+		}
+	}
+	c.Active = max(y.places.live-c.Total(), 0)
+	v.LastError = y.hopeless()
+	return v
 }

@@ -43,7 +43,7 @@ func lonely(t *testing.T, c login.Config) (*Server, *Listener) {
 	ok(t, err)
 	settings := Settings{Settings: login.Settings{Users: users, Mocker: testMocker, Auth: c}}
 	settings.Pool.ClientLoginTimeout, settings.Pool.MaxClientConn = time.Hour, 10
-	p := New(zap.NewNop(), nil, pool.NewManager(zap.NewNop(), nil), settings)
+	p := New(zap.NewNop(), nil, pool.NewManager(zap.NewNop(), nil, NewServerState), settings)
 	l := &Listener{server: p}
 	l.Configure("disable", nil)
 	return p, l

@@ -91,7 +91,7 @@ func open(t testing.TB, edit ...func(*plan)) *house {
 	if p.wrap != nil {
 		h.engine = p.wrap(h.engine)
 	}
-	h.manager = pool.NewManager(zap.New(core), h.engine)
+	h.manager = pool.NewManager(zap.New(core), h.engine, NewServerState)
 	pair, err := testCA().Issue(devca.Request{CommonName: "postgres", Hosts: []string{"localhost"}})
 	ok(t, err)
 	cert, err := tls.X509KeyPair(pair.CertPEM, pair.KeyPEM)

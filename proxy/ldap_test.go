@@ -30,7 +30,7 @@ func TestALoginThatNoLDAPServerTakesFailsInPostgreSQLsWords(t *testing.T) {
 	_, closed := listening(t)
 	h := open(t)
 	h.rules(ldapRule(closed))
-	for told, cause := range map[string]string{"": "the password is empty", "secret-in-the-clear": "connection refused"} {
+	for told, cause := range map[string]string{"": "empty password returned by client", "secret-in-the-clear": "connection refused"} {
 		c := h.asks(h.dialTLS(), "app")
 		c.tell(told)
 		if e := c.wantError("28000"); e['M'] != `LDAP authentication failed for user "alice"` || e['D']+e['H'] != "" {
@@ -56,7 +56,7 @@ func TestAPasswordForLDAPIsAskedForInsideTLSOnly(t *testing.T) {
 	h := open(t, func(p *plan) { p.mode = "prefer" })
 	h.rules(ldapRule(silent))
 	e := h.asks(h.dial(), "app").wantError("28000")
-	if !strings.Contains(e['M'], "inside TLS only") {
+	if !strings.Contains(e['M'], "SSL required for password authentication") {
 		t.Errorf("told %q", e['M'])
 	}
 }

@@ -296,9 +296,7 @@ func (h *house) mode(mode string) {
 func TestARolesModeComesBeforeThatOfTheDatabase(t *testing.T) {
 	h := open(t, servers(2))
 	specs := h.specs(plan{pool: pool.DefaultConfig(), port: h.server.port()})
-	u := pool.DefaultUserConfig()
-	u.PoolMode = pool.SessionMode
-	specs["app"].Users = map[string]pool.UserConfig{"alice": u}
+	specs["app"].Users = map[string]pool.UserConfig{"alice": {PoolMode: pool.SessionMode}}
 	h.manager.Apply(specs)
 	a, b := h.login("app"), h.login("app")
 	if mine := a.ask("SELECT pid"); mine == b.ask("SELECT pid") || mine != a.ask("SELECT pid") {

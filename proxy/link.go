@@ -198,13 +198,13 @@ func (s *session) take(server *pool.Server) (setup, tell []byte) {
 	return setup, tell
 }
 
+// NewServerState is what a pool.Manager whose servers sessions are lent makes their
+// State by.
+func NewServerState(startup []wire.Parameter) pool.State { return relay.NewServer(startup) }
+
 // stateOf returns the relay's state of a server that is held.
 func stateOf(server *pool.Server) *relay.Server {
-	state, ok := server.Notes.(*relay.Server)
-	if !ok {
-		state = relay.NewServer(server.Startup)
-		server.Notes = state
-	}
+	state := server.State.(*relay.Server)
 	state.SetReported(server.Reported())
 	return state
 }
@@ -367,7 +367,6 @@ func (s *session) decide(server *pool.Server) (d decision) {
 	}
 	d.wake = (s.ending() != nil || s.end != nil) && d.greeted && (gone || s.mayEnd() || d.End != nil)
 	if gone {
-		server.NotePrepared(s.relay.ServerPrepared())
 		if d.settled = s.settled; d.settled != nil && d.End != nil {
 			d.refused = d.End
 		}

@@ -238,7 +238,7 @@ func TestAClientTooManyIsToldSo(t *testing.T) {
 }
 
 func TestAFloodOfConnectionsIsCutOffWithoutAWord(t *testing.T) {
-	h := open(t, func(p *plan) { p.pool.MaxClientConn, p.pool.MaxAddressLogins = 1, 0 })
+	h := open(t, func(p *plan) { p.pool.MaxClientConn, p.pool.MaxAddressLogins = 1, new(0) })
 	for range 1 + overflow {
 		h.dial()
 	}

@@ -35,7 +35,7 @@ func noMD5(t *testing.T) bool {
 		return false
 	}
 	_, err := login.ParseAccess(reload.NewReader(), "/config.yaml", login.Config{Rules: []string{"host all all all scram-sha-256", "host all all all md5"}})
-	if err == nil || !strings.Contains(err.Error(), "auth.rules:2: md5 is not to be had in FIPS mode") {
+	if err == nil || !strings.Contains(err.Error(), "auth.rules:2: MD5 is not available in FIPS mode") {
 		t.Errorf("in FIPS mode the rule md5 gives %v", err)
 	}
 	return true
@@ -167,7 +167,7 @@ func TestAnMD5SecretIsRefusedBySCRAMAndTheLogSaysWhy(t *testing.T) {
 	}
 	eventually(t, "the log tells the reason", func() bool {
 		for _, line := range h.logs.FilterMessage("login refused").All() {
-			if cause, _ := line.ContextMap()["cause"].(string); strings.Contains(cause, "the role has no SCRAM secret") {
+			if cause, _ := line.ContextMap()["cause"].(string); strings.Contains(cause, "role does not have a valid SCRAM secret") {
 				return line.ContextMap()["user"] == "dave"
 			}
 		}

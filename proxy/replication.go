@@ -10,7 +10,7 @@ import (
 // keeps until the client leaves. It runs on the goroutine of the login.
 func (s *session) replicate(startup []wire.Parameter) error {
 	ctx := s.login.Context()
-	server, err := s.pool.OpenOwn(ctx, startup)
+	server, err := s.pool.OpenDedicated(ctx, startup)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return context.Cause(ctx)

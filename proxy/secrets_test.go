@@ -193,7 +193,7 @@ func TestALookupThatFailsIsNoWrongPassword(t *testing.T) {
 			t.Errorf("the client is told %q", text)
 		}
 	}
-	told := h.logs.FilterMessage("roles could not be looked up").All()
+	told := h.logs.FilterMessage("auth_query failed").All()
 	if len(told) != 3 || !strings.Contains(fmt.Sprint(told[2].ContextMap()), "it went wrong") {
 		t.Errorf("the log says %v", told)
 	}
@@ -207,7 +207,7 @@ func TestARoleThatNoEncodingHasIsUnknown(t *testing.T) {
 	c := h.as("n\xffbody")
 	c.authenticate(password)
 	c.refused("28P01")
-	h.logged("roles could not be looked up", 0)
+	h.logged("auth_query failed", 0)
 }
 
 func TestAPasswordInTheClearIsCheckedAgainWithTheSecretOfNow(t *testing.T) {

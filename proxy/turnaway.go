@@ -67,8 +67,8 @@ const leastAddressLogins = 10
 
 // maxAddressLogins is the bound that the settings ask for.
 func maxAddressLogins(c pool.Config) int {
-	if c.MaxAddressLogins < 0 {
+	if c.MaxAddressLogins == nil {
 		return max(leastAddressLogins, c.MaxClientConn*3/4)
 	}
-	return c.MaxAddressLogins
+	return *c.MaxAddressLogins
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func TestOneAddressCannotTakeAllPlacesWithLoginsThatDoNotEnd(t *testing.T) {
-	h := open(t, func(p *plan) { p.pool.MaxAddressLogins = 2 })
+	h := open(t, func(p *plan) { p.pool.MaxAddressLogins = new(2) })
 	running := func(n int) {
 		t.Helper()
 		eventually(t, "logins are counted", func() bool { return h.proxy.LoginsByAddress().Running == n })

@@ -92,7 +92,7 @@ func TestAWaitThatTookLongIsToldWhenItEnds(t *testing.T) {
 }
 
 func TestAWaitThatEndsWithItsTimeIsToldAsThat(t *testing.T) {
-	h := open(t, servers(1), func(p *plan) { p.pool.QueryWaitTimeout = 50 * time.Millisecond })
+	h := open(t, servers(1), func(p *plan) { p.pool.QueryWaitTimeout = 500 * time.Millisecond }) // logins wait within it, too
 	holds, waits := h.login("app"), h.login("app")
 	h.slowWaits(50 * time.Millisecond)
 	holds.do("BEGIN", "T")

@@ -23,7 +23,7 @@ func HandshakeFields(err error) []zap.Field {
 // The alert of OpenSSL 3, and so of libpq, arrives in TLS 1.3 as a record that
 // can't be decrypted.
 func alertHint(err error) string {
-	const notAccepted = "the client did not accept the listener's certificate: give it the CA of that certificate (libpq: sslrootcert), and have it connect by a name the certificate holds"
+	const notAccepted = "the client rejected the server certificate: check its CA certificate (libpq: sslrootcert) and the host name it connects to"
 	var alert *net.OpError
 	if !errors.As(err, &alert) {
 		return ""
@@ -35,9 +35,9 @@ func alertHint(err error) string {
 		"remote error: tls: unknown certificate", "remote error: tls: unsupported certificate":
 		return notAccepted
 	case "remote error: tls: expired certificate":
-		return "the client takes the listener's certificate for expired: renew it, and compare the clocks of both machines"
+		return "the client considers the server certificate expired: renew it, or check the clocks of both machines"
 	case "remote error: tls: revoked certificate":
-		return "the client takes the listener's certificate for revoked: replace it"
+		return "the client considers the server certificate revoked: replace it"
 	}
 	return ""
 }

@@ -65,7 +65,7 @@ func TestTheLogSaysWhatToDoWhereAClientDoesNotAcceptTheCertificate(t *testing.T)
 	}{
 		"another authority":          {&tls.Config{RootCAs: x509.NewCertPool(), ServerName: "db.example.org"}, "sslrootcert"},
 		"another authority, TLS 1.2": {&tls.Config{RootCAs: x509.NewCertPool(), ServerName: "db.example.org", MaxVersion: tls.VersionTLS12}, "sslrootcert"},
-		"another name":               {&tls.Config{RootCAs: roots, ServerName: "other.example.org"}, "a name the certificate holds"},
+		"another name":               {&tls.Config{RootCAs: roots, ServerName: "other.example.org"}, "the host name it connects to"},
 		"a later time":               {&tls.Config{RootCAs: roots, ServerName: "db.example.org", Time: later}, "certificate"},
 	} {
 		fields := HandshakeFields(refusedBy(t, pair, c.client))
@@ -82,7 +82,7 @@ func TestTheLogSaysWhatToDoWhereAClientDoesNotAcceptTheCertificate(t *testing.T)
 			t.Errorf("%v: %v", other, fields)
 		}
 	}
-	if hint := alertHint(&net.OpError{Op: "local error", Err: errors.New("tls: bad record MAC")}); !strings.HasPrefix(hint, "most likely the client did not accept") {
+	if hint := alertHint(&net.OpError{Op: "local error", Err: errors.New("tls: bad record MAC")}); !strings.HasPrefix(hint, "most likely the client rejected") {
 		t.Errorf("the hint for OpenSSL's alert is %q", hint)
 	}
 	if hint := alertHint(&net.OpError{Op: "remote error", Err: errors.New("tls: expired certificate")}); !strings.Contains(hint, "expired") {

@@ -33,7 +33,7 @@ func checkPair(certFile, keyFile string, chain []*x509.Certificate, key crypto.S
 	case 0:
 		return nil
 	case -1:
-		return fmt.Errorf("%s: private key does not belong to the certificate in %s", keyFile, certFile)
+		return fmt.Errorf("%s: private key does not match the certificate in %s", keyFile, certFile)
 	}
 	return fmt.Errorf("%s: the key's certificate is number %d of the file and must come first",
 		certFile, owner+1)
@@ -87,7 +87,7 @@ func loadPair(certFile, keyFile string, contents reload.Contents) (*tls.Certific
 		pair.Certificate = append(pair.Certificate, cert.Raw)
 	}
 	if err := checkUsable(pair); err != nil {
-		return nil, nil, fmt.Errorf("%s: certificate cannot serve TLS: %w", certFile, err)
+		return nil, nil, fmt.Errorf("%s: certificate cannot be used for TLS: %w", certFile, err)
 	}
 	return pair, chain, nil
 }
@@ -118,7 +118,7 @@ func validity(cert *x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// anyValid returns nil where one of the certificates is valid at a time, and
+// anyValid returns nil if one of the certificates is valid at a time, and
 // else why the last is not. There is nothing to complain of in none.
 func anyValid(certs []*x509.Certificate, now time.Time) (err error) {
 	for _, cert := range certs {
@@ -139,9 +139,9 @@ func chainWarnings(chain []*x509.Certificate, now time.Time) []string {
 		}
 	}
 	warn(len(leaf.DNSNames)+len(leaf.IPAddresses)+len(leaf.URIs)+len(leaf.EmailAddresses) == 0,
-		"certificate has no subject alternative name, many clients look at nothing else")
-	warn(leaf.IsCA, "certificate is that of an authority, not of a server")
-	warn(!servesServers(leaf), "certificate is not meant for servers (extended key usage)")
+		"certificate has no subject alternative name, which most clients require")
+	warn(leaf.IsCA, "certificate is a CA certificate, not a server certificate")
+	warn(!servesServers(leaf), "certificate is not valid for server authentication (extended key usage)")
 	warn(EndpointHash(leaf) == nil,
 		"certificate is signed with %s, for which no channel binding is defined: SCRAM-SHA-256-PLUS is not offered",
 		leaf.SignatureAlgorithm)
@@ -150,7 +150,7 @@ func chainWarnings(chain []*x509.Certificate, now time.Time) []string {
 			warn(key.N.BitLen() < minRSABits, "certificate %d has an RSA key of %d bits, less than %d",
 				i+1, key.N.BitLen(), minRSABits)
 		}
-		warn(weaklySigned(cert), "certificate %d is signed with %s, which clients refuse",
+		warn(weaklySigned(cert), "certificate %d is signed with %s, which clients reject",
 			i+1, cert.SignatureAlgorithm)
 		if i > 0 {
 			warnings = append(warnings, expiryWarnings(fmt.Sprintf("certificate %d", i+1), cert, now)...)

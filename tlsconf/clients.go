@@ -24,7 +24,7 @@ const (
 
 // Values of client_cert_recheck.
 const (
-	// RecheckEnd ends sessions whose client certificate is not valid any more.
+	// RecheckEnd ends sessions whose client certificate is no longer valid.
 	RecheckEnd = "end"
 	// RecheckKeep keeps them, as PostgreSQL does.
 	RecheckKeep = "keep"
@@ -66,7 +66,7 @@ func (t *clientTrust) apply(config *tls.Config) {
 	if t == nil {
 		return
 	}
-	// Who comes without one learns it in PostgreSQL's protocol, as with
+	// A client without one is told so in PostgreSQL's protocol, as with
 	// PostgreSQL.
 	config.ClientAuth = tls.VerifyClientCertIfGiven
 	config.ClientCAs = t.pool
@@ -83,7 +83,7 @@ func (t *clientTrust) maySucceed(old *clientTrust, now time.Time) error {
 		return nil
 	}
 	if err := anyValid(t.authorities, now); err != nil && anyValid(old.authorities, now) == nil {
-		return fmt.Errorf("%s: new client authority %w, the one in force is valid", t.file, err)
+		return fmt.Errorf("%s: new client CA certificate %w, while the current one is valid", t.file, err)
 	}
 	return t.revoked.maySucceed(old.revoked, now)
 }
@@ -94,10 +94,10 @@ func (t *clientTrust) warnings(now time.Time) []string {
 	}
 	var warnings []string
 	for i, ca := range t.authorities {
-		what := fmt.Sprintf("client authority %d (%s)", i+1, ca.Subject)
+		what := fmt.Sprintf("trusted client certificate %d (%s)", i+1, ca.Subject)
 		warnings = append(warnings, expiryWarnings(what, ca, now)...)
 		if !ca.IsCA {
-			warnings = append(warnings, what+" is not that of an authority, only a client that shows it is trusted")
+			warnings = append(warnings, what+" is not a CA certificate: only a client presenting this very certificate is trusted")
 		}
 	}
 	return append(warnings, t.revoked.warnings(now)...)
@@ -112,7 +112,7 @@ func (l *Listener) JudgeClient(shown []*x509.Certificate, now time.Time) error {
 		return nil
 	}
 	if l == nil || l.clients == nil {
-		return errors.New("client certificates are not trusted any more")
+		return errors.New("client certificates are no longer trusted")
 	}
 	t := l.clients
 	chains, err := shown[0].Verify(x509.VerifyOptions{
@@ -129,7 +129,7 @@ func (l *Listener) JudgeClient(shown []*x509.Certificate, now time.Time) error {
 
 // TrustEnds returns the first moment after now at which JudgeClient may judge
 // otherwise though no file has changed: an authority or a CRL is past its time
-// then. It is zero where there is none.
+// then. It is zero if there is none.
 func (l *Listener) TrustEnds(now time.Time) (first time.Time) {
 	sooner := func(end time.Time) {
 		if end.After(now) && (first.IsZero() || end.Before(first)) {
@@ -150,8 +150,8 @@ func (l *Listener) TrustEnds(now time.Time) (first time.Time) {
 	return first
 }
 
-// EndsInvalidClients reports whether sessions are to end whose client would
-// not be let in any more.
+// EndsInvalidClients reports whether sessions end once their client certificate
+// is no longer accepted.
 func (l *Listener) EndsInvalidClients() bool { return l.recheck }
 
 // RequiresClientCert reports whether clients without a certificate are to be

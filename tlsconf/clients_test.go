@@ -239,12 +239,12 @@ func TestFilesThatAreNoUsableCRLAreRefusedByName(t *testing.T) {
 		content []byte
 		says    string
 	}{
-		"garbage":                  {[]byte("no list"), "does not parse as a CRL"},
-		"a certificate":            {h.root.CertPEM(), "only CRLs belong here"},
-		"cut off":                  {good[:len(good)/2], "damaged or cut off"},
+		"garbage":                  {[]byte("no list"), "cannot be parsed"},
+		"a certificate":            {h.root.CertPEM(), "not a CRL"},
+		"cut off":                  {good[:len(good)/2], "malformed or truncated"},
 		"the second cut off":       {append(good[:len(good):len(good)], good[:len(good)/2]...), "block 2"},
 		"a part of all":            {partial, "issuing distribution point"},
-		"a CRL in a CRL's clothes": {[]byte("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"), "list 1 does not parse"},
+		"a CRL in a CRL's clothes": {[]byte("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"), "CRL 1 cannot be parsed"},
 	} {
 		h.revoke(test.content)
 		_, err := NewListenerStore("listener test", h.config)

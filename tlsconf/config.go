@@ -43,7 +43,7 @@ const (
 const (
 	// ChannelBindingDisable never binds.
 	ChannelBindingDisable = "disable"
-	// ChannelBindingPrefer binds where the server offers it.
+	// ChannelBindingPrefer binds if the server offers it.
 	ChannelBindingPrefer = "prefer"
 	// ChannelBindingRequire takes no server that does not bind.
 	ChannelBindingRequire = "require"
@@ -62,8 +62,8 @@ type ListenerConfig struct {
 	// KeyFile is a PEM file with the one private key of the server
 	// certificate, with the permissions that PostgreSQL asks for.
 	KeyFile string `yaml:"key_file"`
-	// ClientCAFile is a PEM file of the authorities whose client certificates
-	// are taken. Without it clients are asked for none.
+	// ClientCAFile is a PEM file of the CAs whose client certificates are
+	// accepted. Without it none are requested.
 	ClientCAFile string `yaml:"client_ca_file"`
 	// ClientCRLFile holds CRLs, in PEM or one in DER. With it every authority
 	// on a client's chain needs one that is in force.
@@ -71,9 +71,9 @@ type ListenerConfig struct {
 	// ClientCert is none, optional or require.
 	ClientCert string `yaml:"client_cert"`
 	// ClientCertRecheck is end or keep: what happens to sessions whose client
-	// certificate expires or is not trusted any more after a reload.
+	// certificate expires or is no longer trusted after a reload.
 	ClientCertRecheck string `yaml:"client_cert_recheck"`
-	// MinVersion is the lowest TLS version taken: 1.2 or 1.3.
+	// MinVersion is the lowest TLS version accepted: 1.2 or 1.3.
 	MinVersion string `yaml:"min_version"`
 	// MaxRecordSize is the most plaintext in a TLS record towards a client.
 	// libpq's asynchronous interface can stall on more than 8 KiB, the size of
@@ -86,13 +86,9 @@ type ListenerConfig struct {
 	// Groups are the key exchanges, separated by colons; empty: crypto/tls's
 	// own choice, which begins with post-quantum ones.
 	Groups string `yaml:"groups"`
-	// Certificates are more certificates, chosen by the name that clients ask
-	// for. All others see CertFile's.
+	// Certificates are more certificates, chosen by the requested server name. All
+	// other clients get CertFile's.
 	Certificates []CertificateConfig `yaml:"certificates"`
-	// HostsFile is a pg_hosts.conf (PostgreSQL 19, "SNI Configuration"): as
-	// there, its lines hold in place of CertFile, KeyFile and ClientCAFile,
-	// unless there are none.
-	HostsFile string `yaml:"hosts_file"`
 }
 
 // Bounds of MaxRecordSize: what RFC 8449 lets a peer ask for at least, in
@@ -119,42 +115,34 @@ func (c ListenerConfig) Validate() error {
 	var f setting.Faults
 	switch c.Mode {
 	case ListenRequire, ListenPrefer:
-		f.AddIf(c.CertFile == "" && c.HostsFile == "", "cert_file", "needed when mode is %s", c.Mode)
-		f.AddIf(c.KeyFile == "" && c.HostsFile == "", "key_file", "needed when mode is %s", c.Mode)
-	case ListenDisable:
-	default:
-		f.Add("mode", "%q is not one of require, prefer, disable", c.Mode)
+		f.AddIf(c.CertFile == "", "cert_file", "required when mode is %s", c.Mode)
+		f.AddIf(c.KeyFile == "", "key_file", "required when mode is %s", c.Mode)
 	}
+	f.OneOf("mode", c.Mode, ListenRequire, ListenPrefer, ListenDisable)
 	c.validateClients(&f)
-	_, known := listenerVersions[c.MinVersion]
-	f.AddIf(!known, "min_version", "%q is not one of 1.2, 1.3", c.MinVersion)
+	f.OneOf("min_version", c.MinVersion, "1.2", "1.3")
 	f.AddIf(c.MaxRecordSize < minRecordSize || c.MaxRecordSize > maxRecordSize,
-		"max_record_size", "%v is not between %dB and %v", c.MaxRecordSize, minRecordSize, maxRecordSize)
+		"max_record_size", "%v is outside the valid range (%dB .. %v)", c.MaxRecordSize, minRecordSize, maxRecordSize)
 	_, _, err := parseCiphers(c.Ciphers)
 	f.AddErr("ciphers", err)
 	_, err = parseGroups(c.Groups)
 	f.AddErr("groups", err)
-	c.validateHosts(&f)
 	c.validateNames(&f)
 	return f.Err()
 }
 
 func (c ListenerConfig) validateClients(f *setting.Faults) {
-	switch c.ClientCert {
-	case ClientCertNone, ClientCertOptional:
-	case ClientCertRequire:
+	f.OneOf("client_cert", c.ClientCert, ClientCertNone, ClientCertOptional, ClientCertRequire)
+	if c.ClientCert == ClientCertRequire {
 		switch {
-		case c.ClientCAFile == "" && c.HostsFile == "":
-			f.Add("client_ca_file", "needed when client_cert is require")
+		case c.ClientCAFile == "":
+			f.Add("client_ca_file", "required when client_cert is require")
 		case c.Mode != ListenRequire:
-			f.Add("client_cert", "require needs mode require: others come without TLS")
+			f.Add("client_cert", "require is only valid with mode require")
 		}
-	default:
-		f.Add("client_cert", "%q is not one of none, optional, require", c.ClientCert)
 	}
-	f.AddIf(c.ClientCertRecheck != RecheckEnd && c.ClientCertRecheck != RecheckKeep,
-		"client_cert_recheck", "%q is not one of end, keep", c.ClientCertRecheck)
-	f.AddIf(c.ClientCRLFile != "" && c.ClientCAFile == "" && c.HostsFile == "",
+	f.OneOf("client_cert_recheck", c.ClientCertRecheck, RecheckEnd, RecheckKeep)
+	f.AddIf(c.ClientCRLFile != "" && c.ClientCAFile == "",
 		"client_crl_file", "has no effect without client_ca_file")
 }
 
@@ -164,12 +152,12 @@ func (c ListenerConfig) validateClients(f *setting.Faults) {
 func (c ListenerConfig) Warnings() []string {
 	switch c.Mode {
 	case ListenPrefer:
-		return []string{"mode prefer also takes clients that send everything in plaintext"}
+		return []string{"mode prefer accepts clients in plaintext"}
 	case ListenDisable:
-		return []string{"mode disable takes passwords and data in plaintext"}
+		return []string{"mode disable accepts passwords and data in plaintext"}
 	}
 	if weak := WeakCiphers(c.Ciphers); len(weak) > 0 {
-		return []string{"ciphers takes suites without AEAD: " + strings.Join(weak, ", ")}
+		return []string{"ciphers allows suites without AEAD: " + strings.Join(weak, ", ")}
 	}
 	return nil
 }
@@ -192,7 +180,7 @@ type UpstreamConfig struct {
 	SSLNegotiation string `yaml:"sslnegotiation"`
 	// ChannelBinding is disable, prefer or require.
 	ChannelBinding string `yaml:"channel_binding"`
-	// MinVersion is the lowest TLS version taken: TLSv1.2 or TLSv1.3.
+	// MinVersion is the lowest TLS version accepted: TLSv1.2 or TLSv1.3.
 	MinVersion string `yaml:"ssl_min_protocol_version"`
 	// Groups are the key exchanges offered, separated by colons. Empty: at
 	// first crypto/tls's own choice, and then what each server took.
@@ -220,19 +208,15 @@ func (c UpstreamConfig) Validate() error {
 	switch c.SSLMode {
 	case SSLModeVerifyFull, SSLModeVerifyCA:
 		f.AddIf(c.SSLRootCert == "", "sslrootcert",
-			"sslmode %s needs a file of trusted certificates, or %q", c.SSLMode, SystemRoots)
-	case SSLModeRequire, SSLModeDisable:
+			"required with sslmode %s: a file of trusted CA certificates, or %q", c.SSLMode, SystemRoots)
 	case "prefer", "allow":
-		f.Add("sslmode",
-			"%q would fall back to plaintext whenever somebody in between refuses TLS: "+
-				"choose verify-full, verify-ca, require or disable", c.SSLMode)
+		f.Add("sslmode", "%q is not supported, since it falls back to plaintext: must be verify-full, verify-ca, require or disable", c.SSLMode)
 	default:
-		f.Add("sslmode", "%q is not one of verify-full, verify-ca, require, disable", c.SSLMode)
+		f.OneOf("sslmode", c.SSLMode, SSLModeVerifyFull, SSLModeVerifyCA, SSLModeRequire, SSLModeDisable)
 	}
 	f.AddIf(c.SSLRootCert == SystemRoots && (c.SSLMode == SSLModeVerifyCA || c.SSLMode == SSLModeRequire), "sslrootcert",
-		"%q needs sslmode verify-full: without the name, any certificate of any public authority would pass", SystemRoots)
-	_, known := upstreamVersions[c.MinVersion]
-	f.AddIf(!known, "ssl_min_protocol_version", "%q is not one of TLSv1.2, TLSv1.3", c.MinVersion)
+		"weak sslmode %q may not be used with sslrootcert %s (use verify-full)", c.SSLMode, SystemRoots)
+	f.OneOf("ssl_min_protocol_version", c.MinVersion, "TLSv1.2", "TLSv1.3")
 	_, err := parseGroups(c.Groups)
 	f.AddErr("ssl_groups", err)
 	c.validateMore(&f)
@@ -243,23 +227,13 @@ func (c UpstreamConfig) Validate() error {
 func (c UpstreamConfig) validateMore(f *setting.Faults) {
 	plain := c.SSLMode == SSLModeDisable
 	f.AddIf(plain && c.SSLCert != "", "sslcert", "has no effect with sslmode disable")
-	f.AddIf(c.SSLCert != "" && c.SSLKey == "", "sslkey", "needed beside sslcert")
-	f.AddIf(c.SSLCert == "" && c.SSLKey != "", "sslcert", "needed beside sslkey")
-	f.AddIf(c.SSLCRL != "" && (plain || c.SSLRootCert == ""), "sslcrl", "has no effect where no certificate is verified: set sslrootcert")
-	switch c.SSLNegotiation {
-	case NegotiatePostgres:
-	case NegotiateDirect:
-		f.AddIf(plain, "sslnegotiation", "direct is a way to begin with TLS, and sslmode is disable")
-	default:
-		f.Add("sslnegotiation", "%q is not one of postgres, direct", c.SSLNegotiation)
-	}
-	switch c.ChannelBinding {
-	case ChannelBindingDisable, ChannelBindingPrefer:
-	case ChannelBindingRequire:
-		f.AddIf(plain, "channel_binding", "require needs TLS, and sslmode is disable")
-	default:
-		f.Add("channel_binding", "%q is not one of disable, prefer, require", c.ChannelBinding)
-	}
+	f.AddIf(c.SSLCert != "" && c.SSLKey == "", "sslkey", "required with sslcert")
+	f.AddIf(c.SSLCert == "" && c.SSLKey != "", "sslcert", "required with sslkey")
+	f.AddIf(c.SSLCRL != "" && (plain || c.SSLRootCert == ""), "sslcrl", "has no effect without certificate verification: set sslrootcert")
+	f.OneOf("sslnegotiation", c.SSLNegotiation, NegotiatePostgres, NegotiateDirect)
+	f.AddIf(plain && c.SSLNegotiation == NegotiateDirect, "sslnegotiation", "direct requires TLS, but sslmode is disable")
+	f.OneOf("channel_binding", c.ChannelBinding, ChannelBindingDisable, ChannelBindingPrefer, ChannelBindingRequire)
+	f.AddIf(plain && c.ChannelBinding == ChannelBindingRequire, "channel_binding", "require needs TLS, but sslmode is disable")
 }
 
 // Warnings names the choices that are weaker than the default, one sentence
@@ -268,9 +242,9 @@ func (c UpstreamConfig) validateMore(f *setting.Faults) {
 func (c UpstreamConfig) Warnings() []string {
 	switch c.verification() {
 	case SSLModeVerifyCA:
-		return []string{"sslmode " + c.SSLMode + " takes any certificate of the authority, whatever host it names"}
+		return []string{"sslmode " + c.SSLMode + " accepts any certificate of the CA, whatever its host name"}
 	case SSLModeRequire:
-		return []string{"sslmode require encrypts but does not verify who answers"}
+		return []string{"sslmode require encrypts but does not verify the server certificate"}
 	case SSLModeDisable:
 		return []string{"sslmode disable sends passwords and data to the server in plaintext"}
 	}

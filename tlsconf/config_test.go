@@ -117,7 +117,7 @@ func TestValidatingAnUpstreamNamesEveryWrongKey(t *testing.T) {
 func TestModesThatFallBackToPlaintextAreRefusedWithTheReason(t *testing.T) {
 	for _, mode := range []string{"prefer", "allow"} {
 		err := UpstreamConfig{SSLMode: mode, MinVersion: "TLSv1.2"}.Validate()
-		wantError(t, err, "sslmode", mode, "fall back to plaintext", "verify-full")
+		wantError(t, err, "sslmode", mode, "falls back to plaintext", "verify-full")
 	}
 }
 
@@ -137,8 +137,8 @@ func TestEachWeakerChoiceHasAWarning(t *testing.T) {
 		{ListenerConfig{Mode: "prefer"}.Warnings(), "plaintext"},
 		{ListenerConfig{Mode: "disable"}.Warnings(), "plaintext"},
 		{UpstreamConfig{SSLMode: "verify-full", SSLRootCert: "ca"}.Warnings(), ""},
-		{UpstreamConfig{SSLMode: "verify-ca", SSLRootCert: "ca"}.Warnings(), "whatever host"},
-		{UpstreamConfig{SSLMode: "require", SSLRootCert: "ca"}.Warnings(), "whatever host"},
+		{UpstreamConfig{SSLMode: "verify-ca", SSLRootCert: "ca"}.Warnings(), "whatever its host name"},
+		{UpstreamConfig{SSLMode: "require", SSLRootCert: "ca"}.Warnings(), "whatever its host name"},
 		{UpstreamConfig{SSLMode: "require"}.Warnings(), "does not verify"},
 		{UpstreamConfig{SSLMode: "disable"}.Warnings(), "plaintext"},
 	} {

@@ -20,7 +20,7 @@ const crlFileSize = 16 << 20
 type revocationList struct {
 	*x509.RevocationList
 	revoked map[string]time.Time // by serial number
-	// verified are the authorities whose signature it is known to bear.
+	// verified are the CAs whose signature on it has been verified.
 	verified []*x509.Certificate
 }
 
@@ -46,10 +46,10 @@ func buildRevocations(path string, data []byte, authorities []*x509.Certificate)
 	for i, der := range ders {
 		parsed, err := x509.ParseRevocationList(der)
 		if err != nil {
-			return nil, fmt.Errorf("%s: list %d does not parse as a CRL: %w", path, i+1, err)
+			return nil, fmt.Errorf("%s: CRL %d cannot be parsed: %w", path, i+1, err)
 		}
 		if err := checkScope(parsed); err != nil {
-			return nil, fmt.Errorf("%s: list %d (%s): %w", path, i+1, parsed.Issuer, err)
+			return nil, fmt.Errorf("%s: CRL %d (%s): %w", path, i+1, parsed.Issuer, err)
 		}
 		list := &revocationList{RevocationList: parsed, revoked: make(map[string]time.Time, len(parsed.RevokedCertificateEntries))}
 		for _, entry := range parsed.RevokedCertificateEntries {
@@ -81,7 +81,7 @@ func crlBlocks(path string, data []byte) ([][]byte, error) {
 	ders := make([][]byte, len(blocks))
 	for i, block := range blocks {
 		if block.Type != blockCRL {
-			return nil, fmt.Errorf("%s: PEM block %d is %s, only CRLs belong here", path, i+1, blockName(block))
+			return nil, fmt.Errorf("%s: PEM block %d is %s, not a CRL", path, i+1, blockName(block))
 		}
 		ders[i] = block.Bytes
 	}
@@ -94,7 +94,7 @@ func crlBlocks(path string, data []byte) ([][]byte, error) {
 func checkScope(list *x509.RevocationList) error {
 	for _, e := range list.Extensions {
 		if e.Critical {
-			return fmt.Errorf("the CRL does not cover all certificates of its issuer, or has another critical extension that is not supported (%s)", extensionName(e.Id))
+			return fmt.Errorf("partial CRLs and critical extensions are not supported (%s)", extensionName(e.Id))
 		}
 	}
 	return nil
@@ -165,7 +165,7 @@ func (l *revocationList) signedByOneOf(issuers []*x509.Certificate) bool {
 	})
 }
 
-// inForce returns why a list counts no more or not yet. Without a next update
+// inForce returns why a CRL is expired or not yet valid. Without a next update
 // it counts for ever.
 func (l *revocationList) inForce(now time.Time) error {
 	switch {
@@ -200,13 +200,13 @@ func (r *revocations) maySucceed(old *revocations, now time.Time) error {
 	for _, list := range r.newest() {
 		before := old.lists[string(list.RawIssuer)]
 		if err := list.inForce(now); err != nil && len(before) > 0 && before[0].inForce(now) == nil {
-			return fmt.Errorf("%s: new CRL of %s %w, the one in force is valid", r.file, list.Issuer, err)
+			return fmt.Errorf("%s: new CRL of %s %w, while the current one is valid", r.file, list.Issuer, err)
 		}
 	}
 	for _, ca := range r.authorities {
 		before := old.lists[string(ca.RawSubject)]
 		if len(r.lists[string(ca.RawSubject)]) == 0 && len(before) > 0 && before[0].inForce(now) == nil {
-			return fmt.Errorf("%s: there is no CRL of %s any more, the one in force is valid", r.file, ca.Subject)
+			return fmt.Errorf("%s: CRL of %s was removed, while the current one is valid", r.file, ca.Subject)
 		}
 	}
 	return nil
@@ -220,12 +220,12 @@ func (r *revocations) warnings(now time.Time) []string {
 	var warnings []string
 	for _, list := range r.newest() {
 		if err := list.inForce(now); err != nil {
-			warnings = append(warnings, fmt.Sprintf("CRL of %s %v: all its certificates are refused", list.Issuer, err))
+			warnings = append(warnings, fmt.Sprintf("CRL of %s %v: all its certificates are rejected", list.Issuer, err))
 		}
 	}
 	for _, ca := range r.authorities {
 		if len(r.lists[string(ca.RawSubject)]) == 0 {
-			warnings = append(warnings, fmt.Sprintf("there is no CRL of %s: all its certificates are refused", ca.Subject))
+			warnings = append(warnings, fmt.Sprintf("no CRL of %s: all its certificates are rejected", ca.Subject))
 		}
 	}
 	return warnings

@@ -7,7 +7,7 @@ import (
 	"github.com/pgseal/pgseal/internal/stats"
 )
 
-// earliest sets at to when, where that is before it.
+// earliest sets at to when, if that is before it.
 func earliest(at *time.Time, when time.Time) {
 	if !when.IsZero() && (at.IsZero() || when.Before(*at)) {
 		*at = when

@@ -25,18 +25,17 @@ const alpnProtocol = "postgresql"
 // shown.
 type Listener struct {
 	// Config is shared by all connections; clone it to change it. It is nil,
-	// and all fields with it, when the mode is disable. What follows is empty as
-	// well where ShowsNothing.
+	// and all fields with it, when the mode is disable.
 	Config *tls.Config
 	// MaxRecordSize is the most plaintext that a record to a client may hold.
-	// crypto/tls has no setting for it: who writes has to see to it.
+	// crypto/tls has no setting for it: the writer has to observe it.
 	MaxRecordSize int
 	// Leaf is the server certificate, Chain the whole of cert_file from Leaf
 	// on, as it is sent.
 	Leaf  *x509.Certificate
 	Chain []*x509.Certificate
 	// EndpointHash is the tls-server-end-point channel binding (RFC 5929,
-	// section 4.1). It is nil where that is undefined, as for certificates
+	// section 4.1). It is nil if that is undefined, as for certificates
 	// signed with Ed25519: then SCRAM-SHA-256-PLUS must not be offered.
 	EndpointHash []byte
 	// Fingerprint is the SHA-256 of the certificate, and SPKIFingerprint that
@@ -52,8 +51,8 @@ type Listener struct {
 	Warnings []string
 
 	certFile      string
-	names         nameTable    // what is shown to who asks for a name
-	clients       *clientTrust // nil where clients are asked for no certificate
+	names         nameTable    // what is presented to clients that request a name
+	clients       *clientTrust // nil if clients are asked for no certificate
 	requireClient bool
 	recheck       bool
 }
@@ -69,9 +68,6 @@ func NewListenerStore(name string, c ListenerConfig) (*reload.Store[*Listener], 
 	}
 	if c.Mode == ListenDisable {
 		return reload.NewStore(name, nil, func(reload.Contents) (*Listener, error) { return &Listener{}, nil })
-	}
-	if c.HostsFile != "" {
-		return reload.NewManifestStore(name, c.readHosts)
 	}
 	return reload.NewStore(name, c.files(), func(contents reload.Contents) (*Listener, error) {
 		return buildListener(c, c.entries(), contents)
@@ -93,7 +89,7 @@ func (c ListenerConfig) files() []reload.File {
 	return files
 }
 
-// buildListener builds what is shown to who asks for none of the names of
+// buildListener builds what is presented to clients that request none of the names of
 // entries, with what is shown to those.
 func buildListener(c ListenerConfig, entries []entry, contents reload.Contents) (*Listener, error) {
 	pair, chain, err := loadPair(c.CertFile, c.KeyFile, contents)
@@ -153,10 +149,10 @@ func serverConfig(c ListenerConfig, pairs []tls.Certificate, clients *clientTrus
 func (l *Listener) MaySucceed(old *Listener) error {
 	now := time.Now()
 	if l.Leaf == nil || old.Leaf == nil {
-		return l.names.maySucceed(old.names)
+		return nil
 	}
 	if err := validity(l.Leaf, now); err != nil && validity(old.Leaf, now) == nil {
-		return fmt.Errorf("%s: new certificate %w, the one in force is valid", l.certFile, err)
+		return fmt.Errorf("%s: new certificate %w, while the current one is valid", l.certFile, err)
 	}
 	if err := l.clients.maySucceed(old.clients, now); err != nil {
 		return err
@@ -184,7 +180,7 @@ func (l *Listener) LogFields() []zap.Field {
 // EndpointHash is the tls-server-end-point channel binding of a connection to a
 // server that showed this certificate: its hash by the algorithm that it is
 // signed with, SHA-256 instead of MD5 and SHA-1 (RFC 5929, section 4.1). It is
-// nil where that is undefined.
+// nil if that is undefined.
 func EndpointHash(cert *x509.Certificate) []byte {
 	var hash crypto.Hash
 	switch cert.SignatureAlgorithm {

@@ -89,7 +89,7 @@ func TestMistakesInACertificateFileAreNamed(t *testing.T) {
 		{"the right name with another key", bundle(leaf, impostor), pair.KeyPEM,
 			[]string{"tls.crt", "certificate 2 (CN=inner) did not issue certificate 1"}},
 		{"a key of another certificate", pair.CertPEM, other.KeyPEM,
-			[]string{"tls.key", "does not belong", "tls.crt"}},
+			[]string{"tls.key", "does not match", "tls.crt"}},
 		{"files mixed up", pair.KeyPEM, pair.CertPEM, []string{"tls.crt", "block 1 is a private key"}},
 	} {
 		d := newPairDir(t, devca.Pair{CertPEM: test.cert, KeyPEM: test.key})
@@ -112,7 +112,7 @@ func TestAPairThatCouldNeverShakeHandsIsRefused(t *testing.T) {
 	ok(t, err)
 	d := newPairDir(t, mint(t, "p224", key, nil, nil).pair(t))
 	_, err = NewListenerStore("listener test", d.config())
-	wantError(t, err, "tls.crt", "cannot serve TLS")
+	wantError(t, err, "tls.crt", "cannot be used for TLS")
 }
 
 func TestAKeyThatOthersCanReadIsRefused(t *testing.T) {
@@ -203,11 +203,11 @@ func TestOddCertificatesAreAcceptedWithAWarning(t *testing.T) {
 		{"lives a day, half is left", leaf(func(c *x509.Certificate) { c.NotBefore = now.Add(-day / 2); c.NotAfter = now.Add(day / 2) }), ""},
 		{"lives a day, an hour is left", leaf(func(c *x509.Certificate) { c.NotBefore = now.Add(-23 * time.Hour); c.NotAfter = now.Add(time.Hour) }), "expires soon"},
 		{"only a common name", leaf(func(c *x509.Certificate) { c.DNSNames = nil }), "no subject alternative name"},
-		{"an authority", leaf(func(c *x509.Certificate) { c.IsCA = true }), "that of an authority"},
-		{"for clients", leaf(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), "not meant for servers"},
+		{"an authority", leaf(func(c *x509.Certificate) { c.IsCA = true }), "is a CA certificate"},
+		{"for clients", leaf(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), "not valid for server authentication"},
 		{"for something unknown", leaf(func(c *x509.Certificate) {
 			c.ExtKeyUsage, c.UnknownExtKeyUsage = nil, []asn1.ObjectIdentifier{{1, 2, 3}}
-		}), "not meant for servers"},
+		}), "not valid for server authentication"},
 		{"for anything", leaf(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }), ""},
 		{"for nothing in particular", leaf(func(c *x509.Certificate) { c.ExtKeyUsage = nil }), ""},
 		{"a short RSA key", []*minted{mint(t, "leaf", smallRSA, root, nil)}, "certificate 1 has an RSA key of 1024 bits"},
@@ -241,7 +241,7 @@ func TestAReloadDoesNotPutAnExpiredCertificateInPlaceOfAValidOne(t *testing.T) {
 		if !refused(t, s) {
 			t.Error("not told")
 		}
-		wantError(t, s.Status().LastError, "expired on", "the one in force is valid")
+		wantError(t, s.Status().LastError, "expired on", "while the current one is valid")
 
 		next := life(24*time.Hour, 96*time.Hour)
 		d.write(t, next)

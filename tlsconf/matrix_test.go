@@ -66,28 +66,28 @@ func matrix(t *testing.T, leg string) *rotated {
 	}
 	r.bad = map[string]map[string]bad{
 		"cert": {
-			"mismatch":  {renewed.CertPEM, "does not belong to"},
+			"mismatch":  {renewed.CertPEM, "does not match"},
 			"garbage":   {[]byte("garbage"), "no certificate"},
-			"truncated": {pair.CertPEM[:len(pair.CertPEM)/2], "damaged or cut off"},
+			"truncated": {pair.CertPEM[:len(pair.CertPEM)/2], "malformed or truncated"},
 			"expired":   {bundle(expired), "expired"},
 		},
 		"key": {
-			"mismatch":  {other.KeyPEM, "does not belong to"},
+			"mismatch":  {other.KeyPEM, "does not match"},
 			"garbage":   {[]byte("garbage"), "0 private keys"},
-			"truncated": {pair.KeyPEM[:len(pair.KeyPEM)/2], "damaged or cut off"},
+			"truncated": {pair.KeyPEM[:len(pair.KeyPEM)/2], "malformed or truncated"},
 		},
 		"CA": {
-			"mismatch":  {pair.KeyPEM, "only certificates belong here"},
+			"mismatch":  {pair.KeyPEM, "not a certificate"},
 			"garbage":   {[]byte("garbage"), "no certificate"},
-			"truncated": {ca.CertPEM()[:100], "damaged or cut off"},
+			"truncated": {ca.CertPEM()[:100], "malformed or truncated"},
 			"expired":   {issue(t, ca, old).CertPEM, "expired"},
 		},
 		"CRL": {
-			"mismatch":  {pair.CertPEM, "only CRLs belong here"},
-			"garbage":   {[]byte("garbage"), "does not parse"},
-			"truncated": {first["CRL"][:100], "damaged or cut off"},
+			"mismatch":  {pair.CertPEM, "not a CRL"},
+			"garbage":   {[]byte("garbage"), "cannot be parsed"},
+			"truncated": {first["CRL"][:100], "malformed or truncated"},
 			"expired":   {crlOf(t, ca, time.Now().Add(-time.Minute)), "expired"},
-			"short":     {crlOf(t, next, soon), "there is no CRL of CN=root any more"},
+			"short":     {crlOf(t, next, soon), "CRL of CN=root was removed"},
 		},
 	}
 	r.another = func() reload.Reloadable { return r.store(t, leg) }

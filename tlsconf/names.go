@@ -42,17 +42,17 @@ func (c ListenerConfig) validateNames(f *setting.Faults) {
 		bad := func(when bool, key, format string, args ...any) {
 			f.AddIf(when, fmt.Sprintf("certificates[%d].%s", i, key), format, args...)
 		}
-		bad(len(entry.ServerNames) == 0, "server_names", "needed: no client would be shown this certificate")
+		bad(len(entry.ServerNames) == 0, "server_names", "at least one server name is required")
 		for n, name := range entry.ServerNames {
 			at, lower := fmt.Sprintf("server_names[%d]", n), strings.ToLower(name)
 			known := len(name) <= maxHostName && hostName.MatchString(lower) && net.ParseIP(name) == nil
-			bad(!known, at, "%q is neither a host name nor one whose first label is *", name)
-			bad(seen[lower], at, "%q stands in the list twice", name)
+			bad(!known, at, "%q is not a valid host name or wildcard", name)
+			bad(seen[lower], at, "duplicate server name %q", name)
 			seen[lower] = true
 		}
-		bad(entry.CertFile == "", "cert_file", "needed for the server names beside it")
-		bad(entry.KeyFile == "", "key_file", "needed for the server names beside it")
-		bad(entry.ClientCRLFile != "" && entry.ClientCAFile == "", "client_crl_file", "has no effect without client_ca_file beside it")
+		bad(entry.CertFile == "", "cert_file", "required with server_names")
+		bad(entry.KeyFile == "", "key_file", "required with server_names")
+		bad(entry.ClientCRLFile != "" && entry.ClientCAFile == "", "client_crl_file", "has no effect without client_ca_file")
 		bad(entry.ClientCAFile != "" && c.ClientCert == ClientCertNone, "client_ca_file", "has no effect with client_cert none")
 	}
 }
@@ -66,19 +66,11 @@ func (c ListenerConfig) with(entry CertificateConfig) ListenerConfig {
 	return c
 }
 
-// entry is a certificate for who asks for one of its names.
+// entry is a certificate for clients that request one of its names.
 type entry struct {
 	names    []string // in lower case
 	config   ListenerConfig
-	database string     // the only one that they lead to; empty: all
-	line     *HostsLine // nil unless it comes from a hosts_file
-}
-
-func (e entry) fault(err error) error {
-	if e.line == nil || err == nil {
-		return err
-	}
-	return e.line.Fault(err)
+	database string // the only one that they lead to; empty: all
 }
 
 func (c ListenerConfig) entries() (list []entry) {
@@ -95,7 +87,6 @@ func (c ListenerConfig) entries() (list []entry) {
 // nameTable finds the certificate for a server name. It never changes once made.
 type nameTable struct {
 	byName map[string]*Listener // by name in lower case; a wildcard as *.example.com
-	noName *Listener            // for clients that ask for none; nil: as for an unknown name
 	shown  []shown              // in the order of the configuration
 }
 
@@ -111,13 +102,13 @@ func buildNameTable(entries []entry, contents reload.Contents) (nameTable, error
 	for _, e := range entries {
 		l, err := buildListener(e.config, nil, contents)
 		if err != nil {
-			errs = append(errs, e.fault(err))
+			errs = append(errs, err)
 			continue
 		}
 		l.Database = e.database
 		for _, name := range e.names {
-			if name != HostsDefault && name != HostsNoSNI && l.Leaf.VerifyHostname(name) != nil {
-				l.Warnings = append(l.Warnings, fmt.Sprintf("certificate is shown for the server name %s, which it does not hold", name))
+			if l.Leaf.VerifyHostname(name) != nil {
+				l.Warnings = append(l.Warnings, fmt.Sprintf("certificate does not match the server name %s, for which it is presented", name))
 			}
 			t.byName[name] = l
 		}
@@ -145,7 +136,7 @@ func (t nameTable) maySucceed(old nameTable) error {
 				continue
 			}
 			if err := s.listener.MaySucceed(was.listener); err != nil {
-				errs = append(errs, s.fault(err))
+				errs = append(errs, err)
 				break
 			}
 		}
@@ -155,14 +146,10 @@ func (t nameTable) maySucceed(old nameTable) error {
 
 // ForServerName returns what the snapshot shows to a client that asks for a
 // host name: the certificate for that very name, or that of the wildcard above
-// it, or else the listener's own, which may be none where there is a hosts_file.
-// An empty name stands for a client that asks for none. The client chooses the
+// it, or else the listener's own. An empty name means a client that asks for none. The client chooses the
 // name, so it proves nothing.
 func (l *Listener) ForServerName(name string) *Listener {
-	switch {
-	case name == "" && l.names.noName != nil:
-		return l.names.noName
-	case name == "" || len(l.names.byName) == 0:
+	if name == "" || len(l.names.byName) == 0 {
 		return l
 	}
 	name = strings.ToLower(name)

@@ -98,14 +98,14 @@ func TestWhatIsShownForANameIsComparedWithWhatWasWhereverItStands(t *testing.T) 
 		"where two are exchanged": func(c *ListenerConfig) { lapsed.named(c, "a.test"); a.named(c, "lapsed.test") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantError(t, load(add).MaySucceed(old), lapsed.cert(), "expired", "the one in force is valid")
+			wantError(t, load(add).MaySucceed(old), lapsed.cert(), "expired", "while the current one is valid")
 		})
 	}
 }
 
 func TestMistakesInServerNamesAreNamed(t *testing.T) {
 	for name, words := range map[string]string{
-		"*": "first label", "10.0.0.1": "host name", "a.*.org": "first label", "a b": "host name", "own.test": "twice",
+		"*": "not a valid host name", "10.0.0.1": "host name", "a.*.org": "not a valid host name", "a b": "host name", "own.test": "duplicate",
 	} {
 		c := pairDir("/x").config()
 		pairDir("/y").named(&c, "own.test", name)
@@ -113,5 +113,5 @@ func TestMistakesInServerNamesAreNamed(t *testing.T) {
 	}
 	c := pairDir("/x").config()
 	c.Certificates = []CertificateConfig{{ClientCRLFile: "crl"}}
-	wantError(t, c.Validate(), "server_names: needed", "cert_file: needed", "key_file: needed", "client_crl_file")
+	wantError(t, c.Validate(), "server_names: at least one server name is required", "cert_file: required", "key_file: required", "client_crl_file")
 }

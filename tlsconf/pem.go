@@ -28,7 +28,7 @@ func pemBlocks(data []byte) ([]*pem.Block, error) {
 		marks := bytes.Count(passed, beginMark)
 		switch {
 		case block == nil && marks > 0, marks > 1:
-			return nil, fmt.Errorf("PEM block %d is damaged or cut off", len(blocks)+1)
+			return nil, fmt.Errorf("PEM block %d is malformed or truncated", len(blocks)+1)
 		case block == nil:
 			return blocks, nil
 		}
@@ -50,7 +50,7 @@ func parseCertificates(path string, data []byte) ([]*x509.Certificate, error) {
 	certs := make([]*x509.Certificate, len(blocks))
 	for i, block := range blocks {
 		if block.Type != blockCertificate {
-			return nil, fmt.Errorf("%s: PEM block %d is %s, only certificates belong here",
+			return nil, fmt.Errorf("%s: PEM block %d is %s, not a certificate",
 				path, i+1, blockName(block))
 		}
 		if certs[i], err = x509.ParseCertificate(block.Bytes); err != nil {
@@ -75,7 +75,7 @@ func parsePrivateKey(path string, data []byte) (crypto.Signer, error) {
 		case isPrivateKey(block):
 			keys = append(keys, block)
 		default:
-			return nil, fmt.Errorf("%s: PEM block %d is %s, only a private key belongs here",
+			return nil, fmt.Errorf("%s: PEM block %d is %s, not a private key",
 				path, i+1, blockName(block))
 		}
 	}
@@ -112,7 +112,7 @@ func blockName(block *pem.Block) string {
 
 func decodePrivateKey(block *pem.Block) (crypto.Signer, error) {
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["Proc-Type"] != "" {
-		return nil, errors.New("the private key is protected by a passphrase, which nobody could type at a reload")
+		return nil, errors.New("private key requires a passphrase, which is not supported")
 	}
 	var key any
 	var err error
@@ -125,11 +125,11 @@ func decodePrivateKey(block *pem.Block) (crypto.Signer, error) {
 		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 	}
 	if err != nil {
-		return nil, errors.New("the private key does not parse")
+		return nil, errors.New("private key cannot be parsed")
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, errors.New("the private key is of a kind that cannot sign")
+		return nil, errors.New("private key cannot be used for signing")
 	}
 	return signer, nil
 }

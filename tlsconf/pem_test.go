@@ -117,12 +117,12 @@ func TestAKeyFileWithoutExactlyOneUsableKeyIsRefused(t *testing.T) {
 		{"a certificate", pair.CertPEM, "block 1 is a certificate"},
 		{"a certificate too", slices.Concat(pair.KeyPEM, pair.CertPEM), "block 2 is a certificate"},
 		{"another type", encode("TOP SECRET", block.Bytes), "block 1 is of another type"},
-		{"cut off", pair.KeyPEM[:len(pair.KeyPEM)-10], "block 1 is damaged"},
-		{"no key inside", encode("PRIVATE KEY", []byte("hunter2hunter2")), "does not parse"},
-		{"mislabelled", encode("EC PRIVATE KEY", block.Bytes), "does not parse"},
+		{"cut off", pair.KeyPEM[:len(pair.KeyPEM)-10], "block 1 is malformed"},
+		{"no key inside", encode("PRIVATE KEY", []byte("hunter2hunter2")), "cannot be parsed"},
+		{"mislabelled", encode("EC PRIVATE KEY", block.Bytes), "cannot be parsed"},
 		{"with a passphrase", encode("ENCRYPTED PRIVATE KEY", []byte("x")), "passphrase"},
 		{"with an old passphrase", legacy, "passphrase"},
-		{"for key agreement only", encode("PRIVATE KEY", x25519), "cannot sign"},
+		{"for key agreement only", encode("PRIVATE KEY", x25519), "cannot be used for signing"},
 	} {
 		_, err := parsePrivateKey("/etc/tls.key", test.data)
 		wantError(t, err, "/etc/tls.key", test.want)

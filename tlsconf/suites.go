@@ -34,7 +34,7 @@ func parseGroups(list string) ([]tls.CurveID, error) {
 	for name := range strings.SplitSeq(list, ":") {
 		group, ok := groupNames[strings.ToLower(strings.TrimSpace(name))]
 		if !ok {
-			return nil, fmt.Errorf("%q is no known group: use X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519, prime256v1, secp384r1, secp521r1, with colons between them", name)
+			return nil, fmt.Errorf("unknown group %q: must be a colon-separated list of X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519, prime256v1, secp384r1, secp521r1", name)
 		}
 		groups = append(groups, group)
 	}
@@ -99,7 +99,7 @@ func parseCiphers(list string) (ids []uint16, weak []string, err error) {
 			return strings.EqualFold(name, s.openssl) || strings.EqualFold(name, tls.CipherSuiteName(s.id))
 		})
 		if i < 0 {
-			return nil, nil, fmt.Errorf("%q is no TLS 1.2 cipher suite with forward secrecy that is known here", name)
+			return nil, nil, fmt.Errorf("unknown cipher suite %q: must be a TLS 1.2 suite with forward secrecy", name)
 		}
 		ids = append(ids, suites[i].id)
 		if !suites[i].aead {

@@ -20,7 +20,7 @@ import (
 // for ClientConfig and, after the handshake, for Assert.
 type Upstream struct {
 	// Roots are the certificates of sslrootcert in the order of the file; nil
-	// for the system's roots and where there are none.
+	// for the system's roots and if there are none.
 	Roots []*x509.Certificate
 	// Warnings says what was odd about the roots when they were loaded, one
 	// sentence each.
@@ -109,7 +109,7 @@ func clientPairWarnings(cert *x509.Certificate, now time.Time) []string {
 	warnings := expiryWarnings("client certificate", cert, now)
 	if len(cert.ExtKeyUsage) > 0 && !slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageClientAuth) &&
 		!slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageAny) {
-		warnings = append(warnings, "client certificate is not meant for clients (extended key usage)")
+		warnings = append(warnings, "client certificate is not valid for client authentication (extended key usage)")
 	}
 	return warnings
 }
@@ -120,11 +120,11 @@ func (u *Upstream) MaySucceed(old *Upstream) error {
 	now := time.Now()
 	if u.client != nil && old.client != nil && validity(old.client.Leaf, now) == nil {
 		if err := validity(u.client.Leaf, now); err != nil {
-			return fmt.Errorf("%s: new client certificate %w, the one in force is valid", u.certFile, err)
+			return fmt.Errorf("%s: new client certificate %w, while the current one is valid", u.certFile, err)
 		}
 	}
 	if err := anyValid(u.Roots, now); err != nil && len(old.Roots) > 0 && anyValid(old.Roots, now) == nil {
-		return fmt.Errorf("%s: new trusted certificate %w, the one in force is valid", u.rootFile, err)
+		return fmt.Errorf("%s: new trusted certificate %w, while the current one is valid", u.rootFile, err)
 	}
 	return u.revoked.maySucceed(old.revoked, now)
 }
@@ -135,7 +135,7 @@ func (u *Upstream) Direct() bool { return u.direct }
 // ChannelBinding returns the value of channel_binding.
 func (u *Upstream) ChannelBinding() string { return u.binding }
 
-// Groups returns the key exchanges that are configured, nil where any may be
+// Groups returns the key exchanges that are configured, nil if any may be
 // offered.
 func (u *Upstream) Groups() []tls.CurveID { return u.groups }
 
@@ -144,10 +144,10 @@ func (u *Upstream) Groups() []tls.CurveID { return u.groups }
 func systemRoots() (*x509.CertPool, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
-		return nil, fmt.Errorf("system's root certificates: %w", err)
+		return nil, fmt.Errorf("system root certificates: %w", err)
 	}
 	if pool.Equal(x509.NewCertPool()) {
-		return nil, errors.New("this system has no root certificates")
+		return nil, errors.New("no system root certificates found")
 	}
 	return pool, nil
 }
@@ -176,7 +176,7 @@ func rootWarnings(roots []*x509.Certificate, now time.Time) []string {
 		what := fmt.Sprintf("trusted certificate %d (%s)", i+1, root.Subject)
 		warnings = append(warnings, expiryWarnings(what, root, now)...)
 		if !root.IsCA {
-			warnings = append(warnings, what+" is not that of an authority, only a server that shows it is trusted")
+			warnings = append(warnings, what+" is not a CA certificate: only a server presenting this very certificate is trusted")
 		}
 	}
 	return warnings
@@ -240,15 +240,15 @@ func (u *Upstream) Assert(host string, state tls.ConnectionState) error {
 		return errors.New("TLS handshake is not complete")
 	}
 	if state.Version < u.minVersion {
-		return fmt.Errorf("server speaks %s, less than the minimum", tls.VersionName(state.Version))
+		return fmt.Errorf("server negotiated %s, below ssl_min_protocol_version", tls.VersionName(state.Version))
 	}
 	if u.direct && state.NegotiatedProtocol != alpnProtocol {
-		return errors.New("server took a direct TLS connection without agreeing to ALPN postgresql")
+		return errors.New("direct SSL connection was established without ALPN protocol negotiation extension")
 	}
 	switch u.verification {
 	case SSLModeVerifyFull:
 		if len(state.VerifiedChains) == 0 {
-			return errors.New("certificate of the server was not verified")
+			return errors.New("server certificate was not verified")
 		}
 		if err := u.verifyChain(state); err != nil {
 			return err
@@ -259,14 +259,14 @@ func (u *Upstream) Assert(host string, state tls.ConnectionState) error {
 	case SSLModeRequire:
 		return nil
 	}
-	return fmt.Errorf("sslmode %s has no TLS connections", u.mode)
+	return fmt.Errorf("sslmode %s does not use TLS", u.mode)
 }
 
 // verifyChain verifies that the server's certificate leads to a root and is
 // meant for servers, as crypto/tls does, but not which host it names.
 func (u *Upstream) verifyChain(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
-		return errors.New("server showed no certificate")
+		return errors.New("server presented no certificate")
 	}
 	chains, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
 		Roots:         u.pool,

@@ -365,7 +365,7 @@ func TestOddRootsAreAcceptedWithAWarning(t *testing.T) {
 	u := newUpstream(t, SSLModeVerifyFull, rootFile(t, bundle(good, pinned, expired)))
 	text := strings.Join(u.Warnings, "\n")
 	if len(u.Warnings) != 2 || len(u.Roots) != 3 ||
-		!strings.Contains(text, "2 (CN=pinned) is not that of an authority") ||
+		!strings.Contains(text, "2 (CN=pinned) is not a CA certificate") ||
 		!strings.Contains(text, "3 (CN=expired) expired on") {
 		t.Errorf("%d roots, warnings %q", len(u.Roots), text)
 	}

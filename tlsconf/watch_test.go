@@ -202,7 +202,7 @@ func TestAKeyMadeReadableToTheRightPeopleIsTaken(t *testing.T) {
 	write(t, d.cert(), next.CertPEM, 0o644)
 	write(t, d.key(), next.KeyPEM, 0o644)
 	logs := watch(t, s) // Its first look is refused.
-	if logs.count("reload refused, keeping the old version") != 1 {
+	if logs.count("reload failed, keeping the version in force") != 1 {
 		t.Fatalf("logged %s", logs.text())
 	}
 	ok(t, os.Chmod(d.key(), 0o600))
@@ -280,7 +280,7 @@ func TestTheLogSaysWhatWasLoadedAndWhy(t *testing.T) {
 	d.write(t, next)
 	ok(t, w.ReloadAll())
 	write(t, d.key(), next.KeyPEM[:50], 0o600)
-	wantError(t, w.ReloadAll(), "listener test", d.key(), "damaged")
+	wantError(t, w.ReloadAll(), "listener test", d.key(), "malformed")
 
 	lines := logs.AllUntimed()
 	if len(lines) != 2 {
@@ -294,7 +294,7 @@ func TestTheLogSaysWhatWasLoadedAndWhy(t *testing.T) {
 		t.Errorf("logged %v %v", lines[0].Entry, fields)
 	}
 	fields = lines[1].ContextMap()
-	if lines[1].Message != "reload refused, keeping the old version" || lines[1].Level != zap.ErrorLevel ||
+	if lines[1].Message != "reload failed, keeping the version in force" || lines[1].Level != zap.ErrorLevel ||
 		fields["name"] != "listener test" || !strings.Contains(fields["error"].(string), filepath.Base(d.key())) {
 		t.Errorf("logged %v %v", lines[1].Entry, fields)
 	}

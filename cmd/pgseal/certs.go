@@ -48,7 +48,7 @@ Run server or client again to rotate: the pair is replaced by rename, key first.
 
 func runCerts(c *cli, args []string) error {
 	if len(args) == 0 {
-		return usagef("certs: say which: ca, server or client (see \"pgseal certs --help\")")
+		return usagef("certs: missing subcommand: ca, server or client (see \"pgseal certs --help\")")
 	}
 	switch args[0] {
 	case "ca":
@@ -61,21 +61,21 @@ func runCerts(c *cli, args []string) error {
 		fmt.Fprint(c.stdout, certsHelp)
 		return errHelp
 	}
-	return usagef("certs: no such kind: %q (ca, server or client)", args[0])
+	return usagef("certs: unknown subcommand %q (ca, server or client)", args[0])
 }
 
 func runCertsCA(c *cli, args []string) error {
-	f := newCertFlags("ca", "Makes an authority: ca.crt and ca.key.", 3650)
-	f.StringVar(&f.out, "out", ".", "write to `DIR`, made when missing")
+	f := newCertFlags("ca", "Creates a CA: ca.crt and ca.key.", 3650)
+	f.StringVar(&f.out, "out", ".", "write to `DIR`, created if missing")
 	name := newAuthorityName()
-	f.Func("name", "common `name` of the authority (default \"pgseal development CA\" and some random digits)", func(s string) error {
+	f.Func("name", "common `name` of the CA (default \"pgseal development CA\" and random digits)", func(s string) error {
 		if s == "" {
-			return errors.New("is empty")
+			return errors.New("must not be empty")
 		}
 		name = s
 		return nil
 	})
-	force := f.Bool("force", false, "replace an existing authority: what it issued is trusted no more")
+	force := f.Bool("force", false, "replace an existing CA: certificates it issued are no longer trusted")
 	if err := f.parse(c, args); err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func runCertsServer(c *cli, args []string) error {
 	f := newCertFlags("server", "Issues a server certificate: server.crt (the certificate alone) and server.key.", 90)
 	f.leafFlags("server")
 	var hosts []string
-	f.Func("host", "DNS `name`, *.name or IP address clients connect to; several with commas or by repetition", func(s string) error {
+	f.Func("host", "DNS `name`, *.name or IP address clients connect to; repeatable, or comma-separated", func(s string) error {
 		for host := range strings.SplitSeq(s, ",") {
 			hosts = append(hosts, strings.TrimSpace(host))
 		}
@@ -126,7 +126,7 @@ func runCertsServer(c *cli, args []string) error {
 		return err
 	}
 	if len(hosts) == 0 {
-		return usagef("certs server: --host is missing")
+		return usagef("certs server: --host is required")
 	}
 	req := devca.Request{Hosts: hosts}
 	if len(hosts[0]) <= maxCommonName {
@@ -166,7 +166,7 @@ func newCertFlags(kind, about string, days int) *certFlags {
 
 func (f *certFlags) leafFlags(base string) {
 	f.StringVar(&f.ca, "ca", ".", "`DIR` that holds ca.crt and ca.key")
-	f.StringVar(&f.out, "out", "", "write to `DIR`, made when missing (default the --ca directory)")
+	f.StringVar(&f.out, "out", "", "write to `DIR`, created if missing (default the --ca directory)")
 	f.StringVar(&f.base, "name", base, "`basename` of the two files")
 }
 
@@ -186,7 +186,7 @@ func (f *certFlags) parse(c *cli, args []string) error {
 	case f.NArg() > 0:
 		return usagef("certs %s: unexpected argument %q", f.kind, f.Arg(0))
 	case f.days < 1 || f.days > maxDays:
-		return usagef("certs %s: --days must be from 1 to %d", f.kind, maxDays)
+		return usagef("certs %s: --days must be between 1 and %d", f.kind, maxDays)
 	}
 	if f.out == "" {
 		f.out = f.ca
@@ -202,10 +202,10 @@ func (f *certFlags) parseLeaf(c *cli, args []string) error {
 	}
 	switch {
 	case f.base != filepath.Base(f.base) || f.base == "." || f.base == "..":
-		return usagef("certs %s: --name is a file name without directory and extension", f.kind)
+		return usagef("certs %s: --name must be a file name without directory or extension", f.kind)
 	case strings.EqualFold(f.base, "ca"):
 		// In the authority's own directory this would replace its key.
-		return usagef("certs %s: --name ca is kept for the authority", f.kind)
+		return usagef("certs %s: --name ca is reserved for the CA", f.kind)
 	}
 	return nil
 }
@@ -216,7 +216,7 @@ func (f *certFlags) life() time.Duration { return time.Duration(f.days) * day }
 func (f *certFlags) issue(c *cli, req devca.Request) error {
 	ca, err := devca.Load(pairFiles(f.ca, "ca"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w (make one: pgseal certs ca --out %s)", err, f.ca)
+		return fmt.Errorf("%w (create one with: pgseal certs ca --out %s)", err, f.ca)
 	}
 	if err != nil {
 		return err
@@ -243,11 +243,11 @@ func (f *certFlags) issue(c *cli, req devca.Request) error {
 func checkRole(role string) error {
 	switch {
 	case role == "":
-		return usagef("certs client: --user is missing")
+		return usagef("certs client: --user is required")
 	case len(role) > maxRoleName:
-		return usagef("certs client: --user is longer than the %d bytes of a role name", maxRoleName)
+		return usagef("certs client: --user is longer than %d bytes, the limit of role names", maxRoleName)
 	case !utf8.ValidString(role) || strings.ContainsFunc(role, unicode.IsControl):
-		return usagef("certs client: --user holds bytes that are no text")
+		return usagef("certs client: --user is not valid UTF-8")
 	}
 	return nil
 }
@@ -260,7 +260,7 @@ func mustBeFree(files ...string) error {
 	for _, name := range files {
 		_, err := os.Lstat(name)
 		if err == nil {
-			return fmt.Errorf("%s exists; --force replaces it, and what it issued is trusted no more", name)
+			return fmt.Errorf("%s exists; --force replaces it, and certificates it issued are no longer trusted", name)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err

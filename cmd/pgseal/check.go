@@ -14,25 +14,25 @@ import (
 	"github.com/pgseal/pgseal/internal/doctor"
 )
 
-const checkHelp = `Looks at the configuration and the files it names for what makes TLS and logins
-weaker than they should be. --connect also tries every server, without changing
-anything there. Exit status: 0 no error found, 1 at least one, 2 usage or a
-configuration that cannot be used.
+const checkHelp = `Checks the configuration and the files it references for errors and for weaknesses
+of TLS and authentication. --connect also checks every server, without changing
+anything there. Exit status: 0 no errors found, 1 errors found, 2 wrong usage or
+an invalid configuration.
 `
 
 // errFound is returned after a report that holds errors was printed.
-var errFound = errors.New("check: errors were found")
+var errFound = errors.New("check: errors found")
 
 func runCheck(c *cli, args []string) error {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
-	path := flags.String("config", config.DefaultPath, "the configuration `FILE`")
+	path := flags.String("config", config.DefaultPath, "configuration `FILE`")
 	connect := flags.Bool("connect", false, "also connect to every server")
 	format := flags.String("format", "text", "`text` or json")
 	if err := c.parse(flags, args, "pgseal check [--config FILE] [--connect] [--format text|json]", checkHelp); err != nil {
 		return err
 	}
 	if *format != "text" && *format != "json" {
-		return usagef("check: --format is %q, neither text nor json", *format)
+		return usagef("check: invalid --format %q: must be text or json", *format)
 	}
 	f, err := loadConfig(*path)
 	var fault *config.Error
@@ -43,7 +43,7 @@ func runCheck(c *cli, args []string) error {
 		if shown := c.showReport(doctor.Faults(*path, err), *format); shown != nil {
 			return shown
 		}
-		return usagef("check: the configuration cannot be used")
+		return usagef("check: invalid configuration")
 	}
 	report := doctor.Examine(context.Background(), f, time.Now(), *connect)
 	if err := c.showReport(report, *format); err != nil {
@@ -64,7 +64,7 @@ func (c *cli) showReport(r *doctor.Report, format string) error {
 	return showText(c.stdout, r, c.colours())
 }
 
-// colours reports whether standard output is a terminal whose user wants them.
+// colours reports whether standard output is a terminal, and colours are wanted.
 func (c *cli) colours() bool {
 	f, ok := c.stdout.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"

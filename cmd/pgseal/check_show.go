@@ -45,7 +45,7 @@ func showText(w io.Writer, r *doctor.Report, colours bool) error {
 	fmt.Fprintf(t, "\n%s, %s, %s from %s.\n", count(r.Count(doctor.Error), "error"), count(r.Count(doctor.Warning), "warning"),
 		count(r.Count(doctor.Note), "note"), count(r.Checks, "check"))
 	if !r.Connect {
-		fmt.Fprintln(t, "No server was asked; --connect does that.")
+		fmt.Fprintln(t, "Servers were not checked; use --connect.")
 	}
 	_, err := w.Write(t.Bytes())
 	return err

@@ -57,7 +57,6 @@ func TestCheckTellsByItsStatusHowBadItIs(t *testing.T) {
 		{"a warning", []string{"sslrootcert", "sslmode: verify-ca, sslrootcert"}, nil, 0, "0 errors, 1 warning, 0 notes"},
 		{"an error", []string{"sslrootcert: DIR/ca.crt", "sslmode: disable"}, nil, 1, "[plaintext-server]"},
 		{"a named file that is missing", []string{"tls.crt", "none.crt"}, nil, 1, "[unusable]"},
-		{"a hosts file with a fault", []string{"cert_file: DIR/tls.crt, key_file: DIR/tls.key", "hosts_file: DIR/users.txt"}, nil, 1, "[unusable]"},
 		{"a name that its certificate does not hold", []string{"tls.key}", "tls.key, certificates: [{server_names: [a.test], cert_file: DIR/tls.crt, key_file: DIR/tls.key}]}"}, nil, 0, "[san-mismatch]"},
 		{"a faulty configuration", []string{"host:", "hots:"}, nil, 2, "[config]"},
 		{"a faulty configuration as JSON", []string{"host:", "hots:"}, []string{"--format", "json"}, 2, `"id": "config"`},
@@ -85,7 +84,7 @@ func TestCheckTellsByItsStatusHowBadItIs(t *testing.T) {
 func TestCheckOfAFileThatIsNotThereIsAUsageError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none.yaml")
 	for _, command := range []string{"check", "serve"} {
-		if status, out, errs := runCLI(command, "--config", path); status != 2 || out != "" || !strings.Contains(errs, path) || !strings.Contains(errs, "--config FILE names another") {
+		if status, out, errs := runCLI(command, "--config", path); status != 2 || out != "" || !strings.Contains(errs, path) || !strings.Contains(errs, "use --config FILE") {
 			t.Errorf("%s: status %d, %q, %q", command, status, out, errs)
 		}
 		if status, _, errs := runCLI(command, path); status != 2 || !strings.Contains(errs, `see "pgseal `+command+` --help"`) {

@@ -29,21 +29,21 @@ const (
 	demoLife     = 30 * 24 * time.Hour
 )
 
-const demoHelp = `Makes a throwaway PostgreSQL that takes only TLS and SCRAM, certificates for it
-and for pgseal, and pgseal before it. Shows in a few lines what that gives you,
-then stays up for you to try until Ctrl-C. Everything it made is removed.
+const demoHelp = `Creates a throwaway PostgreSQL that accepts only TLS and SCRAM, certificates for it
+and for pgseal, and starts pgseal in front of it. Demonstrates what that provides,
+then keeps running for you to try until Ctrl-C. Everything it created is removed.
 `
 
 func runDemo(c *cli, args []string) error {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
-	once := flags.Bool("once", false, "leave after the show; status 1 if any of it failed")
+	once := flags.Bool("once", false, "exit after the demonstration; status 1 if any step failed")
 	dir := flags.String("dir", "", "keep certificates, configuration and log in this `DIR`")
 	port := flags.Int("port", 0, "the `PORT` pgseal listens on (default 6432, or a free one)")
 	if err := c.parse(flags, args, "pgseal demo [--once] [--dir DIR] [--port N]", demoHelp); err != nil {
 		return err
 	}
 	if *port < 0 || *port > 65535 {
-		return usagef("--port %d is no port", *port)
+		return usagef("invalid --port %d", *port)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -55,7 +55,7 @@ func runDemo(c *cli, args []string) error {
 	if err := d.show(ctx); err != nil || *once {
 		return interrupted(ctx, err)
 	}
-	fmt.Fprintf(c.stdout, "\nTry it:\n  psql %q\n\nCtrl-C ends it and removes what it made.\n", d.dsn())
+	fmt.Fprintf(c.stdout, "\nTry it:\n  psql %q\n\nCtrl-C stops it and removes everything it created.\n", d.dsn())
 	<-ctx.Done()
 	fmt.Fprintln(c.stdout)
 	return nil

@@ -29,7 +29,7 @@ func (d *demo) show(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(d.cli.stdout, "PostgreSQL %s on 127.0.0.1:%d takes TLS and SCRAM only; pgseal stands before it on 127.0.0.1:%d.\n\n",
+	fmt.Fprintf(d.cli.stdout, "PostgreSQL %s on 127.0.0.1:%d accepts TLS and SCRAM only; pgseal in front of it listens on 127.0.0.1:%d.\n\n",
 		versions[0][0].Text, d.cluster.Port(), d.port)
 	failed := 0
 	for _, step := range []func(context.Context) (string, error){
@@ -47,7 +47,7 @@ func (d *demo) show(ctx context.Context) error {
 		fmt.Fprintf(d.cli.stdout, "  ok  %s\n", text)
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of the demo's steps failed", failed)
+		return fmt.Errorf("%d steps of the demo failed", failed)
 	}
 	return nil
 }
@@ -152,24 +152,24 @@ func (d *demo) plaintextRefused(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	refused, err := d.refusal(ctx, plain.Load(), "demo", "a client without TLS was let in")
+	refused, err := d.refusal(ctx, plain.Load(), "demo", "a client without TLS was accepted")
 	if err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("A client without TLS is refused: %s, %s.", refused.Code, refused.Message), nil
 }
 
-// unverifiedRefused asks for a database whose server can't prove that it is
+// unverifiedRefused connects to a database whose server cannot prove that it is
 // the right one.
 func (d *demo) unverifiedRefused(ctx context.Context) (string, error) {
-	refused, err := d.refusal(ctx, d.trust, "impostor", "a server that is not trusted was used")
+	refused, err := d.refusal(ctx, d.trust, "impostor", "an untrusted server was accepted")
 	if err != nil {
 		return "", err
 	}
 	if refused.Code != wire.CodeConnectionFailure {
 		return "", refused
 	}
-	return fmt.Sprintf("A server that can't prove who it is gets no password: %s, %s.", refused.Code, refused.Message), nil
+	return fmt.Sprintf("An impostor server is rejected before any password is sent: %s, %s.", refused.Code, refused.Message), nil
 }
 
 // certificatesReplaced replaces the certificates of both legs several times

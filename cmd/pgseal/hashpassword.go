@@ -22,9 +22,9 @@ const maxPasswordLen = 65535
 
 const hashPasswordHelp = `Usage: pgseal hash-password [--iterations N]
 
-Reads a password and prints its SCRAM-SHA-256 secret, as ALTER ROLE ... PASSWORD
-and the users file take it. At a terminal it asks twice and shows nothing;
-otherwise the password is the one line on standard input.
+Reads a password and prints its SCRAM-SHA-256 secret, as accepted by ALTER ROLE ...
+PASSWORD and the users file. At a terminal it prompts twice without echo;
+otherwise the password is read as a single line from standard input.
 
   --iterations N   PBKDF2 iterations, 1 to %d (default %d)
 `
@@ -41,7 +41,7 @@ func hashPassword(c *cli, args []string) error {
 		return usagef("hash-password: %w", err)
 	case flags.NArg() > 0:
 		// The word is not repeated: it may well be a password.
-		return usagef("hash-password: takes no argument; the password is read from standard input")
+		return usagef("hash-password: takes no arguments; the password is read from standard input")
 	case *iterations < 1 || *iterations > auth.MaxServerIterations:
 		return usagef("hash-password: --iterations must be between 1 and %d", auth.MaxServerIterations)
 	}
@@ -73,7 +73,7 @@ func readNewPassword(c *cli) (password string, err error) {
 	case len(password) > maxPasswordLen:
 		return "", fmt.Errorf("the password is longer than %d bytes", maxPasswordLen)
 	case bytes.IndexByte([]byte(password), 0) >= 0:
-		return "", errors.New("the password contains a zero byte")
+		return "", errors.New("the password contains a NUL byte")
 	}
 	return password, nil
 }
@@ -105,7 +105,7 @@ func askTwice(prompts io.Writer, fd int) (string, error) {
 		return "", err
 	}
 	if first != second {
-		return "", errors.New("the passwords differ")
+		return "", errors.New("passwords do not match")
 	}
 	return first, nil
 }

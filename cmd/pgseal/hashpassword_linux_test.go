@@ -90,7 +90,7 @@ func TestHashPasswordAsksTwiceAtATerminal(t *testing.T) {
 
 func TestHashPasswordRefusesTwoDifferentAnswers(t *testing.T) {
 	stdout, prompts, err := hashAtTerminal(t, "MARK\n", "MARKE\n")
-	if err == nil || !strings.Contains(err.Error(), "differ") || stdout != "" {
+	if err == nil || !strings.Contains(err.Error(), "do not match") || stdout != "" {
 		t.Errorf("got %q, %v", stdout, err)
 	}
 	if strings.Contains(prompts+err.Error(), "MARK") {

@@ -80,7 +80,7 @@ func TestHashPasswordRefusesWhatIsNoPassword(t *testing.T) {
 		"\r\n":                      "empty",
 		"MARK\nMARK\n":              "more than one line",
 		"MARK\n\n":                  "more than one line",
-		"MARK\x00MARK\n":            "zero byte",
+		"MARK\x00MARK\n":            "NUL byte",
 		strings.Repeat("x", 65536):  "longer than 65535 bytes",
 		strings.Repeat("x", 100000): "longer than 65535 bytes",
 	} {

@@ -37,11 +37,11 @@ func usagef(format string, args ...any) error {
 var errHelp = errors.New("help")
 
 var commands = []command{
-	{"serve", "run the proxy until it is told to stop", runServe},
-	{"check", "find what is wrong or weak in configuration and certificates", runCheck},
-	{"demo", "show it all with a throwaway PostgreSQL", runDemo},
-	{"certs", "make certificates for development: an authority, server and client pairs", runCerts},
-	{"hash-password", "read a password, print its SCRAM-SHA-256 secret", hashPassword},
+	{"serve", "run the proxy", runServe},
+	{"check", "check configuration and certificates for errors and weaknesses", runCheck},
+	{"demo", "demonstrate pgseal with a throwaway PostgreSQL", runDemo},
+	{"certs", "create certificates for development: CA, server and client", runCerts},
+	{"hash-password", "print the SCRAM-SHA-256 secret of a password", hashPassword},
 	{"version", "print the version", runVersion},
 }
 
@@ -69,7 +69,7 @@ func (c *cli) main(args []string) int {
 			return c.exit(cmd.run(c, args[1:]))
 		}
 	}
-	fmt.Fprintf(c.stderr, "pgseal: unknown command %q\nRun \"pgseal help\" for the list of commands.\n", name)
+	fmt.Fprintf(c.stderr, "pgseal: unknown command %q\nRun \"pgseal help\" for a list of commands.\n", name)
 	return 2
 }
 
@@ -95,5 +95,5 @@ func (c *cli) usage(w io.Writer) {
 	for _, cmd := range commands {
 		fmt.Fprintf(w, "  pgseal %-14s %s\n", cmd.name, cmd.summary)
 	}
-	fmt.Fprintln(w, "\nEach takes --help.")
+	fmt.Fprintln(w, "\nUse \"pgseal COMMAND --help\" for details.")
 }

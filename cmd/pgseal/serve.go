@@ -17,7 +17,7 @@ import (
 
 func runServe(c *cli, args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	path := flags.String("config", config.DefaultPath, "the configuration `FILE`")
+	path := flags.String("config", config.DefaultPath, "configuration `FILE`")
 	if err := c.parse(flags, args, "pgseal serve [--config FILE]", serveHelp); err != nil {
 		return err
 	}
@@ -44,15 +44,15 @@ func runServe(c *cli, args []string) error {
 }
 
 const serveHelp = `Runs the proxy. SIGHUP reloads the configuration and every file it names.
-SIGTERM or SIGINT stops accepting, lets transactions end and leaves; a second
-one leaves at once.
+SIGTERM or SIGINT stops accepting clients, waits for transactions to finish and
+exits; a second signal exits immediately.
 `
 
 // loadConfig reads the configuration for a command with the flag --config.
 func loadConfig(path string) (config.File, error) {
 	f, err := config.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w (--config FILE names another)", err)
+		err = fmt.Errorf("%w (use --config FILE for another one)", err)
 	}
 	return f, err
 }
@@ -78,7 +78,7 @@ func (c *cli) parse(flags *flag.FlagSet, args []string, usage, help string) erro
 	case err != nil:
 		return usagef("%s: %w", flags.Name(), err)
 	case flags.NArg() > 0:
-		return usagef("%s takes no arguments beside its flags (see \"pgseal %s --help\")", flags.Name(), flags.Name())
+		return usagef("%s takes no arguments other than flags (see \"pgseal %s --help\")", flags.Name(), flags.Name())
 	}
 	return nil
 }

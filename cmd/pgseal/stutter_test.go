@@ -27,7 +27,6 @@ func TestAnErrorNamesItsFileOrAddressOnce(t *testing.T) {
 		"password":    {"DIR/app.password", "DIR/none-4", "/none-4", "no such file"},
 		"users":       {"DIR/users.txt", "DIR/none-5", "/none-5", "no such file"},
 		"rules":       {"users_file", "hba_file: DIR/none-6, users_file", "/none-6", "no such file"},
-		"hosts":       {tls, "hosts_file: DIR/none-7", "/none-7", "no such file"},
 		"an address":  {"0.0.0.0:6432", busy.Addr().String(), busy.Addr().String(), "address already in use"},
 		"a file where the socket is to be": {
 			"0.0.0.0:6432\n    tls: {" + tls + "}", "unix:" + socket, socket, "no socket"},

@@ -28,7 +28,7 @@ func version() string {
 
 func runVersion(c *cli, args []string) error {
 	flags := flag.NewFlagSet("version", flag.ContinueOnError)
-	if err := c.parse(flags, args, "pgseal version", "Prints the version, and what it was built with."); err != nil {
+	if err := c.parse(flags, args, "pgseal version", "Prints the version and build information."); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.stdout, "pgseal %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)

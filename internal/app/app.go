@@ -20,9 +20,8 @@ import (
 	"github.com/pgseal/pgseal/proxy"
 )
 
-// App is everything that runs under one configuration file, and what is needed
-// to bring it in line with a changed one. Load makes one; its methods are called
-// by one goroutine.
+// App is everything that runs under one configuration file, and applies changes of it.
+// Load makes one; its methods are called by one goroutine.
 type App struct {
 	version string
 	log     *zap.Logger
@@ -33,7 +32,7 @@ type App struct {
 	console *console.Console
 	watcher *reload.Watcher
 	pulse   *engine.Pulse
-	http    *httpd.Server     // nil where HTTP is not spoken
+	http    *httpd.Server     // nil if HTTP is not spoken
 	stops   chan console.Stop // what SHUTDOWN of the console asks for
 
 	serving  bool // something was started that shutdown has not ended
@@ -47,8 +46,8 @@ type App struct {
 	reloads  stats.ReloadStatus // of the configuration
 }
 
-// Load reads all that a configuration names, and begins to log to w. Any error
-// is a fault of the configuration. What is loaded has to be closed.
+// Load reads all files that a configuration references, and starts logging to w. Any
+// error is one of the configuration. The App has to be closed.
 func Load(f config.File, version string, w io.Writer) (*App, error) {
 	a := &App{version: version, stops: make(chan console.Stop, 1)}
 	a.log, a.output = newOutput(f.Log, w)
@@ -70,7 +69,7 @@ func (a *App) Start() (err error) {
 	if a.engine, err = s.loops.start(a.log); err != nil {
 		return err
 	}
-	a.manager = pool.NewManager(a.log, a.engine)
+	a.manager = pool.NewManager(a.log, a.engine, proxy.NewServerState)
 	a.manager.Apply(s.databases.specs)
 	a.proxy = proxy.New(a.log, a.engine, a.manager, s.settings())
 	a.console = console.New(a.log,
@@ -92,15 +91,15 @@ func (a *App) Start() (err error) {
 	a.log.Info("pgseal started", zap.String("version", a.version), zap.Int("pid", os.Getpid()))
 	for _, child := range []func(context.Context){
 		a.watcher.Run, a.manager.Run, a.manager.WatchRequired, a.console.Run, a.tellStatistics, giveBack,
-		func(ctx context.Context) { a.output.sampler.tell(ctx, a.log) },
+		func(ctx context.Context) { a.output.sampler.run(ctx, a.log) },
 	} {
 		a.children.Go(func() { child(ctx) })
 	}
 	return nil
 }
 
-// Close ends at once what Serve has not ended, and writes what waits of the log
-// and the audit stream.
+// Close ends immediately what Serve has not ended, and flushes the log and the audit
+// stream.
 func (a *App) Close() {
 	if a.serving {
 		now, cancel := context.WithCancel(context.Background())
@@ -113,7 +112,7 @@ func (a *App) Close() {
 	a.output.lines.end()
 }
 
-// inForce returns what is in force.
+// inForce returns the setup in force.
 func (a *App) inForce() *setup {
 	a.mu.Lock()
 	defer a.mu.Unlock()

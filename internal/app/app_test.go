@@ -115,7 +115,7 @@ func TestReloadAppliesAllOfAConfigurationOrNothing(t *testing.T) {
 	if err := a.reload(); err == nil || !strings.Contains(err.Error(), "none.txt") {
 		t.Fatalf("a missing users_file is refused with: %v", err)
 	}
-	a.logged("configuration refused, all of it stays as it was")
+	a.logged("configuration contains errors; no changes were applied")
 	if a.inForce() != before || a.output.level.Level() != zap.InfoLevel || len(a.manager.Databases()) != 1 {
 		t.Error("some of a configuration that was refused is in force")
 	}
@@ -160,7 +160,7 @@ func TestReloadKeepsWhatDidNotChange(t *testing.T) {
 }
 
 func TestReloadSaysWhatNeedsARestart(t *testing.T) {
-	const workers, http, listener = "workers take effect at the next start", "changes of http take effect at the next start", "a new listener needs a restart"
+	const workers, http, listener = "workers cannot be changed without a restart", "http cannot be changed without a restart", "listener cannot be added without a restart"
 	a := startApp(t)
 	a.configure("workers: 1", "workers: 2", `http: {address: ""}`, `http: {address: "127.0.0.1:1"}`, `/s"}]`, `/s"}, {address: "unix:DIR/other"}]`)
 	if err := a.reload(); err != nil {
@@ -207,7 +207,7 @@ func TestServeReloadsAndStops(t *testing.T) {
 			reload <- syscall.SIGHUP
 			a.logged("pgseal started", "configuration reloaded")
 			end(a, stop)
-			a.logged("stopping", "stopped")
+			a.logged("shutting down", "shut down")
 			<-done
 			if a.proxy.Listening() {
 				t.Error("it still listens")

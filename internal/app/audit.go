@@ -20,13 +20,13 @@ const auditRetry = time.Second
 
 // auditStats counts, since the start, what went wrong with an audit file.
 type auditStats struct {
-	Errors uint64 // attempts to write, or to open it anew
+	Errors uint64 // failed attempts to write or reopen it
 	Lost   uint64 // lines
 }
 
-// auditFile is the file of the audit stream. Who writes to its log never waits:
-// lines that can't be written wait instead, up to the log's backlog, and those
-// beyond it are counted, and told in the ordinary log.
+// auditFile is the file of the audit stream. Writing to its log never blocks: lines
+// that cannot be written are buffered, up to the log's backlog, and those beyond it
+// are counted and reported in the ordinary log.
 type auditFile struct {
 	path   string
 	audit  *zap.Logger
@@ -73,15 +73,15 @@ func (a *auditFile) Write(b []byte) (int, error) {
 		rest = rest[n:]
 		switch {
 		case err == nil && failing:
-			a.log.Info("audit lines are written again", zap.String("path", a.path))
+			a.log.Info("audit file writable again", zap.String("path", a.path))
 			return len(b), nil
 		case err == nil:
 			return len(b), nil
 		case errors.Is(err, os.ErrClosed):
-			continue // it was opened anew meanwhile
+			continue // it has been reopened meanwhile
 		case !failing:
 			failing = true
-			a.log.Error("audit lines can't be written and wait", zap.String("path", a.path), zap.Error(err))
+			a.log.Error("could not write to audit file, retrying", zap.String("path", a.path), zap.Error(err))
 		}
 		a.errors.Add(1)
 		select {
@@ -94,19 +94,19 @@ func (a *auditFile) Write(b []byte) (int, error) {
 	}
 }
 
-// lose tells of lines that will never be written.
+// lose counts and reports lines that will never be written.
 func (a *auditFile) lose(lines int) {
 	a.lost.Add(uint64(lines))
-	a.log.Error("audit lines were lost", zap.String("path", a.path), zap.Int("lines", lines))
+	a.log.Error("audit events lost", zap.String("path", a.path), zap.Int("lines", lines))
 }
 
-// reopen goes on in the file that has the name now, as after a rotation. If that
-// fails, it goes on in the one from before.
+// reopen continues with the file that has the name now, as after a log rotation. If
+// that fails, it continues with the old one.
 func (a *auditFile) reopen() {
 	f, err := openAppend(a.path)
 	if err != nil {
 		a.errors.Add(1)
-		a.log.Error("audit file can't be opened anew, lines go on to the old one", zap.Error(err))
+		a.log.Error("could not reopen audit file, continuing with the old one", zap.Error(err))
 		return
 	}
 	a.mu.Lock()
@@ -120,7 +120,7 @@ func (a *auditFile) reopen() {
 	}
 }
 
-// close writes what waits, if that can be done soon.
+// close flushes the file, if that can be done soon.
 func (a *auditFile) close() {
 	written := a.lines.end()
 	close(a.closed)
@@ -172,7 +172,7 @@ func (s *audit) reopen() {
 	}
 }
 
-// close writes what waits. Nothing may write to any of the files any more.
+// close flushes the files. Nothing may write to any of them afterwards.
 func (s *audit) close() {
 	for _, file := range s.opened {
 		file.close()

@@ -126,7 +126,7 @@ func TestAnAuditFileThatCannotBeOpenedAnewStaysInUse(t *testing.T) {
 	if n := len(readLines(t, filepath.Join(moved, "audit.log"))); n != 1 {
 		t.Errorf("%d lines in the old file", n)
 	}
-	if a.stats() != (auditStats{Errors: 1}) || logs.FilterMessage("audit file can't be opened anew, lines go on to the old one").Len() != 1 {
+	if a.stats() != (auditStats{Errors: 1}) || logs.FilterMessage("could not reopen audit file, continuing with the old one").Len() != 1 {
 		t.Errorf("counted %+v, the log says %v", a.stats(), logs.All())
 	}
 }
@@ -138,7 +138,7 @@ func TestAuditLinesThatCannotBeWrittenWaitAndNobodyWaitsForThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, logs := openTestAudit(t, path)
-	failed := func() int { return logs.FilterMessage("audit lines can't be written and wait").Len() }
+	failed := func() int { return logs.FilterMessage("could not write to audit file, retrying").Len() }
 	a.log.Info("first")
 	wait(t, "the failure is told", func() bool { return failed() == 1 })
 	for range 100 {
@@ -148,7 +148,7 @@ func TestAuditLinesThatCannotBeWrittenWaitAndNobodyWaitsForThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.reopen()
-	wait(t, "the end of it is told", func() bool { return logs.FilterMessage("audit lines are written again").Len() == 1 })
+	wait(t, "the end of it is told", func() bool { return logs.FilterMessage("audit file writable again").Len() == 1 })
 	a.close()
 	if n := len(readLines(t, path)); n != 101 {
 		t.Errorf("%d lines are in the file, want 101", n)
@@ -170,7 +170,7 @@ func TestAuditLinesThatAreLostAreCountedAndTold(t *testing.T) {
 	}
 	a.close()
 	var told int64
-	for _, line := range logs.FilterMessage("audit lines were lost").All() {
+	for _, line := range logs.FilterMessage("audit events lost").All() {
 		told += line.ContextMap()["lines"].(int64)
 	}
 	if stats := a.stats(); stats.Lost != 40 || told != 40 || stats.Errors == 0 {

@@ -55,7 +55,7 @@ func (p process) Set(key, value string) error {
 	case errors.Is(err, config.ErrNoSetting):
 		return &wire.Error{Code: wire.CodeUndefinedObject, Message: `unrecognized configuration parameter "` + key + `"`, Hint: "SHOW CONFIG lists the settings."}
 	case errors.Is(err, config.ErrNotChangeable):
-		return &wire.Error{Code: wire.CodeCantChange, Message: `setting "` + key + `" cannot be changed now: ` + err.Error()}
+		return &wire.Error{Code: wire.CodeCantChange, Message: `parameter "` + key + `" cannot be changed now: ` + err.Error()}
 	case err != nil:
 		return &wire.Error{Code: wire.CodeInvalidParameter, Message: err.Error()}
 	}

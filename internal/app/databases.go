@@ -26,10 +26,9 @@ type databases struct {
 
 func (d *databases) load(a *App, f config.File, old *setup) error {
 	d.specs = map[string]*pool.Spec{}
-	users := f.UserConfigs()
 	var errs []error
 	for name, c := range f.Databases {
-		spec := &pool.Spec{DatabaseConfig: c.DatabaseConfig, Defaults: f.Pool, Users: users, Secret: c.Password}
+		spec := &pool.Spec{DatabaseConfig: c.DatabaseConfig, Defaults: f.Pool, Users: f.Users, Secret: c.Password}
 		was := old.databases.specs[name]
 		if was == nil {
 			was = &pool.Spec{}
@@ -40,7 +39,7 @@ func (d *databases) load(a *App, f config.File, old *setup) error {
 	return errors.Join(errs...)
 }
 
-// complete reads the files that the configuration of a database names.
+// complete reads the files that the configuration of a database references.
 func (a *App) complete(name string, spec, old *pool.Spec) (err error) {
 	if spec.PasswordFile != "" {
 		if spec.Secret, err = readPassword(spec.PasswordFile); err != nil {
@@ -60,7 +59,7 @@ func (a *App) complete(name string, spec, old *pool.Spec) (err error) {
 	return err
 }
 
-// readPassword returns the password in a file, or none where path is empty.
+// readPassword returns the password in a file, or none if path is empty.
 func readPassword(path string) (string, error) {
 	if path == "" {
 		return "", nil
@@ -69,22 +68,21 @@ func readPassword(path string) (string, error) {
 	return strings.TrimRight(string(secret), "\r\n"), err
 }
 
-// same implements part: a reload has the connections for lookups opened anew,
-// whatever was changed.
+// same implements part: a reload always reopens the connections for lookups.
 func (d *databases) same(*setup) bool { return false }
 
 func (d *databases) apply(a *App) { a.manager.Apply(d.specs) }
 
 func (d *databases) warn(log *zap.Logger, s *setup) {
 	for _, key := range s.file.UnqualifiedQueries() {
-		log.Warn("weak setting", zap.String("key", key), zap.String("warning", "the query names tables or functions without their schema, so search_path says whose they are"))
+		log.Warn("weak setting", zap.String("key", key), zap.String("warning", "the query references tables or functions without a schema: search_path decides which ones are used"))
 	}
 	for name, spec := range d.specs {
 		for _, w := range loginWarnings(s.file, name) {
 			log.Warn("weak login", zap.String("database", name), zap.String("warning", w))
 		}
 		for _, w := range unservedWarnings(s, name) {
-			log.Warn("clients without a login", zap.String("database", name), zap.String("warning", w))
+			log.Warn("clients without a server login", zap.String("database", name), zap.String("warning", w))
 		}
 		for _, w := range append(spec.UpstreamConfig.Warnings(), spec.Trust.Load().Warnings...) {
 			log.Warn("weak setting", zap.String("database", name), zap.String("warning", w))
@@ -100,18 +98,18 @@ func (d *databases) files() (list []files) {
 	return list
 }
 
-// loginWarnings says what is unwise about the login that a configuration gives
-// pgseal in a database: one sentence each, without any password.
+// loginWarnings returns what is weak about pgseal's login to a database, one
+// sentence each, without any password.
 func loginWarnings(f config.File, name string) (list []string) {
 	d := f.Databases[name]
 	if info, err := os.Stat(f.Path()); err == nil && info.Mode().Perm()&0o077 != 0 && d.Password != "" && !f.FromEnvironment("databases."+name+".password") {
-		list = append(list, fmt.Sprintf("password stands in a configuration file that others can read (permissions %#o): keep it in a password_file", info.Mode().Perm()))
+		list = append(list, fmt.Sprintf("password is in a configuration file that others can read (permissions %#o): use password_file", info.Mode().Perm()))
 	}
 	if d.AllowsMD5() {
-		list = append(list, "require_auth allows md5: who listens in or has the server's secrets can log in")
+		list = append(list, "require_auth allows md5: an eavesdropper, or anyone with the stored hash, can log in")
 	}
 	if d.AllowsPassword() {
-		list = append(list, "require_auth allows password: the server is told the password itself")
+		list = append(list, "require_auth allows password: the password itself is sent to the server")
 	}
 	if d.User != "" && d.Password == "" && d.PasswordFile == "" && d.SSLCert == "" {
 		list = append(list, fmt.Sprintf("role %q has neither a password nor a certificate to log in with: set password_file", d.User))
@@ -119,16 +117,16 @@ func loginWarnings(f config.File, name string) (list []string) {
 	return list
 }
 
-// unservedWarnings says which access rules let clients into a database whom
-// pgseal can't log in at the server: they reveal no password or key, and neither
-// the database nor any role has a password.
+// unservedWarnings returns the access rules whose clients cannot be logged in at the
+// server of a database: their method reveals no password or key, and neither the
+// database nor any role has a password.
 func unservedWarnings(s *setup, name string) (list []string) {
 	if s.file.Databases[name].User != "" || s.users.inForce().HavePasswords() {
 		return nil
 	}
 	for _, rule := range s.access.store.Load().WithoutSecret(name) {
-		list = append(list, fmt.Sprintf("%s:%d: clients that come by %s have no login at the server: "+
-			"set user and password_file, or give the role a password in users_file", rule.File, rule.Line, rule.Method))
+		list = append(list, fmt.Sprintf("%s:%d: clients authenticated by %s have no login at the server: "+
+			"set user and password_file, or add a password for the role to users_file", rule.File, rule.Line, rule.Method))
 	}
 	return list
 }

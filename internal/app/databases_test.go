@@ -18,7 +18,7 @@ func TestUnwiseLoginsAreWarnedOf(t *testing.T) {
 		want           string // the warning's beginning; empty: none
 	}{
 		{"a password in a closed file", fixed + ", password: in-the-open", 0o600, ""},
-		{"a password in an open file", fixed + ", password: in-the-open", 0o644, "password stands in a configuration file"},
+		{"a password in an open file", fixed + ", password: in-the-open", 0o644, "password is in a configuration file"},
 		{"a password from the environment", fixed + ", password: '${PGSEAL_TEST_PASSWORD}'", 0o644, ""},
 		{"no password", fixed, 0o644, `role "app" has neither`},
 		{"a password file", fixed + ", password_file: /etc/password", 0o644, ""},

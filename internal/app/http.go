@@ -18,8 +18,7 @@ import (
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
-// lateLoop is for how long an event loop may come to nothing new before pgseal
-// counts as dead.
+// lateLoop is how long an event loop may stall before pgseal is reported as dead.
 const lateLoop = 10 * time.Second
 
 // web is the part of the section http, but for the files what it was at the
@@ -28,7 +27,7 @@ type web struct {
 	plain
 	config httpd.Config
 	cert   *reload.Store[*tlsconf.Listener] // nil without TLS
-	token  *reload.Store[httpd.Token]       // nil where nobody has to know one
+	token  *reload.Store[httpd.Token]       // nil if nobody has to know one
 }
 
 func (w *web) load(_ *App, f config.File, old *setup) (err error) {
@@ -45,7 +44,7 @@ func (w *web) load(_ *App, f config.File, old *setup) (err error) {
 func (w *web) same(old *setup) bool { return w.config == old.web.config }
 
 func (w *web) restart(log *zap.Logger) {
-	log.Warn("changes of http take effect at the next start")
+	log.Warn("http cannot be changed without a restart")
 }
 
 func (w *web) warn(log *zap.Logger, _ *setup) {
@@ -66,7 +65,7 @@ func (w *web) files() (list []files) {
 	return list
 }
 
-// startHTTP begins to watch the event loops, and to answer HTTP where that is
+// startHTTP begins to watch the event loops, and to answer HTTP if that is
 // wanted. What it starts ends with ctx, but for the server.
 func (a *App) startHTTP(ctx context.Context, w *web) (err error) {
 	a.pulse = engine.NewPulse(a.engine)
@@ -88,27 +87,27 @@ func (a *App) startHTTP(ctx context.Context, w *web) (err error) {
 		Pages:  pages,
 	})
 	if err != nil {
-		return fmt.Errorf("%w (empty switches HTTP off)", err)
+		return fmt.Errorf("%w (an empty address disables HTTP)", err)
 	}
-	a.log.Info("HTTP is served", zap.Stringer("address", a.http.Addr()), zap.Bool("tls", w.cert != nil))
+	a.log.Info("http server listening", zap.Stringer("address", a.http.Addr()), zap.Bool("tls", w.cert != nil))
 	return nil
 }
 
-// alive says why pgseal should be started anew.
+// alive returns why pgseal should be restarted.
 func (a *App) alive() []string {
 	if late := a.pulse.Late(); late > lateLoop {
-		return []string{fmt.Sprintf("an event loop has come to nothing new for %v", late.Round(time.Second))}
+		return []string{fmt.Sprintf("event loop stalled for %v", late.Round(time.Second))}
 	}
 	return nil
 }
 
-// ready says why pgseal should get no new clients.
+// ready returns why pgseal should get no new clients.
 func (a *App) ready() (missing []string) {
 	if !a.proxy.Listening() {
-		missing = append(missing, "it takes no clients: it starts, or is about to stop")
+		missing = append(missing, "not accepting clients (starting up or shutting down)")
 	}
 	if names := a.manager.Unreachable(); len(names) > 0 {
-		missing = append(missing, "no verified server lately: "+strings.Join(names, ", "))
+		missing = append(missing, "no verified server connection: "+strings.Join(names, ", "))
 	}
 	if len(missing) == 0 {
 		a.wasReady.Store(true)
@@ -116,8 +115,8 @@ func (a *App) ready() (missing []string) {
 	return missing
 }
 
-// started says what pgseal still waits for after its start: to have been ready
-// once.
+// started returns what pgseal still waits for after its start: it has to have been
+// ready once.
 func (a *App) started() []string {
 	if a.wasReady.Load() {
 		return nil

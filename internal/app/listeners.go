@@ -47,8 +47,8 @@ func (l *listeners) store(c config.Listen, old *listeners) (*reload.Store[*tlsco
 	return successor(store, err, old.stores[c.Address])
 }
 
-// successor holds a store of other files to what a reload of the same files is
-// held to: nothing that has expired in the place of what is valid.
+// successor applies to a store of other files the rule for reloads of the same
+// files: nothing expired may replace what is valid.
 func successor[T reload.Successor[T]](store *reload.Store[T], err error, old *reload.Store[T]) (*reload.Store[T], error) {
 	if err != nil || old == nil {
 		return store, err
@@ -80,7 +80,7 @@ func (l *listeners) apply(*App) {
 
 func (l *listeners) restart(log *zap.Logger) {
 	for _, address := range l.closed() {
-		log.Warn("a new listener needs a restart", zap.String("address", address))
+		log.Warn("listener cannot be added without a restart", zap.String("address", address))
 	}
 }
 
@@ -109,7 +109,7 @@ func (l *listeners) files() (list []files) {
 	return list
 }
 
-// open opens all listeners, once.
+// open opens all listeners. It is called once.
 func (l *listeners) open(log *zap.Logger, p *proxy.Server) error {
 	l.opened = map[string]*proxy.Listener{}
 	for _, c := range l.configs {
@@ -118,7 +118,7 @@ func (l *listeners) open(log *zap.Logger, p *proxy.Server) error {
 			if op, ok := errors.AsType[*net.OpError](err); ok {
 				err = op.Err // the rest repeats the address
 			}
-			return fmt.Errorf("listen on %s: %w", c.Address, err)
+			return fmt.Errorf("could not listen on %s: %w", c.Address, err)
 		}
 		l.opened[c.Address] = ln
 		log.Info("listening", zap.String("address", c.Address), zap.String("tls", c.TLS.Mode))

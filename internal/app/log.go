@@ -40,7 +40,7 @@ type output struct {
 }
 
 // newOutput returns a log of constant messages with typed fields, and what writes
-// it to w until its lines are ended. Who logs never waits for w.
+// it to w until its lines are ended. Logging never waits for w.
 func newOutput(c config.Log, w io.Writer) (log *zap.Logger, o *output) {
 	enc := zap.NewProductionEncoderConfig()
 	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
@@ -56,7 +56,7 @@ func newOutput(c config.Log, w io.Writer) (log *zap.Logger, o *output) {
 	o.configure(c)
 	log = zap.New(o.sampler.sample(zapcore.NewCore(encoder, o.lines, o.level)))
 	go o.lines.run(func(lost int) {
-		log.Error("log lines were lost, because the log was not read", zap.Int("lines", lost))
+		log.Error("log messages lost, standard error is blocked", zap.Int("lines", lost))
 	})
 	return log, o
 }

@@ -69,7 +69,7 @@ func TestALogThatNobodyReadsHoldsNobodyUpAndSaysHowManyLinesItLost(t *testing.T)
 	}
 	close(out.release)
 	output.lines.end()
-	if text := out.text(); !strings.Contains(text, "log lines were lost") {
+	if text := out.text(); !strings.Contains(text, "log messages lost") {
 		t.Error("lines were lost, and the log does not say so")
 	}
 }

@@ -21,7 +21,7 @@ func (l *loops) load(_ *App, f config.File, _ *setup) error {
 func (l *loops) same(old *setup) bool { return *l == old.loops }
 
 func (l *loops) restart(log *zap.Logger) {
-	log.Warn("workers take effect at the next start")
+	log.Warn("workers cannot be changed without a restart")
 }
 
 func (l *loops) start(log *zap.Logger) (engine.Engine, error) { return engine.New(log, l.workers) }

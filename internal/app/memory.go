@@ -20,11 +20,11 @@ const idleGC = 50
 // What it grew by is given back when all is quiet.
 var floor []byte
 
-// floorSize is as much as makes logins cheap again, and no more.
+// floorSize is just enough to make logins cheap again.
 const floorSize = 8 << 20
 
 // TuneMemory has the garbage collector of the process run as pgseal needs it,
-// where the environment leaves that open. It is called once, at the start.
+// if the environment leaves that open. It is called once, at the start.
 func TuneMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(idleGC)

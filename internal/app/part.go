@@ -12,26 +12,25 @@ import (
 
 // A part is what some keys of the configuration ask for, loaded from disk. It is
 // in force together with all other parts or not at all, and does not change
-// after load: a reload makes another one. Only who holds App.changing asks its
-// questions, but for files, which anybody may ask.
+// after load: a reload makes another one. Its methods are called with App.changing
+// held, except files, which may be called at any time.
 type part interface {
-	// load makes the part what f asks for, and touches nothing that runs. What f
-	// leaves as it is in old, which is empty at the start, is taken over from it.
+	// load loads the part as f configures it, without affecting anything that runs. What
+	// is unchanged is taken over from old, which is empty at the start.
 	load(a *App, f config.File, old *setup) error
-	// same reports whether putting the part in the place of old's would change
-	// nothing. Otherwise apply does it, and restart logs what has to wait for the
-	// next start.
+	// same reports whether the part equals old's. Otherwise apply applies it, and restart
+	// logs what requires a restart.
 	same(old *setup) bool
 	apply(a *App)
 	restart(log *zap.Logger)
 	// warn logs what is weaker than it should be. s is the setup of the part.
 	warn(log *zap.Logger, s *setup)
-	// files lists what of the part is reloaded by itself.
+	// files lists the files of the part that are watched.
 	files() []files
 }
 
-// plain gives the answers of a part that has nothing to say to a question. What
-// only the proxy has to know reaches it by setup.settings.
+// plain is embedded for the default methods of a part. What only the proxy needs is
+// passed by setup.settings.
 type plain struct{}
 
 func (plain) apply(*App)               {}
@@ -39,7 +38,7 @@ func (plain) restart(*zap.Logger)      {}
 func (plain) warn(*zap.Logger, *setup) {}
 func (plain) files() (none []files)    { return none }
 
-// setup is a configuration with all that was loaded for it.
+// setup is a configuration with everything loaded for it.
 type setup struct {
 	file      config.File
 	loops     loops
@@ -60,7 +59,7 @@ func (s *setup) parts() []part {
 // empty reports whether nothing was loaded yet.
 func (s *setup) empty() bool { return s.access.store == nil }
 
-// load loads all parts of a configuration and returns all their faults.
+// load loads all parts of a configuration and returns all their errors.
 func (a *App) load(f config.File, old *setup) (*setup, error) {
 	s := &setup{file: f}
 	var err error

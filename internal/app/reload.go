@@ -17,13 +17,13 @@ func (a *App) reload() error {
 	err := a.reloadConfig()
 	a.note(err)
 	if err != nil {
-		a.log.Error("configuration refused, all of it stays as it was", zap.Error(err))
+		a.log.Error("configuration contains errors; no changes were applied", zap.Error(err))
 	}
 	a.proxy.Audit().Reload("configuration", err)
 	files := a.watcher.ReloadAll()
 	switch {
 	case files != nil:
-		a.log.Error("a file was refused, what was made of it stays as it was", zap.Error(files))
+		a.log.Error("file was not reloaded, keeping the version in force", zap.Error(files))
 	case err == nil:
 		a.log.Info("configuration reloaded")
 	}
@@ -43,7 +43,7 @@ func (a *App) reloadConfig() error {
 // apply puts a configuration into force, all of it or nothing. changing is held,
 // or an older one could take the place of a newer one.
 func (a *App) apply(f config.File) error {
-	// Without mu: a file system that hangs must not hold up who only looks.
+	// Without mu: a hanging file system must not block readers.
 	old := a.inForce()
 	s, err := a.load(f, old)
 	if err != nil {

@@ -18,23 +18,23 @@ const (
 	linesPerSecond = 100
 	oneIn          = 100
 
-	// leftOutPeriod is the time between lines that tell what was left out.
-	leftOutPeriod = 5 * time.Second
+	// reportPeriod is the time between reports of what was suppressed.
+	reportPeriod = 5 * time.Second
 )
 
-// sampler leaves lines out of the log where too many say the same, as in a
-// storm of failed handshakes, counts them, and leaves out no error. zap's sampler
-// decides, by the level and the message, both of which are constant. The zero
-// value leaves out nothing; the methods may be called from any goroutine.
+// sampler suppresses lines of the log that repeat too often, as in a storm of failed
+// handshakes, and counts them. Errors are never suppressed. zap's sampler decides,
+// by level and message, both of which are constant. The zero value suppresses
+// nothing; the methods may be called from any goroutine.
 type sampler struct {
 	on atomic.Bool
 
 	mu    sync.Mutex
-	left  map[string]uint64 // left out since tell told, by message
-	total uint64            // left out since the start
+	left  map[string]uint64 // since the last report, by message
+	total uint64            // since the start
 }
 
-// sample returns a log to core without the lines that the sampler leaves out.
+// sample returns a core that drops the lines suppressed by the sampler.
 func (s *sampler) sample(core zapcore.Core) zapcore.Core {
 	return sampled{zapcore.NewSamplerWithOptions(core, time.Second, linesPerSecond, oneIn, zapcore.SamplerHook(s.count)), s}
 }
@@ -52,17 +52,16 @@ func (s *sampler) count(e zapcore.Entry, decision zapcore.SamplingDecision) {
 	s.total++
 }
 
-// leftOut returns how many lines were left out since the start.
-func (s *sampler) leftOut() uint64 {
+// suppressed returns how many lines were suppressed since the start.
+func (s *sampler) suppressed() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.total
 }
 
-// tell writes to the log what was left out of it, now and then until ctx ends,
-// and once more then.
-func (s *sampler) tell(ctx context.Context, log *zap.Logger) {
-	tick := time.NewTicker(leftOutPeriod)
+// run logs periodically what was suppressed, until ctx ends, and once more then.
+func (s *sampler) run(ctx context.Context, log *zap.Logger) {
+	tick := time.NewTicker(reportPeriod)
 	defer tick.Stop()
 	for ended := false; !ended; {
 		select {
@@ -75,13 +74,13 @@ func (s *sampler) tell(ctx context.Context, log *zap.Logger) {
 		s.left = nil
 		s.mu.Unlock()
 		for _, message := range slices.Sorted(maps.Keys(left)) {
-			log.Warn("lines of the log were left out", zap.String("message", message), zap.Uint64("lines", left[message]))
+			log.Warn("log messages suppressed", zap.String("message", message), zap.Uint64("lines", left[message]))
 		}
 	}
 }
 
-// sampled is zap's sampler, passed by where it has nothing to decide. Who calls
-// Write has decided already: so does the audit stream, which loses no line.
+// sampled is zap's sampler, bypassed if it has nothing to decide. Calls of Write
+// are not sampled: the audit stream makes them, which loses no line.
 type sampled struct {
 	zapcore.Core
 	sampler *sampler

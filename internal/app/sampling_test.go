@@ -33,7 +33,7 @@ func TestOfAStormOfOneMessageAFewLinesAreWrittenAndTheRestIsCounted(t *testing.T
 		if n := wrote("login refused"); n != 109 || wrote("weak setting") != 1 {
 			t.Errorf("%d and %d lines are written, want 109 and 1", n, wrote("weak setting"))
 		}
-		if n := s.leftOut(); n != 891 {
+		if n := s.suppressed(); n != 891 {
 			t.Errorf("%d lines are counted, want 891", n)
 		}
 		time.Sleep(time.Second) // of the bubble
@@ -62,7 +62,7 @@ func TestNoErrorIsLeftOutOfTheLogAndNoLineThatIsNotWrittenCounts(t *testing.T) {
 	if n := logs.Len(); n != 500 {
 		t.Errorf("%d lines are written, want 500", n)
 	}
-	if n := s.leftOut(); n != 0 {
+	if n := s.suppressed(); n != 0 {
 		t.Errorf("%d lines count as left out", n)
 	}
 }
@@ -74,7 +74,7 @@ func TestWhatWasLeftOutOfTheLogIsToldByMessageOnce(t *testing.T) {
 		log := zap.New(s.sample(core))
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		go func() { s.tell(ctx, log); close(done) }()
+		go func() { s.run(ctx, log); close(done) }()
 		storm := func(message string) {
 			for range 150 {
 				log.Info(message)
@@ -83,7 +83,7 @@ func TestWhatWasLeftOutOfTheLogIsToldByMessageOnce(t *testing.T) {
 		storm("one")
 		storm("two")
 		told := func() (list []map[string]any) {
-			for _, line := range logs.FilterMessage("lines of the log were left out").TakeAll() {
+			for _, line := range logs.FilterMessage("log messages suppressed").TakeAll() {
 				list = append(list, line.ContextMap())
 			}
 			return list
@@ -91,7 +91,7 @@ func TestWhatWasLeftOutOfTheLogIsToldByMessageOnce(t *testing.T) {
 		if list := told(); len(list) != 0 {
 			t.Errorf("told at once: %v", list)
 		}
-		time.Sleep(3 * leftOutPeriod) // of the bubble
+		time.Sleep(3 * reportPeriod) // of the bubble
 		synctest.Wait()
 		list := told()
 		if len(list) != 2 || list[0]["message"] != "one" || list[0]["lines"] != uint64(50) || list[1]["message"] != "two" {
@@ -101,7 +101,7 @@ func TestWhatWasLeftOutOfTheLogIsToldByMessageOnce(t *testing.T) {
 		storm("three")
 		stop()
 		<-done
-		if n := logs.FilterMessage("lines of the log were left out").Len(); n != 1 {
+		if n := logs.FilterMessage("log messages suppressed").Len(); n != 1 {
 			t.Errorf("at the end %d lines tell, want 1", n)
 		}
 	})
@@ -122,7 +122,7 @@ func TestTheAuditStreamIsNotSampledWhereItGoesToTheLog(t *testing.T) {
 	if logins, refusals := strings.Count(out.String(), `"login"`), strings.Count(out.String(), `"refusal"`); logins != 500 || refusals != 500 {
 		t.Errorf("%d and %d events are in the log, want 500 of each", logins, refusals)
 	}
-	if n := output.sampler.leftOut(); n != 0 {
+	if n := output.sampler.suppressed(); n != 0 {
 		t.Errorf("%d lines count as left out", n)
 	}
 }

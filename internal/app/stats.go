@@ -44,6 +44,6 @@ func (a *App) statistics() []zap.Field {
 		zap.Uint64("role_capped", failed.RoleCapped),
 		zap.Uint64("audit_errors", audit.Errors),
 		zap.Uint64("audit_lost", audit.Lost),
-		zap.Uint64("log_left_out", a.output.sampler.leftOut()),
+		zap.Uint64("log_suppressed", a.output.sampler.suppressed()),
 	}
 }

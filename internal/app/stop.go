@@ -15,20 +15,20 @@ import (
 // have gone.
 const closeServers = 3 * time.Second
 
-// Serve runs until a signal of stop, or SHUTDOWN at the console, says so. Then
-// it accepts no more clients and lets transactions end; another signal of stop
-// has no patience with them. A signal of reload has everything reloaded.
+// Serve runs until a signal on stop, or SHUTDOWN at the console. Then it rejects new
+// clients and waits for transactions to finish; another signal on stop cuts them
+// off. A signal on reload reloads everything.
 func (a *App) Serve(reload, stop <-chan os.Signal) {
 	for {
 		select {
 		case <-reload:
 			a.reload()
 		case sig := <-stop:
-			a.log.Info("stopping", zap.String("signal", sig.String()), zap.Int("clients", a.proxy.Clients()))
+			a.log.Info("shutting down", zap.String("signal", sig.String()), zap.Int("clients", a.proxy.Clients()))
 			a.drain(stop, false)
 			return
 		case how := <-a.stops:
-			a.log.Info("stopping", zap.String("command", "SHUTDOWN"), zap.Int("clients", a.proxy.Clients()))
+			a.log.Info("shutting down", zap.String("command", "SHUTDOWN"), zap.Int("clients", a.proxy.Clients()))
 			if how == console.StopForClients {
 				how = a.awaitClients(stop)
 			}
@@ -38,8 +38,8 @@ func (a *App) Serve(reload, stop <-chan os.Signal) {
 	}
 }
 
-// awaitClients accepts nobody any more and returns how to stop when all clients
-// have left, or when a signal or another SHUTDOWN has no patience with them.
+// awaitClients rejects new clients and returns how to stop once all clients have
+// disconnected, or a signal or another SHUTDOWN arrives.
 func (a *App) awaitClients(stop <-chan os.Signal) console.Stop {
 	a.proxy.StopAccepting()
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -58,8 +58,8 @@ func (a *App) awaitClients(stop <-chan os.Signal) console.Stop {
 	return console.StopForServers
 }
 
-// drain waits for clients to end their transactions, until another signal or
-// SHUTDOWN has no more patience with them, or ends them at once.
+// drain waits for transactions to finish, until another signal or SHUTDOWN cuts them
+// off, or cuts them off immediately if now is set.
 func (a *App) drain(stop <-chan os.Signal, now bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -72,9 +72,9 @@ func (a *App) drain(stop <-chan os.Signal, now bool) {
 		select {
 		case err := <-finished:
 			if err != nil && !errors.Is(err, context.Canceled) {
-				a.log.Warn("stopped with connections left", zap.Error(err))
+				a.log.Warn("shut down with connections still open", zap.Error(err))
 			} else {
-				a.log.Info("stopped")
+				a.log.Info("shut down")
 			}
 			return
 		case how := <-a.stops:
@@ -82,7 +82,7 @@ func (a *App) drain(stop <-chan os.Signal, now bool) {
 				cancel()
 			}
 		case <-stop:
-			a.log.Info("stopping at once", zap.Int("clients", a.proxy.Clients()))
+			a.log.Info("immediate shutdown requested", zap.Int("clients", a.proxy.Clients()))
 			cancel()
 		}
 	}
@@ -92,7 +92,7 @@ func (a *App) drain(stop <-chan os.Signal, now bool) {
 // the servers and all else.
 func (a *App) shutdown(ctx context.Context) error {
 	a.serving = false
-	a.manager.Resume("") // who waits because of PAUSE would hold up the end
+	a.manager.Resume("") // clients waiting because of PAUSE would block the shutdown
 	err := a.proxy.Shutdown(ctx)
 	closing, cancel := context.WithTimeout(context.Background(), closeServers)
 	defer cancel()

@@ -35,7 +35,7 @@ func CommonName(cert *x509.Certificate) (string, error) {
 			}
 			name, ok := attribute.Value.(string)
 			if !ok {
-				return "", errors.New("the certificate's common name is no text")
+				return "", errors.New("the certificate's common name is not a string")
 			}
 			names = append(names, name)
 		}
@@ -86,7 +86,7 @@ func PublicKeyHash(cert *x509.Certificate) string {
 func subjectOf(cert *x509.Certificate) (subject pkix.RDNSequence, err error) {
 	rest, err := asn1.Unmarshal(cert.RawSubject, &subject)
 	if err != nil || len(rest) > 0 {
-		return nil, errors.New("the certificate's subject can't be read")
+		return nil, errors.New("the certificate's subject cannot be parsed")
 	}
 	return subject, nil
 }
@@ -96,7 +96,7 @@ func checkCertName(name string) error {
 	case name == "":
 		return errors.New("the certificate's name is empty")
 	case strings.IndexByte(name, 0) >= 0:
-		return errors.New("the certificate's name contains a zero byte")
+		return errors.New("the certificate's name contains a NUL byte")
 	case len(name) > maxCertName:
 		return fmt.Errorf("the certificate's name is longer than %d bytes", maxCertName)
 	case !utf8.ValidString(name):

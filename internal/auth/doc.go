@@ -1,12 +1,12 @@
-// Package auth knows how a client proves who it is, and how pgseal proves
-// itself to a PostgreSQL server.
+// Package auth authenticates clients, and authenticates pgseal to a PostgreSQL
+// server.
 //
 // It holds SCRAM-SHA-256 (RFC 5802, RFC 7677) in both roles, PostgreSQL's md5,
 // the secrets PostgreSQL stores for both, and the users file.
 //
 // It opens no socket and frames no message: an exchange takes the bytes of one
 // SASL message and returns the bytes of the next, and the caller carries them.
-// It reads no file: who calls it does. It decides neither which SQLSTATE an error
+// It reads no files: the caller does. It decides neither which SQLSTATE an error
 // becomes nor whether a user may log in at all.
 //
 // Ownership: a [ServerExchange] or [ClientExchange] belongs to one login and is

@@ -29,7 +29,7 @@ func (u *Users) nearest(key userKey) *user {
 	return &u.list[min(i, len(u.list)-1)]
 }
 
-// Lookup returns the credential of a user. False stands for a user who is not
+// Lookup returns the credential of a user. False means a user who is not
 // in the file or has an empty password there.
 func (u *Users) Lookup(name string) (Credential, bool) {
 	key := keyOf(name)
@@ -107,7 +107,7 @@ func (u *user) derive(m *Mocker, old *Users) {
 }
 
 // Iterations returns the count that most secrets have, and [DefaultIterations]
-// where there are none. Strangers are asked for as many.
+// if there are none. Strangers are asked for as many.
 func (u *Users) Iterations() int {
 	if u == nil {
 		return DefaultIterations

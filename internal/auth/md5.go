@@ -14,7 +14,7 @@ import (
 const MD5SaltLen = 4
 
 // errMD5FIPS is why md5 can't be had.
-var errMD5FIPS = errors.New("md5 is not to be had in FIPS mode: use scram-sha-256")
+var errMD5FIPS = errors.New("MD5 is not available in FIPS mode: use scram-sha-256")
 
 // CheckMD5 returns an error where this program may not use md5: a build for
 // FIPS 140-3, or one that was started in that mode, has no approved use of it.

@@ -15,7 +15,7 @@ import (
 type Mocker struct{ key []byte }
 
 // NewMocker returns a Mocker whose secrets follow from key, of 32 bytes by
-// custom. An empty key stands for a random one: a name then has the same salt
+// custom. An empty key means a random one: a name then has the same salt
 // for the life of the process, and another one in the next.
 func NewMocker(key []byte) *Mocker {
 	if len(key) == 0 {

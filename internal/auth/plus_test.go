@@ -61,15 +61,15 @@ func TestALoginIsBoundWhereBothSidesCan(t *testing.T) {
 		"the client does not want to":     {endpoint, ChannelBinding{"disable", true, endpoint}, false, ScramSHA256, ""},
 		"the client's policy is not set":  {endpoint, ChannelBinding{"", true, endpoint}, false, ScramSHA256, ""},
 		"the server can't":                {nil, ChannelBinding{"prefer", true, endpoint}, false, ScramSHA256, ""},
-		"the server can't and must":       {nil, ChannelBinding{"require", true, endpoint}, false, "", "does not offer"},
+		"the server can't and must":       {nil, ChannelBinding{"require", true, endpoint}, false, "", "server did not offer"},
 		"no hash at the client":           {endpoint, ChannelBinding{"prefer", true, nil}, false, ScramSHA256, ""},
-		"no hash at the client, required": {endpoint, ChannelBinding{"require", true, nil}, false, "", "signature of the server's certificate"},
+		"no hash at the client, required": {endpoint, ChannelBinding{"require", true, nil}, false, "", "signature algorithm of the server certificate"},
 		"no TLS at all":                   {nil, ChannelBinding{"prefer", false, nil}, false, ScramSHA256, ""},
-		"no TLS at all, required":         {nil, ChannelBinding{"require", false, nil}, false, "", "does not offer"},
-		"TLS ends before the client":      {endpoint, ChannelBinding{"prefer", false, nil}, false, "", "without TLS"},
+		"no TLS at all, required":         {nil, ChannelBinding{"require", false, nil}, false, "", "server did not offer"},
+		"TLS ends before the client":      {endpoint, ChannelBinding{"prefer", false, nil}, false, "", "non-SSL connection"},
 		"somebody in between":             {endpoint, ChannelBinding{"prefer", true, elsewhere}, false, ScramSHA256Plus, "check failed"},
 		"somebody strips the offer":       {endpoint, ChannelBinding{"prefer", true, elsewhere}, true, ScramSHA256, "negotiation error"},
-		"and the client requires it":      {endpoint, ChannelBinding{"require", true, elsewhere}, true, "", "does not offer"},
+		"and the client requires it":      {endpoint, ChannelBinding{"require", true, elsewhere}, true, "", "server did not offer"},
 	} {
 		server := NewServerExchange(newSecret(t), true)
 		server.Bind(test.server)
@@ -96,14 +96,14 @@ func TestABoundLoginWithAWrongPasswordFailsAsAnUnboundOneDoes(t *testing.T) {
 
 func TestTheFirstMessageHasToFitTheMechanism(t *testing.T) {
 	for first, want := range map[string]struct{ plus, plain string }{ // the error of either, empty for none
-		"p=tls-server-end-point,,n=,r=abc":      {"", "is without channel binding"},
-		"p=tls-unique,,n=,r=abc":                {"unsupported SCRAM channel-binding type", "is without channel binding"},
-		"p=tls-server-end-point2,,n=,r=abc":     {"unsupported SCRAM channel-binding type", "is without channel binding"},
-		"p=tls-server-end-point,a=bob,n=,r=abc": {"authorization identity", "is without channel binding"},
-		"p=tls-server-end-point,n=,r=abc":       {"unexpected attribute", "is without channel binding"},
-		"p":                                     {"unsupported SCRAM channel-binding type", "is without channel binding"},
-		"n,,n=,r=abc":                           {"is with channel binding", ""},
-		"y,,n=,r=abc":                           {"is with channel binding", "negotiation error"},
+		"p=tls-server-end-point,,n=,r=abc":      {"", "without channel binding"},
+		"p=tls-unique,,n=,r=abc":                {"unsupported SCRAM channel-binding type", "without channel binding"},
+		"p=tls-server-end-point2,,n=,r=abc":     {"unsupported SCRAM channel-binding type", "without channel binding"},
+		"p=tls-server-end-point,a=bob,n=,r=abc": {"authorization identity", "without channel binding"},
+		"p=tls-server-end-point,n=,r=abc":       {"unexpected attribute", "without channel binding"},
+		"p":                                     {"unsupported SCRAM channel-binding type", "without channel binding"},
+		"n,,n=,r=abc":                           {"does not include channel binding data", ""},
+		"y,,n=,r=abc":                           {"does not include channel binding data", "negotiation error"},
 	} {
 		for mechanism, says := range map[string]string{ScramSHA256Plus: want.plus, ScramSHA256: want.plain} {
 			s := NewServerExchange(newSecret(t), true)

@@ -49,7 +49,7 @@ func (e *ProtocolError) Error() string {
 func malformed(reason string) error   { return &ProtocolError{Reason: reason} }
 func unsupported(reason string) error { return &ProtocolError{Reason: reason, Unsupported: true} }
 
-var errOutOfTurn = malformed("it is out of turn")
+var errOutOfTurn = malformed("unexpected message")
 
 // step is how far an exchange has come. A message is taken only in its turn,
 // and an exchange that met an error is over.
@@ -78,7 +78,7 @@ func checkMessage(b []byte) (string, error) {
 	case len(b) > maxMessageLen:
 		return "", malformed("it is too long")
 	case bytes.IndexByte(b, 0) >= 0:
-		return "", malformed("it contains a zero byte")
+		return "", malformed("it contains a NUL byte")
 	}
 	return string(b), nil
 }

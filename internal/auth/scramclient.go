@@ -16,7 +16,7 @@ const MaxServerIterations = 1_000_000
 
 // errServerSignature says that the server accepted our proof, or pretends to,
 // and does not hold the user's secret.
-var errServerSignature = errors.New("the server's SCRAM signature is wrong: it does not know this user's password")
+var errServerSignature = errors.New("incorrect server signature: the server does not know this user's password")
 
 // A ClientExchange is the client's part of one SCRAM-SHA-256 login to a
 // PostgreSQL server, as libpq plays it (RFC 5802): First, Respond, Verify, and
@@ -70,10 +70,10 @@ type ChannelBinding struct {
 	// Policy is disable, prefer or require, as libpq's channel_binding. Empty
 	// is disable.
 	Policy string
-	// TLS is set where the connection is TLS.
+	// TLS is set if the connection is TLS.
 	TLS bool
 	// EndpointHash is the tls-server-end-point hash of the certificate that the
-	// server showed, nil where that is undefined.
+	// server showed, nil if that is undefined.
 	EndpointHash []byte
 }
 
@@ -86,16 +86,16 @@ func (x *ClientExchange) Negotiate(offered []string, b ChannelBinding) (mechanis
 	able := b.TLS && b.EndpointHash != nil && (b.Policy == "prefer" || b.Policy == "require")
 	switch {
 	case plus && !b.TLS:
-		return "", &ProtocolError{Reason: "the server offers SCRAM-SHA-256-PLUS over a connection without TLS"}
+		return "", &ProtocolError{Reason: "server offered SCRAM-SHA-256-PLUS authentication over a non-SSL connection"}
 	case plus && able:
 		x.gs2Header, x.binding = bindingHeader, slices.Clone(b.EndpointHash)
 		return ScramSHA256Plus, nil
 	case b.Policy == "require" && b.TLS && b.EndpointHash == nil:
-		return "", errors.New("channel_binding is require, and none is defined for the signature of the server's certificate")
+		return "", errors.New("channel binding is required, but not defined for the signature algorithm of the server certificate")
 	case b.Policy == "require":
-		return "", errors.New("channel_binding is require, and the server does not offer SCRAM-SHA-256-PLUS")
+		return "", errors.New("channel binding is required, but server did not offer an authentication method that supports channel binding")
 	case !slices.Contains(offered, ScramSHA256):
-		return "", errors.New("the server offers no SASL mechanism that pgseal speaks")
+		return "", errors.New("none of the server's SASL authentication mechanisms are supported")
 	case able:
 		x.gs2Header = "y,,"
 	}
@@ -108,7 +108,7 @@ func (x *ClientExchange) First() []byte { return []byte(x.gs2Header + x.firstBar
 // Respond takes the server-first-message and returns the client-final-message.
 // With a password it costs about 0.15 us of CPU for each iteration that the
 // server asks for, up to [MaxServerIterations]. An error is a [*ProtocolError]
-// where the server is to blame.
+// if the server is to blame.
 func (x *ClientExchange) Respond(serverFirst []byte) (clientFinal []byte, err error) {
 	if !x.step.take(stepFirst) {
 		return nil, errOutOfTurn
@@ -155,7 +155,7 @@ func (x *ClientExchange) Verify(serverFinal []byte) error {
 	}
 	switch name {
 	case 'e':
-		return fmt.Errorf("the server ended the SCRAM exchange: %s", serverErrorValue(value))
+		return fmt.Errorf("error received from server in SCRAM exchange: %s", serverErrorValue(value))
 	case 'v':
 	default:
 		return malformed("attribute \"v\" expected")
@@ -183,7 +183,7 @@ func (x *ClientExchange) keys(c serverFirst) (err error) {
 	}
 	if c.iterations > MaxServerIterations {
 		return &ProtocolError{Reason: fmt.Sprintf(
-			"the server asks for %d iterations, more than %d", c.iterations, MaxServerIterations)}
+			"server requested %d iterations, more than the maximum of %d", c.iterations, MaxServerIterations)}
 	}
 	x.clientKey, x.serverKey, err = deriveKeys(x.password, c.salt, c.iterations)
 	return err

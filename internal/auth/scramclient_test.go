@@ -214,7 +214,7 @@ func TestServerFinalMessagesThatProveNothingAreRefused(t *testing.T) {
 		"signature second":            "x=1," + rfcServerFinal,
 		"mandatory extension":         "m=MARK," + rfcServerFinal,
 		"trailing comma":              rfcServerFinal + ",",
-		"zero byte":                   rfcServerFinal + "\x00",
+		"NUL byte":                    rfcServerFinal + "\x00",
 		"an error and a signature":    "e=other-error," + rfcServerFinal,
 		"the client's own proof back": "v=" + rfcClientFinal[len(rfcClientFinal)-44:],
 		"longer than a message":       rfcServerFinal + ",x=" + strings.Repeat("x", maxMessageLen),

@@ -14,11 +14,11 @@ import (
 var ErrWrongPassword = errors.New("password authentication failed")
 
 // ErrBinding is the answer to a client that is bound to another connection than
-// ours: somebody is in between.
+// ours: there is a man in the middle.
 var ErrBinding = errors.New("SCRAM channel binding check failed")
 
 // ErrBindingDowngrade is the answer to a client that supports channel binding
-// and was told by somebody that we do not.
+// and was told by a man in the middle that we do not.
 var ErrBindingDowngrade = errors.New("SCRAM channel binding negotiation error: the client supports channel binding but thinks the server does not")
 
 // A ServerExchange is the server's part of one SCRAM-SHA-256 login, as
@@ -169,7 +169,7 @@ func (x *ServerExchange) cutGS2Header(msg string) (header, bare string, err erro
 	flag := msg[:1]
 	switch {
 	case flag == "p" && !x.plus:
-		return "", "", malformed("the mechanism is without channel binding, the message is not")
+		return "", "", malformed("the client selected SCRAM-SHA-256 without channel binding, but the SCRAM message includes channel binding data")
 	case flag == "p":
 		if !strings.HasPrefix(msg, strings.TrimSuffix(bindingHeader, ",,")+",") {
 			return "", "", unsupported("unsupported SCRAM channel-binding type")
@@ -178,7 +178,7 @@ func (x *ServerExchange) cutGS2Header(msg string) (header, bare string, err erro
 	case flag != "n" && flag != "y":
 		return "", "", malformed("unexpected channel-binding flag")
 	case x.plus:
-		return "", "", malformed("the mechanism is with channel binding, the message is not")
+		return "", "", malformed("the client selected SCRAM-SHA-256-PLUS, but the SCRAM message does not include channel binding data")
 	case flag == "y" && x.endpointHash != nil:
 		return "", "", ErrBindingDowngrade
 	}
@@ -187,7 +187,7 @@ func (x *ServerExchange) cutGS2Header(msg string) (header, bare string, err erro
 		return "", "", malformed("comma expected after the channel-binding flag")
 	}
 	if strings.HasPrefix(rest, "a") {
-		return "", "", unsupported("a SCRAM authorization identity is not supported")
+		return "", "", unsupported("client uses authorization identity, but it is not supported")
 	}
 	if bare, ok = strings.CutPrefix(rest, ","); !ok {
 		return "", "", malformed("unexpected attribute in client-first-message")

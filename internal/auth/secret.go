@@ -46,7 +46,7 @@ type Secret struct {
 }
 
 // NewSecret makes a secret from a password with a new random salt. The password
-// is prepared as PostgreSQL prepares it: with SASLprep where that is possible,
+// is prepared as PostgreSQL prepares it: with SASLprep if that is possible,
 // else as it is. iterations is from 1 to [MaxServerIterations], so that pgseal
 // can log in with what it made; 4096 cost about 0.6 ms of CPU.
 func NewSecret(password string, iterations int) (Secret, error) {
@@ -91,7 +91,7 @@ func ParseSecret(s string) (Secret, error) {
 	}
 	s, ok := strings.CutPrefix(s, secretScheme)
 	if !ok {
-		return Secret{}, secretError("it does not begin with " + secretScheme)
+		return Secret{}, secretError("it does not start with " + secretScheme)
 	}
 	parameters, keys, ok1 := strings.Cut(s, "$")
 	iterations, salt, ok2 := strings.Cut(parameters, ":")

@@ -116,7 +116,7 @@ func CheckUsers(name string, content []byte) error {
 }
 
 // PasswordIn returns the plain password that a user has in a users file, empty
-// where it has none, and derives nothing. The error is that of [ParseUsers].
+// if it has none, and derives nothing. The error is that of [ParseUsers].
 func PasswordIn(name string, content []byte, user string) (string, error) {
 	users, err := readUsers(name, content)
 	if err != nil {
@@ -170,7 +170,7 @@ func (u *Users) MD5Share() (md5, all int) {
 	return u.md5, len(u.list)
 }
 
-// parseUserLine returns the user of a line, nil where it has none.
+// parseUserLine returns the user of a line, nil if it has none.
 func parseUserLine(line []byte) (*user, error) {
 	if len(line) > maxLineLen {
 		return nil, fmt.Errorf("line is longer than %d bytes", maxLineLen)
@@ -215,7 +215,7 @@ func splitUserLine(line []byte) (name, secret string, err error) {
 		return "", "", errors.New("secret: space expected after the closing quote (a quote inside is written twice)")
 	}
 	if strings.ContainsRune(name, 0) || strings.ContainsRune(secret, 0) {
-		return "", "", errors.New("zero byte in the line")
+		return "", "", errors.New("NUL byte in the line")
 	}
 	return name, secret, nil
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,20 +23,20 @@ const DefaultPath = "/etc/pgseal/config.yaml"
 
 // File is the whole configuration.
 type File struct {
-	Listen    []Listen            `yaml:"listen"`
-	Databases map[string]Database `yaml:"databases"`
-	Users     map[string]User     `yaml:"users"`
-	Pool      pool.Config         `yaml:"pool"`
-	Auth      login.Config        `yaml:"auth"`
-	Admin     Admin               `yaml:"admin"`
-	HTTP      httpd.Config        `yaml:"http"`
-	Log       Log                 `yaml:"log"`
-	Workers   int                 `yaml:"workers"` // event loops
+	Listen    []Listen                   `yaml:"listen"`
+	Databases map[string]Database        `yaml:"databases"`
+	Users     map[string]pool.UserConfig `yaml:"users"`
+	Pool      pool.Config                `yaml:"pool"`
+	Auth      login.Config               `yaml:"auth"`
+	Admin     Admin                      `yaml:"admin"`
+	HTTP      httpd.Config               `yaml:"http"`
+	Log       Log                        `yaml:"log"`
+	Workers   int                        `yaml:"workers"` // event loops
 
 	source source
 }
 
-// maxWorkers is more event loops than any machine has use for.
+// maxWorkers is more event loops than any machine can use.
 const maxWorkers = 64
 
 // Validate returns a *setting.Error for each value of the top level that
@@ -49,14 +48,14 @@ func (f File) Validate() error {
 	return bad.Err()
 }
 
-// validateNames looks for databases that server names lead to.
+// validateNames checks the databases that server names select.
 func (f File) validateNames(bad *setting.Faults) {
 	for i, l := range f.Listen {
 		for j, c := range l.TLS.Certificates {
 			_, named := f.Databases[c.Database]
 			_, any := f.Databases["*"]
 			bad.AddIf(c.Database != "" && !named && !any,
-				fmt.Sprintf("listen[%d].tls.certificates[%d].database", i, j), "%q is not among the databases", c.Database)
+				fmt.Sprintf("listen[%d].tls.certificates[%d].database", i, j), "database %q is not defined", c.Database)
 		}
 	}
 }
@@ -94,33 +93,13 @@ func (d *Database) UnmarshalYAML(n *yaml.Node) error {
 	return n.Decode(&d.DatabaseConfig)
 }
 
-// User is an entry of the map of users: what one role has of its own.
-type User struct {
-	pool.UserConfig `yaml:",inline"`
-}
-
-// UnmarshalYAML implements yaml.Unmarshaler: it starts from the defaults.
-func (u *User) UnmarshalYAML(n *yaml.Node) error {
-	u.UserConfig = pool.DefaultUserConfig()
-	return n.Decode(&u.UserConfig)
-}
-
-// UserConfigs returns the users as package pool knows them.
-func (f File) UserConfigs() map[string]pool.UserConfig {
-	users := make(map[string]pool.UserConfig, len(f.Users))
-	for name, u := range f.Users {
-		users[name] = u.UserConfig
-	}
-	return users
-}
-
-// Admin tells which roles may use the console. They log in like everybody.
+// Admin lists the roles that may use the console. They log in like any client.
 type Admin struct {
 	Users      []string `yaml:"users"`       // may do everything
 	StatsUsers []string `yaml:"stats_users"` // may SHOW
 }
 
-// Log tells how much is logged, and how.
+// Log configures what is logged, and how.
 type Log struct {
 	Level  string `yaml:"level"`  // debug | info | warn | error
 	Format string `yaml:"format"` // json | console
@@ -134,10 +113,10 @@ type Log struct {
 // Validate returns a *setting.Error for each value that can't be used.
 func (l Log) Validate() error {
 	var f setting.Faults
-	f.AddIf(!slices.Contains([]string{"debug", "info", "warn", "error"}, l.Level), "level", "%q is not one of debug, info, warn and error", l.Level)
+	f.OneOf("level", l.Level, "debug", "info", "warn", "error")
 	f.NotNegative("stats_period", l.StatsPeriod)
 	f.NotNegative("slow_wait", l.SlowWait)
-	f.AddIf(l.Format != "json" && l.Format != "console", "format", "%q is neither json nor console", l.Format)
+	f.OneOf("format", l.Format, "json", "console")
 	return f.Err()
 }
 
@@ -150,8 +129,7 @@ func (l Log) ZapLevel() zapcore.Level {
 	return level
 }
 
-// Default returns the configuration that an empty file stands for. It listens
-// nowhere.
+// Default returns the configuration of an empty file. It has no listeners.
 func Default() File {
 	return File{
 		Pool: pool.DefaultConfig(), Auth: login.DefaultConfig(), HTTP: httpd.DefaultConfig(),
@@ -159,10 +137,10 @@ func Default() File {
 	}
 }
 
-// An Error is a fault of the file, with the place it stands at.
+// An Error is an error in the file, with its position.
 type Error struct {
 	File string
-	Line int    // 0 where it concerns the file as a whole
+	Line int    // 0 if it concerns the whole file
 	Key  string // the path of keys, with dots
 	Err  error
 }
@@ -182,8 +160,8 @@ func (e *Error) Error() string {
 // Unwrap returns what is wrong.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Load reads and validates the file at path. All faults are reported
-// together, each as an *Error.
+// Load reads and validates the file at path. Its error joins an *Error for each
+// fault; values are validated only if the structure has none.
 func Load(path string) (File, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -208,46 +186,46 @@ func Parse(name string, content []byte, env func(string) (string, bool)) (File, 
 			return f, err
 		}
 		if root.Decode(&f) != nil { // its error may show a value
-			return f, &Error{File: name, Err: errors.New("holds something that can't be decoded")}
+			return f, &Error{File: name, Err: errors.New("cannot be decoded")}
 		}
 	}
 	w.validate(valueOf(&f), "")
 	if len(f.Listen) == 0 {
-		w.fault(0, "listen", errors.New("is missing: there is nowhere to listen"))
+		w.fault(0, "listen", errors.New("at least one listener is required"))
 	}
 	if len(f.Databases) == 0 {
-		w.fault(0, "databases", errors.New("is missing: there is no database to connect to"))
+		w.fault(0, "databases", errors.New("at least one database is required"))
 	}
 	w.crossCheck(&f)
 	return f, w.err()
 }
 
-// crossCheck looks at what depends on more than one section.
+// crossCheck validates what depends on more than one section.
 func (w *walker) crossCheck(f *File) {
 	seen := map[string]bool{}
 	for i, l := range f.Listen {
 		if seen[l.Address] {
 			key := fmt.Sprintf("listen[%d].address", i)
-			w.fault(w.lines[key], key, fmt.Errorf("%q is listened on twice", l.Address))
+			w.fault(w.lines[key], key, fmt.Errorf("duplicate address %q", l.Address))
 		}
 		seen[l.Address] = true
 		if l.unix() && l.TLS.Mode != tlsconf.ListenDisable {
 			key := fmt.Sprintf("listen[%d].tls.mode", i)
-			w.fault(w.lines[key], key, errors.New("a unix socket speaks no TLS: leave it out, or write disable"))
+			w.fault(w.lines[key], key, errors.New("TLS is not supported on Unix sockets: omit mode or set it to disable"))
 		}
 	}
 	for _, reserved := range []string{"pgseal", "pgbouncer"} {
 		if _, ok := f.Databases[reserved]; ok {
 			key := "databases." + reserved
-			w.fault(w.lines[key], key, errors.New("is the name of the console"))
+			w.fault(w.lines[key], key, fmt.Errorf("database name %q is reserved for the console", reserved))
 		}
 	}
 	if f.Databases[pool.AnyDatabase].Required {
 		key := "databases." + pool.AnyDatabase + ".required"
-		w.fault(w.lines[key], key, errors.New("it names no database that could be there or not"))
+		w.fault(w.lines[key], key, errors.New("not supported for the wildcard database"))
 	}
 	w.checkLookups(f)
 	if f.Auth.UsersFile == "" && f.Auth.HBAFile == "" && len(f.Auth.Rules) == 0 && len(f.Lookups()) == 0 {
-		w.fault(w.lineOf("auth"), "auth.users_file", errors.New("is missing, and auth_user too: nobody could log in"))
+		w.fault(w.lineOf("auth"), "auth.users_file", errors.New("no way to log in: set users_file, hba_file, rules or auth_user"))
 	}
 }

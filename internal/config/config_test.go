@@ -75,13 +75,13 @@ func TestASectionWithoutContentHasItsDefaults(t *testing.T) {
 func TestAnEmptyFileLacksAllThatHasNoDefault(t *testing.T) {
 	for _, text := range []string{"", "\n\n", "# a comment\n", "---\n", "--- ~\n", "null", "%YAML 1.1\n---\n...\n", "\ufeff"} {
 		_, err := parse(text)
-		wants(t, err, "0 listen: nowhere to listen", "0 databases: no database", "0 auth.users_file: nobody could log in")
+		wants(t, err, "0 listen: at least one listener", "0 databases: at least one database", "0 auth.users_file: no way to log in")
 	}
 }
 
 func TestAnEmptyListIsAsGoodAsNone(t *testing.T) {
 	_, err := parse("listen: []\ndatabases: {}\nauth: {}\n")
-	wants(t, err, "0 listen: is missing", "0 databases: is missing", "3 auth.users_file: is missing")
+	wants(t, err, "0 listen: at least one listener is required", "0 databases: at least one database is required", "3 auth.users_file: no way to log in")
 }
 
 func TestAUnixListenerNeedsNoCertificate(t *testing.T) {
@@ -98,10 +98,10 @@ func TestAUnixListenerNeedsNoCertificate(t *testing.T) {
 
 	for _, mode := range []string{"require", "prefer"} {
 		_, err := parse(strings.Replace(unix, "6432\n", "6432\n    tls:\n      cert_file: /c\n      key_file: /k\n      mode: "+mode+"\n", 1))
-		wants(t, err, "6 listen[0].tls.mode: a unix socket speaks no TLS")
+		wants(t, err, "6 listen[0].tls.mode: TLS is not supported on Unix sockets")
 	}
 	_, err := parse(strings.Replace(unix, "6432\n", "6432\n    tls: {mode: none}\n", 1))
-	if errText(err) == "" || !strings.Contains(errText(err), `"none" is not one of`) {
+	if errText(err) == "" || !strings.Contains(errText(err), `invalid value "none"`) {
 		t.Errorf("got %v", err)
 	}
 	_, err = parse(strings.Replace(unix, "unix:/run", "unix:run", 1))
@@ -110,25 +110,25 @@ func TestAUnixListenerNeedsNoCertificate(t *testing.T) {
 
 func TestATCPListenerNeedsItsCertificate(t *testing.T) {
 	_, err := parse(strings.Replace(base, "    tls: {cert_file: /tls.crt, key_file: /tls.key}\n", "", 1))
-	wants(t, err, "2 listen[0].tls.cert_file: needed", "2 listen[0].tls.key_file: needed")
+	wants(t, err, "2 listen[0].tls.cert_file: required", "2 listen[0].tls.key_file: required")
 }
 
 func TestEachSectionTellsWhatItRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"    port: 0\n":                              below(1, "databases.app.port: 0 is not between"),
-		"    sslmode: prefer\n":                      below(1, "databases.app.sslmode: fall back to plaintext"),
-		"    sslmode: maybe\n":                       below(1, "databases.app.sslmode: not one of"),
-		"    ssl_min_protocol_version: TLSv1\n":      below(1, "databases.app.ssl_min_protocol_version: not one of"),
+		"    port: 0\n":                              below(1, "databases.app.port: 0 is outside the valid range"),
+		"    sslmode: prefer\n":                      below(1, "databases.app.sslmode: falls back to plaintext"),
+		"    sslmode: maybe\n":                       below(1, "databases.app.sslmode: invalid value"),
+		"    ssl_min_protocol_version: TLSv1\n":      below(1, "databases.app.ssl_min_protocol_version: invalid value"),
 		"    password: " + secret + "\n":             "7 databases.app.user: missing",
 		"    pool_mode: query\n":                     below(1, "databases.app.pool_mode: none of session"),
 		"  \"*\": {sslmode: disable}\n":              below(1, "databases.*.host: is missing"),
-		"  pgseal: {host: a, sslmode: disable}\n":    below(1, "databases.pgseal: name of the console"),
-		"  pgbouncer: {host: a, sslmode: disable}\n": below(1, "databases.pgbouncer: name of the console"),
-		"pool:\n\n  default_pool_size: 0\n":          below(3, "pool.default_pool_size: not between 1 and"),
-		"pool: {client_login_timeout: 0s}\n":         below(1, "pool.client_login_timeout: longer than zero"),
+		"  pgseal: {host: a, sslmode: disable}\n":    below(1, "databases.pgseal: reserved for the console"),
+		"  pgbouncer: {host: a, sslmode: disable}\n": below(1, "databases.pgbouncer: reserved for the console"),
+		"pool:\n\n  default_pool_size: 0\n":          below(3, "pool.default_pool_size: outside the valid range (1 .."),
+		"pool: {client_login_timeout: 0s}\n":         below(1, "pool.client_login_timeout: greater than zero"),
 		"pool: {server_lifetime: -1h}\n":             below(1, "pool.server_lifetime: negative"),
-		"log: {level: verbose}\n":                    below(1, "log.level: not one of debug, info, warn and error"),
-		"log: {format: text}\n":                      below(1, "log.format: neither json nor console"),
+		"log: {level: verbose}\n":                    below(1, "log.level: must be debug, info, warn or error"),
+		"log: {format: text}\n":                      below(1, "log.format: must be json or console"),
 	} {
 		_, err := parse(base + text)
 		wants(t, err, want)
@@ -141,14 +141,14 @@ func TestTheDatabaseOfAServerNameHasToBeThere(t *testing.T) {
 	}
 	accepted(t, of("app"))
 	_, err := parse(of("other"))
-	wants(t, err, "3 listen[0].tls.certificates[0].database: not among the databases")
+	wants(t, err, "3 listen[0].tls.certificates[0].database: is not defined")
 	accepted(t, of("other")+"  \"*\": {host: a, sslrootcert: /ca.crt}\n")
 }
 
 func TestTwoListenersCanNotHaveOneAddress(t *testing.T) {
 	second := "  - address: 127.0.0.1:6432\n    tls: {mode: disable}\n"
 	_, err := parse(strings.Replace(base, "auth:", second+"auth:", 1))
-	wants(t, err, "4 listen[1].address: twice")
+	wants(t, err, "4 listen[1].address: duplicate")
 	accepted(t, strings.Replace(base, "auth:", strings.Replace(second, "6432", "6433", 1)+"auth:", 1))
 }
 
@@ -167,15 +167,29 @@ pool:
 	for range 5 { // maps have no order of their own
 		_, err := parse(text)
 		wants(t, err,
-			"0 auth.users_file: missing",
-			"1 log.format: neither",
-			"3 databases.b.port: between",
-			"3 databases.b.pool_size: between",
-			"4 databases.a.port: between",
+			"0 auth.users_file: no way to log in",
+			"1 log.format: must be",
+			"3 databases.b.port: outside the valid range",
+			"3 databases.b.pool_size: outside the valid range",
+			"4 databases.a.port: outside the valid range",
 			"6 listen[0].address: neither",
 			"9 pool.server_lifetime: negative",
 			"10 pool.pool_mode: none of",
 		)
+	}
+}
+
+func TestMinusOneStandsForNoKeyThatIsLeftOut(t *testing.T) {
+	_, err := parse(base + "    max_db_connections: -1\n    server_lifetime: -1s\nusers:\n  app:\n    query_timeout: -1s\npool:\n  max_address_logins: -1\n")
+	wants(t, err,
+		"10 databases.app.max_db_connections: leave the key out",
+		"11 databases.app.server_lifetime: leave the key out",
+		"14 users.app.query_timeout: leave the key out",
+		"16 pool.max_address_logins: leave the key out",
+	)
+	f := accepted(t, base+"    max_db_connections: 0\nusers:\n  app: {query_timeout: 0s}\n")
+	if n, d := f.Databases["app"].MaxDBConnections, f.Users["app"].QueryTimeout; n == nil || *n != 0 || d == nil || *d != 0 || f.Users["app"].TransactionTimeout != nil {
+		t.Errorf("no limit is %v and %v", n, d)
 	}
 }
 

@@ -29,6 +29,15 @@ var samples = []string{
 	"auth.users_file",
 }
 
+// commented matches a key without a default, which stands behind a #.
+var commented = regexp.MustCompile(`(?m)^( +)# ([a-z_]+:.*?)( +# .*)$`)
+
+// readAll returns the example with all keys in force, readExample as it is.
+func readAll(t *testing.T) string {
+	t.Helper()
+	return commented.ReplaceAllString(readExample(t), "$1$2  $3")
+}
+
 func readExample(t *testing.T) string {
 	t.Helper()
 	content, err := os.ReadFile("../../config.example.yaml")
@@ -55,6 +64,9 @@ func fields(v reflect.Value, path string) []field {
 		}
 		return fields(v.Index(0), path+"[]")
 	case reflect.Map:
+		if v.Len() == 0 {
+			return nil
+		}
 		return fields(v.MapIndex(v.MapKeys()[0]), path+".*")
 	case reflect.Struct:
 	default:
@@ -103,12 +115,12 @@ func ofDefaults() *File {
 	f.Listen = []Listen{{proxy.DefaultListenConfig()}}
 	f.Listen[0].TLS.Certificates = []tlsconf.CertificateConfig{{}}
 	f.Databases = map[string]Database{"app": {pool.DefaultDatabaseConfig()}}
-	f.Users = map[string]User{"app": {pool.DefaultUserConfig()}}
+	f.Users = map[string]pool.UserConfig{"app": {}}
 	return &f
 }
 
 func TestTheExampleHoldsEachKeyOfTheCodeOnceAndInItsOrder(t *testing.T) {
-	root, err := parseDocument("config.example.yaml", []byte(readExample(t)))
+	root, err := parseDocument("config.example.yaml", []byte(readAll(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +164,7 @@ func TestTheKeysOfTheExampleAreThoseThatTheParserTakes(t *testing.T) {
 		}
 	}
 	collect(typeOf[File](), "")
-	root, err := parseDocument("config.example.yaml", []byte(readExample(t)))
+	root, err := parseDocument("config.example.yaml", []byte(readAll(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,20 +181,24 @@ func TestTheExampleIsValidAndHoldsTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, defaults := fields(valueOf(&f), ""), fields(valueOf(ofDefaults()), "")
+	got := map[string]any{}
+	for _, field := range fields(valueOf(&f), "") {
+		got[field.path] = field.value.Interface()
+	}
 	sampled := 0
-	for i, field := range got {
+	for _, field := range fields(valueOf(ofDefaults()), "") {
 		switch field.value.Kind() {
 		case reflect.Struct, reflect.Slice, reflect.Map:
 			continue
 		}
-		have, want := field.value.Interface(), defaults[i].value.Interface()
+		have, there := got[field.path]
+		want := field.value.Interface()
 		if slices.Contains(samples, field.path) {
 			sampled++
-			if !defaults[i].value.IsZero() || field.value.IsZero() {
+			if !field.value.IsZero() || reflect.ValueOf(have).IsZero() {
 				t.Errorf("%s is said to have no default: it is %v and in the example %v", field.path, want, have)
 			}
-		} else if have != want {
+		} else if there && have != want {
 			t.Errorf("%s is %v, the default is %v", field.path, have, want)
 		}
 	}
@@ -191,11 +207,31 @@ func TestTheExampleIsValidAndHoldsTheDefaults(t *testing.T) {
 	}
 }
 
+// What has no default stands behind a #, and what stands there has none.
+func TestTheKeysOfTheExampleThatAreNotInForceHaveNoDefault(t *testing.T) {
+	if _, err := Parse("config.example.yaml", []byte(readAll(t)), noEnv); err != nil {
+		t.Errorf("with all keys in force: %v", err)
+	}
+	root, err := parseDocument("config.example.yaml", []byte(readExample(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inForce := paths(root, "", false)
+	for _, field := range fields(valueOf(ofDefaults()), "") {
+		if field.value.Kind() == reflect.Pointer && slices.Contains(inForce, field.path) {
+			t.Errorf("%s has no default and is in force", field.path)
+		}
+		if !slices.Contains(inForce, field.path) && !field.value.IsZero() {
+			t.Errorf("%s has a default and is not in force", field.path)
+		}
+	}
+}
+
 func TestEachKeyOfTheExampleHasItsLineOfMeaning(t *testing.T) {
 	key := regexp.MustCompile(`^( *(?:- )?)([a-z_]+):(?: (\S.*?))?(?: +# (.+))?$`)
 	meanings := map[string]string{}
 	column := 0
-	for i, line := range strings.Split(strings.TrimSuffix(readExample(t), "\n"), "\n") {
+	for i, line := range strings.Split(strings.TrimSuffix(readAll(t), "\n"), "\n") {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
@@ -227,7 +263,7 @@ func TestEachKeyOfTheExampleHasItsLineOfMeaning(t *testing.T) {
 
 // A value that is not among those that the comment lists would mislead.
 func TestTheValuesThatTheExampleListsAreThoseThatAreTaken(t *testing.T) {
-	text := readExample(t)
+	text := readAll(t)
 	for key, values := range map[string][]string{
 		"      mode":                   {"require", "prefer", "disable"},
 		"      client_cert":            {"none", "optional"},

@@ -8,8 +8,8 @@ import (
 func TestAKeyThatIsGoneIsRefusedWithWhatToUseInstead(t *testing.T) {
 	for _, value := range []string{"true", "false", "''"} {
 		_, err := parse(base + "    user: service\n    set_role: " + value + "\n")
-		wants(t, err, "11 databases.app.set_role: is gone")
-		if s := err.Error(); !strings.Contains(s, "a database entry") || !strings.Contains(s, "the client's own role") {
+		wants(t, err, "11 databases.app.set_role: no longer supported")
+		if s := err.Error(); !strings.Contains(s, "a database entry with that user") || !strings.Contains(s, "the client's role") {
 			t.Errorf("%q does not say what to use instead", s)
 		}
 	}
@@ -17,7 +17,7 @@ func TestAKeyThatIsGoneIsRefusedWithWhatToUseInstead(t *testing.T) {
 
 func TestTheKeyEngineIsRefusedAsGone(t *testing.T) {
 	_, err := parse(base + "engine: portable\n")
-	wants(t, err, "10 engine: is gone")
+	wants(t, err, "10 engine: no longer supported")
 }
 
 func TestTheNameOfASettingForTheIdentityIsAnsweredWithWhatIsNew(t *testing.T) {
@@ -26,7 +26,7 @@ func TestTheNameOfASettingForTheIdentityIsAnsweredWithWhatIsNew(t *testing.T) {
 	}
 	for _, value := range []string{`""`, "application_name", "audit.who", "'true'", "1"} {
 		_, err := parse(base + "    stamp_identity: " + value + "\n")
-		wants(t, err, "10 databases.app.stamp_identity: has to be true or false: it names no setting any more, but has application_name tell")
+		wants(t, err, "10 databases.app.stamp_identity: must be true or false: it no longer names a parameter but adds")
 	}
 }
 

@@ -11,14 +11,14 @@ import (
 	"github.com/pgseal/pgseal/proxy/login"
 )
 
-// A Lookup is what auth_query comes to for the clients of one database.
+// A Lookup is the auth_query in effect for the clients of one database.
 type Lookup struct {
-	Database string // the entry whose clients it is for
+	Database string // entry of its clients
 	Key      string // the section that names auth_user
 	Query    string
 	User     string
 	Password string // name of the file, or empty
-	In       string // the database that it is run in; empty: whatever name a client comes with
+	In       string // database that it runs in; empty: the one that the client requests
 }
 
 // Lookups returns the lookups of all databases that have one, in the order of
@@ -43,9 +43,9 @@ func (f File) Lookups() []Lookup {
 	return list
 }
 
-// Leads returns the entry of databases that a lookup is run by, or an empty
-// name where there is none.
-func (f File) Leads(l Lookup) string {
+// LookupDatabase returns the entry of databases that a lookup runs in, or "" if
+// there is none.
+func (f File) LookupDatabase(l Lookup) string {
 	for _, name := range []string{l.In, pool.AnyDatabase} {
 		if _, ok := f.Databases[name]; ok && l.In != "" && l.In != pool.AnyDatabase {
 			return name
@@ -54,8 +54,8 @@ func (f File) Leads(l Lookup) string {
 	return ""
 }
 
-// UnqualifiedQueries returns the keys of queries that name tables or functions
-// without their schema.
+// UnqualifiedQueries returns the keys of queries that reference tables or functions
+// without a schema.
 func (f File) UnqualifiedQueries() (keys []string) {
 	if !login.IsQualified(f.Auth.AuthQuery) {
 		keys = append(keys, "auth.auth_query")
@@ -68,11 +68,11 @@ func (f File) UnqualifiedQueries() (keys []string) {
 	return keys
 }
 
-// checkLookups looks for lookups that could not be made, or not be safe.
+// checkLookups rejects lookups that could not be run, or not safely.
 func (w *walker) checkLookups(f *File) {
 	fault := func(key string, err error) { w.fault(w.lineOf(key), key, err) }
 	if f.Auth.AuthUser == "" {
-		noUser := errors.New("is missing: nobody could run auth_query")
+		noUser := errors.New("required to run auth_query")
 		if f.Auth.AuthQuery != "" && len(f.Lookups()) == 0 {
 			fault("auth.auth_user", noUser)
 		}
@@ -85,9 +85,9 @@ func (w *walker) checkLookups(f *File) {
 	for _, l := range f.Lookups() {
 		switch key := "databases." + l.Database + ".auth_dbname"; {
 		case l.In == "":
-			fault(key, errors.New("is missing: clients choose the name of the database, and must not choose where they are looked up"))
-		case f.Leads(l) == "":
-			fault(key, fmt.Errorf("there is no database %q to look roles up in", l.In))
+			fault(key, errors.New("required for the wildcard database: clients must not choose where their roles are looked up"))
+		case f.LookupDatabase(l) == "":
+			fault(key, fmt.Errorf("database %q is not defined", l.In))
 		}
 	}
 }

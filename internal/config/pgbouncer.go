@@ -7,9 +7,9 @@ import "regexp"
 var iniFile = regexp.MustCompile(`(?m)^[ \t]*(\[(pgbouncer|databases|users|peers)\]|%include\b)`)
 
 // pgbouncer tells of keys that PgBouncer has under another name, or that
-// nothing stands for here. A value that is a path of keys is where the matter
-// is now, with [] for a place in a list and NAME for a name; others are
-// sentences. docs/pgbouncer.md shows it all.
+// have no counterpart here. A value is the path of the key that replaces it,
+// with [] for an index and NAME for a name, or a phrase that says why there is
+// none. docs/pgbouncer.md lists them all.
 var pgbouncer = map[string]string{
 	"listen_addr":     "listen[].address",
 	"listen_port":     "listen[].address",
@@ -41,16 +41,13 @@ var pgbouncer = map[string]string{
 	"verbose":                   "log.level",
 	"so_reuseport":              "workers",
 
-	"ignore_startup_parameters": "not needed: every parameter that PostgreSQL takes follows the client",
-	"track_extra_parameters":    "not needed: every parameter that PostgreSQL takes follows the client",
-	"server_fast_close":         "not needed: RECONNECT at the console does it",
-	"client_tls13_ciphers":      "not needed: all suites of TLS 1.3 are good",
-	"server_tls13_ciphers":      "not needed: all suites of TLS 1.3 are good",
-	"logfile":                   "not needed: the log goes to standard error",
-	"syslog":                    "not needed: the log goes to standard error",
-	"pidfile":                   "not needed: pgseal stays in the foreground, and the service manager knows its process",
-	"include":                   "not there: the configuration is one file",
+	"ignore_startup_parameters": "not needed: all parameters of a client are tracked",
+	"track_extra_parameters":    "not needed: all parameters of a client are tracked",
+	"server_fast_close":         "not needed: use RECONNECT at the console",
+	"client_tls13_ciphers":      "not needed: all TLS 1.3 cipher suites are secure",
+	"server_tls13_ciphers":      "not needed: all TLS 1.3 cipher suites are secure",
+	"logfile":                   "not needed: the log is written to standard error",
+	"syslog":                    "not needed: the log is written to standard error",
+	"pidfile":                   "not needed: pgseal runs in the foreground, under a service manager",
+	"include":                   "not supported: the configuration is a single file",
 }
-
-// pathOfKeys tells the paths among the values of pgbouncer from the sentences.
-var pathOfKeys = regexp.MustCompile(`^[a-zA-Z0-9_.\[\]]+$`)

@@ -2,17 +2,21 @@ package config
 
 import (
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
 
+// pathOfKeys tells the paths among the values of pgbouncer from the sentences.
+var pathOfKeys = regexp.MustCompile(`^[a-zA-Z0-9_.\[\]]+$`)
+
 func TestAKeyOfPgBouncersLeadsToTheOneHere(t *testing.T) {
 	for text, want := range map[string]string{
-		"auth_file: /users.txt\n":              "auth_file: is no key that pgseal knows; PgBouncer's auth_file is auth.users_file here",
-		"listen_port: 6432\n":                  "PgBouncer's listen_port is listen[].address here",
-		"    reserve_pool: 5\n":                "PgBouncer's reserve_pool is databases.NAME.reserve_pool_size here",
-		"pool: {ignore_startup_parameters: a}": "and not needed: every parameter",
+		"auth_file: /users.txt\n":              "auth_file: unknown key: PgBouncer's auth_file is auth.users_file",
+		"listen_port: 6432\n":                  "PgBouncer's listen_port is listen[].address",
+		"    reserve_pool: 5\n":                "PgBouncer's reserve_pool is databases.NAME.reserve_pool_size",
+		"pool: {ignore_startup_parameters: a}": "is not needed: all parameters",
 	} {
 		_, err := parse(base + text)
 		if list := faults(t, err); len(list) != 1 || !strings.Contains(err.Error(), want) {
@@ -23,10 +27,10 @@ func TestAKeyOfPgBouncersLeadsToTheOneHere(t *testing.T) {
 
 func TestAKeyInAWrongSectionLeadsToItsOwn(t *testing.T) {
 	for text, want := range map[string]string{
-		"max_client_conn: 10\n":         "is no key that pgseal knows here; it belongs into pool",
-		"auth_query: SELECT 1\n":        "it belongs into auth or databases.NAME",
-		"    client_ca_file: /ca.crt\n": "it belongs into listen[].tls.certificates[] or listen[].tls",
-		"pool: {users_file: /u.txt}\n":  "it belongs into auth",
+		"max_client_conn: 10\n":         "unknown key here; it belongs in pool",
+		"auth_query: SELECT 1\n":        "it belongs in auth or databases.NAME",
+		"    client_ca_file: /ca.crt\n": "it belongs in listen[].tls.certificates[] or listen[].tls",
+		"pool: {users_file: /u.txt}\n":  "it belongs in auth",
 	} {
 		_, err := parse(base + text)
 		if list := faults(t, err); len(list) != 1 || !strings.Contains(err.Error(), want) {
@@ -43,7 +47,7 @@ func TestAnIniFileIsToldToBeOne(t *testing.T) {
 	} {
 		_, err := parse(text)
 		list := faults(t, err)
-		if len(list) != 1 || list[0].Line != line || !strings.Contains(err.Error(), "format of pgbouncer.ini") {
+		if len(list) != 1 || list[0].Line != line || !strings.Contains(err.Error(), "pgbouncer.ini file") {
 			t.Errorf("%q: got %v, want line %d", text, err, line)
 		}
 	}

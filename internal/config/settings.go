@@ -15,16 +15,16 @@ import (
 	"github.com/pgseal/pgseal/internal/setting"
 )
 
-// Setting is a key with its value, as it is shown to administrators.
+// Setting is a key with its value, as shown to administrators.
 type Setting struct {
-	Key        string // one of the pool section bears its name alone, as in PgBouncer
+	Key        string // without a prefix if of the pool section, as in PgBouncer
 	Value      string // durations in seconds, as in PgBouncer
 	Default    string
 	Changeable bool // by Set
 }
 
-// hidden reports whether a key holds a secret, or may: a rule can have a
-// password to bind to a directory with. What names the file of a secret is none.
+// hidden reports whether a key may hold a secret: an access rule can contain a
+// password for LDAP. The name of a file with a secret is not one.
 func hidden(key string) bool { return secretWords.MatchString(key) && !strings.HasSuffix(key, "_file") }
 
 var secretWords = regexp.MustCompile(`^rules$|passw|secret|token`)
@@ -65,6 +65,12 @@ func (f File) Settings() (list []Setting) {
 }
 
 func shown(v reflect.Value) string {
+	if v.Kind() == reflect.Pointer { // may be left out
+		if v.IsNil() {
+			return ""
+		}
+		v = v.Elem()
+	}
 	switch x := v.Interface().(type) {
 	case time.Duration:
 		return strconv.FormatFloat(x.Seconds(), 'f', -1, 64)
@@ -76,14 +82,15 @@ func shown(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
-// Errors of Set beside those of the value.
+// Errors of Set other than those of the value.
 var (
-	ErrNoSetting     = errors.New("there is no such setting")
-	ErrNotChangeable = errors.New("it can't be changed while pgseal runs: change the configuration file and reload, or restart")
+	ErrNoSetting     = errors.New("no such setting")
+	ErrNotChangeable = errors.New("edit the configuration file, then reload or restart")
 )
 
 // Set changes a setting of the pool section, for the File only. The value is
-// as in the file; a duration may be a plain number of seconds, as in PgBouncer.
+// as in the file; a duration may be a plain number of seconds, as in PgBouncer,
+// and no value at all takes back that of a key that may be left out.
 func (f *File) Set(key, value string) error {
 	known := slices.ContainsFunc(f.Settings(), func(s Setting) bool { return s.Key == key && !s.Changeable })
 	if known {
@@ -118,9 +125,10 @@ func decodeInto(field reflect.Value, value string) error {
 		field.SetString(value)
 		return nil
 	}
+	field.SetZero() // what a pointer leads to is not ours alone
 	node := &yaml.Node{Kind: yaml.ScalarNode, Value: value}
 	if node.Decode(field.Addr().Interface()) != nil { // its error is about types of Go
-		return fmt.Errorf("%q is no value for it", value)
+		return fmt.Errorf("invalid value %q", value)
 	}
 	return nil
 }

@@ -132,6 +132,30 @@ func TestSetChangesWhatMayChange(t *testing.T) {
 	}
 }
 
+func TestAKeyThatMayBeLeftOutIsSetAndTakenBack(t *testing.T) {
+	f := Default()
+	before := f
+	for _, value := range []string{"7", "0", ""} {
+		if err := f.Set("max_address_logins", value); err != nil {
+			t.Errorf("%q: %v", value, err)
+		}
+		shown := slices.IndexFunc(f.Settings(), func(s Setting) bool { return s.Key == "max_address_logins" && s.Value == value && s.Default == "" })
+		if shown < 0 {
+			t.Errorf("%q is not shown", value)
+		}
+	}
+	if err := f.Set("max_address_logins", "5"); err != nil {
+		t.Error(err)
+	}
+	after := f
+	if err := f.Set("max_address_logins", "-1"); err == nil || !strings.Contains(err.Error(), "leave the key out") {
+		t.Errorf("-1: %v", err)
+	}
+	if before.Pool.MaxAddressLogins != nil || *after.Pool.MaxAddressLogins != 5 || *f.Pool.MaxAddressLogins != 5 {
+		t.Error("a setting that was refused is in force, or one changed elsewhere")
+	}
+}
+
 func TestSetRefusesWhatItCannotDoAndChangesNothing(t *testing.T) {
 	f := Default()
 	for key, value := range map[string]string{

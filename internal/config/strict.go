@@ -32,12 +32,12 @@ var (
 func typeOf[T any]() reflect.Type       { return reflect.TypeFor[T]() }
 func valueOf(pointer any) reflect.Value { return reflect.ValueOf(pointer).Elem() }
 
-// parseDocument returns the root of the file's only document, or nil where the
+// parseDocument returns the root of the file's only document, or nil if the
 // file is empty.
 func parseDocument(name string, content []byte) (*yaml.Node, error) {
 	if at := iniFile.FindIndex(content); at != nil {
 		line := 1 + bytes.Count(content[:at[1]], []byte("\n"))
-		return nil, &Error{File: name, Line: line, Err: errors.New("this is in the format of pgbouncer.ini; pgseal's configuration is YAML, and docs/pgbouncer.md tells which key is which")}
+		return nil, &Error{File: name, Line: line, Err: errors.New("this is a pgbouncer.ini file; pgseal's configuration is YAML (docs/pgbouncer.md maps the keys)")}
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(content))
 	var doc, second yaml.Node
@@ -49,7 +49,7 @@ func parseDocument(name string, content []byte) (*yaml.Node, error) {
 	}
 	switch err := dec.Decode(&second); {
 	case err == nil:
-		return nil, &Error{File: name, Line: second.Line, Err: errors.New("the file holds a second YAML document")}
+		return nil, &Error{File: name, Line: second.Line, Err: errors.New("file contains more than one YAML document")}
 	case !errors.Is(err, io.EOF):
 		return nil, syntaxError(name, err)
 	}
@@ -80,7 +80,7 @@ func syntaxError(name string, err error) error {
 	}
 	switch {
 	case strings.HasPrefix(text, "unknown anchor"), strings.HasPrefix(text, "anchor"):
-		return &Error{File: name, Err: errors.New("an alias names nothing that stands before it: put quotes around a value that begins with *")}
+		return &Error{File: name, Err: errors.New("alias of an undefined anchor: quote a value that begins with *")}
 	case notText.MatchString(text):
 	case line == 0 || countedFrom.MatchString(text):
 		line++
@@ -92,8 +92,8 @@ func isNull(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Tag == "!!null" && n.Decode(new(string)) == nil
 }
 
-// walker compares the tree of the file with the Go types it is meant for. It
-// notes where each key stands, and replaces environment variables.
+// walker compares the tree of the file with the Go types of the configuration. It
+// records the line of each key, and expands environment variables.
 type walker struct {
 	file   string
 	env    func(string) (string, bool)
@@ -125,10 +125,13 @@ func (w *walker) walk(n *yaml.Node, t reflect.Type, path string) {
 		n = n.Alias
 	}
 	if w.depth++; w.depth > maxDepth {
-		w.fault(n.Line, path, errors.New("nests too deeply"))
+		w.fault(n.Line, path, errors.New("nested too deeply"))
 		return
 	}
 	defer func() { w.depth-- }()
+	if t.Kind() == reflect.Pointer { // may be left out
+		t = t.Elem()
+	}
 	if path != "" && w.lines[path] == 0 {
 		w.lines[path] = n.Line
 	}
@@ -138,7 +141,7 @@ func (w *walker) walk(n *yaml.Node, t reflect.Type, path string) {
 		w.scalar(n, t, path)
 	case t.Kind() == reflect.Slice:
 		if n.Kind != yaml.SequenceNode {
-			w.fault(n.Line, path, errors.New("has to be a list, such as [a, b]"))
+			w.fault(n.Line, path, errors.New("must be a list, such as [a, b]"))
 			return
 		}
 		for i, item := range n.Content {
@@ -153,7 +156,7 @@ func (w *walker) walk(n *yaml.Node, t reflect.Type, path string) {
 // zero values instead of the defaults.
 func (w *walker) entry(n *yaml.Node, t reflect.Type, path string) {
 	if isNull(n) {
-		w.fault(n.Line, path, errors.New("is empty"))
+		w.fault(n.Line, path, errors.New("must not be empty"))
 		return
 	}
 	w.walk(n, t, path)
@@ -170,7 +173,7 @@ func isWord(key *yaml.Node) bool {
 // mapping walks the keys of a struct or a map.
 func (w *walker) mapping(n *yaml.Node, t reflect.Type, path string) {
 	if n.Kind != yaml.MappingNode {
-		w.fault(n.Line, path, errors.New("has to be a mapping of keys to values, such as {host: db.internal, port: 5432}"))
+		w.fault(n.Line, path, errors.New("must be a mapping, such as {host: db.internal, port: 5432}"))
 		return
 	}
 	var known map[string]reflect.Type
@@ -182,11 +185,11 @@ func (w *walker) mapping(n *yaml.Node, t reflect.Type, path string) {
 		key, value := n.Content[i], n.Content[i+1]
 		at := join(path, key.Value)
 		if !isWord(key) {
-			w.fault(key.Line, path, errors.New("has a key that is no plain word"))
+			w.fault(key.Line, path, errors.New("contains a key that is not a plain string"))
 			continue
 		}
 		if line, ok := seen[key.Value]; ok {
-			w.fault(key.Line, at, fmt.Errorf("stands already in line %d", line))
+			w.fault(key.Line, at, fmt.Errorf("duplicate key, already set in line %d", line))
 			continue
 		}
 		seen[key.Value] = key.Line
@@ -220,23 +223,24 @@ func keysOf(t reflect.Type) map[string]reflect.Type {
 	return keys
 }
 
-// gone says of keys that pgseal once had what to use instead.
+// gone maps keys that were removed to what to use instead.
 var gone = map[string]string{
-	"set_role": "is gone, because the text of statements can't keep a client in its role: give each role a database entry whose user is that role, " +
-		"or leave user out and have servers log in as the client's own role",
-	"engine": "is gone, because pgseal has event loops where the system has them: leave it out",
+	"set_role": "no longer supported: give each role a database entry with that user, " +
+		"or omit user so that servers log in as the client's role",
+	"engine":     "no longer supported: event loops are used wherever the system provides them; remove this key",
+	"hosts_file": "no longer supported: write an entry of certificates with server_names, cert_file and key_file for each of its lines",
 }
 
-// now says of keys whose values once were of another kind what they mean now.
+// now explains keys whose values used to have another meaning.
 var now = map[string]string{
-	"stamp_identity": "it names no setting any more, but has application_name tell who a client is, as in psql [cert:CN=orders]",
+	"stamp_identity": "it no longer names a parameter but adds the client's identity to application_name, as in psql [cert:CN=orders]",
 }
 
 // lastKey returns the last key of a path.
 func lastKey(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
 
-// unknownKey says what a key may have been meant for: another of the same
-// struct, PgBouncer's of that name, or the one of that name in other sections.
+// unknownKey suggests what a key may have been meant to be: a similar one of the
+// same struct, PgBouncer's, or the one of that name in other sections.
 func unknownKey(key string, known map[string]reflect.Type) error {
 	if instead, ok := gone[key]; ok {
 		return errors.New(instead)
@@ -250,19 +254,17 @@ func unknownKey(key string, known map[string]reflect.Type) error {
 	meant, theirs := pgbouncer[key]
 	elsewhere := sections()[key]
 	switch {
-	case theirs && pathOfKeys.MatchString(meant):
-		return fmt.Errorf("is no key that pgseal knows; PgBouncer's %s is %s here", key, meant)
 	case theirs:
-		return fmt.Errorf("is no key that pgseal knows, and %s", meant)
+		return fmt.Errorf("unknown key: PgBouncer's %s is %s", key, meant)
 	case best != "":
-		return fmt.Errorf("is no key that pgseal knows; did you mean %s?", best)
+		return fmt.Errorf("unknown key; did you mean %q?", best)
 	case len(elsewhere) > 0:
-		return fmt.Errorf("is no key that pgseal knows here; it belongs into %s", strings.Join(elsewhere, " or "))
+		return fmt.Errorf("unknown key here; it belongs in %s", strings.Join(elsewhere, " or "))
 	}
-	return errors.New("is no key that pgseal knows")
+	return errors.New("unknown key")
 }
 
-// sections returns in which sections each key stands, such as pool or
+// sections returns the sections that have each key, such as pool or
 // databases.NAME.
 var sections = sync.OnceValue(func() map[string][]string {
 	found := map[string][]string{}
@@ -308,11 +310,11 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// scalar checks one value, after its environment variables were put in. The
-// value itself is never repeated: it may be a secret.
+// scalar checks one value, after expanding its environment variables. Errors never
+// contain the value: it may be a secret.
 func (w *walker) scalar(n *yaml.Node, t reflect.Type, path string) {
 	if n.Kind != yaml.ScalarNode {
-		w.fault(n.Line, path, errors.New("has to be a single value"))
+		w.fault(n.Line, path, errors.New("must be a scalar"))
 		return
 	}
 	if !w.expand(n, t, path) {
@@ -324,23 +326,22 @@ func (w *walker) scalar(n *yaml.Node, t reflect.Type, path string) {
 	}
 	switch {
 	case t == durationType:
-		w.fault(n.Line, path, errors.New("has to be a duration with its unit, such as 15s, 10m or 1h"))
+		w.fault(n.Line, path, errors.New("must be a duration with a unit, such as 15s, 10m or 1h"))
 	case t == sizeType:
-		w.fault(n.Line, path, errors.New("has to be a size with its unit, such as 8KiB"))
+		w.fault(n.Line, path, errors.New("must be a size with a unit, such as 8KiB"))
 	case t.Kind() == reflect.Bool && now[lastKey(path)] != "":
-		w.fault(n.Line, path, errors.New("has to be true or false: "+now[lastKey(path)]))
+		w.fault(n.Line, path, errors.New("must be true or false: "+now[lastKey(path)]))
 	case t.Kind() == reflect.Bool:
-		w.fault(n.Line, path, errors.New("has to be true or false"))
+		w.fault(n.Line, path, errors.New("must be true or false"))
 	case t.Kind() == reflect.Int:
-		w.fault(n.Line, path, errors.New("has to be a whole number"))
+		w.fault(n.Line, path, errors.New("must be an integer"))
 	default:
-		w.fault(n.Line, path, fmt.Errorf("has to be a %s", t.Kind()))
+		w.fault(n.Line, path, fmt.Errorf("must be a %s", t.Kind()))
 	}
 }
 
-// expand puts the values of environment variables in. What they hold is taken
-// as it is, and never looked at for variables again. It returns false where one
-// is not set.
+// expand replaces environment variables with their values, which are not expanded
+// again. It returns false if one is not set.
 func (w *walker) expand(n *yaml.Node, t reflect.Type, path string) bool {
 	if w.expanded[n] || !strings.Contains(n.Value, "${") {
 		w.variables[path] = w.expanded[n]
@@ -353,7 +354,7 @@ func (w *walker) expand(n *yaml.Node, t reflect.Type, path string) bool {
 		name := variable.FindStringSubmatch(m)[1]
 		value, ok := w.env(name)
 		if !ok {
-			w.fault(n.Line, path, fmt.Errorf("the environment variable %s is not set", name))
+			w.fault(n.Line, path, fmt.Errorf("environment variable %s is not set", name))
 			all = false
 		}
 		return value
@@ -364,7 +365,7 @@ func (w *walker) expand(n *yaml.Node, t reflect.Type, path string) bool {
 	return all
 }
 
-// validate asks each struct of the configuration what is wrong with it.
+// validate calls Validate of each struct of the configuration.
 func (w *walker) validate(v reflect.Value, path string) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -392,11 +393,11 @@ func (w *walker) validate(v reflect.Value, path string) {
 	}
 }
 
-// promoted reports whether a struct is no more than a shell around one that
-// is inlined in it, whose methods it shows as its own.
+// promoted reports whether a struct only wraps another one that is inlined in
+// it and whose methods it promotes.
 func promoted(t reflect.Type) bool { return t.NumField() == 1 && t.Field(0).Anonymous }
 
-// keyErrors adds the *setting.Errors within err as faults of the keys they name.
+// keyErrors adds the *setting.Errors in err as faults of their keys.
 func (w *walker) keyErrors(err error, path string) {
 	if err == nil {
 		return
@@ -416,8 +417,8 @@ func (w *walker) keyErrors(err error, path string) {
 	w.fault(w.lineOf(at), at, bad.Err)
 }
 
-// lineOf returns where a key stands, or the nearest one around it that is in
-// the file, or 0.
+// lineOf returns the line of a key, or of the nearest enclosing one in the file,
+// or 0.
 func (w *walker) lineOf(path string) int { return nearest(w.lines, path) }
 
 func nearest(lines map[string]int, path string) int {

@@ -31,7 +31,7 @@ const (
 	Admin       // may do everything
 )
 
-// Sources is what SHOW looks at. All may be asked by any goroutine.
+// Sources is what SHOW displays. All may be called from any goroutine.
 type Sources struct {
 	Version string
 	Clients ClientSource
@@ -74,7 +74,7 @@ type Setting struct {
 	Changeable          bool // by SET, and without a restart
 }
 
-// Actions is what commands do. An error that is a *wire.Error is told as it is.
+// Actions is what commands do. An error that is a *wire.Error is sent as it is.
 // All may be called by any goroutine.
 type Actions struct {
 	Clients ClientActions
@@ -94,7 +94,7 @@ type ClientActions interface {
 // is empty.
 type PoolActions interface {
 	Pause(ctx context.Context, name string) error
-	Hold(name string) error
+	PauseNow(name string) error
 	Resume(name string) error
 	Enable(name string, enabled bool) error
 	Reconnect(name string) error
@@ -113,7 +113,7 @@ type Stop int
 
 // Ways to stop.
 const (
-	StopNow        Stop = iota // everybody is cut off
+	StopNow        Stop = iota // clients are disconnected immediately
 	StopForServers             // transactions end first
 	StopForClients             // clients leave by themselves first
 )
@@ -126,7 +126,7 @@ type Client struct {
 	Database string
 	PID      uint32          // that it was greeted with
 	Canceled <-chan struct{} // receives where what it waits for is cancelled
-	// Audit tells of a command that it gave, and what came of that.
+	// Audit records a command of the client and its outcome.
 	Audit func(command, object string, err error)
 }
 
@@ -153,20 +153,20 @@ func New(log *zap.Logger, sources Sources, act Actions) *Console {
 // Owns reports whether clients that ask for the database are the console's.
 func (c *Console) Owns(database string) bool { return slices.Contains(Names, database) }
 
-// Admits returns why a client that has proved to be user may not come in, or nil.
+// Admits returns why an authenticated user is refused, or nil.
 func (c *Console) Admits(user string) *wire.Error {
 	if c.sources.Config.Role(user) == Nobody {
-		return wire.Fatal(wire.CodeInsufficientPrivilege, `role "`+user+`" may not use the console`).
-			WithHint("List it in admin.users or admin.stats_users of the connection pooler's configuration.")
+		return wire.Fatal(wire.CodeInsufficientPrivilege, `role "`+user+`" is not allowed to use the console`).
+			WithHint("Add it to admin.users or admin.stats_users in the connection pooler's configuration.")
 	}
 	return nil
 }
 
-// serverVersion is the release of PostgreSQL whose manners the console has;
+// serverVersion is the release of PostgreSQL that the console mimics;
 // drivers look for a number.
 const serverVersion = "15.0"
 
-// Parameters is what a client is told when it comes in.
+// Parameters are the parameters reported after login.
 func (c *Console) Parameters() []wire.Parameter {
 	return []wire.Parameter{
 		{Name: "server_version", Value: serverVersion + " (pgseal " + c.sources.Version + ")"},

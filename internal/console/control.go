@@ -26,7 +26,7 @@ func control(name, args, summary string, do func(ctx context.Context, c *Console
 func ofDatabase(name, args, summary string, do func(ctx context.Context, c *Console, database string) error) Command {
 	return control(name, args, summary, func(ctx context.Context, c *Console, database string) error {
 		if slices.Contains(Names, database) {
-			return &wire.Error{Code: wire.CodeInvalidParameter, Message: name + " does not apply to the database of the console"}
+			return &wire.Error{Code: wire.CodeInvalidParameter, Message: name + " is not supported for the console database"}
 		}
 		return do(ctx, c, database)
 	})
@@ -36,7 +36,7 @@ var setUsage = "key = value"
 
 var setCommand = Command{
 	Name: "SET", Args: setUsage, Admin: true, grammar: &setUsage,
-	Summary: "change a setting until the next RELOAD, or restart; SHOW CONFIG says which are changeable",
+	Summary: "change a setting until the next RELOAD or restart; SHOW CONFIG lists which are changeable",
 }
 
 // errHeld is PgBouncer's, of a command that PAUSE or SUSPEND forbids.
@@ -44,60 +44,60 @@ var errHeld = &wire.Error{Code: wire.CodeNotInState, Message: "already suspended
 
 func controlCommands() []Command {
 	return []Command{
-		control("RELOAD", "", "read the configuration and all files that it names again; an error says what was refused", func(_ context.Context, c *Console, _ string) error {
+		control("RELOAD", "", "reload the configuration and all files it references; errors are reported and change nothing", func(_ context.Context, c *Console, _ string) error {
 			if err := c.act.Process.Reload(); err != nil {
-				return &wire.Error{Code: wire.CodeConfigFile, Message: "RELOAD failed: " + err.Error(), Hint: "What was refused stays as it was."}
+				return &wire.Error{Code: wire.CodeConfigFile, Message: "RELOAD failed: " + err.Error(), Hint: "Whatever contains errors was not reloaded."}
 			}
 			return nil
 		}),
-		ofDatabase("PAUSE", "[db]", "lend no server any more, and return when all have come back and ended; clients wait, none is cut off",
+		ofDatabase("PAUSE", "[db]", "stop assigning server connections, wait until all are released and closed; clients queue until RESUME",
 			func(ctx context.Context, c *Console, db string) error {
 				if c.sources.Clients.Suspended() {
 					return errHeld
 				}
 				return c.act.Pools.Pause(ctx, db)
 			}),
-		control("SUSPEND", "", "read nothing of clients and servers any more, and return when all that was read has been sent on; who logs in waits",
+		control("SUSPEND", "", "stop reading from all sockets, wait until all buffers are flushed; logins wait until RESUME",
 			func(ctx context.Context, c *Console, _ string) error {
 				if c.sources.Pools.Paused() {
 					return errHeld
 				}
 				return c.act.Clients.Suspend(ctx)
 			}),
-		ofDatabase("RESUME", "[db]", "undo PAUSE and KILL; without a name SUSPEND too", func(_ context.Context, c *Console, db string) error {
+		ofDatabase("RESUME", "[db]", "undo PAUSE and KILL, and without a name SUSPEND too", func(_ context.Context, c *Console, db string) error {
 			if db == "" && c.act.Clients.Unsuspend() {
 				return nil
 			}
 			return c.act.Pools.Resume(db)
 		}),
-		ofDatabase("DISABLE", "db", "let no new client in to the database",
+		ofDatabase("DISABLE", "db", "reject new clients of the database",
 			func(_ context.Context, c *Console, db string) error { return c.act.Pools.Enable(db, false) }),
 		ofDatabase("ENABLE", "db", "undo DISABLE",
 			func(_ context.Context, c *Console, db string) error { return c.act.Pools.Enable(db, true) }),
-		ofDatabase("RECONNECT", "[db]", "end each server when it comes back, and the idle ones now",
+		ofDatabase("RECONNECT", "[db]", "close idle server connections now and the others when they are released",
 			func(_ context.Context, c *Console, db string) error { return c.act.Pools.Reconnect(db) }),
-		ofDatabase("KILL", "[db]", "end all clients and servers now; new clients wait for RESUME", func(_ context.Context, c *Console, db string) error {
-			if err := c.act.Pools.Hold(db); err != nil {
+		ofDatabase("KILL", "[db]", "close all client and server connections now; new clients wait until RESUME", func(_ context.Context, c *Console, db string) error {
+			if err := c.act.Pools.PauseNow(db); err != nil {
 				return err
 			}
 			c.act.Clients.KillAll(db)
 			return nil
 		}),
-		control("KILL_CLIENT", "id", "end the client with this id of SHOW CLIENTS, and cancel what runs for it", func(_ context.Context, c *Console, arg string) error {
+		control("KILL_CLIENT", "id", "close the client connection with this id in SHOW CLIENTS and cancel its query", func(_ context.Context, c *Console, arg string) error {
 			id, err := strconv.ParseUint(arg, 10, 64)
 			if err != nil {
-				return &wire.Error{Code: wire.CodeInvalidParameter, Message: "invalid client id", Hint: "It is the column id of SHOW CLIENTS."}
+				return &wire.Error{Code: wire.CodeInvalidParameter, Message: "invalid client id", Hint: "Use the column id of SHOW CLIENTS."}
 			}
 			if !c.act.Clients.Kill(id) {
 				return &wire.Error{Code: wire.CodeUndefinedObject, Message: "client not found"}
 			}
 			return nil
 		}),
-		ofDatabase("WAIT_CLOSE", "[db]", "return when no server is left that RECONNECT or a reload has told to end",
+		ofDatabase("WAIT_CLOSE", "[db]", "wait until all server connections that RECONNECT or a reload marked for closing are closed",
 			func(ctx context.Context, c *Console, db string) error { return c.act.Pools.WaitClose(ctx, db) }),
-		shutdown("SHUTDOWN", "end the process at once", StopNow),
-		shutdown("SHUTDOWN WAIT_FOR_SERVERS", "accept nobody any more, let transactions end, then end the process", StopForServers),
-		shutdown("SHUTDOWN WAIT_FOR_CLIENTS", "accept nobody any more, and end the process when the last client has left", StopForClients),
+		shutdown("SHUTDOWN", "shut down immediately", StopNow),
+		shutdown("SHUTDOWN WAIT_FOR_SERVERS", "stop accepting clients, wait for transactions to finish, then shut down", StopForServers),
+		shutdown("SHUTDOWN WAIT_FOR_CLIENTS", "stop accepting clients, wait for all of them to disconnect, then shut down", StopForClients),
 		setCommand,
 	}
 }

@@ -1,6 +1,5 @@
-// Package console answers administrators who connect to the database pgseal, or
-// pgbouncer, with any PostgreSQL client: it shows what the pooler does, and does
-// what it is told.
+// Package console is the administration console on the database pgseal, or
+// pgbouncer, for any PostgreSQL client: SHOW and control commands.
 //
 //	bytes ─ session.go, extended.go ─ statement.go ─ plan.go ─┬─ table.go: a command, rights checked
 //	        (messages of both         (split into             │     show….go, control.go

@@ -8,8 +8,8 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// What drivers say by themselves is answered as PostgreSQL would, as far as
-// that makes sense for somebody who has no tables.
+// What drivers send on their own is answered as PostgreSQL would, as far as
+// that makes sense without tables.
 
 // says returns a plan that does nothing but answer.
 func says(tag string, columns []Column, rows ...row) plan {
@@ -19,7 +19,7 @@ func says(tag string, columns []Column, rows ...row) plan {
 }
 
 // parameters are PostgreSQL's that clients ask for or set, in lower case, with
-// the values that SHOW tells. Setting them changes nothing.
+// the values that SHOW returns. Setting them changes nothing.
 var parameters = map[string]string{
 	"application_name": "", "bytea_output": "hex", "client_encoding": "UTF8", "client_min_messages": "notice",
 	"datestyle": "ISO, MDY", "default_transaction_isolation": "read committed", "default_transaction_read_only": "off",
@@ -31,7 +31,7 @@ var parameters = map[string]string{
 	"transaction_read_only": "off", "transaction_timeout": "0", "xmloption": "content", "jit": "off", "row_security": "on",
 }
 
-// readOnly are those of the parameters that PostgreSQL lets nobody set.
+// readOnly are the parameters that cannot be set in PostgreSQL.
 var readOnly = []string{"integer_datetimes", "is_superuser", "max_identifier_length", "server_encoding", "server_version", "server_version_num"}
 
 // planParameter plans SHOW of a parameter of PostgreSQL's.
@@ -47,7 +47,7 @@ func planParameter(args statement) (plan, *wire.Error) {
 	}
 	value, ok := parameters[strings.ToLower(name)]
 	if !ok {
-		return plan{}, syntaxError("the console has nothing of that name to SHOW")
+		return plan{}, syntaxError("invalid SHOW command")
 	}
 	return says("SHOW", []Column{{strings.ToLower(name), Text}}, row{value}), nil
 }
@@ -71,7 +71,7 @@ func planSet(args statement) (plan, *wire.Error) {
 		case slices.Contains(readOnly, key):
 			return plan{}, &wire.Error{Code: wire.CodeCantChange, Message: `parameter "` + key + `" cannot be changed`}
 		case key == "client_encoding" && !isUTF8(args[2].text):
-			return plan{}, &wire.Error{Code: wire.CodeInvalidParameter, Message: "the console speaks UTF8 only"}
+			return plan{}, &wire.Error{Code: wire.CodeInvalidParameter, Message: "the console supports only UTF8"}
 		}
 		return ignored, nil
 	}

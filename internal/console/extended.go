@@ -17,7 +17,7 @@ const maxNames = 1000
 
 // portal is a statement that is bound, and what is left of its answer.
 type portal struct {
-	plan    *plan // of nothing where run is nil
+	plan    *plan // of nothing if run is nil
 	formats []int16
 	ran     bool
 	answer  answer
@@ -90,7 +90,7 @@ func (s *session) bind(f *fields) error {
 	case p == nil:
 		return noStatement(statement)
 	case parameters > 0:
-		return &wire.Error{Code: wire.CodeProtocolViolation, Message: "the commands of the console have no parameters"}
+		return &wire.Error{Code: wire.CodeProtocolViolation, Message: "console commands take no parameters"}
 	case len(formats) > 1 && len(formats) != len(p.columns):
 		return &wire.Error{Code: wire.CodeProtocolViolation, Message: "bind message does not have a result format for each column"}
 	case len(s.portals) >= maxNames:

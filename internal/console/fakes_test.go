@@ -84,7 +84,7 @@ func (f *fake) Servers() []stats.Server {
 	return []stats.Server{{ID: 3, Database: "app", User: "alice", State: stats.StateActive, Host: "db", PID: 99, Verified: "verify-full"}}
 }
 func (f *fake) Users() []stats.User {
-	return []stats.User{{Name: "alice", ReserveSize: -1}}
+	return []stats.User{{Name: "alice"}}
 }
 func (f *fake) Paused() bool { return f.paused }
 func (f *fake) Pause(ctx context.Context, name string) error {
@@ -96,7 +96,7 @@ func (f *fake) Pause(ctx context.Context, name string) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
-func (f *fake) Hold(name string) error            { f.note("hold %q", name); return nil }
+func (f *fake) PauseNow(name string) error        { f.note("hold %q", name); return nil }
 func (f *fake) Resume(name string) error          { f.note("resume %q", name); return nil }
 func (f *fake) Enable(name string, on bool) error { f.note("enable %q %v", name, on); return nil }
 func (f *fake) Reconnect(name string) error       { f.note("reconnect %q", name); return nil }

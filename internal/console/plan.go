@@ -10,7 +10,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// answer is what a statement came to.
+// answer is the result of a statement.
 type answer struct {
 	rows   []row
 	tag    string      // of CommandComplete
@@ -18,7 +18,7 @@ type answer struct {
 }
 
 // plan is a statement that was understood. Its columns are known before it
-// runs, so that clients can ask for them; nil stands for no rows.
+// runs, so that clients can ask for them; nil means no rows.
 type plan struct {
 	columns []Column
 	// ends is set for what a failed transaction may still run.
@@ -43,9 +43,9 @@ func understand(st statement) (plan, *wire.Error) {
 		return p, nil
 	}
 	if st[0].kind == word && len(st[0].text) < 30 {
-		return plan{}, syntaxError(`the console has no command "` + strings.ToUpper(st[0].text) + `"`)
+		return plan{}, syntaxError(`invalid command "` + strings.ToUpper(st[0].text) + `"`)
 	}
-	return plan{}, syntaxError("the console has no such command")
+	return plan{}, syntaxError("invalid command")
 }
 
 // find returns the command of the table that a statement begins with, the
@@ -89,7 +89,7 @@ func (c *Command) usage() *wire.Error {
 	return syntaxError("usage: " + strings.TrimSpace(c.Name+" "+c.Args))
 }
 
-// command runs a command of the table for who may.
+// command runs a command of the table, if the user may.
 func (s *session) command(ctx context.Context, c *Command, args []string) (answer, error) {
 	if err := s.console.permits(s.client.User, c); err != nil {
 		s.client.Audit(c.Name, strings.Join(args, " "), err)
@@ -105,8 +105,8 @@ func (s *session) command(ctx context.Context, c *Command, args []string) (answe
 	return a, err
 }
 
-// permits returns why a user may not run the command, or nil. It is asked each
-// time, because a reload may have taken the right away.
+// permits returns why a user may not run the command, or nil. It is called each
+// time, because a reload may have revoked the right.
 func (c *Console) permits(user string, command *Command) *wire.Error {
 	role := c.sources.Config.Role(user)
 	if role == Admin || role == Stats && !command.Admin {
@@ -114,11 +114,11 @@ func (c *Console) permits(user string, command *Command) *wire.Error {
 	}
 	return &wire.Error{
 		Severity: "ERROR", Code: wire.CodeInsufficientPrivilege, Message: "permission denied for " + command.Name + ": admin access needed",
-		Hint: "It is for the roles of admin.users in the connection pooler's configuration.",
+		Hint: "Only roles in admin.users of the connection pooler's configuration may run it.",
 	}
 }
 
-// asError returns what a client is told of an error.
+// asError returns the error that the client gets.
 func (s *session) asError(err error) *wire.Error {
 	var e *wire.Error
 	switch {

@@ -32,7 +32,7 @@ func planSelect(args statement) (plan, *wire.Error) {
 		name, value := itemName(item)
 		typ, get, ok := evaluate(value)
 		if !ok {
-			return plan{}, &wire.Error{Code: wire.CodeFeatureNotSupported, Message: "the console does not evaluate this expression", Hint: "SHOW HELP lists its commands."}
+			return plan{}, &wire.Error{Code: wire.CodeFeatureNotSupported, Message: "the console cannot evaluate this expression", Hint: "SHOW HELP lists its commands."}
 		}
 		columns, values = append(columns, Column{name, typ}), append(values, get)
 	}
@@ -46,7 +46,7 @@ func planSelect(args statement) (plan, *wire.Error) {
 }
 
 // selectList takes what stands between SELECT and FROM apart, at commas that
-// are in no parentheses. from is nil where there is no FROM.
+// are in no parentheses. from is nil if there is no FROM.
 func selectList(args statement) (list []statement, from statement) {
 	depth, start := 0, 0
 	for i, t := range args {

@@ -51,14 +51,13 @@ type message struct {
 }
 
 // errOver ends a session without a word.
-var errOver = errors.New("the session is over")
+var errOver = errors.New("session is closed")
 
-var errOverrun = wire.Fatal(wire.CodeProgramLimit, "too many messages were sent behind a command that waits")
+var errOverrun = wire.Fatal(wire.CodeProgramLimit, "too many messages queued behind a waiting command")
 
 // Serve talks to a client that was greeted, until it leaves or ctx ends, and
-// writes nothing once it has returned. However the client ends, it returns: who
-// reads closes in when it ends, and cancels ctx where nothing that the client
-// sent is to be done any more.
+// writes nothing once it has returned. The caller closes in when the client ends, and
+// cancels ctx to abandon what the client has sent.
 func (c *Console) Serve(ctx context.Context, client Client) {
 	ctx, cancel := context.WithCancel(ctx)
 	c.sessions.Add(1)
@@ -126,7 +125,7 @@ func (s *session) read(ctx context.Context) (vanished bool) {
 	}
 }
 
-// pass hands a message on, and reports false where that can't be done.
+// pass hands a message on, and reports false if that can't be done.
 func (s *session) pass(ctx context.Context, m message) bool {
 	select {
 	case s.in <- m:
@@ -164,7 +163,7 @@ func (s *session) handle(ctx context.Context, m message) error {
 		s.skipping = false
 		return s.query(ctx, m.body)
 	case wire.FunctionCall:
-		s.fail(&wire.Error{Severity: "ERROR", Code: wire.CodeFeatureNotSupported, Message: "the console has no functions to call"})
+		s.fail(&wire.Error{Severity: "ERROR", Code: wire.CodeFeatureNotSupported, Message: "function calls are not supported by the console"})
 		return s.ready()
 	case wire.Parse, wire.Bind, wire.Describe, wire.Execute, wire.CloseMessage:
 	case 0:
@@ -189,7 +188,7 @@ func (s *session) handle(ctx context.Context, m message) error {
 	return nil
 }
 
-// violated tells the client of a message that is none of the protocol's, which
+// violated tells the client of a protocol violation, which
 // ends the session.
 func (s *session) violated(reason string) error {
 	s.out = wire.Fatal(wire.CodeProtocolViolation, reason).Append(s.out)

@@ -60,7 +60,7 @@ func showDatabases(c *Console) (rows []row) {
 	})
 }
 
-// consoleServers is the pool_size that PgBouncer tells of its console.
+// consoleServers is the pool_size that PgBouncer reports for its console.
 const consoleServers = 2
 
 // withConsole adds the row of the console to those of databases or pools, which
@@ -90,8 +90,8 @@ func showUsers(c *Console) (rows []row) {
 		if u.PoolSize > 0 {
 			size = fmt.Sprint(u.PoolSize)
 		}
-		if u.ReserveSize >= 0 {
-			reserve = fmt.Sprint(u.ReserveSize)
+		if u.ReserveSize != nil {
+			reserve = fmt.Sprint(*u.ReserveSize)
 		}
 		rows = append(rows, row{u.Name, size, reserve, orNull(u.PoolMode), u.MaxServers, u.Servers, u.MaxClients, u.Clients})
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/pgseal/pgseal/internal/stats"
 )
 
-// links tells which client holds which server, at one moment.
+// links is a snapshot of which client holds which server connection.
 type links struct {
 	clients  []stats.Client
 	servers  []stats.Server
@@ -74,7 +74,7 @@ func serverRow(v stats.Server, client stats.Client) row {
 		prepared = client.ServerPrepared
 	}
 	return row{
-		"S", v.User, v.Database, replication(v.Own), v.State, host, port, local, localPort,
+		"S", v.User, v.Database, replication(v.Dedicated), v.State, host, port, local, localPort,
 		v.Connected, v.Requested, 0, 0, flag(v.CloseNeeded),
 		handle("S", v.ID), handle("C", client.ID), int64(v.PID), tlsText(v.TLS), client.Application, prepared, v.ID,
 	}
@@ -123,7 +123,7 @@ func serverName(t *stats.TLS) string {
 	return t.ServerName
 }
 
-// noBuffers stands where PgBouncer shows how full its buffers are: ours are
+// noBuffers fills the columns of PgBouncer's buffer positions: ours are
 // empty but for a moment.
 var noBuffers = []any{0, 0, 0, 0, 0, 0, 0}
 

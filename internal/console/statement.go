@@ -6,7 +6,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// kind tells what a token is.
+// kind is the kind of a token.
 type kind byte
 
 const (
@@ -57,7 +57,7 @@ func (s statement) names(words []string) bool {
 	return true
 }
 
-// maxStatements bounds what one query string may hold.
+// maxStatements limits the statements of one query string.
 const maxStatements = 1000
 
 func syntaxError(message string) *wire.Error {

@@ -15,7 +15,7 @@ import (
 // PgBouncer's stats_period.
 const statsPeriod = time.Minute
 
-// Figures that SHOW STATS tells of each database, in its order.
+// Figures of SHOW STATS per database, in its order.
 const (
 	assignments = iota
 	transactions
@@ -31,15 +31,15 @@ const (
 	figures
 )
 
-// aSecond says that the average of a figure is how much of it came in a second.
+// aSecond says that the average of a figure is per second.
 const aSecond = -1
 
 // figureNames are PgBouncer's names of the figures, which differ by command.
 var figureNames = [figures]struct {
 	column  string // of SHOW STATS_TOTALS; in SHOW STATS behind total_ and avg_
-	stats   string // in SHOW STATS behind total_, where it is another
-	average string // in SHOW STATS behind avg_, where it is another
-	sum     string // in SHOW TOTALS, where it is another
+	stats   string // in SHOW STATS behind total_, if it differs
+	average string // in SHOW STATS behind avg_, if it differs
+	sum     string // in SHOW TOTALS, if it differs
 	per     int    // the figure that the average is taken over, or aSecond
 }{
 	assignments:     {column: "server_assignment_count", per: aSecond},

@@ -31,7 +31,7 @@ func (e *exam) ownRules() []hba.Rule {
 	return e.access.Rules()
 }
 
-// inRules reports each access rule that is bad, where it stands.
+// inRules reports each offending access rule, with its position.
 func (e *exam) inRules(bad func(hba.Rule) bool, what, change string) {
 	for _, rule := range e.ownRules() {
 		switch {
@@ -39,7 +39,7 @@ func (e *exam) inRules(bad func(hba.Rule) bool, what, change string) {
 		case e.file.Auth.HBAFile == "":
 			e.found(subjectAccess, fmt.Sprintf("auth.rules[%d]", rule.Line-1), fmt.Sprintf("rule %d %s", rule.Line, what), change)
 		default:
-			f := e.found(subjectAccess, "auth.hba_file", fmt.Sprintf("the rule in line %d %s", rule.Line, what), change)
+			f := e.found(subjectAccess, "auth.hba_file", fmt.Sprintf("the rule on line %d %s", rule.Line, what), change)
 			f.File, f.Line = rule.File, rule.Line
 		}
 	}
@@ -47,12 +47,12 @@ func (e *exam) inRules(bad func(hba.Rule) bool, what, change string) {
 
 func trustAnywhere(e *exam) {
 	if e.file.Auth.TrustAnywhere {
-		e.found(subjectAccess, "auth.trust_anywhere", "the method trust lets in other machines too (trust_anywhere true)", "trust_anywhere: false")
+		e.found(subjectAccess, "auth.trust_anywhere", "method trust is allowed for other machines (trust_anywhere: true)", "trust_anywhere: false")
 	}
 }
 
 func ruleTrust(e *exam) {
-	e.inRules(func(r hba.Rule) bool { return r.Method == hba.Trust }, "lets clients in without any proof (trust)",
+	e.inRules(func(r hba.Rule) bool { return r.Method == hba.Trust }, "accepts clients without authentication (trust)",
 		"scram-sha-256 instead of trust, or peer on a unix socket")
 	rules := e.ownRules()
 	weak := func(r hba.Rule) bool {
@@ -64,40 +64,40 @@ func ruleTrust(e *exam) {
 }
 
 func rulePassword(e *exam) {
-	e.inRules(func(r hba.Rule) bool { return r.Method == hba.Password }, "has clients tell their password (password)", "scram-sha-256 instead of password")
+	e.inRules(func(r hba.Rule) bool { return r.Method == hba.Password }, "makes clients send their password (password)", "scram-sha-256 instead of password")
 }
 
 func ruleLDAPPlaintext(e *exam) {
-	e.inRules(func(r hba.Rule) bool { return r.Method == hba.LDAP && ldap.Plaintext(r.LDAP) }, "tells passwords to the LDAP server in plaintext",
+	e.inRules(func(r hba.Rule) bool { return r.Method == hba.LDAP && ldap.Plaintext(r.LDAP) }, "sends passwords to the LDAP server in plaintext",
 		"ldapscheme=ldaps, or ldaptls=1")
 }
 
 func ldapPlaintext(e *exam) {
 	if e.file.Auth.LDAPPlaintext {
-		e.found(subjectAccess, "auth.ldap_plaintext", "passwords may go to other machines in plaintext (ldap_plaintext true)", "ldap_plaintext: false")
+		e.found(subjectAccess, "auth.ldap_plaintext", "passwords may be sent to other machines in plaintext (ldap_plaintext: true)", "ldap_plaintext: false")
 	}
 }
 
-// ruleNoLogin looks for rules by which clients come in and no server takes
-// them: they reveal no password or key, and there is none to stand in.
+// ruleNoLogin reports rules whose clients cannot be logged in at the server: their
+// method reveals no password or key, and none is configured.
 func ruleNoLogin(e *exam) {
 	if len(e.ownRules()) == 0 || len(e.usersOf(auth.KindPlain)) > 0 {
 		return
 	}
 	for _, d := range e.databases {
 		if rules := e.access.WithoutSecret(d.name); d.User == "" && len(rules) > 0 {
-			e.found(d.subject, d.key+".user", fmt.Sprintf("clients that come by %s have no login at the server (%s:%d)", rules[0].Method, rules[0].File, rules[0].Line),
+			e.found(d.subject, d.key+".user", fmt.Sprintf("clients authenticated by %s have no login at the server (%s:%d)", rules[0].Method, rules[0].File, rules[0].Line),
 				"user and password_file, or a password for each role in users_file")
 		}
 	}
 }
 
 func ruleMD5(e *exam) {
-	e.inRules(func(r hba.Rule) bool { return r.Method == hba.MD5 }, "asks roles with md5 secrets by md5", "scram-sha-256 instead of md5")
+	e.inRules(func(r hba.Rule) bool { return r.Method == hba.MD5 }, "uses md5 for roles with an md5 secret", "scram-sha-256 instead of md5")
 }
 
-// takesPlaintext returns a listener that other machines reach without TLS.
-func (e *exam) takesPlaintext() (listener, bool) {
+// acceptsPlaintext returns a listener that other machines can reach without TLS.
+func (e *exam) acceptsPlaintext() (listener, bool) {
 	for _, l := range e.listeners {
 		if !l.unix && !l.onLoopback() && l.TLS.Mode != tlsconf.ListenRequire {
 			return l, true
@@ -107,16 +107,16 @@ func (e *exam) takesPlaintext() (listener, bool) {
 }
 
 func rulePlaintext(e *exam) {
-	l, ok := e.takesPlaintext()
+	l, ok := e.acceptsPlaintext()
 	if !ok {
 		return
 	}
 	e.inRules(func(r hba.Rule) bool {
 		return (r.Connection == hba.Host || r.Connection == hba.HostNoSSL) && r.Method != hba.Reject && !r.OnThisMachine()
-	}, "lets clients in without TLS, on "+l.subject, "hostssl instead of host, and tls.mode: require for the listener")
+	}, "accepts clients without TLS on "+l.subject, "hostssl instead of host, and tls.mode: require for the listener")
 }
 
-// ruleNoTLS looks for listeners whose clients no rule can let in.
+// ruleNoTLS reports listeners with TLS whose clients no access rule accepts.
 func ruleNoTLS(e *exam) {
 	rules := e.ownRules()
 	if len(rules) == 0 {
@@ -129,18 +129,18 @@ func ruleNoTLS(e *exam) {
 		if !l.tls() || l.unix || slices.ContainsFunc(rules, lets) {
 			continue
 		}
-		e.found(l.subject, e.accessKey(), "no access rule lets clients with TLS in", "hostssl all all all scram-sha-256")
+		e.found(l.subject, e.accessKey(), "no access rule accepts clients with TLS", "hostssl all all all scram-sha-256")
 	}
 }
 
-// ruleNoCertificate looks for rules that ask for a certificate where no
-// listener does.
+// ruleNoCertificate reports rules that require a client certificate if no listener
+// requests one.
 func ruleNoCertificate(e *exam) {
 	for _, l := range e.listeners {
 		if l.asksClients() {
 			return
 		}
 	}
-	e.inRules(func(r hba.Rule) bool { return r.ClientCert != "" }, "demands a client certificate, and no listener asks for one",
+	e.inRules(func(r hba.Rule) bool { return r.ClientCert != "" }, "requires a client certificate, but no listener requests one",
 		"client_ca_file in a listener's tls block")
 }

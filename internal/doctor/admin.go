@@ -30,8 +30,8 @@ func (e *exam) toConsole(role string) []hba.Rule {
 	})
 }
 
-// adminNoLogin looks for roles that may use the console and can never come in:
-// no rule is for them, or all ask for a secret and pgseal has none.
+// adminNoLogin reports administrators who cannot log in: no access rule matches
+// them, or all require a secret and pgseal has none.
 func adminNoLogin(e *exam) {
 	if e.access == nil || e.usersErr != nil {
 		return // told by the check "unusable"
@@ -40,10 +40,10 @@ func adminNoLogin(e *exam) {
 		rules := e.toConsole(role)
 		switch {
 		case len(rules) == 0:
-			e.found(subjectConsole, key, fmt.Sprintf("no access rule lets %q in to the console", role),
+			e.found(subjectConsole, key, fmt.Sprintf("no access rule accepts role %q on the console", role),
 				fmt.Sprintf("a rule such as: hostssl %s %s all scram-sha-256", console.Names[0], role))
 		case !slices.ContainsFunc(rules, func(r hba.Rule) bool { return !asksForSecret(r) }) && !e.knows(role):
-			e.found(subjectConsole, key, fmt.Sprintf("%q has no secret to log in to the console with", role), "its secret in users_file: pgseal hash-password")
+			e.found(subjectConsole, key, fmt.Sprintf("role %q has no secret to log in to the console", role), "its secret in users_file: pgseal hash-password")
 		}
 	})
 }
@@ -64,13 +64,12 @@ func (e *exam) knows(role string) bool {
 	return all.AuthUser+any.AuthUser != "" && all.AuthDBName+any.AuthDBName != ""
 }
 
-// adminTrust looks for roles that may do everything and come in without any
-// proof.
+// adminTrust reports administrators who can log in without authentication.
 func adminTrust(e *exam) {
 	for _, role := range e.file.Admin.Users {
 		for _, r := range e.toConsole(role) {
 			if r.Method == hba.Trust {
-				f := e.found(subjectConsole, "admin.users", fmt.Sprintf("%q comes in to the console without any proof (trust)", role),
+				f := e.found(subjectConsole, "admin.users", fmt.Sprintf("role %q can use the console without authentication (trust)", role),
 					fmt.Sprintf("a rule before it: all %s %s scram-sha-256, or peer on a unix socket", console.Names[0], role))
 				if e.file.Auth.HBAFile != "" {
 					f.File, f.Line = r.File, r.Line

@@ -28,7 +28,7 @@ func certExpired(e *exam) {
 	}
 }
 
-// invalidAt says why a certificate is not valid at a time, or nothing.
+// invalidAt returns why a certificate is not valid at a time, or "".
 func invalidAt(c *x509.Certificate, now time.Time) string {
 	switch {
 	case now.After(c.NotAfter):
@@ -61,7 +61,7 @@ func weakKey(e *exam) {
 	}
 }
 
-// weakness says what is weak about a public key, or nothing.
+// weakness returns what is weak about a public key, or "".
 func weakness(key any) string {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
@@ -79,7 +79,7 @@ func weakness(key any) string {
 func weakSignature(e *exam) {
 	for _, p := range e.certificates() {
 		if weaklySigned(p.cert) {
-			e.found(p.subject, p.key, fmt.Sprintf("%s is signed with %s", p, p.cert.SignatureAlgorithm), "have the certificate in "+p.path+" issued again")
+			e.found(p.subject, p.key, fmt.Sprintf("%s is signed with %s", p, p.cert.SignatureAlgorithm), "reissue the certificate in "+p.path)
 		}
 	}
 }
@@ -99,7 +99,7 @@ func keyMismatch(e *exam) {
 		if len(p.chain) == 0 || p.private == nil || owns(p.private, p.chain[0]) {
 			continue
 		}
-		what := fmt.Sprintf("the key in %s does not belong to the first certificate of %s", p.keyFile, p.certFile)
+		what := fmt.Sprintf("private key %s does not match the first certificate in %s", p.keyFile, p.certFile)
 		e.found(p.subject, p.keyKey, what, p.keyName+": the key that "+p.certFile+" was issued for")
 	}
 }
@@ -113,9 +113,9 @@ func notForServers(e *exam) {
 	for _, p := range e.leaves() {
 		switch {
 		case p.chain[0].IsCA:
-			e.found(p.subject, p.certKey, "the certificate in "+p.certFile+" is that of an authority, not of a server", p.certName+": a server certificate issued by it")
+			e.found(p.subject, p.certKey, "the certificate in "+p.certFile+" is a CA certificate, not a server certificate", p.certName+": a server certificate issued by this CA")
 		case !servesServers(p.chain[0]):
-			e.found(p.subject, p.certKey, "the extended key usage of the certificate in "+p.certFile+" does not include servers (serverAuth)", "have it issued again for servers")
+			e.found(p.subject, p.certKey, "the certificate in "+p.certFile+" is not valid for server authentication (extended key usage)", "reissue it with extended key usage serverAuth")
 		}
 	}
 }
@@ -132,8 +132,8 @@ func serves(c *x509.Certificate, purpose x509.ExtKeyUsage) bool {
 func notForClients(e *exam) {
 	for _, p := range e.pairs() {
 		if p.toServers && len(p.chain) > 0 && (p.chain[0].IsCA || !serves(p.chain[0], x509.ExtKeyUsageClientAuth)) {
-			e.found(p.subject, p.certKey, fmt.Sprintf("%s is not the certificate of a client (extended key usage clientAuth)", name(p.chain[0])),
-				"sslcert: a certificate issued for clients")
+			e.found(p.subject, p.certKey, fmt.Sprintf("%s is not valid for client authentication (extended key usage)", name(p.chain[0])),
+				"sslcert: a certificate with extended key usage clientAuth")
 		}
 	}
 }
@@ -142,8 +142,8 @@ func rootNoAuthority(e *exam) {
 	for _, t := range e.trusts() {
 		for i, c := range t.certs {
 			if !c.IsCA {
-				e.found(t.subject, t.key, fmt.Sprintf("certificate %d of %s (%s) is not that of an authority", i+1, t.file, name(c)),
-					t.name+": the certificate of the authority that issued the "+t.who+"s'")
+				e.found(t.subject, t.key, fmt.Sprintf("certificate %d in %s (%s) is not a CA certificate", i+1, t.file, name(c)),
+					t.name+": the certificate of the CA that issued the "+t.who+" certificates")
 			}
 		}
 	}
@@ -152,7 +152,7 @@ func rootNoAuthority(e *exam) {
 // selfIssued reports whether a certificate names itself as its issuer: a root.
 func selfIssued(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }
 
-// name is what a person calls a certificate.
+// name is how a certificate is displayed.
 func name(c *x509.Certificate) string {
 	if s := c.Subject.String(); s != "" {
 		return s

@@ -23,7 +23,7 @@ func chainOrder(e *exam) {
 				continue
 			}
 			e.found(p.subject, p.certKey,
-				fmt.Sprintf("certificate %d of %s (%s) did not issue certificate %d (%s) before it", i+1, p.certFile, name(p.chain[i]), i, name(p.chain[i-1])),
+				fmt.Sprintf("certificate %d in %s (%s) did not issue certificate %d (%s) before it", i+1, p.certFile, name(p.chain[i]), i, name(p.chain[i-1])),
 				"put the pair's own certificate first, then each one's issuer: cat own.crt intermediate.crt > "+p.certFile)
 			break
 		}
@@ -45,10 +45,10 @@ func chainGap(e *exam) {
 			e.good(p.subject, "the certificate leads to %s", name(last))
 		case issuer != nil && !selfIssued(issuer):
 			e.found(p.subject, p.certKey,
-				fmt.Sprintf("the intermediate %s is missing in %s; it is in %s", name(issuer), p.certFile, path),
+				fmt.Sprintf("intermediate certificate %s is missing from %s; it is in %s", name(issuer), p.certFile, path),
 				fmt.Sprintf("cat %s >> %s", path, p.certFile))
 		default:
-			who := "clients need as their root"
+			who := "clients need as a trusted root"
 			if p.toServers {
 				who = "servers need in ssl_ca_file"
 			}
@@ -85,8 +85,8 @@ func (e *exam) issuerOf(c *x509.Certificate, dir string) (*x509.Certificate, str
 func sanMissing(e *exam) {
 	for _, p := range e.leaves() {
 		if len(names(p.chain[0])) == 0 {
-			e.found(p.subject, p.certKey, fmt.Sprintf("%s names no host: it has no subject alternative name of a host or address", name(p.chain[0])),
-				"have it issued again with the names that clients connect to, such as DNS:"+example(p))
+			e.found(p.subject, p.certKey, fmt.Sprintf("%s has no subject alternative name of a host or address", name(p.chain[0])),
+				"reissue it with the names that clients connect to, such as DNS:"+example(p))
 		}
 	}
 }
@@ -124,11 +124,11 @@ func (e *exam) sniMismatch(p pair, have []string) {
 		}
 	}
 	if len(lacking) == 0 {
-		e.good(p.subject, "clients that ask for %s are shown a certificate for it", strings.Join(p.names, ", "))
+		e.good(p.subject, "the certificate presented for %s matches", strings.Join(p.names, ", "))
 		return
 	}
-	e.found(p.subject, p.certKey, fmt.Sprintf("the certificate in %s does not cover %s, for which it is shown; it names %s",
-		p.certFile, strings.Join(lacking, ", "), strings.Join(have, ", ")), "have it issued again with "+strings.Join(lacking, ", "))
+	e.found(p.subject, p.certKey, fmt.Sprintf("the certificate in %s does not match %s, for which it is presented; it is valid for %s",
+		p.certFile, strings.Join(lacking, ", "), strings.Join(have, ", ")), "reissue it with "+strings.Join(lacking, ", "))
 }
 
 // addressMismatch looks at a certificate for all others by the address that is
@@ -141,10 +141,10 @@ func (e *exam) addressMismatch(p pair, have []string) {
 	case host == "" || ip != nil && (ip.IsUnspecified() || ip.IsLoopback()):
 		e.good(p.subject, "clients may connect to %s", strings.Join(have, ", "))
 	case p.chain[0].VerifyHostname(host) == nil:
-		e.good(p.subject, "the certificate covers %s", host)
+		e.good(p.subject, "the certificate matches %s", host)
 	default:
 		at, _, _ := strings.Cut(p.certKey, ".tls.")
-		e.found(p.subject, at+".address", fmt.Sprintf("the certificate does not cover %s; it names %s", host, strings.Join(have, ", ")),
+		e.found(p.subject, at+".address", fmt.Sprintf("the certificate does not match %s; it is valid for %s", host, strings.Join(have, ", ")),
 			"add "+host+" to the certificate, or let clients connect to "+have[0])
 	}
 }

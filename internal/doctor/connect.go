@@ -26,7 +26,7 @@ type host struct {
 	subject string
 
 	dialErr  error
-	answer   byte                 // to SSLRequest; 0 where there was none to give
+	answer   byte                 // to SSLRequest; 0 if there was none to give
 	state    *tls.ConnectionState // of a handshake that verified nothing
 	shakeErr error
 	verify   error // why verify-full does not hold
@@ -100,14 +100,14 @@ func (h *host) probe(ctx context.Context) {
 // direct reports whether connections begin with TLS.
 func (h *host) direct() bool { return h.db.SSLNegotiation == tlsconf.NegotiateDirect }
 
-// askForTLS returns a server's answer to SSLRequest, 0 where it gave none.
+// askForTLS returns a server's answer to SSLRequest, 0 if it gave none.
 func askForTLS(conn net.Conn) (byte, error) {
 	if _, err := conn.Write(wire.AppendRequest(nil, wire.SSLRequestCode)); err != nil {
 		return 0, err
 	}
 	var answer [1]byte
 	if _, err := io.ReadFull(conn, answer[:]); err != nil {
-		return 0, fmt.Errorf("no answer to SSLRequest: %w", err)
+		return 0, fmt.Errorf("no response to SSLRequest: %w", err)
 	}
 	return answer[0], nil
 }
@@ -152,7 +152,7 @@ func (h *host) revoked() error {
 	return nil
 }
 
-// explain says in an operator's words why verification failed.
+// explain returns why verification failed, in an operator's terms, and a remedy.
 func (h *host) explain(err error) (what, change string) {
 	leaf := h.state.PeerCertificates[0]
 	roots := h.db.SSLRootCert
@@ -171,19 +171,19 @@ func (h *host) explain(err error) (what, change string) {
 		}
 		return err.Error(), "on the server: renew ssl_cert_file; or a current CRL in sslcrl"
 	case errors.As(err, &unknown):
-		return fmt.Sprintf("its certificate was issued by %s, which does not lead to a root in %s", leaf.Issuer, roots),
-			"sslrootcert: the certificate of " + leaf.Issuer.String()
+		return fmt.Sprintf("the server certificate was issued by %s, which does not chain to a root in %s", leaf.Issuer, roots),
+			"sslrootcert: the CA certificate of " + leaf.Issuer.String()
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "a certificate that it shows is out of date: " + name(leaf) + " is valid from " + day(leaf.NotBefore) + " to " + day(leaf.NotAfter),
+		return "the server presents an expired certificate: " + name(leaf) + " is valid from " + day(leaf.NotBefore) + " to " + day(leaf.NotAfter),
 			"on the server: renew ssl_cert_file, then SELECT pg_reload_conf()"
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-		return "its certificate is not meant for servers", "on the server: ssl_cert_file with extended key usage serverAuth"
+		return "the server certificate is not valid for server authentication", "on the server: ssl_cert_file with extended key usage serverAuth"
 	case errors.As(err, &wrongName):
 		have := names(leaf)
 		if len(have) == 0 {
-			return "its certificate names no host (no subject alternative name)", "on the server: ssl_cert_file with DNS:" + h.name
+			return "the server certificate has no subject alternative name", "on the server: ssl_cert_file with DNS:" + h.name
 		}
-		return fmt.Sprintf("its certificate is for %s, not for %s", strings.Join(have, ", "), h.name), "host: " + have[0]
+		return fmt.Sprintf("the server certificate is for %s, not for %s", strings.Join(have, ", "), h.name), "host: " + have[0]
 	}
 	return err.Error(), "see docs/certificates.md"
 }
@@ -192,42 +192,42 @@ func serverUnreachable(h *host) {
 	if h.dialErr == nil {
 		return
 	}
-	change := "host and port of a server that listens, and a way to it through firewalls"
+	change := "check host, port and firewalls"
 	if _, unknown := errors.AsType[*net.DNSError](h.dialErr); unknown {
-		change = "a name that this machine can resolve (getent hosts " + h.name + "), or an address"
+		change = "a host name that resolves on this machine (getent hosts " + h.name + "), or an address"
 	}
-	h.found("host", "it cannot be reached: "+h.dialErr.Error(), change)
+	h.found("host", "could not connect to server: "+h.dialErr.Error(), change)
 }
 
 func serverNoTLS(h *host) {
 	switch {
 	case h.dialErr != nil || h.answer == 0 || h.answer == 'S':
 	case h.answer == 'N':
-		h.found("sslmode", "it does not offer TLS (it answered SSLRequest with N)", "in postgresql.conf: ssl = on, with ssl_cert_file and ssl_key_file")
+		h.found("sslmode", "the server does not support SSL (it answered SSLRequest with N)", "in postgresql.conf: ssl = on, with ssl_cert_file and ssl_key_file")
 	default:
-		h.found("host", fmt.Sprintf("it is no PostgreSQL server: it answered SSLRequest with byte 0x%02x", h.answer), "host and port of a PostgreSQL server")
+		h.found("host", fmt.Sprintf("not a PostgreSQL server: received 0x%02x in response to SSLRequest", h.answer), "host and port of a PostgreSQL server")
 	}
 }
 
 func serverUnverified(h *host) {
 	switch {
 	case h.shakeErr != nil && h.direct():
-		h.found("sslnegotiation", "the TLS handshake without an SSLRequest fails: "+h.shakeErr.Error(), "sslnegotiation: postgres, unless the server is PostgreSQL 17 or newer with ssl = on")
+		h.found("sslnegotiation", "the direct TLS handshake fails: "+h.shakeErr.Error(), "sslnegotiation: postgres, unless the server is PostgreSQL 17 or newer with ssl = on")
 	case h.shakeErr != nil:
 		h.found("sslmode", "the TLS handshake fails: "+h.shakeErr.Error(), "on the server: ssl_min_protocol_version = 'TLSv1.2' or newer, and a usable certificate")
 	case h.state == nil:
 	case h.verify != nil:
 		what, change := h.explain(h.verify)
-		h.found("sslmode", "verify-full does not hold: "+what, change)
+		h.found("sslmode", "verify-full fails: "+what, change)
 	default:
-		h.good(h.subject, "verify-full holds: %s, %s, key exchange %s", tls.VersionName(h.state.Version), tls.CipherSuiteName(h.state.CipherSuite), h.state.CurveID)
+		h.good(h.subject, "verify-full succeeds: %s, %s, key exchange %s", tls.VersionName(h.state.Version), tls.CipherSuiteName(h.state.CipherSuite), h.state.CurveID)
 	}
 }
 
 func serverExpiring(h *host) {
 	for _, c := range h.shown() {
 		if expiring(c, h.now) {
-			h.found("host", fmt.Sprintf("its certificate %s expires soon, on %s", name(c), day(c.NotAfter)), "on the server: renew ssl_cert_file, then SELECT pg_reload_conf()")
+			h.found("host", fmt.Sprintf("the server certificate %s expires soon, on %s", name(c), day(c.NotAfter)), "on the server: renew ssl_cert_file, then SELECT pg_reload_conf()")
 		}
 	}
 }
@@ -235,10 +235,10 @@ func serverExpiring(h *host) {
 func serverWeakCert(h *host) {
 	for _, c := range h.shown() {
 		if text := weakness(c.PublicKey); text != "" {
-			h.found("host", "its certificate "+name(c)+" has "+text, "on the server: ssl_cert_file with a new key")
+			h.found("host", "the server certificate "+name(c)+" has "+text, "on the server: ssl_cert_file with a new key")
 		}
 		if weaklySigned(c) {
-			h.found("host", fmt.Sprintf("its certificate %s is signed with %s", name(c), c.SignatureAlgorithm), "on the server: ssl_cert_file issued again")
+			h.found("host", fmt.Sprintf("the server certificate %s is signed with %s", name(c), c.SignatureAlgorithm), "on the server: reissue ssl_cert_file")
 		}
 	}
 }
@@ -258,7 +258,7 @@ func (h *host) query(ctx context.Context) {
 		return
 	}
 	if h.db.User == "" {
-		h.unseen("settings, access rules and roles: the database has no fixed user to log in as; to see them check a copy of the configuration in which databases." + h.db.name + " has a user with pg_monitor and its password_file")
+		h.unseen("settings, access rules and roles: the database has no fixed user to log in as; to check them, use a copy of the configuration in which databases." + h.db.name + " has a user with pg_monitor and its password_file")
 		return
 	}
 	trust, err := h.trust()
@@ -313,7 +313,7 @@ func serverLogin(h *host) {
 	case h.loginErr != nil && (h.login || h.verify == nil && h.shakeErr == nil && h.answer != 'N'):
 		h.found("user", fmt.Sprintf("the login of role %q failed: %v", h.db.User, h.loginErr), loginAdvice(h.loginErr))
 	case h.login:
-		h.good(h.subject, "role %s logs in", h.db.User)
+		h.good(h.subject, "role %s can log in", h.db.User)
 	}
 }
 
@@ -322,11 +322,11 @@ func loginAdvice(err error) string {
 	var refused *wire.Error
 	switch {
 	case errors.As(err, &refused) && refused.Code == "28P01":
-		return "password_file: the role's password at the server; or there: \\password"
+		return "password_file: the role's password; or on the server: \\password"
 	case errors.As(err, &refused) && refused.Code == "3D000":
-		return "dbname: a database that the server has"
+		return "dbname: a database that exists on the server"
 	}
-	return "user and password_file of a role that may log in, and a hostssl line for it in pg_hba.conf"
+	return "user and password_file of a role that can log in, and a hostssl line for it in pg_hba.conf"
 }
 
 // timeOfQuery bounds one statement.

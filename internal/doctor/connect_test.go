@@ -157,7 +157,7 @@ func TestEachHostOfAListIsVisited(t *testing.T) {
 		t.Errorf("found at %s", f.Host)
 	}
 	good := fmt.Sprintf("server 127.0.0.1:%d (database app)", port)
-	if !slices.ContainsFunc(r.Good, func(g Remark) bool { return g.Subject == good && strings.Contains(g.Text, "verify-full holds") }) {
+	if !slices.ContainsFunc(r.Good, func(g Remark) bool { return g.Subject == good && strings.Contains(g.Text, "verify-full succeeds") }) {
 		t.Errorf("good: %v", r.Good)
 	}
 }

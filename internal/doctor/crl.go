@@ -23,12 +23,12 @@ func (t trust) newestLists() []*x509.RevocationList {
 	return newest
 }
 
-// staleAt says why a CRL does not count at a time, or nothing. Without a next
-// update it counts for ever.
+// staleAt returns why a CRL is not valid at a time, or "". Without a next update it
+// never expires.
 func staleAt(crl *x509.RevocationList, now time.Time) string {
 	switch {
 	case !crl.NextUpdate.IsZero() && now.After(crl.NextUpdate):
-		return "is out of date since " + day(crl.NextUpdate)
+		return "expired on " + day(crl.NextUpdate)
 	case now.Before(crl.ThisUpdate):
 		return "is not valid before " + day(crl.ThisUpdate)
 	}
@@ -39,8 +39,8 @@ func crlExpired(e *exam) {
 	for _, t := range e.trusts() {
 		for _, crl := range t.newestLists() {
 			if text := staleAt(crl, e.now); text != "" {
-				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s %s: all its %s certificates are refused", crl.Issuer, t.crlFile, text, t.who),
-					"fetch a new CRL from the authority into "+t.crlFile)
+				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s %s: all its %s certificates are rejected", crl.Issuer, t.crlFile, text, t.who),
+					"fetch a new CRL from the CA into "+t.crlFile)
 			}
 		}
 	}
@@ -52,17 +52,17 @@ func crlExpiring(e *exam) {
 			switch life := crl.NextUpdate.Sub(crl.ThisUpdate); {
 			case staleAt(crl, e.now) != "" || crl.NextUpdate.IsZero():
 			case crl.NextUpdate.Sub(e.now) < min(soon, life/3):
-				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s is out of date soon, on %s", crl.Issuer, t.crlFile, day(crl.NextUpdate)),
-					"fetch a new CRL from the authority into "+t.crlFile)
+				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s expires soon, on %s", crl.Issuer, t.crlFile, day(crl.NextUpdate)),
+					"fetch a new CRL from the CA into "+t.crlFile)
 			default:
-				e.good(t.subject, "the CRL of %s is in force until %s", crl.Issuer, day(crl.NextUpdate))
+				e.good(t.subject, "the CRL of %s is valid until %s", crl.Issuer, day(crl.NextUpdate))
 			}
 		}
 	}
 }
 
-// crlMissing looks for authorities whose certificates are all refused, since
-// there is no CRL that they signed.
+// crlMissing reports CAs whose certificates are all rejected because there is no
+// CRL signed by them.
 func crlMissing(e *exam) {
 	for _, t := range e.trusts() {
 		if t.crlFile == "" || len(t.lists) == 0 {
@@ -74,11 +74,11 @@ func crlMissing(e *exam) {
 			switch {
 			case signed || !ca.IsCA:
 			case len(lists) > 0:
-				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s is not signed by the authority in %s: all its %s certificates are refused", name(ca), t.crlFile, t.file, t.who),
-					"fetch the CRL of this very authority, or its new certificate into "+t.file)
+				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s is not signed by the CA in %s: all its %s certificates are rejected", name(ca), t.crlFile, t.file, t.who),
+					"fetch the CRL of this CA, or the CA's new certificate into "+t.file)
 			default:
-				e.found(t.subject, t.crlKey, fmt.Sprintf("%s holds no CRL of %s: all its %s certificates are refused", t.crlFile, name(ca), t.who),
-					fmt.Sprintf("add its CRL to %s, or take the authority out of %s", t.crlFile, t.file))
+				e.found(t.subject, t.crlKey, fmt.Sprintf("%s contains no CRL of %s: all its %s certificates are rejected", t.crlFile, name(ca), t.who),
+					fmt.Sprintf("add its CRL to %s, or remove the CA from %s", t.crlFile, t.file))
 			}
 		}
 	}

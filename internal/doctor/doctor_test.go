@@ -169,7 +169,7 @@ func TestAGoodSetUpOfEverythingHasNoFindings(t *testing.T) {
 	if len(r.Findings) > 0 {
 		t.Errorf("found %+v", r.Findings)
 	}
-	for _, want := range []string{"in force until", "no rule is weaker", "servers need in ssl_ca_file"} {
+	for _, want := range []string{"is valid until", "no rule is weaker", "servers need in ssl_ca_file"} {
 		if !slices.ContainsFunc(r.Good, func(g Remark) bool { return strings.Contains(g.Text, want) }) {
 			t.Errorf("%q is not among what is good: %v", want, r.Good)
 		}

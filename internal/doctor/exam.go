@@ -36,29 +36,21 @@ func rank(subject string) int {
 	return 9
 }
 
-// exam is everything that the offline checks look at.
+// exam is everything that the offline checks inspect.
 type exam struct {
-	file       config.File
-	now        time.Time
-	listeners  []listener
-	databases  []database
-	allPairs   []pair
-	allTrusts  []trust
-	access     *login.Access // nil where the rules can't be read
-	accessErr  error
-	places     map[string]place // of what stands in another file than the configuration, by key
-	hostsFiles []named
-	ruleFiles  []string // files that rules and user name maps were read from
-	users      []auth.UserLine
-	usersErr   error
-	report     *Report
-	check      *Check // that is being made
-}
-
-// place is a line of a file.
-type place struct {
-	file string
-	line int
+	file      config.File
+	now       time.Time
+	listeners []listener
+	databases []database
+	allPairs  []pair
+	allTrusts []trust
+	access    *login.Access // nil if the rules can't be read
+	accessErr error
+	ruleFiles []string // files that rules and user name maps were read from
+	users     []auth.UserLine
+	usersErr  error
+	report    *Report
+	check     *Check // that is being made
 }
 
 // listener is one entry of listen, with its files as far as they can be read.
@@ -115,7 +107,7 @@ func Examine(ctx context.Context, f config.File, now time.Time, connect bool) *R
 }
 
 func newExam(f config.File, now time.Time) *exam {
-	e := &exam{file: f, now: now, places: map[string]place{}, report: &Report{
+	e := &exam{file: f, now: now, report: &Report{
 		Config: f.Path(), Findings: []Finding{}, Good: []Remark{}, Unseen: []Remark{},
 	}}
 	for i, l := range f.Listen {
@@ -148,11 +140,6 @@ func (e *exam) found(subject, key, what, change string) *Finding {
 		Subject: subject, What: what, Change: change,
 		File: e.file.Path(), Line: e.file.Line(key), Key: key,
 	}
-	if at, elsewhere := e.places[key]; elsewhere {
-		f.File, f.Line = at.file, at.line
-		f.Key, _, _ = strings.Cut(key, ".hosts_file[")
-		f.Key += ".hosts_file"
-	}
 	e.report.Findings = append(e.report.Findings, f)
 	return &e.report.Findings[len(e.report.Findings)-1]
 }
@@ -168,7 +155,7 @@ func (e *exam) failed(subject string) bool {
 	})
 }
 
-// loopback reports whether a host is this machine for sure.
+// loopback reports whether a host is certainly this machine.
 func loopback(host string) bool {
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return host == "localhost" || err == nil && addr.IsLoopback()

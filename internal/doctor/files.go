@@ -30,7 +30,6 @@ func (e *exam) files() []named {
 			list = append(list, named{t.subject, t.crlKey, t.crlFile, false})
 		}
 	}
-	list = append(list, e.hostsFiles...)
 	for _, path := range e.ruleFiles {
 		list = append(list, named{subjectAccess, e.accessKey(), path, false})
 	}
@@ -74,7 +73,7 @@ func secretReadable(e *exam) {
 			e.found(f.subject, f.key, fmt.Sprintf("%s: %v", f.path, err), "chmod 0600 "+f.path)
 			continue
 		}
-		e.good(f.subject, "%s is closed to others (%#o)", f.path, info.Mode().Perm())
+		e.good(f.subject, "%s is not accessible to others (%#o)", f.path, info.Mode().Perm())
 	}
 }
 
@@ -82,7 +81,7 @@ func fileWritable(e *exam) {
 	for _, f := range e.files() {
 		info, err := os.Stat(f.path)
 		if err == nil && info.Mode().IsRegular() && !f.secret && writable(info) {
-			e.found(f.subject, f.key, fmt.Sprintf("%s may be written by others (permissions %#o)", f.path, info.Mode().Perm()),
+			e.found(f.subject, f.key, fmt.Sprintf("%s is writable by others (permissions %#o)", f.path, info.Mode().Perm()),
 				"chmod go-w "+f.path)
 		}
 	}
@@ -102,26 +101,26 @@ func fileDirectory(e *exam) {
 				continue
 			}
 			if writable(info) && info.Mode()&fs.ModeSticky == 0 {
-				e.found(f.subject, f.key, fmt.Sprintf("directory %s, on the way to %s, may be written by others (permissions %#o)",
+				e.found(f.subject, f.key, fmt.Sprintf("directory %s on the path to %s is writable by others (permissions %#o)",
 					dir, f.path, info.Mode().Perm()), "chmod go-w "+dir)
 			}
 			if foreign(info) {
-				e.found(f.subject, f.key, fmt.Sprintf("directory %s, on the way to %s, belongs neither to root nor to the user who runs this check", dir, f.path),
+				e.found(f.subject, f.key, fmt.Sprintf("directory %s on the path to %s is owned neither by root nor by the user running this check", dir, f.path),
 					"chown root "+dir)
 			}
 		}
 	}
 }
 
-// writable reports whether others than the owner may write: anybody, or a
-// group other than root's.
+// writable reports whether anyone but the owner may write: others, or a group other
+// than root's.
 func writable(info fs.FileInfo) bool {
 	mode := info.Mode().Perm()
 	return mode&0o002 != 0 || mode&0o020 != 0 && !groupOfRoot(info)
 }
 
-// passwordInConfig and passwordReadable tell of passwords that stand in the
-// configuration itself.
+// passwordInConfig and passwordReadable report passwords in the configuration
+// file itself.
 func passwordInConfig(e *exam) { e.literalPasswords(false) }
 func passwordReadable(e *exam) { e.literalPasswords(true) }
 
@@ -135,9 +134,9 @@ func (e *exam) literalPasswords(readable bool) {
 		if d.Password == "" || e.file.FromEnvironment(key) {
 			continue
 		}
-		what := "the server's password stands in the configuration file"
+		what := "the server password is in the configuration file"
 		if readable {
-			what += fmt.Sprintf(", which others can read (permissions %#o)", info.Mode().Perm())
+			what += fmt.Sprintf(", which is readable by others (permissions %#o)", info.Mode().Perm())
 		}
 		e.found(d.subject, key, what, "password_file: "+filepath.Join(filepath.Dir(e.file.Path()), d.name+".password"))
 	}

@@ -19,14 +19,14 @@ func (e *exam) httpIsPublic() bool {
 
 func httpPlaintext(e *exam) {
 	if e.httpIsPublic() && e.file.HTTP.TLS.CertFile == "" {
-		e.found(subjectHTTP, "http.address", "HTTP is spoken in plaintext on "+e.file.HTTP.Address,
+		e.found(subjectHTTP, "http.address", "HTTP is served without TLS on "+e.file.HTTP.Address,
 			"http.tls with cert_file and key_file, or address: "+httpd.DefaultAddress)
 	}
 }
 
 func httpOpen(e *exam) {
 	if e.httpIsPublic() && e.file.HTTP.BearerTokenFile == "" {
-		what := "anybody who reaches " + e.file.HTTP.Address + " sees metrics"
+		what := "anyone who can reach " + e.file.HTTP.Address + " can read metrics"
 		if e.file.HTTP.Pprof {
 			what += " and profiles"
 		}
@@ -34,7 +34,7 @@ func httpOpen(e *exam) {
 	}
 }
 
-// httpFiles returns the files that HTTP is spoken with.
+// httpFiles returns the files of the HTTP server.
 func (e *exam) httpFiles() (list []named) {
 	c := e.file.HTTP
 	if c.Address == "" {
@@ -50,7 +50,7 @@ func (e *exam) httpFiles() (list []named) {
 	return list
 }
 
-// unusableHTTP tells why pgseal could not speak HTTP.
+// unusableHTTP reports why the HTTP server would not start.
 func (e *exam) unusableHTTP(report func(subject, key string, err error)) {
 	if e.file.HTTP.Address == "" {
 		return

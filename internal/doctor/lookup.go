@@ -21,15 +21,15 @@ type tried struct {
 	super bool // auth_user is a superuser
 }
 
-// lookUp logs in as each auth_user whose lookups are made by this database's
-// servers, and has it look itself up.
+// lookUp logs in as each auth_user with lookups in this database, and has it look
+// itself up.
 func (h *host) lookUp(ctx context.Context) {
 	if h.dialErr != nil {
 		return
 	}
 	for _, l := range h.file.Lookups() {
 		same := func(t tried) bool { return t.User == l.User && t.In == l.In && t.Query == l.Query }
-		if h.file.Leads(l) != h.db.name || slices.ContainsFunc(h.lookups, same) {
+		if h.file.LookupDatabase(l) != h.db.name || slices.ContainsFunc(h.lookups, same) {
 			continue
 		}
 		t := tried{Lookup: l}
@@ -57,13 +57,13 @@ func (h *host) tryLookup(ctx context.Context, l config.Lookup) (super bool, err 
 	super = len(rows) == 1 && rows[0][0].Text == "t"
 	rows, err = conn.QueryRows(ctx, 2, l.Query, l.User)
 	if err == nil && len(rows) > 0 && len(rows[0]) < 2 {
-		err = errors.New("it returns one column, and it takes the role and its secret")
+		err = errors.New("it returned one column, expected role name and secret")
 	}
 	return super, err
 }
 
-// passwordOf returns the password of auth_user, where pgseal has it from. What
-// keeps it from reading it is told by other checks.
+// passwordOf returns the password of auth_user, from where pgseal reads it. Errors
+// are reported by other checks.
 func (h *host) passwordOf(l config.Lookup) string {
 	if l.Password != "" {
 		secret, _ := reload.ReadSecretFile(l.Password)
@@ -97,10 +97,10 @@ func serverAuthQuery(h *host) {
 			// told by other checks
 		case refused != nil && !strings.HasPrefix(refused.Code, "28"):
 			h.foundLookup(t.Lookup, "auth_query", fmt.Sprintf("auth_query fails as role %q: %v", t.User, t.err),
-				"auth_query: a function that role may execute, see docs/authentication.md")
+				"auth_query: a function that the role may execute, see docs/authentication.md")
 		default:
 			h.foundLookup(t.Lookup, "auth_user", fmt.Sprintf("auth_query fails: role %q cannot log in: %v", t.User, t.err),
-				"auth_user and auth_password_file of a role that may log in, and a hostssl line for it in pg_hba.conf")
+				"auth_user and auth_password_file of a role that can log in, and a hostssl line for it in pg_hba.conf")
 		}
 	}
 }
@@ -120,6 +120,6 @@ func authQueryUnqualified(e *exam) {
 		if name, ok := strings.CutPrefix(key, "databases."); ok {
 			subject = "database " + strings.TrimSuffix(name, ".auth_query")
 		}
-		e.found(subject, key, "auth_query names a table or function without its schema", "auth_query: the same with the schema before each name")
+		e.found(subject, key, "auth_query references a table or function without a schema", "auth_query: the same with schema-qualified names")
 	}
 }

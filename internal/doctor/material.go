@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 
-	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -27,7 +26,7 @@ type pair struct {
 type trust struct {
 	subject, key, file string
 	name               string // the last part of key
-	who                string // whose certificates they vouch for
+	who                string // whose certificates they issue: "client" or "server"
 	certs              []*x509.Certificate
 
 	crlKey, crlFile string // empty: no CRLs
@@ -43,24 +42,6 @@ func (e *exam) trusts() []trust { return e.allTrusts }
 // readListener reads the certificates that a listener names.
 func (e *exam) readListener(l listener) {
 	asks := l.asksClients()
-	if lines := e.readHosts(l); len(lines) > 0 {
-		for i, line := range lines {
-			key := fmt.Sprintf("%s.tls.hosts_file[%d]", l.key, i)
-			e.places[key] = place{line.File, line.Line}
-			p := pair{
-				subject: l.subject, certKey: key, keyKey: key, certFile: line.CertFile, keyFile: line.KeyFile,
-				certName: "SSL certificate", keyName: "SSL key",
-			}
-			if name := line.Names[0]; name != tlsconf.HostsDefault && name != tlsconf.HostsNoSNI {
-				p.names = line.Names
-			}
-			e.addPair(p)
-			if asks && line.ClientCAFile != "" {
-				e.addClientTrust(l.subject, key, line.ClientCAFile, l.key+".tls.client_crl_file", l.TLS.ClientCRLFile)
-			}
-		}
-		return
-	}
 	own := func(key, certFile, keyFile string, names []string) {
 		e.addPair(pair{
 			subject: l.subject, certKey: key + ".cert_file", keyKey: key + ".key_file", certFile: certFile, keyFile: keyFile,
@@ -83,20 +64,6 @@ func (e *exam) readListener(l listener) {
 	}
 }
 
-// readHosts returns the lines of a listener's pg_hosts.conf, none where it has
-// a fault: the check that loads it as pgseal does tells of that.
-func (e *exam) readHosts(l listener) []tlsconf.HostsLine {
-	if l.TLS.HostsFile == "" {
-		return nil
-	}
-	reader := reload.NewReader()
-	lines, _ := tlsconf.ReadHosts(reader, l.TLS.HostsFile)
-	for _, path := range reader.Files() {
-		e.hostsFiles = append(e.hostsFiles, named{l.subject, l.key + ".tls.hosts_file", path, false})
-	}
-	return lines
-}
-
 // addPair adds a pair with what its files hold.
 func (e *exam) addPair(p pair) {
 	p.chain, p.private = readCertificates(p.certFile), readKey(p.keyFile)
@@ -113,7 +80,7 @@ func (e *exam) addClientTrust(subject, key, caFile, crlKey, crlFile string) {
 
 // asksClients reports whether clients are asked for certificates.
 func (l listener) asksClients() bool {
-	return l.tls() && (l.TLS.ClientCAFile != "" || l.TLS.HostsFile != "") && l.TLS.ClientCert != tlsconf.ClientCertNone
+	return l.tls() && l.TLS.ClientCAFile != "" && l.TLS.ClientCert != tlsconf.ClientCertNone
 }
 
 // readDatabase reads the certificates that a database names.

@@ -97,7 +97,7 @@ func Faults(path string, err error) *Report {
 	for _, e := range flatten(err) {
 		f := Finding{
 			ID: configCheck.ID, Severity: configCheck.Severity, Why: configCheck.Why,
-			Subject: subjectConfig, File: path, What: e.Error(), Change: "correct this line; config.example.yaml holds every key",
+			Subject: subjectConfig, File: path, What: e.Error(), Change: "correct this line; config.example.yaml lists every key",
 		}
 		var at *config.Error
 		if errors.As(e, &at) {

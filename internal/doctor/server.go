@@ -12,7 +12,7 @@ import (
 	"github.com/pgseal/pgseal/pool/backend"
 )
 
-// facts is what a server tells about itself to who has logged in.
+// facts is what a server reveals about itself after login.
 type facts struct {
 	settings map[string]string
 	rules    []rule
@@ -34,7 +34,7 @@ func (f *facts) read(ctx context.Context, conn *backend.Conn, unseen func(string
 		var refused *wire.Error
 		switch {
 		case errors.As(err, &refused) && refused.Code == insufficientPrivilege:
-			unseen(what + ": the role may not read that" + grant)
+			unseen(what + ": permission denied" + grant)
 		case err != nil:
 			unseen(what + ": " + err.Error())
 		}
@@ -46,7 +46,7 @@ func (f *facts) read(ctx context.Context, conn *backend.Conn, unseen func(string
 		f.settings[row[0].Text] = row[1].Text
 	}
 	if f.settings["ssl"] == "on" && f.settings["ssl_min_protocol_version"] == "" { // left out of its rows
-		unseen("ssl_min_protocol_version: the role may not read that (GRANT pg_read_all_settings)")
+		unseen("ssl_min_protocol_version: permission denied (GRANT pg_read_all_settings)")
 	}
 	for _, row := range ask("access rules", " (GRANT SELECT ON pg_hba_file_rules, GRANT EXECUTE ON FUNCTION pg_hba_file_rules(), or log in as a superuser)",
 		`SELECT line_number::text, coalesce(type, ''), coalesce(address || coalesce('/' || netmask, ''), ''), coalesce(auth_method, ''), coalesce(error, '')
@@ -60,7 +60,7 @@ func (f *facts) read(ctx context.Context, conn *backend.Conn, unseen func(string
 	// Without the privilege the rows of others are there, and empty.
 	rows := ask("sessions of others", "", `SELECT (pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'))::text`)
 	if len(rows) == 1 && rows[0][0].Text != "true" {
-		unseen("sessions without TLS: the role may not read those of others (GRANT pg_read_all_stats)")
+		unseen("sessions without TLS: permission denied for those of other roles (GRANT pg_read_all_stats)")
 	}
 	for _, row := range ask("sessions", "", `SELECT DISTINCT coalesce(a.usename, '') FROM pg_catalog.pg_stat_ssl s
 		JOIN pg_catalog.pg_stat_activity a USING (pid)
@@ -72,7 +72,7 @@ func (f *facts) read(ctx context.Context, conn *backend.Conn, unseen func(string
 func serverMinTLS(h *host) {
 	switch v := h.facts.settings["ssl_min_protocol_version"]; {
 	case h.facts.settings["ssl"] == "on" && (v == "TLSv1" || v == "TLSv1.1"):
-		h.found("host", fmt.Sprintf("it takes TLS older than 1.2 (ssl_min_protocol_version is %q)", v), "in postgresql.conf: ssl_min_protocol_version = 'TLSv1.2'")
+		h.found("host", fmt.Sprintf("the server accepts TLS older than 1.2 (ssl_min_protocol_version is %q)", v), "in postgresql.conf: ssl_min_protocol_version = 'TLSv1.2'")
 	case v != "":
 		h.good(h.subject, "ssl_min_protocol_version is %s", v)
 	}
@@ -90,11 +90,11 @@ func serverPasswordEncryption(h *host) {
 
 func serverMD5Roles(h *host) {
 	if n := len(h.facts.md5Roles); n > 0 {
-		h.found("host", fmt.Sprintf("the secrets of %d roles are md5: %s", n, some(h.facts.md5Roles)), "with password_encryption scram-sha-256: \\password "+h.facts.md5Roles[0])
+		h.found("host", fmt.Sprintf("%d roles have md5 passwords: %s", n, some(h.facts.md5Roles)), "with password_encryption = scram-sha-256: \\password "+h.facts.md5Roles[0])
 	}
 }
 
-// some returns the first few of a list.
+// some formats the first few entries of a list.
 func some(list []string) string {
 	if len(list) > 5 {
 		return strings.Join(list[:5], ", ") + fmt.Sprintf(" and %d more", len(list)-5)
@@ -102,7 +102,7 @@ func some(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// remote reports whether a rule lets in who comes over a network.
+// remote reports whether a rule accepts connections over a network.
 func (r rule) remote() bool {
 	if r.kind == "local" || r.kind == "" || r.problem != "" || r.method == "reject" {
 		return false
@@ -112,7 +112,7 @@ func (r rule) remote() bool {
 	return err != nil || !ip.IsLoopback()
 }
 
-// rules reports the lines of pg_hba.conf that are bad.
+// rules reports the offending lines of pg_hba.conf.
 func (h *host) rules(bad func(rule) bool, what, change string) {
 	var lines []string
 	for _, r := range h.facts.rules {
@@ -129,19 +129,19 @@ func hbaPlaintext(h *host) {
 	h.rules(func(r rule) bool {
 		return r.remote() && slices.Contains([]string{"host", "hostnossl"}, r.kind) && r.method != "gss"
 	},
-		"lets plaintext in", "in pg_hba.conf: hostssl instead of host")
+		"accepts plaintext connections", "in pg_hba.conf: hostssl instead of host")
 }
 
 func hbaTrust(h *host) {
-	h.rules(func(r rule) bool { return r.method == "trust" && r.kind != "local" }, "lets anybody in (trust)", "in pg_hba.conf: scram-sha-256 instead of trust")
+	h.rules(func(r rule) bool { return r.method == "trust" && r.kind != "local" }, "accepts anyone (trust)", "in pg_hba.conf: scram-sha-256 instead of trust")
 }
 
 func hbaPassword(h *host) {
-	h.rules(func(r rule) bool { return r.method == "password" }, "asks for the password in clear", "in pg_hba.conf: scram-sha-256 instead of password")
+	h.rules(func(r rule) bool { return r.method == "password" }, "requests passwords in clear text", "in pg_hba.conf: scram-sha-256 instead of password")
 }
 
 func hbaMD5(h *host) {
-	h.rules(func(r rule) bool { return r.method == "md5" }, "asks by md5", "in pg_hba.conf: scram-sha-256 instead of md5")
+	h.rules(func(r rule) bool { return r.method == "md5" }, "uses md5", "in pg_hba.conf: scram-sha-256 instead of md5")
 }
 
 func serverSessions(h *host) {

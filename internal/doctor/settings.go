@@ -27,7 +27,7 @@ func plaintextClients(e *exam) {
 		case tlsconf.ListenRequire:
 			e.good(l.subject, "clients must use TLS %s or newer", l.TLS.MinVersion)
 		case tlsconf.ListenPrefer:
-			e.found(l.subject, l.key+".tls.mode", "clients are also taken in plaintext (tls.mode prefer)", "mode: require")
+			e.found(l.subject, l.key+".tls.mode", "clients without TLS are accepted (tls.mode prefer)", "mode: require")
 		default:
 			e.found(l.subject, l.key+".tls.mode", "all clients are served in plaintext (tls.mode disable)", "mode: require, with cert_file and key_file")
 		}
@@ -37,7 +37,7 @@ func plaintextClients(e *exam) {
 func plaintextLoopback(e *exam) {
 	for _, l := range e.listeners {
 		if !l.unix && l.onLoopback() && l.TLS.Mode != tlsconf.ListenRequire {
-			e.found(l.subject, l.key+".tls.mode", "clients on this machine may come in plaintext (tls.mode "+l.TLS.Mode+")", "mode: require")
+			e.found(l.subject, l.key+".tls.mode", "clients on this machine may connect in plaintext (tls.mode "+l.TLS.Mode+")", "mode: require")
 		}
 	}
 	for _, d := range e.databases {
@@ -59,7 +59,7 @@ func allLoopback(hosts []string) bool {
 func plaintextServer(e *exam) {
 	for _, d := range e.databases {
 		if tcp := d.tcp(); len(tcp) > 0 && d.SSLMode == tlsconf.SSLModeDisable && !allLoopback(tcp) {
-			e.found(d.subject, d.key+".sslmode", "passwords and data go to "+strings.Join(tcp, ", ")+" in plaintext (sslmode disable)",
+			e.found(d.subject, d.key+".sslmode", "passwords and data are sent to "+strings.Join(tcp, ", ")+" in plaintext (sslmode disable)",
 				"sslmode: verify-full, with sslrootcert")
 		}
 	}
@@ -69,9 +69,9 @@ func unverifiedServer(e *exam) {
 	for _, d := range e.databases {
 		switch {
 		case d.SSLMode == tlsconf.SSLModeRequire && d.SSLRootCert == "":
-			e.found(d.subject, d.key+".sslmode", "the server's certificate is not verified at all (sslmode require)", "sslmode: verify-full, with sslrootcert")
+			e.found(d.subject, d.key+".sslmode", "the server certificate is not verified (sslmode require)", "sslmode: verify-full, with sslrootcert")
 		case d.SSLMode == tlsconf.SSLModeVerifyFull:
-			e.good(d.subject, "servers are verified in full, by %s", d.SSLRootCert)
+			e.good(d.subject, "servers are fully verified, against %s", d.SSLRootCert)
 		}
 	}
 }
@@ -79,7 +79,7 @@ func unverifiedServer(e *exam) {
 func unverifiedName(e *exam) {
 	for _, d := range e.databases {
 		if d.SSLMode == tlsconf.SSLModeVerifyCA || d.SSLMode == tlsconf.SSLModeRequire && d.SSLRootCert != "" {
-			e.found(d.subject, d.key+".sslmode", fmt.Sprintf("the server's name is not verified (sslmode %s)", d.SSLMode), "sslmode: verify-full")
+			e.found(d.subject, d.key+".sslmode", fmt.Sprintf("the server's host name is not verified (sslmode %s)", d.SSLMode), "sslmode: verify-full")
 		}
 	}
 }
@@ -87,7 +87,7 @@ func unverifiedName(e *exam) {
 func weakCiphers(e *exam) {
 	for _, l := range e.listeners {
 		if weak := tlsconf.WeakCiphers(l.TLS.Ciphers); l.tls() && len(weak) > 0 {
-			e.found(l.subject, l.key+".tls.ciphers", "ciphers takes suites of TLS 1.2 without AEAD: "+strings.Join(weak, ", "), `ciphers: "" (all that have AEAD)`)
+			e.found(l.subject, l.key+".tls.ciphers", "ciphers allows TLS 1.2 suites without AEAD: "+strings.Join(weak, ", "), `ciphers: "" (all suites with AEAD)`)
 		}
 	}
 }
@@ -108,7 +108,7 @@ func noPostQuantum(e *exam) {
 func channelBindingOff(e *exam) {
 	for _, d := range e.databases {
 		if d.SSLMode != tlsconf.SSLModeDisable && d.ChannelBinding == tlsconf.ChannelBindingDisable {
-			e.found(d.subject, d.key+".channel_binding", "logins are not bound to the TLS connection (channel_binding disable)", "channel_binding: prefer, or require")
+			e.found(d.subject, d.key+".channel_binding", "logins do not use channel binding (channel_binding disable)", "channel_binding: prefer, or require")
 		}
 	}
 }
@@ -116,7 +116,7 @@ func channelBindingOff(e *exam) {
 func clientCertKept(e *exam) {
 	for _, l := range e.listeners {
 		if l.asksClients() && l.TLS.ClientCertRecheck == tlsconf.RecheckKeep {
-			e.found(l.subject, l.key+".tls.client_cert_recheck", "sessions outlive their client certificate (client_cert_recheck keep)", "client_cert_recheck: end")
+			e.found(l.subject, l.key+".tls.client_cert_recheck", "sessions outlive the validity of their client certificate (client_cert_recheck keep)", "client_cert_recheck: end")
 		}
 	}
 }
@@ -124,13 +124,13 @@ func clientCertKept(e *exam) {
 func sessionStateIgnored(e *exam) {
 	p := e.file.Pool
 	if p.SessionState == pool.IgnoreState && !(p.ServerResetQueryAlways && p.ServerResetQuery != "") {
-		e.found(subjectPools, "pool.session_state", "what a client leaves in its session stays for others (session_state ignore)", "session_state: pin, strict or reject")
+		e.found(subjectPools, "pool.session_state", "session state is leaked to other clients (session_state ignore)", "session_state: pin, strict or reject")
 	}
 }
 
 func noReset(e *exam) {
 	if e.file.Pool.ServerResetQuery == "" {
-		e.found(subjectPools, "pool.server_reset_query", "servers are not reset between sessions (server_reset_query is empty)", "server_reset_query: DISCARD ALL")
+		e.found(subjectPools, "pool.server_reset_query", "server connections are not reset between sessions (server_reset_query is empty)", "server_reset_query: DISCARD ALL")
 	}
 }
 
@@ -146,7 +146,7 @@ func loginWithoutPassword(e *exam) {
 func requireAuthMD5(e *exam) {
 	for _, d := range e.databases {
 		if d.AllowsMD5() {
-			e.found(d.subject, d.key+".require_auth", "servers may ask by md5 (require_auth "+d.RequireAuth+")", "require_auth: scram-sha-256,none, and SCRAM secrets at the server")
+			e.found(d.subject, d.key+".require_auth", "servers may request md5 authentication (require_auth "+d.RequireAuth+")", "require_auth: scram-sha-256,none, and SCRAM secrets on the server")
 		}
 	}
 }
@@ -154,27 +154,26 @@ func requireAuthMD5(e *exam) {
 func requireAuthPassword(e *exam) {
 	for _, d := range e.databases {
 		if d.AllowsPassword() {
-			e.found(d.subject, d.key+".require_auth", "servers may ask for the password itself (require_auth "+d.RequireAuth+")", "require_auth: scram-sha-256,none")
+			e.found(d.subject, d.key+".require_auth", "servers may request the password itself (require_auth "+d.RequireAuth+")", "require_auth: scram-sha-256,none")
 		}
 	}
 }
 
 func usersMD5(e *exam) {
 	if lines := e.usersOf(auth.KindMD5); len(lines) > 0 {
-		e.inUsers(lines, "md5 secrets", "set the role's password anew in PostgreSQL with password_encryption = scram-sha-256, and write the secret it has then (SELECT rolpassword FROM pg_authid)")
+		e.inUsers(lines, "md5 secrets", "reset the role's password in PostgreSQL with password_encryption = scram-sha-256, and use the new secret (SELECT rolpassword FROM pg_authid)")
 	}
 }
 
 func usersPlain(e *exam) {
 	if lines := e.usersOf(auth.KindPlain); len(lines) > 0 {
-		e.inUsers(lines, "passwords in plain text", "each role's own secret from the server (SELECT rolpassword FROM pg_authid), or pgseal hash-password where the database has a fixed user")
+		e.inUsers(lines, "plaintext passwords", "each role's secret from the server (SELECT rolpassword FROM pg_authid), or pgseal hash-password if the database has a fixed user")
 	} else if scram := e.usersOf(auth.KindSCRAM); len(scram) > 0 {
 		e.good(subjectUsers, "no secret is weaker than SCRAM-SHA-256 (%s)", count(len(scram), "role"))
 	}
 }
 
-// usersNone reports a users file in which nobody stands, where nobody is looked
-// up in a database either.
+// usersNone reports a users file without roles, unless there is an auth_query.
 func usersNone(e *exam) {
 	if e.file.Auth.UsersFile == "" || len(e.users) > 0 || e.failed(subjectUsers) || e.file.Auth.AuthUser != "" {
 		return
@@ -184,7 +183,7 @@ func usersNone(e *exam) {
 			return
 		}
 	}
-	e.found(subjectUsers, "auth.users_file", "no role stands in it", `"ROLE" "SECRET" in a line of its own, the secret from the server (SELECT rolpassword FROM pg_authid)`)
+	e.found(subjectUsers, "auth.users_file", "the users file contains no roles", `a line "ROLE" "SECRET" for each role, with the secret from the server (SELECT rolpassword FROM pg_authid)`)
 }
 
 func (e *exam) usersOf(kind string) []auth.UserLine {
@@ -199,16 +198,16 @@ func (e *exam) usersOf(kind string) []auth.UserLine {
 
 // inUsers reports lines of the users file: how many, and where the first is.
 func (e *exam) inUsers(lines []auth.UserLine, what, change string) {
-	f := e.found(subjectUsers, "auth.users_file", fmt.Sprintf("%d of %d users have %s, the first is %q", len(lines), len(e.users), what, lines[0].Name), change)
+	f := e.found(subjectUsers, "auth.users_file", fmt.Sprintf("%d of %d users have %s, the first one is %q", len(lines), len(e.users), what, lines[0].Name), change)
 	f.File, f.Line = e.file.Auth.UsersFile, lines[0].Line
 }
 
-// unusable reports what serve would refuse and no other check explained, by
+// unusable reports what serve would reject and no other check has explained, by
 // loading it as serve does. It is the last of the offline checks.
 func unusable(e *exam) {
 	report := func(subject, key string, err error) {
 		if err != nil && !e.failed(subject) {
-			e.found(subject, key, err.Error(), "correct the file that is named here")
+			e.found(subject, key, err.Error(), "correct the file named in the message")
 		}
 	}
 	for _, l := range e.listeners {

@@ -33,7 +33,7 @@ type loopConn struct {
 	paused    bool
 	hungUp    bool // HungUp was called since it was last read
 	missed    bool // the peer left while the loop was suspended
-	finishing bool // what comes in is thrown away
+	finishing bool // what arrives is discarded
 	linger    time.Duration
 	closed    bool
 	fat       bool   // in the loop's list of those whose buffers are large
@@ -43,7 +43,7 @@ type loopConn struct {
 	due       time.Time
 	dueAt     int // place in the heap, -1: none
 
-	held atomic.Int32 // how many connections have bytes of ours that nobody took yet, and Suspend
+	held atomic.Int32 // number of connections with unsent bytes of ours, and of Suspend
 
 	wmu     sync.Mutex  // one Write at a time, and guards below
 	waiting []*loopConn // are not read until our unsent bytes are gone
@@ -85,7 +85,7 @@ func (c *loopConn) Unsent() bool { return c.io.unsent() }
 // Free implements Conn.
 func (c *loopConn) Free(from Conn) {
 	if f, ok := from.(*loopConn); ok && f.held.Load() == 0 {
-		return // nobody has bytes of it
+		return // no connection has bytes of it
 	}
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
@@ -97,7 +97,7 @@ func (c *loopConn) Free(from Conn) {
 	}
 }
 
-// releaseAll lets the connections go on whose bytes waited here.
+// releaseAll resumes the connections whose bytes were waiting here.
 func (c *loopConn) releaseAll() {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
@@ -166,7 +166,7 @@ func (c *loopConn) finish(linger time.Duration) {
 	c.proceed()
 }
 
-// allSent goes on with Finish when nothing waits to be sent any more.
+// allSent continues Finish once everything has been sent.
 func (c *loopConn) allSent() {
 	if c.linger <= 0 {
 		c.end(net.ErrClosed)
@@ -198,7 +198,7 @@ func (c *loopConn) protect(f func()) {
 func (c *loopConn) recover() {
 	if r := recover(); r != nil {
 		c.loop.panics.Add(1)
-		c.loop.log.Error("panic in a connection's handler", append(whose(c.handler), zap.Any("panic", r), zap.Stack("stack"))...)
+		c.loop.log.Error("panic in a connection's handler", append(logFields(c.handler), zap.Any("panic", r), zap.Stack("stack"))...)
 		c.end(errPanic)
 	}
 }
@@ -209,7 +209,7 @@ func (c *loopConn) events(events uint32) {
 	}
 	switch {
 	case c.closed || events&(readable|hangup) == 0:
-		// Once it is closed its descriptor may be somebody else's.
+		// Once it is closed its descriptor may be reused.
 	case c.mayRead():
 		c.read()
 	default:
@@ -233,7 +233,7 @@ func (c *loopConn) proceed() {
 	c.handOn()
 }
 
-// notNow stops the events of a connection that may not be read at present.
+// notNow disables the events of a connection that must not be read now.
 // That costs a system call, so it is done only when events come. A peer that
 // leaves is still reported, but once: epoll can't be told to be silent about
 // a connection that was reset.
@@ -248,7 +248,7 @@ func (c *loopConn) notNow(events uint32) {
 	}
 }
 
-// hangUp tells the handler, once, that the peer will send no more.
+// hangUp tells the handler, once, that the peer has closed its side.
 func (c *loopConn) hangUp() {
 	if !c.hungUp {
 		c.hungUp = true
@@ -279,11 +279,11 @@ func (c *loopConn) ask(set, clear uint32) {
 	}
 }
 
-// armWritable asks to be told when the kernel takes bytes again. It may be
+// armWritable requests an event for when the kernel accepts bytes again. It may be
 // called on any loop.
 func (c *loopConn) armWritable() { c.ask(syscall.EPOLLOUT, 0) }
 
-// writable sends what waited, and lets go on who waited for that.
+// writable sends what was waiting, and resumes the connections it came from.
 func (c *loopConn) writable() {
 	c.io.mu.Lock()
 	gone := c.io.flush()
@@ -302,7 +302,7 @@ func (c *loopConn) writable() {
 }
 
 // read takes from the socket what there is, within bounds, and hands it on.
-// Where a read fills its buffer only in part, the socket is empty, and the
+// If a read fills its buffer only in part, the socket is empty, and the
 // read that would find it so is saved. What the bounds leave epoll reports
 // again.
 func (c *loopConn) read() {
@@ -373,8 +373,8 @@ func (c *loopConn) handOn() bool {
 	return c.mayRead()
 }
 
-// deliver hands the handler what was read, until there is no more or it wants
-// no more. What it left before is offered again even where nothing follows: it
+// deliver hands the handler what was read, until there is nothing left or it pauses.
+// What it left before is offered again even if nothing follows: it
 // may have waited for something else than bytes.
 func (c *loopConn) deliver() error {
 	for {
@@ -413,9 +413,6 @@ func (c *loopConn) deliver() error {
 // fill reads plaintext behind what is already in the loop's buffer, until
 // there is no more or the buffer is full.
 func (c *loopConn) fill(have int) (n int, err error) {
-	if c.tls != nil {
-		c.io.in = preload(c.tls, c.io.in)
-	}
 	plain := c.loop.plain
 	for have+n < len(plain) && err == nil {
 		if n > 0 && c.empty() {

@@ -1,5 +1,5 @@
-// Package engine waits for bytes on many connections and hands them to
-// whoever handles them. It knows no PostgreSQL.
+// Package engine waits for bytes on many connections and hands them to their
+// handlers. It knows nothing about PostgreSQL.
 //
 //	        epoll            Data(b)             Write(b, from)
 //	socket ───────► loop ───────────► Handler ───────────────► another Conn
@@ -17,7 +17,7 @@
 // life, and an idle one owns no goroutine, no buffer and no timer. The portable
 // engine has a goroutine per connection and is for everywhere else.
 //
-// # Who calls what
+// # Goroutines
 //
 // A Handler's methods are called at the connection's home, one at a time.
 // They must not block. Conn's methods may be called from anywhere.

@@ -30,7 +30,7 @@ type Loops struct {
 	loops []*loop
 }
 
-// NewLoops starts n event loops. log is told of handlers that panic.
+// NewLoops starts n event loops. Panics of handlers are logged to log.
 func NewLoops(log *zap.Logger, n int) (*Loops, error) { return newLoops(log, n, time.Now) }
 
 // newLoops is NewLoops with a clock, which timeouts are judged by.
@@ -135,7 +135,7 @@ type loop struct {
 	closing  bool
 	// suspended is set between Suspend and Resume: all connections are held.
 	suspended bool
-	wakes     int // posters that are about to write to evfd, or did and nobody read it yet
+	wakes     int // posters that are about to write to evfd, or whose write was not read yet
 
 	count    atomic.Int64 // connections
 	panics   atomic.Uint64
@@ -203,8 +203,8 @@ func (l *loop) wake() {
 	syscall.RawSyscall(syscall.SYS_WRITE, uintptr(l.evfd), uintptr(unsafe.Pointer(&one)), 8)
 }
 
-// run is the loop's thread. It ends when it was told to close, its last
-// connection has gone, and nobody is about to write to evfd.
+// run is the loop's thread. It ends after Close, once its last connection is closed
+// and no poster is about to write to evfd.
 func (l *loop) run() {
 	runtime.LockOSThread()
 	defer close(l.done)
@@ -260,13 +260,13 @@ func (l *loop) wait(events []syscall.EpollEvent) int {
 		l.wakes++
 	}
 	if err != nil && err != syscall.EINTR {
-		l.log.Error("event loop can't wait", zap.Error(err))
+		l.log.Error("epoll_wait failed", zap.Error(err))
 		time.Sleep(tick)
 	}
 	return max(n, 0)
 }
 
-// epollWait enters the scheduler only where it may block.
+// epollWait enters the scheduler only if it may block.
 func epollWait(epfd int, events []syscall.EpollEvent, timeout int) (int, error) {
 	p := unsafe.Pointer(&events[0])
 	if timeout == 0 {
@@ -350,7 +350,7 @@ func (l *loop) trimIdle() {
 	l.fat = kept
 }
 
-// register begins to read a connection, or ends it where it could not be
+// register starts reading a connection, or ends it if it could not be
 // taken over. It may have been closed in the meantime.
 func (l *loop) register(c *loopConn, err error) {
 	if c.closed {

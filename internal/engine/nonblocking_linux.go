@@ -39,7 +39,7 @@ func (n *nonBlocking) read(b []byte) (int, error) {
 	return c, nil
 }
 
-// receive reads from the socket into buf. It returns 0 and nil where there is
+// receive reads from the socket into buf. It returns 0 and nil if there is
 // nothing to read.
 func (n *nonBlocking) receive(buf []byte) (int, error) {
 	for {
@@ -65,7 +65,7 @@ func (n *nonBlocking) receive(buf []byte) (int, error) {
 // key updates.
 const maxBacklog = 8 << 20
 
-var errBacklog = errors.New("the peer does not read what it asked for")
+var errBacklog = errors.New("peer does not read its data")
 
 // overdue reports whether more waits than a peer that behaves would leave.
 func (n *nonBlocking) overdue() bool {

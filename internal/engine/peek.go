@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// PeekByte waits for the first byte that comes on a connection and leaves it
-// unread. It ends with io.EOF where the peer closed, and obeys the connection's
+// PeekByte waits for the first byte on a connection and leaves it
+// unread. It ends with io.EOF if the peer closed, and obeys the connection's
 // deadline. ok is false for connections without a socket.
 func PeekByte(conn net.Conn) (first byte, ok bool, err error) {
 	sc, isSocket := conn.(syscall.Conn)

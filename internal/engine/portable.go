@@ -30,7 +30,7 @@ type Portable struct {
 	all map[*goConn]struct{}
 }
 
-// NewPortable returns a Portable. log is told of handlers that panic.
+// NewPortable returns a Portable. Panics of handlers are logged to log.
 func NewPortable(log *zap.Logger) *Portable { return &Portable{log: log, all: map[*goConn]struct{}{}} }
 
 // Adopt implements Engine.
@@ -103,7 +103,7 @@ type goConn struct {
 	raw     *Transport
 	conn    net.Conn
 	tls     *tls.Conn
-	woken   chan struct{} // wakes the goroutine where it does not read
+	woken   chan struct{} // wakes the goroutine while it does not read
 
 	// Owned by the goroutine.
 	paused  bool
@@ -111,7 +111,7 @@ type goConn struct {
 	buf     []byte
 	have    int   // bytes in buf that the handler has not used
 	offer   bool  // they are more, or may be worth more, than when it saw them last
-	over    error // why no more bytes will come
+	over    error // why nothing more will arrive
 	hungUp  bool  // HungUp was called since the last Data
 
 	wmu sync.Mutex // one Write at a time
@@ -250,7 +250,7 @@ func (c *goConn) protect(f func()) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.engine.panics.Add(1)
-			c.log.Error("panic in a connection's handler", append(whose(c.handler), zap.Any("panic", r), zap.Stack("stack"))...)
+			c.log.Error("panic in a connection's handler", append(logFields(c.handler), zap.Any("panic", r), zap.Stack("stack"))...)
 			err = errPanic
 		}
 	}()
@@ -292,7 +292,7 @@ func (c *goConn) serve() error {
 	}
 }
 
-// hangUp tells the handler that the peer will send no more.
+// hangUp tells the handler that the peer has closed its side.
 func (c *goConn) hangUp() error {
 	c.hungUp = true
 	return c.protect(c.handler.HungUp)

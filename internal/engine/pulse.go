@@ -11,7 +11,7 @@ import (
 // probeEvery is the time between two probes of a Pulse.
 const probeEvery = time.Second
 
-// Pulse asks the loops of an engine, time and again, to do nothing, and takes
+// Pulse periodically posts an empty task to the loops of an engine, and takes
 // the time until each has: what a connection has to wait for its turn, too.
 type Pulse struct {
 	engine Engine
@@ -26,7 +26,7 @@ type beat struct {
 	lags  *stats.Histogram
 }
 
-// NewPulse returns a Pulse of an engine. Run has to run beside it.
+// NewPulse returns a Pulse of an engine. It needs a goroutine in Run.
 func NewPulse(e Engine) *Pulse {
 	p := &Pulse{engine: e, loops: make([]beat, len(e.Stats()))}
 	for i := range p.loops {

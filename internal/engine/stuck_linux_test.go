@@ -1,11 +1,10 @@
 package engine
 
 import (
-	"bytes"
 	"net"
+	"reflect"
 	"testing"
 	"time"
-	"unsafe"
 )
 
 // reserved returns how much memory a connection's buffers take, those of
@@ -18,7 +17,8 @@ func reserved(t *testing.T, conn Conn) (n int) {
 		defer c.io.mu.Unlock()
 		n = cap(c.rest) + cap(c.unread) + cap(c.io.out)
 		if c.tls != nil {
-			n += (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c.tls), tlsBuffers.raw)).Cap()
+			raw := reflect.ValueOf(c.tls).Elem().FieldByName("rawInput")
+			n += raw.FieldByName("buf").Cap()
 		}
 	})
 	return n

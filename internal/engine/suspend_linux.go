@@ -2,7 +2,7 @@ package engine
 
 import "sync"
 
-// Suspend implements Engine. Each connection is held as if somebody had bytes
+// Suspend implements Engine. Each connection is held as if another one had bytes
 // of it that nobody takes.
 func (e *Loops) Suspend() {
 	e.onEach(func(l *loop) {

@@ -17,7 +17,7 @@ func (t *timeouts) swap(i, j int) {
 	t.heap[i].dueAt, t.heap[j].dueAt = i, j
 }
 
-// set puts c in, moves it, or takes it out where due is zero.
+// set adds c, moves it, or removes it if due is zero.
 func (t *timeouts) set(c *loopConn, due time.Time) {
 	switch {
 	case due.IsZero() && c.dueAt < 0:
@@ -69,7 +69,7 @@ func (t *timeouts) next(now time.Time) time.Duration {
 	return (wait + tick - 1) / tick * tick
 }
 
-// expired takes out and returns the first connection whose timeout is due, or
+// expired removes and returns the first connection whose timeout is due, or
 // nil.
 func (t *timeouts) expired(now time.Time) *loopConn {
 	if len(t.heap) == 0 || t.heap[0].due.After(now) {

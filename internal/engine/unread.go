@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// HasUnread reports whether bytes that nobody has read wait in a connection's
+// HasUnread reports whether unread bytes are waiting in a connection's
 // socket at this moment. It never blocks and takes nothing from the socket.
 // For connections without a socket it returns false.
 func HasUnread(conn net.Conn) bool {

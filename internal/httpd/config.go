@@ -27,13 +27,13 @@ type TLSConfig struct {
 // DefaultAddress is out of reach for other machines.
 const DefaultAddress = "127.0.0.1:9432"
 
-// DefaultConfig returns the values that hold where the file is silent.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config { return Config{Address: DefaultAddress} }
 
 // Validate returns a *setting.Error where the address can't be used.
 func (c Config) Validate() error {
 	if _, port, err := net.SplitHostPort(c.Address); c.Address != "" && (err != nil || port == "") {
-		return setting.Errorf("address", "%q is no host:port", c.Address)
+		return setting.Errorf("address", "invalid address %q: must be host:port", c.Address)
 	}
 	return nil
 }
@@ -42,9 +42,9 @@ func (c Config) Validate() error {
 func (c TLSConfig) Validate() error {
 	switch {
 	case c.CertFile != "" && c.KeyFile == "":
-		return setting.Errorf("key_file", "needed for cert_file")
+		return setting.Errorf("key_file", "required with cert_file")
 	case c.CertFile == "" && c.KeyFile != "":
-		return setting.Errorf("cert_file", "needed for key_file")
+		return setting.Errorf("cert_file", "required with key_file")
 	}
 	return nil
 }
@@ -56,13 +56,13 @@ func (c Config) Warnings() []string {
 	}
 	var list []string
 	if c.TLS.CertFile == "" {
-		list = append(list, "HTTP without TLS is open to other machines: names of databases and roles, and the token if there is one, pass readable")
+		list = append(list, "HTTP is reachable from other machines without TLS: names of databases and roles, and the bearer token if set, are sent in plaintext")
 	}
 	if c.BearerTokenFile == "" {
-		list = append(list, "HTTP without a bearer token is open to other machines: who reaches it sees names and loads of databases and roles")
+		list = append(list, "HTTP is reachable from other machines without a bearer token: anyone can see names and load of databases and roles")
 	}
 	if c.Pprof {
-		list = append(list, "profiles of the process are open to other machines: they tell much, and taking one costs CPU time")
+		list = append(list, "pprof is reachable from other machines: profiles reveal internals, and taking one costs CPU time")
 	}
 	return list
 }
@@ -77,8 +77,8 @@ func loopback(address string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// ownName reports whether a Host header can't be a name that somebody else's DNS
-// has lead to this machine.
+// ownName reports whether a Host header names this machine in a way that foreign
+// DNS cannot control.
 func ownName(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -90,7 +90,7 @@ func ownName(host string) bool {
 	return err == nil
 }
 
-// NewCertificate loads the certificate, or returns nil where there is to be
+// NewCertificate loads the certificate, or returns nil if there is to be
 // none.
 func (c TLSConfig) NewCertificate() (*reload.Store[*tlsconf.Listener], error) {
 	if c.CertFile == "" {

@@ -8,7 +8,7 @@ import (
 // Health answers three questions, each with what is missing; nothing is yes.
 // The functions are called from any goroutine and must not block.
 type Health struct {
-	Alive   func() (missing []string) // or it should be started anew
+	Alive   func() (missing []string) // otherwise it should be restarted
 	Ready   func() (missing []string) // or it should get no new clients
 	Started func() (missing []string) // or it needs more time
 }

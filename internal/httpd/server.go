@@ -73,7 +73,7 @@ func Listen(log *zap.Logger, o Options) (*Server, error) {
 	}
 	s.serving.Go(func() {
 		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("HTTP is served no longer", zap.Error(err))
+			log.Error("http server failed", zap.Error(err))
 		}
 	})
 	return s, nil
@@ -115,12 +115,12 @@ func (o Options) handler() http.Handler {
 	return readOnly(mux)
 }
 
-// guard lets only those see a page who bear the token. Where there is none
-// because only this machine can ask, a web page that a browser here shows must
-// not ask either, by a name of its own that leads to us (DNS rebinding).
+// guard serves a page only to requests with the token. Without a token, on a
+// loopback address, it protects against DNS rebinding: a web page in a local
+// browser could otherwise request it by a name that resolves to this machine.
 func (o Options) guard(page http.Handler) http.Handler {
 	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Del("Connection") // who may see it may ask again
+		w.Header().Del("Connection") // authorized: keep the connection open
 		page.ServeHTTP(w, r)
 	})
 	if o.Token == nil && !loopback(o.Address) {
@@ -129,7 +129,7 @@ func (o Options) guard(page http.Handler) http.Handler {
 	if o.Token == nil {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !ownName(r.Host) {
-				http.Error(w, "ask by address or as localhost, or set http.bearer_token_file", http.StatusMisdirectedRequest)
+				http.Error(w, "request by IP address or localhost, or set http.bearer_token_file", http.StatusMisdirectedRequest)
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -139,30 +139,30 @@ func (o Options) guard(page http.Handler) http.Handler {
 		if !o.Token.Load().allows(r) {
 			w.Header().Add("WWW-Authenticate", `Bearer realm="pgseal"`)
 			w.Header().Add("WWW-Authenticate", `Basic realm="pgseal: the token is the password", charset="UTF-8"`)
-			http.Error(w, "a bearer token is needed (http.bearer_token_file)", http.StatusUnauthorized)
+			http.Error(w, "bearer token required (http.bearer_token_file)", http.StatusUnauthorized)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// readOnly refuses methods that could change something, and tells browsers to
-// take nothing for what it is not.
+// readOnly rejects methods that could change something, and disables content
+// sniffing in browsers.
 func readOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "only GET and HEAD are answered", http.StatusMethodNotAllowed)
+			http.Error(w, "method not allowed: use GET or HEAD", http.StatusMethodNotAllowed)
 			return
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Connection", "close") // who may not see more, or asked for health, keeps no place
+		w.Header().Set("Connection", "close") // a request for health, or without the token, must not occupy a connection
 		next.ServeHTTP(w, r)
 	})
 }
 
-// bounded is a listener that takes no more connections than it has places: the
-// others wait in the kernel. Those that one address has too many of are closed.
+// bounded is a listener with a limited number of connections: others wait in the
+// kernel's backlog. Connections beyond an address's share are closed.
 type bounded struct {
 	net.Listener
 	places chan struct{}

@@ -12,13 +12,13 @@ import (
 	"github.com/pgseal/pgseal/internal/reload"
 )
 
-// shortestToken is the least that can't be guessed, if it was drawn at random.
+// shortestToken is the minimum length for a random token to be unguessable.
 const shortestToken = 16
 
-// Token is what who asks has to know (RFC 6750). It is kept as a digest.
+// Token is a bearer token (RFC 6750), kept as a digest.
 type Token struct{ digest [sha256.Size]byte }
 
-// NewToken loads the token of a file, or returns nil where path is empty.
+// NewToken loads the token of a file, or returns nil if path is empty.
 // Whitespace around it does not count.
 func NewToken(path string) (*reload.Store[Token], error) {
 	if path == "" {
@@ -28,16 +28,16 @@ func NewToken(path string) (*reload.Store[Token], error) {
 		text := bytes.TrimSpace(c[path])
 		switch {
 		case len(text) < shortestToken:
-			return Token{}, fmt.Errorf("%s holds a token of less than %d characters", path, shortestToken)
+			return Token{}, fmt.Errorf("%s: token has fewer than %d characters", path, shortestToken)
 		case bytes.ContainsAny(text, " \t\r\n"):
-			return Token{}, errors.New(path + " holds more than one word")
+			return Token{}, errors.New(path + ": token contains white space")
 		}
 		return Token{sha256.Sum256(text)}, nil
 	})
 }
 
-// allows reports whether a request bears the token. Browsers, which can't, may
-// send it as the password of any user (RFC 7617).
+// allows reports whether a request carries the token. Browsers may send it as the
+// password of any user (RFC 7617).
 func (t Token) allows(r *http.Request) bool {
 	_, given, ok := r.BasicAuth()
 	if !ok {

@@ -64,7 +64,7 @@ func (c *Client) Authenticate(ctx context.Context, o *hba.LDAPOptions, role, pas
 	if password == "" {
 		// A bind without a password succeeds, and proves nothing (RFC 4513,
 		// 5.1.2).
-		return Refused{errors.New("the password is empty")}
+		return Refused{errors.New("empty password returned by client")}
 	}
 	if err := checkRole(o, role); err != nil {
 		return Refused{err}
@@ -75,7 +75,7 @@ func (c *Client) Authenticate(ctx context.Context, o *hba.LDAPOptions, role, pas
 	case c.turns <- struct{}{}:
 		defer func() { <-c.turns }()
 	case <-ctx.Done():
-		return fmt.Errorf("%d other logins are waiting for LDAP servers: %w", atOnce, ctx.Err())
+		return fmt.Errorf("%d other LDAP authentications in progress: %w", atOnce, ctx.Err())
 	}
 	conn, server, err := c.connect(ctx, o)
 	if err != nil {
@@ -111,8 +111,8 @@ func (s *server) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// connect returns a connection to the first of the servers that can be reached
-// and proves who it is. Each has its share of the time.
+// connect returns a connection to the first server that can be reached and is
+// verified. Each gets its share of the time.
 func (c *Client) connect(ctx context.Context, o *hba.LDAPOptions) (*ldap.Conn, *server, error) {
 	var errs []error
 	for i, host := range o.Servers {
@@ -153,7 +153,7 @@ func (c *Client) connectTo(ctx context.Context, o *hba.LDAPOptions, host string)
 	return conn, s, nil
 }
 
-// secure begins to speak LDAP, inside TLS unless that is not asked for.
+// secure starts LDAP on a connection, over TLS if configured.
 func (c *Client) secure(ctx context.Context, o *hba.LDAPOptions, s *server) (*ldap.Conn, error) {
 	stop := context.AfterFunc(ctx, func() { s.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -173,12 +173,12 @@ func (c *Client) secure(ctx context.Context, o *hba.LDAPOptions, s *server) (*ld
 		}
 		return conn, nil
 	case !c.plaintext && !isLoopback(s.RemoteAddr()):
-		return nil, errors.New("its address is another machine's, and there is no TLS")
+		return nil, errors.New("TLS is required for a server on another machine")
 	}
 	return begin(s, false), nil
 }
 
-// begin has go-ldap read from a connection. Close of what it returns ends that.
+// begin starts go-ldap's reader on a connection. Close of the result ends it.
 func begin(conn net.Conn, secured bool) *ldap.Conn {
 	c := ldap.NewConn(conn, secured)
 	c.Start()
@@ -190,7 +190,7 @@ func isLoopback(addr net.Addr) bool {
 	return err == nil && ip.Addr().Unmap().IsLoopback()
 }
 
-// bind asks the server at the other end of conn.
+// bind authenticates the role with a bind on conn.
 func bind(conn *ldap.Conn, o *hba.LDAPOptions, role, password string) error {
 	dn := simpleName(o, role)
 	if o.Searches() {
@@ -200,19 +200,19 @@ func bind(conn *ldap.Conn, o *hba.LDAPOptions, role, password string) error {
 		}
 	}
 	if dn == "" {
-		return errors.New("the entry has no name to bind as")
+		return errors.New("the entry has no DN to bind as")
 	}
 	err := conn.Bind(dn, password)
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
-		return Refused{fmt.Errorf("bind as %q: %w", dn, err)}
+		return Refused{fmt.Errorf("LDAP login failed for %q: %w", dn, err)}
 	case err != nil:
-		return fmt.Errorf("bind as %q: %w", dn, err)
+		return fmt.Errorf("LDAP login failed for %q: %w", dn, err)
 	}
 	return nil
 }
 
-// search returns the name of the one entry that stands for the role.
+// search returns the DN of the one entry of the role.
 func search(conn *ldap.Conn, o *hba.LDAPOptions, role string) (dn string, err error) {
 	if o.BindDN == "" {
 		err = conn.UnauthenticatedBind("")
@@ -220,7 +220,7 @@ func search(conn *ldap.Conn, o *hba.LDAPOptions, role string) (dn string, err er
 		err = conn.Bind(o.BindDN, o.BindPassword)
 	}
 	if err != nil {
-		return "", fmt.Errorf("bind as %q to search: %w", o.BindDN, err)
+		return "", fmt.Errorf("could not perform initial LDAP bind as %q: %w", o.BindDN, err)
 	}
 	filter := searchFilter(o, role)
 	// Two are enough to see that there is more than one. Attributes are not
@@ -228,31 +228,31 @@ func search(conn *ldap.Conn, o *hba.LDAPOptions, role string) (dn string, err er
 	found, err := conn.Search(ldap.NewSearchRequest(o.BaseDN, o.Scope, ldap.NeverDerefAliases, 2,
 		int(timeout/time.Second), false, filter, []string{"1.1"}, nil))
 	if ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
-		return "", Refused{fmt.Errorf("search for %q finds more than one entry", filter)}
+		return "", Refused{fmt.Errorf("LDAP user is not unique: filter %q matches more than one entry", filter)}
 	}
 	if err != nil {
-		return "", fmt.Errorf("search for %q in %q: %w", filter, o.BaseDN, err)
+		return "", fmt.Errorf("could not search LDAP for filter %q in %q: %w", filter, o.BaseDN, err)
 	}
 	switch len(found.Entries) {
 	case 0:
-		return "", Refused{fmt.Errorf("search for %q in %q finds no entry", filter, o.BaseDN)}
+		return "", Refused{fmt.Errorf("LDAP user does not exist: filter %q matches no entry in %q", filter, o.BaseDN)}
 	case 1:
 		return found.Entries[0].DN, nil
 	}
-	return "", Refused{fmt.Errorf("search for %q finds more than one entry", filter)}
+	return "", Refused{fmt.Errorf("LDAP user is not unique: filter %q matches more than one entry", filter)}
 }
 
-// tellable returns an error as a log may hold it: part of it is the server's
-// own text, which may be long or repeat what the server was told.
+// tellable returns an error that is safe to log: part of it is the server's text,
+// which may be long or contain a password that was sent.
 func tellable(ctx context.Context, err error, secrets ...string) error {
 	const most = 500
 	if ctx.Err() != nil {
-		return errors.New("no answer in time")
+		return errors.New("timed out")
 	}
 	text := err.Error()
 	for _, secret := range secrets {
 		if secret != "" && strings.Contains(text, secret) {
-			return errors.New("its answer repeats a password and is not shown")
+			return errors.New("diagnostic message suppressed because it contains a password")
 		}
 	}
 	if len(text) > most {

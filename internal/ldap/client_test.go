@@ -56,7 +56,7 @@ func TestARoleBindsByANameMadeOfIt(t *testing.T) {
 	if err := c.Authenticate(t.Context(), o, "anna", "right"); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, c.Authenticate(t.Context(), o, "anna", "wrong"), "LDAP server 127.0.0.1: bind as", "Invalid Credentials")
+	refused(t, c.Authenticate(t.Context(), o, "anna", "wrong"), "LDAP server 127.0.0.1: LDAP login failed for", "Invalid Credentials")
 	refused(t, c.Authenticate(t.Context(), o, "otto", "right"), "Invalid Credentials")
 }
 
@@ -78,13 +78,13 @@ func TestARoleBindsAsTheOneEntryThatIsFound(t *testing.T) {
 		if err := try(options, "anna", "right"); err != nil {
 			t.Errorf("%s: %v", options, err)
 		}
-		refused(t, try(options, "anna", "wrong"), `bind as "uid=anna,ou=people,dc=x"`)
-		refused(t, try(options, "otto", "right"), "finds no entry")
+		refused(t, try(options, "anna", "wrong"), `LDAP login failed for "uid=anna,ou=people,dc=x"`)
+		refused(t, try(options, "otto", "right"), "LDAP user does not exist")
 	}
 	refused(t, try("ldapsearchattribute=cn", "twins", "x"), "more than one entry")
-	refused(t, try("ldapsearchattribute=cn", "nameless", "x"), "no name")
+	refused(t, try("ldapsearchattribute=cn", "nameless", "x"), "no DN")
 	err := try(`"ldapbinddn=cn=search,dc=x" ldapbindpasswd=lost`, "anna", "right")
-	refused(t, err, "to search", "Invalid Credentials")
+	refused(t, err, "initial LDAP bind", "Invalid Credentials")
 	if strings.Contains(err.Error(), "lost") {
 		t.Errorf("the error tells a password: %v", err)
 	}
@@ -93,7 +93,7 @@ func TestARoleBindsAsTheOneEntryThatIsFound(t *testing.T) {
 func TestAnEmptyPasswordNeverReachesTheServer(t *testing.T) {
 	d := openDirectory(t, func(d *directory) { d.passwords["uid=open,ou=people,dc=x"] = "" })
 	for _, options := range []string{simple, searching} {
-		refused(t, New(nil, false).Authenticate(t.Context(), d.options(t, options), "open", ""), "password is empty")
+		refused(t, New(nil, false).Authenticate(t.Context(), d.options(t, options), "open", ""), "empty password")
 	}
 	if seen := d.seen(); len(seen) > 0 {
 		t.Errorf("the server saw %q", seen)
@@ -186,7 +186,7 @@ func TestTheNextServerIsAskedWhereOneIsDown(t *testing.T) {
 	if err := New(nil, false).Authenticate(t.Context(), o, "anna", "right"); err != nil {
 		t.Error(err)
 	}
-	refused(t, New(nil, false).Authenticate(t.Context(), o, "anna", "wrong"), "LDAP server 127.0.0.1: bind as")
+	refused(t, New(nil, false).Authenticate(t.Context(), o, "anna", "wrong"), "LDAP server 127.0.0.1: LDAP login failed for")
 	o.Servers = []string{"127.0.0.2", "127.0.0.3"}
 	refused(t, New(nil, false).Authenticate(t.Context(), o, "anna", "right"), "LDAP server 127.0.0.2: ", "LDAP server 127.0.0.3: ", "refused")
 }
@@ -216,9 +216,9 @@ func TestNoMoreThanSoManyLoginsAskAtOnce(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		refused(t, c.Authenticate(ctx, parse(t, "ldapserver=127.0.0.1 "+simple), "anna", "right"), "waiting for LDAP servers")
+		refused(t, c.Authenticate(ctx, parse(t, "ldapserver=127.0.0.1 "+simple), "anna", "right"), "LDAP authentications in progress")
 		began := time.Now()
-		refused(t, c.Authenticate(t.Context(), parse(t, "ldapserver=127.0.0.1 "+simple), "anna", "right"), "waiting for LDAP servers")
+		refused(t, c.Authenticate(t.Context(), parse(t, "ldapserver=127.0.0.1 "+simple), "anna", "right"), "LDAP authentications in progress")
 		if waited := time.Since(began); waited != timeout {
 			t.Errorf("it waited for %v", waited)
 		}
@@ -273,12 +273,12 @@ func TestOptionsThatAreNotSafeAreRefusedWhenTheyAreRead(t *testing.T) {
 		"ldapserver=directory.example.org " + simple:                                              "in plaintext",
 		`"ldapserver=localhost directory" ` + simple:                                              "in plaintext",
 		"ldapurl=ldap://10.0.0.1/dc=x?uid?sub":                                                    "in plaintext",
-		"ldapserver=a ldapscheme=ldaps ldaptls=1 " + simple:                                       "StartTLS",
-		"ldapserver=a ldaptls=1 ldapbinddn=cn=x " + searching:                                     "go together",
-		"ldapserver=a ldaptls=1 ldapbindpasswd=hush " + searching:                                 "go together",
-		"ldapserver=a ldaptls=1 ldapsearchfilter=(uid=anna) " + searching:                         "for every role",
-		`ldapserver=a ldaptls=1 "ldapsearchfilter=(&(uid=$username)" ` + searching:                "no filter",
-		`ldapserver=a ldaptls=1 "ldapsearchattribute=(x" ` + searching:                            "no filter",
+		"ldapserver=a ldapscheme=ldaps ldaptls=1 " + simple:                                       "mutually exclusive",
+		"ldapserver=a ldaptls=1 ldapbinddn=cn=x " + searching:                                     "must be set together",
+		"ldapserver=a ldaptls=1 ldapbindpasswd=hush " + searching:                                 "must be set together",
+		"ldapserver=a ldaptls=1 ldapsearchfilter=(uid=anna) " + searching:                         "must contain",
+		`ldapserver=a ldaptls=1 "ldapsearchfilter=(&(uid=$username)" ` + searching:                "not a valid filter",
+		`ldapserver=a ldaptls=1 "ldapsearchattribute=(x" ` + searching:                            "not a valid filter",
 		"ldapserver=a ldapscheme=ldaps " + simple:                                                 "",
 		"ldapserver=a ldaptls=1 " + simple:                                                        "",
 		`"ldapserver=localhost 127.0.0.1 ::1 [::1]" ` + simple:                                    "",

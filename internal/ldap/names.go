@@ -13,22 +13,22 @@ import (
 	"github.com/pgseal/pgseal/internal/auth/hba"
 )
 
-// Check returns an error for options that PostgreSQL takes and that are not
-// safe, or could never work.
+// Check returns an error for options that PostgreSQL accepts although they are not
+// safe, or can never work.
 func (c *Client) Check(o *hba.LDAPOptions) error {
 	switch {
 	case o.Scheme == hba.SchemeLDAPS && o.TLS:
-		return errors.New("ldaptls=1 is StartTLS, which ldaps has no use for: keep one")
+		return errors.New("ldaptls=1 and ldapscheme=ldaps are mutually exclusive")
 	case !c.plaintext && Plaintext(o) && !OnThisMachine(o):
-		return errors.New("LDAP in plaintext shows passwords to everybody on the way: write ldapscheme=ldaps or ldaptls=1 (or allow it by auth.ldap_plaintext)")
+		return errors.New("LDAP without TLS sends passwords in plaintext: use ldapscheme=ldaps or ldaptls=1 (or set auth.ldap_plaintext)")
 	case (o.BindDN == "") != (o.BindPassword == ""):
-		return errors.New("ldapbinddn and ldapbindpasswd go together: with one alone the server takes the search for anybody's")
+		return errors.New("ldapbinddn and ldapbindpasswd must be set together: with only one the search is anonymous")
 	case o.SearchFilter != "" && !strings.Contains(o.SearchFilter, hba.UsernamePlaceholder):
-		return fmt.Errorf("ldapsearchfilter without %s finds the same entry for every role", hba.UsernamePlaceholder)
+		return fmt.Errorf("ldapsearchfilter must contain %s", hba.UsernamePlaceholder)
 	}
 	if o.Searches() {
 		if _, err := ldap.CompileFilter(searchFilter(o, "role")); err != nil {
-			return errors.New("ldapsearchfilter or ldapsearchattribute makes no filter as RFC 4515 has it")
+			return errors.New("ldapsearchfilter or ldapsearchattribute is not a valid filter (RFC 4515)")
 		}
 	}
 	return nil

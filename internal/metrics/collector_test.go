@@ -26,7 +26,7 @@ import (
 func sources(t testing.TB, databases int) Sources {
 	t.Helper()
 	e := engine.NewPortable(zap.NewNop())
-	m := pool.NewManager(zap.NewNop(), e)
+	m := pool.NewManager(zap.NewNop(), e, proxy.NewServerState)
 	defaults := pool.DefaultConfig()
 	c := pool.DefaultDatabaseConfig()
 	c.Host, c.SSLMode = "127.0.0.1", tlsconf.SSLModeDisable

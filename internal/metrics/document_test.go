@@ -14,7 +14,7 @@ func document() string {
 	var b strings.Builder
 	b.WriteString(`# Metrics
 
-<!-- Written from internal/metrics/names.go. To write it anew: PGSEAL_TEST_UPDATE=1 go test ./internal/metrics -->
+<!-- Generated from internal/metrics/names.go by PGSEAL_TEST_UPDATE=1 go test ./internal/metrics -->
 
 ` + "`/metrics`" + ` of the [HTTP server](http.md) shows what follows to Prometheus, and to whatever reads its format. A scrape reads
 counters that are kept anyway; between scrapes nothing is computed. Times are in seconds, sizes in bytes. Counters begin
@@ -23,7 +23,7 @@ with zero when pgseal starts, and those of a pool when its database is new.
 No label holds a client's address, nor a name that a client made up before it was logged in. The number of series is
 bounded: about 60 for each pool, for ` + fmt.Sprint(maxPools) + ` pools at most, and some hundred more.
 
-` + "`deploy/grafana/pgseal.json`" + ` is a dashboard, and ` + "`deploy/prometheus/alerts.yaml`" + ` are alerts for what somebody should look at.
+` + "`deploy/grafana/pgseal.json`" + ` is a dashboard, and ` + "`deploy/prometheus/alerts.yaml`" + ` has alerts.
 
 The names in ` + "`outcome`, `reason` and `state`" + ` labels are PgBouncer's or stand for themselves; a series is there once it has
 counted something. ` + "`rate(pgseal_transaction_seconds_total[1m])`" + ` is how many servers were busy on average, and

@@ -76,7 +76,7 @@ func (r *reader) text(name, content string, depth int) {
 			return
 		}
 		if strings.IndexByte(text, 0) >= 0 {
-			r.fault(name, numbers[i], errors.New("zero byte in the line"))
+			r.fault(name, numbers[i], errors.New("NUL byte in the line"))
 			continue
 		}
 		l := Line{File: name, Number: numbers[i]}

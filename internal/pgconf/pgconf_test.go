@@ -75,7 +75,7 @@ func TestEachFaultNamesItsFileAndLineAndGoodLinesRemain(t *testing.T) {
 	if !slices.Equal(got, []string{"a", "x|y", "c"}) {
 		t.Errorf("lines %q", got)
 	}
-	for _, want := range []string{"/f:3: zero byte", "/g:3: ", "/f:5: "} {
+	for _, want := range []string{"/f:3: NUL byte", "/g:3: ", "/f:5: "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q lacks %q", err, want)
 		}
@@ -105,7 +105,7 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 		if err == nil && strings.Contains(content, "\x00") {
-			t.Fatal("a zero byte passed")
+			t.Fatal("a NUL byte passed")
 		}
 	})
 }

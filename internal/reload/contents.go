@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxFileSize bounds what one file may hold. The bundle of all public
+	// maxFileSize limits the size of one file. The bundle of all public
 	// authorities is a quarter of it.
 	maxFileSize = 1 << 20
 
@@ -21,7 +21,7 @@ const (
 )
 
 var (
-	errUnsettled  = errors.New("files kept changing while they were read")
+	errUnsettled  = errors.New("files kept changing while being read")
 	errNotRegular = errors.New("not a regular file")
 	errEmpty      = errors.New("file is empty")
 )
@@ -31,7 +31,7 @@ type File struct {
 	Path string
 	// Secret asks for the permissions that PostgreSQL wants on key files.
 	Secret bool
-	// Max is how many bytes it may hold, 1 MiB where zero.
+	// Max is its maximum size in bytes, 1 MiB if zero.
 	Max int64
 }
 

@@ -20,7 +20,7 @@ const (
 
 // watchDirs returns the directories in which a change can make path lead to
 // something else: that of each symlink on the way and that of the file itself.
-// Where the way breaks off it is the last directory that exists, since what is
+// If the way breaks off it is the last directory that exists, since what is
 // missing will appear there.
 func watchDirs(path string) []string {
 	path, err := filepath.Abs(path)

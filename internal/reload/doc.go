@@ -5,7 +5,7 @@
 //	  ^                                                                |
 //	  |                                                              Load
 //	Watcher: events, poll, SIGHUP                                      v
-//	                                                             who uses it
+//	                                                             its user
 //
 // A reload reads all files of a [Store], builds a whole new value, checks it,
 // and only then swaps one pointer. Whatever is wrong (a file that is missing,
@@ -14,7 +14,7 @@
 // the content changes again.
 //
 // Which files there are is known beforehand ([NewStore]), or while the value is
-// built ([NewTreeStore]), or from a file that names them ([NewManifestStore]).
+// built ([NewTreeStore]).
 //
 // It also holds the rule that files with secrets in them are readable by their
 // owner alone. It knows nothing of what the files mean, writes none, and puts

@@ -30,8 +30,8 @@ func (silence) Close()                 {}
 
 // fileEvents turns fsnotify's events into hints. A goroutine of its own takes
 // them, at all times: fsnotify reports some errors while it holds the lock
-// that Add and Remove need, so whoever calls those must not be the one who is
-// to take the error.
+// that Add and Remove need, so the caller of those must not be the receiver of
+// the error.
 type fileEvents struct {
 	*fsnotify.Watcher
 	hints chan struct{}

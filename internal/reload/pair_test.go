@@ -91,7 +91,7 @@ func TestAPairChangedInTwoStepsIsRefusedOnceAndTakenWhenItMatches(t *testing.T) 
 			if !s.Load().Leaf.Equal(old.Cert) {
 				t.Fatal("half a change was taken")
 			}
-			if n := logs.Count("reload refused, keeping the old version"); n != 1 {
+			if n := logs.Count("reload failed, keeping the version in force"); n != 1 {
 				t.Errorf("the mismatch was logged %d times", n)
 			}
 			step(!certFirst)

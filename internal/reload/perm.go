@@ -35,9 +35,9 @@ func checkSecretMode(mode fs.FileMode, owner, current uint32) error {
 	case owner != 0 && owner != current:
 		return fmt.Errorf("owned by user id %d: the owner must be root or the user who runs this program (chown)", owner)
 	case owner == 0 && mode&0o037 != 0:
-		return fmt.Errorf("permissions are %#o: a file owned by root may be readable for its group and must be closed to others (chmod 0640 or 0600)", mode)
+		return fmt.Errorf("permissions are %#o: a file owned by root may be group-readable but must not be accessible to others (chmod 0640 or 0600)", mode)
 	case owner != 0 && mode&0o077 != 0:
-		return fmt.Errorf("permissions are %#o: the file must be closed to group and others (chmod 0600)", mode)
+		return fmt.Errorf("permissions are %#o: the file must not be accessible to group or others (chmod 0600)", mode)
 	}
 	return nil
 }

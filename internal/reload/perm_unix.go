@@ -15,7 +15,7 @@ const openNonblock = syscall.O_NONBLOCK
 func checkOwner(info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return errors.New("the owner of the file is unknown")
+		return errors.New("file owner is unknown")
 	}
 	return checkSecretMode(info.Mode(), stat.Uid, uint32(os.Geteuid()))
 }

@@ -58,7 +58,7 @@ func TestCheckSecretFileLooksAtOwnerAndMode(t *testing.T) {
 		"root's, for its group": {ownedBy{info, 0o640, &syscall.Stat_t{Uid: 0}}, ""},
 		"root's, for all":       {ownedBy{info, 0o644, &syscall.Stat_t{Uid: 0}}, "chmod 0640"},
 		"a stranger's":          {ownedBy{info, 0o600, &syscall.Stat_t{Uid: stranger}}, "owned by user id"},
-		"nobody's":              {ownedBy{info, 0o600, nil}, "owner of the file is unknown"},
+		"nobody's":              {ownedBy{info, 0o600, nil}, "file owner is unknown"},
 		"a socket":              {ownedBy{info, fs.ModeSocket | 0o600, &syscall.Stat_t{Uid: 0}}, "not a regular file"},
 		"a symbolic link":       {ownedBy{info, fs.ModeSymlink | 0o600, &syscall.Stat_t{Uid: 0}}, "not a regular file"},
 	} {

@@ -17,7 +17,7 @@ import (
 
 // Reloadable is something built from files that can be built again.
 type Reloadable interface {
-	// Name tells a person which one it is.
+	// Name identifies it for people.
 	Name() string
 	// Files are the paths it is built from.
 	Files() []string
@@ -71,7 +71,7 @@ type Store[T any] struct {
 	onChange []func(T)
 }
 
-// digest stands for a content without keeping the secrets that are in it.
+// digest identifies a content without keeping the secrets in it.
 type digest [sha256.Size]byte
 
 // NewStore loads the files and builds the first value. The error names the

@@ -52,7 +52,7 @@ func (r *Reader) ReadFile(path string) ([]byte, error) {
 // asterisk.
 func (r *Reader) Files() []string { return r.paths }
 
-// digest stands for all that was read so far.
+// digest identifies everything that was read so far.
 func (r *Reader) digest() digest { return digest(r.sum.Sum(nil)) }
 
 // ReadDir returns what is in a directory, by name.

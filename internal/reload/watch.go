@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// DefaultPollInterval is how often files are read when no event tells of a
+// DefaultPollInterval is how often files are read when no event reports a
 // change: on network file systems, with inotify used up, or in a container
 // with a single file mounted into it.
 const DefaultPollInterval = 5 * time.Second
@@ -39,7 +39,7 @@ type Watcher struct {
 	open     func() (eventSource, error)
 	told     func(name string, err error) // nil, or OnReload's
 
-	// kick tells Run that the set is another one.
+	// kick tells Run that the set has changed.
 	kick chan struct{}
 
 	// mu guards the set, and which of it was refused at the last reload.
@@ -112,7 +112,7 @@ func (w *Watcher) wait(ctx context.Context, hints <-chan struct{}, poll <-chan t
 		case <-w.kick:
 			return true
 		case <-poll:
-			// In a burst somebody is writing: its end is soon enough.
+			// During a burst files are being written: wait for its end.
 			if !burst.pending() {
 				return true
 			}
@@ -135,7 +135,7 @@ func (w *Watcher) openSource() eventSource {
 	return source
 }
 
-// pass looks at everything once. The directories come first: what changes
+// pass checks everything once. The directories come first: what changes
 // after that is a new hint, what changed before is read now.
 func (w *Watcher) pass(dirs *dirWatch) {
 	set := w.watched()
@@ -145,7 +145,7 @@ func (w *Watcher) pass(dirs *dirWatch) {
 	}
 	dirs.follow(files)
 	for _, r := range set {
-		w.reload(r) // The error is logged there, and nobody is waiting for it.
+		w.reload(r) // The error is logged there.
 	}
 }
 
@@ -171,7 +171,7 @@ func (w *Watcher) reload(r Reloadable) error {
 			}
 			cause = e.Err
 		}
-		w.log.Error("reload refused, keeping the old version",
+		w.log.Error("reload failed, keeping the version in force",
 			zap.String("name", r.Name()), zap.Error(cause))
 		w.tell(r, cause)
 		return err
@@ -182,7 +182,7 @@ func (w *Watcher) reload(r Reloadable) error {
 	if changed {
 		w.logChange(r)
 	} else if healed {
-		w.log.Info("files that were refused are again the version in force", zap.String("name", r.Name()))
+		w.log.Info("rejected change was reverted", zap.String("name", r.Name()))
 	}
 	return nil
 }
@@ -200,7 +200,7 @@ func (w *Watcher) note(r Reloadable, refused bool) (before bool) {
 	return before
 }
 
-// logChange tells of certificates by what they are, and of other files, which
+// logChange logs certificates with their details, and of other files, which
 // do not describe themselves, by name only.
 func (w *Watcher) logChange(r Reloadable) {
 	fields := []zap.Field{zap.String("name", r.Name())}

@@ -228,7 +228,7 @@ func TestReloadAllTellsEveryErrorToItsCallerAndTheLogOnlyNews(t *testing.T) {
 		t.Error("one that comes after a broken one was not reloaded")
 	}
 	// The fake does not know how to say that it repeats itself.
-	if logs.count("reload refused, keeping the old version") != 1+3 || logs.count("files reloaded") != 1 {
+	if logs.count("reload failed, keeping the version in force") != 1+3 || logs.count("files reloaded") != 1 {
 		t.Errorf("logged %s", logs.text())
 	}
 	w.Set(good)
@@ -240,7 +240,7 @@ func TestTheLogTellsThatARefusedFileIsInForceAgain(t *testing.T) {
 	w := NewWatcher(log, 0)
 	s, path, _ := newNumberStore(t, "1")
 	w.Set(s)
-	const healed = "files that were refused are again the version in force"
+	const healed = "rejected change was reverted"
 	ok(t, w.ReloadAll())
 	write(t, path, []byte("x"), 0o644)
 	wantError(t, w.ReloadAll(), "no number")

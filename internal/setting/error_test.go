@@ -16,8 +16,8 @@ func TestFaultsNameTheirKeysInOrder(t *testing.T) {
 	f.NoNUL("query", "SELECT\x00")
 	f.AddErr("file", fs.ErrNotExist)
 	f.Add("host", "is missing")
-	const want = "mode: \"x\" is no mode\nlow: 0 is not between 1 and 2\nhigh: 3 is not between 1 and 2\n" +
-		"wait: must be longer than zero\ndelay: must not be negative\nquery: holds a NUL byte\nfile: file does not exist\nhost: is missing"
+	const want = "mode: \"x\" is no mode\nlow: 0 is outside the valid range (1 .. 2)\nhigh: 3 is outside the valid range (1 .. 2)\n" +
+		"wait: must be greater than zero\ndelay: must not be negative\nquery: contains a NUL byte\nfile: file does not exist\nhost: is missing"
 	err := f.Err()
 	if err == nil || err.Error() != want || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got\n%v\nwant\n%s", err, want)

@@ -17,7 +17,7 @@ const (
 	MiB Size = 1 << 20
 )
 
-var errSize = errors.New("has to be a size with its unit, such as 8KiB or 1MiB")
+var errSize = errors.New("must be a size with a unit, such as 8KiB or 1MiB")
 
 // UnmarshalText implements encoding.TextUnmarshaler. A number without a unit
 // is refused: it could mean anything.

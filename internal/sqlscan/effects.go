@@ -70,7 +70,7 @@ const (
 	Hidden
 )
 
-// These bits begin at 32: those between are left to who adds some of its own.
+// These bits begin at 32.
 // They say how a text has to be handled, and none is among [Leaves].
 const (
 	// CopyIn: COPY and the word STDIN in one statement, so that PostgreSQL may

@@ -54,7 +54,7 @@ type Server struct {
 	PID         uint32    // of its backend
 	CloseNeeded bool      // it ends when it comes back
 	Prepared    int       // statements that it had when it came back last
-	Own         bool      // a client's own, for replication
+	Dedicated   bool      // opened for one client, for replication
 	TLS         *TLS      // nil: none
 	Negotiation string    // how its TLS began; empty without TLS
 	Verified    string    // how it was verified, an sslmode

@@ -111,8 +111,8 @@ type Database struct {
 // User is a role that clients log in as.
 type User struct {
 	Name                string
-	PoolSize            int // 0: the database's
-	ReserveSize         int // negative: the database's
+	PoolSize            int  // 0: the database's
+	ReserveSize         *int // nil: the database's
 	PoolMode            string
 	MaxServers, Servers int
 	MaxClients, Clients int

@@ -18,7 +18,7 @@ const (
 // CertificateRow is a certificate or CRL that is in force.
 type CertificateRow struct {
 	Kind        string     `json:"kind"`  // certificate, authority or crl
-	Where       []string   `json:"where"` // who uses it
+	Where       []string   `json:"where"` // where it is used
 	Name        string     `json:"name"`  // its subject; a CRL's issuer
 	Names       []string   `json:"alternative_names"`
 	Issuer      string     `json:"issuer"`

@@ -50,7 +50,7 @@ func (f *figure) UnmarshalJSON(b []byte) error {
 // poolKey is what a pool is known by.
 type poolKey struct{ database, user string }
 
-// id stands for the pool where its names would be in the way.
+// id identifies the pool without its names.
 func (k poolKey) id() string {
 	sum := sha256.Sum256([]byte(k.database + "\x00" + k.user))
 	return hex.EncodeToString(sum[:8])
@@ -124,7 +124,7 @@ func (c *course) minute() (sum span) {
 }
 
 // since returns what was counted since an earlier reading of the same pool, and
-// false where it is another that has taken its place.
+// false if it is another that has taken its place.
 func since(last, now *stats.PoolTotals, took time.Duration) (span, bool) {
 	if now.Assignments < last.Assignments || now.Transactions < last.Transactions || now.ServersFailed < last.ServersFailed {
 		return span{}, false
@@ -193,7 +193,7 @@ func (h *history) sample(now time.Time, list []stats.Pool) {
 		}
 		done, ok := since(&c.last, &s.Totals, took)
 		if !ok || !known && !knew {
-			done = span{} // what it counted until now is of nobody knows when
+			done = span{} // when it counted that is unknown
 		}
 		c.last = s.Totals
 		c.put(h.clock, done, s.Waiting)
@@ -214,7 +214,7 @@ func (h *history) sample(now time.Time, list []stats.Pool) {
 }
 
 // sampleRest notes what the pools beyond maxPools have counted together, and
-// returns false where they are not those of the last sample.
+// returns false if they are not those of the last sample.
 func (h *history) sampleRest(list []stats.Pool, took time.Duration) (span, bool) {
 	slices.SortFunc(list, func(a, b stats.Pool) int {
 		return cmp.Or(cmp.Compare(a.Database, b.Database), cmp.Compare(a.User, b.User))

@@ -149,7 +149,7 @@ func (p *Page) servePage(w http.ResponseWriter, _ *http.Request) {
 		JS  template.JS
 	}{p.Report(), template.CSS(pageCSS), template.JS(pageJS)})
 	if err != nil {
-		http.Error(w, "the page could not be made", http.StatusInternalServerError)
+		http.Error(w, "could not render the page", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -51,7 +51,7 @@ type Minute struct {
 	Rate     figure `json:"transactions_per_second"`
 	QueryP50 figure `json:"query_p50_seconds"`
 	QueryP99 figure `json:"query_p99_seconds"`
-	WaitP50  figure `json:"wait_p50_seconds"` // of those who had to wait
+	WaitP50  figure `json:"wait_p50_seconds"` // of clients that had to wait
 	WaitP99  figure `json:"wait_p99_seconds"`
 }
 

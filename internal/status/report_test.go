@@ -47,25 +47,25 @@ func TestTheHeadlineSaysWhatIsWrong(t *testing.T) {
 		{StateAttention, "1 client waits in app/app, the longest for 2 seconds", func(f *fake) {
 			f.pools.list = []stats.Pool{{Database: "app", User: "app", Clients: 3, Waiting: 1, MaxWait: 2 * time.Second}}
 		}},
-		{StateTrouble, "app/app has no server; the last connection failed: connection refused", func(f *fake) {
+		{StateTrouble, "app/app has no server connection; the last attempt failed: connection refused", func(f *fake) {
 			f.pools.list = []stats.Pool{{Database: "app", User: "app", LastError: errors.New("connection refused")}}
 		}},
-		{StateTrouble, "app/app has no server; the last connection failed: connection refused", func(f *fake) {
+		{StateTrouble, "app/app has no server connection; the last attempt failed: connection refused", func(f *fake) {
 			told := wire.Fatal(wire.CodeConnectionFailure, "no connection").WithCause(errors.New("connection refused"))
 			f.pools.list = []stats.Pool{{Database: "app", User: "app", LastError: told}}
 		}},
-		{StateTrouble, "not ready: no verified server lately: app", func(f *fake) { f.missing = []string{"no verified server lately: app"} }},
+		{StateTrouble, "not ready: no verified server connection: app", func(f *fake) { f.missing = []string{"no verified server connection: app"} }},
 		{StateAttention, "certificate of listener 127.0.0.1:6432 (CN=db) expires in 5 days", cert(stats.KindCertificate, 5*24*time.Hour+time.Hour)},
 		{StateTrouble, "certificate of listener 127.0.0.1:6432 (CN=db) expires in 36 hours", cert(stats.KindCertificate, 36*time.Hour+time.Minute)},
 		{StateTrouble, "CRL of listener 127.0.0.1:6432 (CN=db) expired 2 days ago", cert(stats.KindCRL, -49*time.Hour)},
 		{StateAttention, "authority of listener 127.0.0.1:6432 (CN=db) expired 2 days ago", cert(stats.KindAuthority, -49*time.Hour)},
-		{StateAttention, "reload of users_file refused, the old version is in force: line 3", func(f *fake) {
+		{StateAttention, "reload of users_file failed, the old version is in force: line 3", func(f *fake) {
 			f.files = []stats.Files{{Name: "users_file", Status: stats.ReloadStatus{LastError: errors.New("users_file: line 3")}}}
 		}},
-		{StateTrouble, "no room for more clients: 100 of max_client_conn 100 are there", func(f *fake) { f.clients.busy = 100 }},
-		{StateAttention, "little room for more clients: 95 of max_client_conn 100 are there", func(f *fake) { f.clients.busy = 95 }},
+		{StateTrouble, "client limit reached: 100 of max_client_conn 100", func(f *fake) { f.clients.busy = 100 }},
+		{StateAttention, "client limit almost reached: 95 of max_client_conn 100", func(f *fake) { f.clients.busy = 95 }},
 		{StateAttention, "database app is paused: its clients wait until RESUME", func(f *fake) { f.pools.databases = []stats.Database{{Name: "app", Paused: true}} }},
-		{StateAttention, "database app is disabled: it takes no new clients", func(f *fake) { f.pools.databases = []stats.Database{{Name: "app", Disabled: true}} }},
+		{StateAttention, "database app is disabled: it accepts no new clients", func(f *fake) { f.pools.databases = []stats.Database{{Name: "app", Disabled: true}} }},
 		{StateAttention, "all databases are paused: clients wait until RESUME", func(f *fake) { f.pools.paused = true }},
 		{StateTrouble, "1 problem, 1 warning", func(f *fake) { f.clients.busy, f.pools.paused = 100, true }},
 		{StateAttention, "2 warnings", func(f *fake) { f.clients.busy, f.pools.paused = 95, true }},

@@ -14,12 +14,12 @@ import (
 // How bad something is, and how bad the worst of all is.
 const (
 	StateOK        = "ok"
-	StateAttention = "attention" // somebody should see to it by day
+	StateAttention = "attention" // should be looked at in office hours
 	StateTrouble   = "trouble"   // clients suffer, or are about to
 )
 
-// From when on something is told. They are those of deploy/prometheus, but for
-// waits, which a person who looks wants to know of earlier.
+// Thresholds of findings. They are those of deploy/prometheus, except for
+// waits, which the page reports earlier.
 const (
 	longWait    = time.Second
 	tooLongWait = 5 * time.Second
@@ -49,7 +49,7 @@ func (f *findings) add(state, format string, args ...any) {
 	*f = append(*f, Finding{state, fmt.Sprintf(format, args...)})
 }
 
-// sorted returns the worst first, and no more than can be read.
+// sorted returns the worst findings first, limited to what can be read.
 func (f findings) sorted() []Finding {
 	slices.SortStableFunc(f, func(a, b Finding) int { return b2i(b.State == StateTrouble) - b2i(a.State == StateTrouble) })
 	if more := len(f) - maxFindings; more > 0 {
@@ -83,8 +83,8 @@ func headline(list []Finding) (state, text string) {
 	return list[0].State, strings.Join(parts, ", ")
 }
 
-// cause says why a pool has no server. What clients are told of it leaves that
-// out; who looks at this page may know.
+// cause returns why a pool has no server connection. Clients are not told, but
+// readers of this page may know.
 func cause(err error) string {
 	if told, ok := errors.AsType[*wire.Error](err); ok && told.Unwrap() != nil {
 		err = told.Unwrap()
@@ -95,12 +95,12 @@ func cause(err error) string {
 func (f *findings) pool(s *stats.Pool, minute *span) {
 	name := clean(s.Database) + "/" + clean(s.User)
 	if s.LastError != nil {
-		f.add(StateTrouble, "%s has no server; the last connection failed: %s", name, cause(s.LastError))
+		f.add(StateTrouble, "%s has no server connection; the last attempt failed: %s", name, cause(s.LastError))
 	} else if minute.failed > 0 {
 		f.add(StateAttention, "%s of %s failed in the last minute", plural(int(minute.failed), "server connection"), name)
 	}
 	if minute.timeouts > 0 {
-		f.add(StateTrouble, "%s of %s gave up waiting for a server in the last minute", plural(int(minute.timeouts), "client"), name)
+		f.add(StateTrouble, "%s of %s timed out waiting for a server connection in the last minute", plural(int(minute.timeouts), "client"), name)
 	}
 	if s.MaxWait < longWait {
 		return
@@ -118,7 +118,7 @@ func (f *findings) pool(s *stats.Pool, minute *span) {
 func (f *findings) database(d *stats.Database) {
 	switch {
 	case d.Disabled:
-		f.add(StateAttention, "database %s is disabled: it takes no new clients", clean(d.Name))
+		f.add(StateAttention, "database %s is disabled: it accepts no new clients", clean(d.Name))
 	case d.Paused:
 		f.add(StateAttention, "database %s is paused: its clients wait until RESUME", clean(d.Name))
 	}
@@ -127,9 +127,9 @@ func (f *findings) database(d *stats.Database) {
 func (f *findings) room(busy, limit int) {
 	switch {
 	case limit > 0 && busy >= limit:
-		f.add(StateTrouble, "no room for more clients: %d of max_client_conn %d are there", busy, limit)
+		f.add(StateTrouble, "client limit reached: %d of max_client_conn %d", busy, limit)
 	case limit > 0 && busy*10 >= limit*9:
-		f.add(StateAttention, "little room for more clients: %d of max_client_conn %d are there", busy, limit)
+		f.add(StateAttention, "client limit almost reached: %d of max_client_conn %d", busy, limit)
 	}
 }
 
@@ -155,7 +155,7 @@ func (f *findings) certificate(c *CertificateRow) {
 func (f *findings) files(name string, s stats.ReloadStatus) {
 	if s.LastError != nil {
 		// The error begins with the name, where a store wrote it.
-		f.add(StateAttention, "reload of %s refused, the old version is in force: %s", clean(name), clean(strings.TrimPrefix(s.LastError.Error(), name+": ")))
+		f.add(StateAttention, "reload of %s failed, the old version is in force: %s", clean(name), clean(strings.TrimPrefix(s.LastError.Error(), name+": ")))
 	}
 }
 

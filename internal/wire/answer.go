@@ -64,7 +64,7 @@ type Answer struct {
 }
 
 // Take reads the next message. After an error the connection can't be used any
-// more.
+// more; one that ends the server's session is that error.
 func (a *Answer) Take(typ byte, body []byte) error {
 	switch typ {
 	case DataRow:
@@ -90,7 +90,9 @@ func (a *Answer) Take(typ byte, body []byte) error {
 		if err != nil {
 			return err
 		}
-		a.Refused = e
+		if a.Refused = e; e.EndsSession() {
+			return e
+		}
 	case CopyInResponse, CopyOutResponse, CopyBothResponse:
 		return ErrCopy
 	case ReadyForQuery:

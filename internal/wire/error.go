@@ -62,6 +62,9 @@ func Fatal(code, message string) *Error {
 	return &Error{Severity: "FATAL", Code: code, Message: message}
 }
 
+// EndsSession reports whether it is the last that its server says.
+func (e *Error) EndsSession() bool { return e.Severity == "FATAL" || e.Severity == "PANIC" }
+
 // WithHint returns a copy of e that carries a hint.
 func (e *Error) WithHint(hint string) *Error {
 	c := *e

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 )
 
@@ -144,11 +145,14 @@ type CancelKey struct {
 	Secret string
 }
 
-// String hides the secret from logs.
-func (k CancelKey) String() string { return fmt.Sprintf("%d", k.PID) }
+// String returns the process ID and hides the secret from logs.
+func (k CancelKey) String() string { return strconv.FormatUint(uint64(k.PID), 10) }
 
-// GoString hides the secret from logs.
-func (k CancelKey) GoString() string { return k.String() }
+// Format writes the same for every verb.
+func (k CancelKey) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
+
+// MarshalText returns the same for encoders.
+func (k CancelKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // ParseCancelKey reads the body of a BackendKeyData message or of a
 // CancelRequest packet; the two have one layout.

@@ -28,11 +28,11 @@ func TestALoginIsBoundToTheTLSConnectionWhereTheServerOffersIt(t *testing.T) {
 		"required":                    {"require", pgfake.SCRAM{Endpoint: hash}, true, ""},
 		"disabled":                    {"disable", pgfake.SCRAM{Endpoint: hash}, false, ""},
 		"not offered":                 {"prefer", pgfake.SCRAM{}, false, ""},
-		"not offered and required":    {"require", pgfake.SCRAM{}, false, "does not offer SCRAM-SHA-256-PLUS"},
+		"not offered and required":    {"require", pgfake.SCRAM{}, false, "server did not offer an authentication method that supports channel binding"},
 		"offered at the end":          {"prefer", pgfake.SCRAM{Endpoint: hash, Mechanisms: "X\x00SCRAM-SHA-256\x00SCRAM-SHA-256-PLUS\x00\x00"}, true, ""},
 		"relayed by somebody":         {"prefer", pgfake.SCRAM{Endpoint: tlsconf.EndpointHash(other.Cert)}, false, "check failed"},
 		"stripped":                    {"prefer", pgfake.SCRAM{Endpoint: hash, Mechanisms: stripped}, false, "negotiation error"},
-		"stripped, it is required":    {"require", pgfake.SCRAM{Endpoint: hash, Mechanisms: stripped}, false, "does not offer SCRAM-SHA-256-PLUS"},
+		"stripped, it is required":    {"require", pgfake.SCRAM{Endpoint: hash, Mechanisms: stripped}, false, "server did not offer an authentication method that supports channel binding"},
 		"stripped where nobody looks": {"disable", pgfake.SCRAM{Endpoint: hash, Mechanisms: stripped}, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

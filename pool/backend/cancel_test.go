@@ -5,9 +5,12 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/pgfake"
+	"github.com/pgseal/pgseal/internal/wire"
 )
 
 // cancelPacket is the request that fits the key in welcome.
@@ -81,5 +84,43 @@ func TestACancelRequestIsVerifiedAsTheServerWas(t *testing.T) {
 	ours(t, err, "TLS handshake", "other.internal")
 	if wire, inside := f.Peer(2).Received(); sent || inside != "" || strings.Contains(wire, "key!") {
 		t.Errorf("a server that could not be verified got %q", inside)
+	}
+}
+
+func TestACancelRequestThatIsNotConfirmedEndsInTime(t *testing.T) {
+	for name, test := range map[string]struct {
+		bound func(context.Context) (context.Context, context.CancelFunc)
+		after time.Duration
+	}{
+		"nothing bounds it":     {context.WithCancel, cancelTimeout},
+		"its context is broken": {brokenAfter(3 * time.Second), 3 * time.Second},
+		"its context expires": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Minute)
+		}, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := pgfake.New(t, func(p *peer) { p.Hold() })
+				ctx, cancel := test.bound(t.Context())
+				defer cancel()
+				began := time.Now()
+				d := Dialer{Net: f.Dial}
+				p := &Peer{Addr: "db.internal:5432", Key: wire.CancelKey{PID: 42, Secret: "key!"}, network: "tcp"}
+				sent, err := d.Cancel(ctx, p, target(t, nil).Trust)
+				if took := time.Since(began); !sent || err == nil || took != test.after {
+					t.Errorf("after %v it says %t, %v; want an error after %v", took, sent, err, test.after)
+				}
+				f.Wait()
+			})
+		})
+	}
+}
+
+// brokenAfter ends a context that has no deadline.
+func brokenAfter(d time.Duration) func(context.Context) (context.Context, context.CancelFunc) {
+	return func(ctx context.Context) (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(ctx)
+		time.AfterFunc(d, cancel)
+		return ctx, cancel
 	}
 }

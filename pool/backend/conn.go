@@ -127,7 +127,7 @@ func (c *Conn) RunConnectQuery(sql string) (refused *wire.Error, err error) {
 	err = c.ask(wire.AppendQuery(nil, sql), &answer, loginMessageLimit, loginBytes)
 	refused = answer.Refused
 	switch {
-	case refused != nil && (refused.Severity == "FATAL" || refused.Severity == "PANIC"):
+	case refused != nil && refused.EndsSession():
 		return nil, refused
 	case errors.Is(err, wire.ErrCopy):
 		err = errors.New("it is a COPY")

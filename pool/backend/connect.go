@@ -40,15 +40,16 @@ func (d *Dialer) connect(ctx context.Context, at Address, trust *tlsconf.Upstrea
 	if trust.Groups() != nil {
 		return d.offer(ctx, at, trust, 0)
 	}
-	group := d.groups.recall(at.Addr)
+	id := peerID{at.Addr, trust.Verification()}
+	group := d.groups.recall(id)
 	t, err := d.offer(ctx, at, trust, group)
 	if err != nil && group != 0 && refusedOffer(err) {
-		d.groups.forget(at.Addr)
+		d.groups.forget(id)
 		group = 0
 		t, err = d.offer(ctx, at, trust, group)
 	}
 	if err == nil && t.tls != nil && group == 0 {
-		d.groups.learn(at.Addr, t.tls.ConnectionState())
+		d.groups.learn(id, t.tls.ConnectionState())
 	}
 	return t, err
 }

@@ -128,3 +128,33 @@ func TestAQueryEndsWithItsContext(t *testing.T) {
 		f.Wait()
 	})
 }
+
+// A server that ends a session may be slow to close the connection, or never do.
+func TestNothingIsReadBehindAFatalError(t *testing.T) {
+	for name, ask := range map[string]func(*Conn) error{
+		"of connect_query": func(c *Conn) error { _, err := c.RunConnectQuery("SELECT 1"); return err },
+		"of a query":       func(c *Conn) error { _, err := c.Query(context.Background(), "SELECT 1"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := pgfake.New(t, func(p *peer) {
+					p.Startup()
+					p.Welcome()
+					p.Recv()
+					p.Fail("FATAL", "57P01", "terminating connection due to administrator command")
+					time.Sleep(time.Second)
+					p.Send('Z', "I")
+					p.Hold()
+				})
+				c, err := dial(t, f, nil)
+				ok(t, err)
+				began := time.Now()
+				if code(t, ask(c), "57P01"); time.Since(began) != 0 {
+					t.Errorf("it read on for %v", time.Since(began))
+				}
+				c.Close()
+				f.Wait()
+			})
+		})
+	}
+}

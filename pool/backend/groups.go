@@ -3,6 +3,7 @@ package backend
 import (
 	"crypto/tls"
 	"errors"
+	"maps"
 	"net"
 	"sync"
 	"time"
@@ -16,11 +17,17 @@ const groupLife = time.Hour
 // that a client of crypto/tls sends a key for at once. PostgreSQL before 18 is
 // configured with prime256v1 alone, and answers the usual offer with a
 // HelloRetryRequest (RFC 8446, section 4.1.4): a round trip, and work for both
-// sides, at every connection. Only the choice of a server that was verified is
-// remembered. Any goroutine may use it; the zero value is ready.
+// sides, at every connection. Any goroutine may use it; the zero value is ready.
 type groupMemory struct {
 	mu    sync.Mutex
-	hosts map[string]groupChoice // by address, so by what is configured
+	hosts map[peerID]groupChoice
+}
+
+// peerID says which server it was, as far as that was verified: what somebody
+// chose whom nobody verified is not offered to a server that will be.
+type peerID struct {
+	addr     string // as it is configured
+	verified string // an sslmode
 }
 
 type groupChoice struct {
@@ -29,33 +36,35 @@ type groupChoice struct {
 }
 
 // recall returns what to offer to a server, or zero for everything.
-func (m *groupMemory) recall(addr string) tls.CurveID {
+func (m *groupMemory) recall(id peerID) tls.CurveID {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	choice := m.hosts[addr]
+	choice := m.hosts[id]
 	if time.Now().After(choice.until) {
 		return 0
 	}
 	return choice.group
 }
 
-// learn notes what a verified server chose when everything was offered.
-func (m *groupMemory) learn(addr string, state tls.ConnectionState) {
+// learn notes what a server chose when everything was offered.
+func (m *groupMemory) learn(id peerID, state tls.ConnectionState) {
 	if !state.HelloRetryRequest {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.hosts == nil {
-		m.hosts = map[string]groupChoice{}
+		m.hosts = map[peerID]groupChoice{}
 	}
-	m.hosts[addr] = groupChoice{state.CurveID, time.Now().Add(groupLife)}
+	now := time.Now()
+	maps.DeleteFunc(m.hosts, func(_ peerID, old groupChoice) bool { return now.After(old.until) })
+	m.hosts[id] = groupChoice{state.CurveID, now.Add(groupLife)}
 }
 
-func (m *groupMemory) forget(addr string) {
+func (m *groupMemory) forget(id peerID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.hosts, addr)
+	delete(m.hosts, id)
 }
 
 // refusedOffer reports whether a handshake ended by an alert of the server's,

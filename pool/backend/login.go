@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 
 	"github.com/pgseal/pgseal/internal/auth"
@@ -46,11 +47,14 @@ func (l Login) exchange() *auth.ClientExchange {
 	return auth.NewClientExchange(l.Password)
 }
 
-// String hides the password from logs.
+// String returns the role and hides the password from logs.
 func (l Login) String() string { return l.User }
 
-// GoString hides the password from logs.
-func (l Login) GoString() string { return l.User }
+// Format writes the same for every verb.
+func (l Login) Format(f fmt.State, _ rune) { io.WriteString(f, l.User) }
+
+// MarshalText returns the same for encoders.
+func (l Login) MarshalText() ([]byte, error) { return []byte(l.User), nil }
 
 // Bounds of a server's answers during login. A server that runs over them is
 // cut off before it costs memory or time.

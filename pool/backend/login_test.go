@@ -137,12 +137,12 @@ func TestAListWithoutSCRAMIsRefused(t *testing.T) {
 		"":                           "no terminator",
 		"SCRAM-SHA-256":              "no terminator",
 		"SCRAM-SHA-256\x00":          "no terminator",
-		"\x00":                       "no SASL mechanism",
-		"\x00SCRAM-SHA-256\x00\x00":  "no SASL mechanism",
-		"SCRAM-SHA-256-PLUS\x00\x00": "without TLS",
-		"SCRAM-SHA-256\x00SCRAM-SHA-256-PLUS\x00\x00": "without TLS", // as libpq has it
-		"scram-sha-256\x00\x00":                       "no SASL mechanism",
-		"SCRAM-SHA-1\x00PLAIN\x00\x00":                "no SASL mechanism",
+		"\x00":                       "SASL authentication mechanisms",
+		"\x00SCRAM-SHA-256\x00\x00":  "SASL authentication mechanisms",
+		"SCRAM-SHA-256-PLUS\x00\x00": "non-SSL connection",
+		"SCRAM-SHA-256\x00SCRAM-SHA-256-PLUS\x00\x00": "non-SSL connection", // as libpq has it
+		"scram-sha-256\x00\x00":                       "SASL authentication mechanisms",
+		"SCRAM-SHA-1\x00PLAIN\x00\x00":                "SASL authentication mechanisms",
 		strings.Repeat("X\x00", 100_000):              "too long",
 	} {
 		t.Run(fmt.Sprintf("%.40q", list), func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestAServerThatDoesNotProveThatItKnowsThePasswordIsRefused(t *testing.T) {
 		says  string
 	}{
 		"it leaves the signature out": {pgfake.SCRAM{Final: replace("")}, "before it proved"},
-		"its signature is wrong":      {pgfake.SCRAM{Final: replace("v=" + strings.Repeat("A", 43) + "=")}, "signature is wrong"},
+		"its signature is wrong":      {pgfake.SCRAM{Final: replace("v=" + strings.Repeat("A", 43) + "=")}, "incorrect server signature"},
 		"its signature is cut":        {pgfake.SCRAM{Final: func(s string) string { return s[:30] }}, "invalid server signature"},
 		"its signature is empty":      {pgfake.SCRAM{Final: replace("v=")}, "invalid server signature"},
 		"it sends an error":           {pgfake.SCRAM{Final: replace("e=other-error")}, "other-error"},
@@ -171,7 +171,7 @@ func TestAServerThatDoesNotProveThatItKnowsThePasswordIsRefused(t *testing.T) {
 		"its salt is no base64":         {pgfake.SCRAM{First: func(s string) string { return strings.Replace(s, ",s=", ",s=*", 1) }}, "invalid salt"},
 		"it wants no iterations":        {pgfake.SCRAM{First: func(s string) string { return s[:strings.Index(s, ",i=")] + ",i=0" }}, "iteration count"},
 		"it wants an extension":         {pgfake.SCRAM{First: func(s string) string { return "m=x," + s }}, "extensions are not supported"},
-		"its first message holds a NUL": {pgfake.SCRAM{First: func(s string) string { return s + "\x00" }}, "zero byte"},
+		"its first message holds a NUL": {pgfake.SCRAM{First: func(s string) string { return s + "\x00" }}, "NUL byte"},
 		"its first message is empty":    {pgfake.SCRAM{First: replace("")}, "empty"},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, withSCRAM(c.scram), c.says) })
@@ -206,7 +206,7 @@ func TestAnExchangeOutOfOrderIsRefused(t *testing.T) {
 		"a second offer":              {offer + offer, "second SASL exchange"},
 		"a step without an offer":     {frame('R', word(11), "r=x,s=c2FsdA==,i=4096"), "never began"},
 		"an end without an offer":     {frame('R', word(12), "v=x"), "never began"},
-		"an end without a step":       {offer + frame('R', word(12), "v=x"), "out of turn"},
+		"an end without a step":       {offer + frame('R', word(12), "v=x"), "unexpected message"},
 		"in twice":                    {letIn + letIn, "twice"},
 		"an offer behind the door":    {letIn + offer, "twice"},
 		"ready without being in":      {frame('Z', "I"), "before it let us in"},

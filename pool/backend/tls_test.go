@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pgseal/pgseal/internal/devca"
@@ -46,18 +47,58 @@ func TestWhatAServerChoseIsOfferedFirstNextTimeAndAllOfItAfterARefusal(t *testin
 }
 
 func TestAServersChoiceIsForgottenInTime(t *testing.T) {
-	var m groupMemory
-	m.learn("a", tls.ConnectionState{CurveID: tls.X25519MLKEM768})
-	if m.recall("a") != 0 {
-		t.Error("a choice was noted that cost nothing")
+	synctest.Test(t, func(t *testing.T) {
+		var m groupMemory
+		a, b := peerID{"a", "verify-full"}, peerID{"b", "verify-full"}
+		m.learn(a, tls.ConnectionState{CurveID: tls.X25519MLKEM768})
+		if m.recall(a) != 0 {
+			t.Error("a choice was noted that cost nothing")
+		}
+		m.learn(a, tls.ConnectionState{CurveID: tls.CurveP256, HelloRetryRequest: true})
+		if m.recall(a) != tls.CurveP256 || m.recall(b) != 0 {
+			t.Error("the choice was not noted, or for another server")
+		}
+		time.Sleep(groupLife + time.Second)
+		if m.recall(a) != 0 {
+			t.Error("the choice was not forgotten")
+		}
+		m.learn(b, tls.ConnectionState{CurveID: tls.CurveP256, HelloRetryRequest: true})
+		if len(m.hosts) != 1 {
+			t.Errorf("%d choices are kept, of which one is valid", len(m.hosts))
+		}
+	})
+}
+
+// Under sslmode require anybody may have answered: what that one chose is
+// nothing to databases whose server is verified.
+func TestWhatAnUnverifiedServerChoseIsNotOfferedToVerifiedOnes(t *testing.T) {
+	pair := pgfake.Issued(t)
+	states := make(chan tls.ConnectionState, 10)
+	f := pgfake.Listen(t, func(p *peer) {
+		p.SSLRequest()
+		p.Put('S')
+		states <- p.Handshake(pair, func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.CurveP256} })
+		p.Startup()
+		p.Welcome()
+		p.Rest()
+	})
+	d := Dialer{Net: f.Dial}
+	connect := func(edit func(*setup)) tls.ConnectionState {
+		c, err := d.Dial(t.Context(), target(t, edit))
+		ok(t, err)
+		c.Close()
+		return <-states
 	}
-	m.learn("a", tls.ConnectionState{CurveID: tls.CurveP256, HelloRetryRequest: true})
-	if m.recall("a") != tls.CurveP256 || m.recall("b") != 0 {
-		t.Error("the choice was not noted, or for another server")
+	unverified, full := func(s *setup) { s.SSLMode = "require" }, verified(t, pgfake.Roots()[0], "verify-full")
+	connect(unverified)
+	if again := connect(unverified); again.HelloRetryRequest {
+		t.Error("its choice was not remembered for others like it")
 	}
-	m.hosts["a"] = groupChoice{tls.CurveP256, time.Now().Add(-time.Second)}
-	if m.recall("a") != 0 {
-		t.Error("the choice was not forgotten")
+	if first := connect(full); !first.HelloRetryRequest {
+		t.Error("a verified server was offered what an unverified one had chosen")
+	}
+	if again := connect(full); again.HelloRetryRequest {
+		t.Error("the choice of a verified server was not remembered")
 	}
 }
 
@@ -100,7 +141,7 @@ func TestADirectConnectionBeginsWithTLSAndNeedsALPN(t *testing.T) {
 			ok(t, err)
 			continue
 		}
-		ours(t, err, "without agreeing to ALPN")
+		ours(t, err, "without ALPN")
 		if _, inside := f.Peer(0).Received(); inside != "" {
 			t.Errorf("the server was sent %q", inside)
 		}

@@ -17,13 +17,13 @@ const recentTime = time.Hour
 const (
 	WrongPassword    = "wrong_password"
 	UnknownRole      = "unknown_role"
-	WrongCertificate = "certificate" // it names somebody else
-	WrongPeer        = "peer"        // the system's user is somebody else
+	WrongCertificate = "certificate" // it names another role
+	WrongPeer        = "peer"        // the operating system user is another one
 	LDAPRefused      = "ldap"        // an LDAP server refused it
 )
 
-// FailedProof is why a proof of identity was refused. The log is told of it, the
-// client is not.
+// FailedProof is why a proof of identity was refused. It is logged, and not sent to
+// the client.
 type FailedProof struct {
 	Reason string
 	Err    error
@@ -34,12 +34,12 @@ func (f *FailedProof) Unwrap() error { return f.Err }
 
 // What FailedLoginLimiter.Decide returns beyond the limits.
 var (
-	ErrSourceCapped = &FailedProof{"source_capped", errors.New("too many logins of this source failed (max_failed_logins_per_source)")}
-	ErrRoleCapped   = &FailedProof{"role_capped", errors.New("too many logins as this role failed (max_failed_logins_per_role)")}
+	ErrSourceCapped = &FailedProof{"source_capped", errors.New("too many failed logins from this source (max_failed_logins_per_source)")}
+	ErrRoleCapped   = &FailedProof{"role_capped", errors.New("too many failed logins for this role (max_failed_logins_per_role)")}
 )
 
-// Login is who logs in from where. The database belongs to it, since roles of one
-// name in two databases may be two people, with auth_query for instance.
+// Login is a role and its source. The database is part of it, since roles of the same
+// name in two databases may be different, with auth_query for instance.
 type Login struct {
 	Source         netip.Prefix
 	Role, Database string
@@ -51,14 +51,14 @@ type FailedLoginCounts struct {
 	// Reasons counts proofs that were wrong: wrong_password, unknown_role,
 	// certificate, peer and ldap.
 	Reasons map[string]uint64
-	// SourceCapped and RoleCapped count proofs, right or wrong, that were not
-	// heeded, because too many of that source or for that role had been wrong.
+	// SourceCapped and RoleCapped count proofs that were refused unchecked, because
+	// too many of that source or for that role had failed.
 	SourceCapped, RoleCapped uint64
 }
 
-// FailedLoginLimiter bounds failed logins by source and by role. Beyond the limits
-// nobody learns whether a proof was right, except who came in as the same role to
-// the same database from the same source of late.
+// FailedLoginLimiter limits failed logins by source and by role. Beyond the limits all
+// proofs are refused, right or wrong, except those of a role that has recently logged
+// in to the same database from the same source.
 type FailedLoginLimiter struct {
 	mu                 sync.Mutex
 	perSource, perRole int // in a minute; zero: no limit
@@ -94,10 +94,9 @@ func (l *FailedLoginLimiter) Counts() FailedLoginCounts {
 	return counts
 }
 
-// Decide returns why the proof of who is refused, or nil. Beyond a limit that is
-// ErrSourceCapped or ErrRoleCapped, and else failed, which is nil for a proof that
-// was right. It decides and counts at once, so that a thousand proofs that come
-// together are not a thousand guesses.
+// Decide returns why the proof of who is refused, or nil: ErrSourceCapped or
+// ErrRoleCapped beyond a limit, else failed, which is nil for a right proof. It checks
+// and counts atomically, so that concurrent proofs cannot exceed a limit.
 func (l *FailedLoginLimiter) Decide(who Login, failed *FailedProof) *FailedProof {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -121,8 +120,8 @@ func (l *FailedLoginLimiter) Decide(who Login, failed *FailedProof) *FailedProof
 	return failed
 }
 
-// Succeeded notes that somebody came in by a proof, to a database that there is:
-// names that somebody makes up would push out others.
+// Succeeded records a successful proof, for an existing database only: made-up names
+// would evict others.
 func (l *FailedLoginLimiter) Succeeded(who Login) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -134,9 +133,9 @@ func (l *FailedLoginLimiter) cameInOfLate(who Login, now time.Time) bool {
 	return kept && now.Sub(at) < recentTime
 }
 
-// AnswerTime returns when a client is told that its proof was refused: delay after
-// its last message was heard, so that the time tells nothing of what was done
-// meanwhile. Where that took longer, it is the next multiple of delay.
+// AnswerTime returns when to tell a client that its proof was refused: delay after its
+// last message was received, so that timing reveals nothing about the checks. If those
+// took longer, it is the next multiple of delay.
 func AnswerTime(heard, now time.Time, delay time.Duration) time.Time {
 	if delay <= 0 {
 		return now

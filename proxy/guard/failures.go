@@ -7,8 +7,8 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// maxEntries is how many names that failed, and how many recent logins, are kept.
-// Names are kept as hashes, so that their length costs nothing: 4 MiB for a table.
+// maxEntries is how many failed names, and how many recent logins, are kept. Names are
+// stored as hashes, so that their length does not matter: 4 MiB per table.
 const maxEntries = 1 << 15
 
 func newLRU[K comparable, V any]() *simplelru.LRU[K, V] {
@@ -16,17 +16,16 @@ func newLRU[K comparable, V any]() *simplelru.LRU[K, V] {
 	return lru
 }
 
-// failures counts failures by name over about a minute. It keeps the names that
-// failed last. One that is not kept counts as what was left of the fullest that
-// was pushed out, so a flood of names may make it count too many, and never too
-// few. Its owner locks it.
+// failures counts failures by name over about a minute. It keeps the names that failed
+// last; the others start with the highest count that was evicted, so a flood of names
+// may make it count too many, but never too few. Its owner locks it.
 type failures struct {
 	seed   maphash.Seed
 	byName *simplelru.LRU[uint64, failureCount]
 	pushed failureCount // at least that of each name that was pushed out
 }
 
-// failureCount is how many failures had not run out at a time.
+// failureCount is how many failures had not expired at a time.
 type failureCount struct {
 	level float64
 	at    time.Time
@@ -36,8 +35,8 @@ func newFailures() *failures {
 	return &failures{seed: maphash.MakeSeed(), byName: newLRU[uint64, failureCount]()}
 }
 
-// full reports whether name may not fail once more: it did so limit times, and
-// one of these runs out in each limit-th part of a minute. Zero is no limit.
+// full reports whether name has reached limit, of which one expires in each limit-th
+// part of a minute. Zero is no limit.
 func (f *failures) full(name string, limit int, now time.Time) bool {
 	return limit > 0 && f.level(f.key(name), limit, now) > float64(limit)-1
 }
@@ -65,7 +64,7 @@ func (f *failures) level(key uint64, limit int, now time.Time) float64 {
 
 func (f *failures) key(name string) uint64 { return maphash.String(f.seed, name) }
 
-// left returns how many failures have not run out by now.
+// left returns how many failures have not expired by now.
 func (c failureCount) left(limit int, now time.Time) float64 {
 	return max(0, c.level-now.Sub(c.at).Minutes()*float64(limit))
 }

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// HandshakeLimiter bounds how many TLS handshakes are computed at once, so that a
-// storm of them leaves processors to queries, and serves sources in turn, so that
-// one of them can't keep the others out.
+// HandshakeLimiter limits the TLS handshakes that run concurrently, so that a storm of
+// them leaves CPUs to queries, and serves sources in turn, so that one of them cannot
+// starve the others.
 //
-// A handshake asks for its turn when its ClientHello has come in full, and its
-// turn is over when it waits for the client again: a client that stalls takes
-// nobody's place. Where certificates of clients are verified it asks again for
-// what comes then, since a chain can be made that costs more than all the rest.
+// A handshake acquires a slot once its ClientHello has arrived completely, and releases
+// it while it waits for the client again: a stalled client occupies no slot. If client
+// certificates are verified it acquires one again for that, since a chain can be crafted
+// that costs more than all the rest.
 type HandshakeLimiter struct {
 	mu      sync.Mutex
 	limit   int
@@ -26,8 +26,7 @@ type HandshakeLimiter struct {
 	sources []netip.Prefix                   // those sources, the next first
 }
 
-// HandshakeCounts counts TLS handshakes at this moment: those that are computed,
-// and those in the queue.
+// HandshakeCounts is the current number of TLS handshakes that are running and queued.
 type HandshakeCounts struct{ Running, Waiting int }
 
 // NewHandshakeLimiter returns a HandshakeLimiter with the default limit.
@@ -37,8 +36,8 @@ func NewHandshakeLimiter() *HandshakeLimiter {
 	return l
 }
 
-// SetLimit changes how many handshakes are computed at once; zero is the default,
-// which leaves half of the processors to queries.
+// SetLimit changes how many handshakes run concurrently; zero is the default, which
+// leaves half of the CPUs to queries.
 func (l *HandshakeLimiter) SetLimit(n int) {
 	if n == 0 {
 		n = max(1, runtime.GOMAXPROCS(0)/2)
@@ -56,9 +55,9 @@ func (l *HandshakeLimiter) Counts() HandshakeCounts {
 	return l.counts
 }
 
-// Acquire waits for a turn, which Release must end. It returns
-// os.ErrDeadlineExceeded where deadline passes first, and net.ErrClosed where stop
-// is closed; then there is no turn to end.
+// Acquire waits for a slot, to be returned by Release. It returns
+// os.ErrDeadlineExceeded if deadline passes first, and net.ErrClosed if stop is closed;
+// then there is nothing to release.
 func (l *HandshakeLimiter) Acquire(source netip.Prefix, deadline time.Time, stop <-chan struct{}) error {
 	l.mu.Lock()
 	if l.counts.Running < l.limit && len(l.sources) == 0 {
@@ -87,7 +86,7 @@ func (l *HandshakeLimiter) Acquire(source netip.Prefix, deadline time.Time, stop
 	}
 }
 
-// giveUp leaves the queue. A turn that has come meanwhile is passed on.
+// giveUp leaves the queue. A slot that was granted meanwhile is passed on.
 func (l *HandshakeLimiter) giveUp(source netip.Prefix, turn chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,7 +113,7 @@ func (l *HandshakeLimiter) setQueue(source netip.Prefix, queue []chan struct{}) 
 	}
 }
 
-// Release ends a turn.
+// Release returns a slot.
 func (l *HandshakeLimiter) Release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -122,7 +121,7 @@ func (l *HandshakeLimiter) Release() {
 	l.grant()
 }
 
-// grant gives free turns to who waits, source by source. mu is held.
+// grant gives free slots to waiting handshakes, source by source. mu is held.
 func (l *HandshakeLimiter) grant() {
 	for l.counts.Running < l.limit && len(l.sources) > 0 {
 		source := l.sources[0]
@@ -137,9 +136,9 @@ func (l *HandshakeLimiter) grant() {
 	}
 }
 
-// HandshakeConn is the connection under a handshake: its turn ends when it waits
-// for the client. The goroutine that makes the handshake uses it until Done, and
-// afterwards it passes bytes through.
+// HandshakeConn is the connection under a handshake: it releases the slot while waiting
+// for the client. It is used by the goroutine of the handshake until Done, and passes
+// bytes through afterwards.
 type HandshakeConn struct {
 	net.Conn
 	limiter  *HandshakeLimiter
@@ -148,15 +147,15 @@ type HandshakeConn struct {
 	verifies bool // what the client sends now is work that needs a turn
 }
 
-// Conn wraps conn for a handshake whose turns are awaited until deadline, or until
+// Conn wraps conn for a handshake that waits for its slots until deadline, or until
 // stop is closed.
 func (l *HandshakeLimiter) Conn(conn net.Conn, deadline time.Time, stop <-chan struct{}) *HandshakeConn {
 	source := SourceOf(conn.RemoteAddr())
 	return &HandshakeConn{Conn: conn, limiter: l, acquire: func() error { return l.Acquire(source, deadline, stop) }}
 }
 
-// Acquire waits for the turn to answer a ClientHello that has come. The error is
-// that of HandshakeLimiter.Acquire.
+// Acquire waits for a slot to answer a ClientHello that has arrived. The error is that
+// of HandshakeLimiter.Acquire.
 func (c *HandshakeConn) Acquire() error {
 	if err := c.acquire(); err != nil {
 		return err
@@ -165,11 +164,11 @@ func (c *HandshakeConn) Acquire() error {
 	return nil
 }
 
-// VerifyClient says whether the client is asked for a certificate, so that the
-// handshake needs another turn when that comes.
+// VerifyClient says whether a client certificate is requested, so that the handshake
+// needs a slot again when that arrives.
 func (c *HandshakeConn) VerifyClient(verifies bool) { c.verifies = verifies }
 
-// Read ends the turn, reads, and waits for the next one where the bytes need it.
+// Read releases the slot, reads, and acquires one again if the bytes require it.
 func (c *HandshakeConn) Read(b []byte) (int, error) {
 	c.release()
 	n, err := c.Conn.Read(b)
@@ -188,7 +187,7 @@ func (c *HandshakeConn) release() {
 	}
 }
 
-// Done must be called when the handshake is over: what follows needs no turns.
+// Done must be called when the handshake is over: what follows needs no slots.
 func (c *HandshakeConn) Done() {
 	c.release()
 	c.verifies, c.acquire = false, nil

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// LoginLimiter bounds the connections of each source that are not logged in yet,
-// so that one of them can't take all places that max_client_conn has. Unix sockets
-// are counted and not bounded: who reaches those is on this machine.
+// LoginLimiter limits the connections of each source that are not logged in yet, so
+// that one of them cannot use up max_client_conn. Unix sockets
+// are counted and not limited: their clients are on this machine.
 type LoginLimiter struct {
 	mu       sync.Mutex
 	limit    int // zero: none
@@ -35,8 +35,8 @@ func NewLoginLimiter() *LoginLimiter {
 	return &LoginLimiter{bySource: map[netip.Prefix]*sourceLogins{}}
 }
 
-// SetLimit changes how many logins of one address may be under way; zero is no
-// limit. Those that are stay.
+// SetLimit changes how many logins of one address may be in progress; zero is no limit.
+// Those in progress stay.
 func (l *LoginLimiter) SetLimit(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -50,9 +50,9 @@ func (l *LoginLimiter) Counts() LoginCounts {
 	return l.counts
 }
 
-// Begin counts a connection, which End must follow, and returns true; or refuses
-// it and returns false. first is set for the first refusal of a source since it
-// had no login: the one that the log should have.
+// Begin counts a connection, to be followed by End, and returns true; or rejects it and
+// returns false. first is set for the first rejection of a source since it had no login
+// in progress: the one to log.
 func (l *LoginLimiter) Begin(source netip.Prefix) (begun, first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// SourceOf returns who a connection from addr counts for: an IPv4 address, or the
-// /64 network that one IPv6 host can use freely. All unix sockets are one source,
+// SourceOf returns the source that a connection from addr counts for: an IPv4 address,
+// or the /64 network that one IPv6 host can use freely. All Unix sockets are one source,
 // the zero Prefix.
 func SourceOf(addr net.Addr) netip.Prefix {
 	tcp, ok := addr.(*net.TCPAddr)

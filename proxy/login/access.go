@@ -19,17 +19,17 @@ import (
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
-// lookupTimeout bounds how long the names of a client's host are looked for.
+// lookupTimeout limits the lookup of a client's host name.
 const lookupTimeout = 5 * time.Second
 
-// defaultRules hold where none are given. Whether a client may come without TLS
-// is the listener's to say.
+// defaultRules apply if none are configured. Whether clients must use TLS is up to the
+// listener.
 var defaultRules = []string{
 	"local all,replication all scram-sha-256",
 	"host all,replication all all scram-sha-256",
 }
 
-// Access says who may come in and how they have to prove who they are. It never
+// Access is the access rules and user name maps in force. It never
 // changes once made.
 type Access struct {
 	rules         *hba.Rules
@@ -38,7 +38,7 @@ type Access struct {
 	ldap          *ldap.Client
 }
 
-// defaultAccess returns what holds where the settings say nothing.
+// defaultAccess returns the Access of the default rules.
 var defaultAccess = sync.OnceValue(func() *Access {
 	a, err := ParseAccess(nil, "", Config{})
 	if err != nil {
@@ -47,9 +47,8 @@ var defaultAccess = sync.OnceValue(func() *Access {
 	return a
 })
 
-// ParseAccess reads the rules and user name maps that c names, through source.
-// name is the file that c stands in. All faults are reported together, with
-// file and line.
+// ParseAccess reads the access rules and user name maps of c, through source. name is
+// the configuration file. All errors are reported together, with file and line.
 func ParseAccess(source hba.Source, name string, c Config) (*Access, error) {
 	a := &Access{trustAnywhere: c.TrustAnywhere}
 	var err1, err2 error
@@ -72,7 +71,7 @@ func ParseAccess(source hba.Source, name string, c Config) (*Access, error) {
 	return a, a.check(c.AuthUser != "")
 }
 
-// ldapRoots reads whom to trust as LDAP servers; nil stands for the system's
+// ldapRoots reads the CA certificates for LDAP servers; nil means the system's
 // roots.
 func ldapRoots(source hba.Source, c Config) (*x509.CertPool, error) {
 	if c.LDAPCAFile == "" {
@@ -93,10 +92,10 @@ func ldapRoots(source hba.Source, c Config) (*x509.CertPool, error) {
 // not change them.
 func (a *Access) Rules() []hba.Rule { return a.rules.List() }
 
-// check refuses what can be written and not be followed. groups says that
-// somebody can tell who is a member of what.
+// check rejects rules that are valid in PostgreSQL and cannot be applied here. groups
+// says that group membership can be looked up.
 func (a *Access) check(groups bool) error {
-	noGroups := errors.New("members of groups can't be told without auth_query: set auth.auth_user")
+	noGroups := errors.New("group membership checks require auth_query: set auth.auth_user")
 	var errs []error
 	for _, rule := range a.rules.List() {
 		bad := func(err error) { errs = append(errs, &hba.Error{File: rule.File, Line: rule.Line, Err: err}) }
@@ -114,7 +113,7 @@ func (a *Access) check(groups bool) error {
 			}
 		}
 		if (rule.Method == hba.Password || rule.Method == hba.LDAP) && rule.Connection == hba.HostNoSSL {
-			bad(errors.New("a password is never asked for without TLS: use hostssl, or scram-sha-256"))
+			bad(errors.New("passwords are requested over TLS only: use hostssl or scram-sha-256"))
 		}
 	}
 	if a.maps != nil && !groups {
@@ -126,33 +125,33 @@ func (a *Access) check(groups bool) error {
 	return errors.Join(errs...)
 }
 
-// Warnings tell of rules that are weaker than they should be.
+// Warnings returns a sentence for each rule that is weaker than it should be.
 func (a *Access) Warnings() (list []string) {
 	for _, rule := range a.rules.List() {
 		var what string
 		switch rule.Method {
 		case hba.Trust:
-			what = "lets clients in without any proof"
+			what = "accepts clients without authentication"
 		case hba.MD5:
-			what = "asks roles with an md5 secret by md5, which is broken: scram-sha-256 asks nobody so"
+			what = "is insecure: use scram-sha-256"
 		case hba.Password:
-			what = "has clients tell their password: scram-sha-256 does not"
+			what = "makes clients send their password: use scram-sha-256"
 		case hba.LDAP:
 			if !ldap.Plaintext(rule.LDAP) {
 				continue
 			}
-			what = "tells passwords to the LDAP server in plaintext: write ldapscheme=ldaps or ldaptls=1"
+			what = "sends passwords to the LDAP server in plaintext: use ldapscheme=ldaps or ldaptls=1"
 		default:
 			continue
 		}
-		list = append(list, fmt.Sprintf("%s:%d: the method %s %s", rule.File, rule.Line, rule.Method, what))
+		list = append(list, fmt.Sprintf("%s:%d: method %s %s", rule.File, rule.Line, rule.Method, what))
 	}
 	return list
 }
 
-// WithoutSecret returns the rules that let clients into a database by what no
-// server takes: where neither the database nor the role has a password of its
-// own, they can't be served. The caller must not change them.
+// WithoutSecret returns the rules whose method reveals no credentials for the server of
+// a database: unless the database or the role has a password, their clients cannot be
+// served. The caller must not change them.
 func (a *Access) WithoutSecret(database string) (list []hba.Rule) {
 	for _, rule := range a.rules.List() {
 		switch rule.Method {
@@ -165,7 +164,7 @@ func (a *Access) WithoutSecret(database string) (list []hba.Rule) {
 	return list
 }
 
-// lookups answers what a rule asks, for one login. Its goroutine may block.
+// lookups implements hba.Lookups for one login. Its goroutine may block.
 type lookups struct {
 	ctx    context.Context
 	member func(role, group string) (bool, error)

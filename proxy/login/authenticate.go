@@ -12,7 +12,7 @@ import (
 	"github.com/pgseal/pgseal/proxy/guard"
 )
 
-// Authenticate finds the access rule for a client and has it prove who it is.
+// Authenticate finds the access rule for a client and runs its method.
 func (l *Login) Authenticate(ask Startup) (Identity, error) {
 	access := l.logins.settings.Load().Access
 	look := &lookups{ctx: l.ctx, member: func(role, group string) (bool, error) {
@@ -24,7 +24,7 @@ func (l *Login) Authenticate(ask Startup) (Identity, error) {
 	cert := ClientCertificate(l.tls)
 	if l.rule.ClientCert != "" && cert == nil {
 		return Identity{}, Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate")).
-			Why(at(l.rule, "the client showed no certificate of a trusted authority"))
+			Why(at(l.rule, "the client presented no certificate of a trusted CA"))
 	}
 	proved := l.user
 	if l.rule.Method == hba.Peer {
@@ -63,15 +63,15 @@ func (l *Login) findRule(access *Access, look *lookups, physical bool) error {
 	case look.failed != nil:
 		return look.failed
 	case !ok:
-		return l.barred("no pg_hba.conf entry for")
+		return l.rejected("no pg_hba.conf entry for")
 	}
 	if l.rule = rule; rule.Method == hba.Reject {
-		return l.barred("pg_hba.conf rejects connection for").Why(at(rule, "the rule rejects"))
+		return l.rejected("pg_hba.conf rejects connection for").Why(at(rule, "rejected by rule"))
 	}
 	return nil
 }
 
-// prove runs the method of the rule.
+// prove runs the method of the access rule.
 func (l *Login) prove(access *Access) (auth.Credential, error) {
 	switch l.rule.Method {
 	case hba.SCRAM:
@@ -93,8 +93,8 @@ func (l *Login) prove(access *Access) (auth.Credential, error) {
 		}
 	case hba.Trust:
 		if addr := l.addr(); addr.IsValid() && !addr.IsLoopback() && !access.trustAnywhere {
-			return auth.Credential{}, l.barred("pg_hba.conf rejects connection for").
-				Why(at(l.rule, "trust is for unix sockets and the loopback address unless auth.trust_anywhere is set"))
+			return auth.Credential{}, l.rejected("pg_hba.conf rejects connection for").
+				Why(at(l.rule, "trust is limited to Unix sockets and loopback addresses unless auth.trust_anywhere is set"))
 		}
 	case hba.Cert, hba.Peer: // certificates are looked at for every rule that asks for one
 	default:
@@ -104,7 +104,8 @@ func (l *Login) prove(access *Access) (auth.Credential, error) {
 	return credential, nil
 }
 
-// wrongName says that a proof is one for another role: nil where err is nil.
+// wrongName is the failed proof of an identity that maps to another role; nil if err
+// is nil.
 func wrongName(reason string, err error) *guard.FailedProof {
 	if err == nil {
 		return nil
@@ -112,14 +113,14 @@ func wrongName(reason string, err error) *guard.FailedProof {
 	return &guard.FailedProof{Reason: reason, Err: err}
 }
 
-// checkPeer asks the system who is at the other end of a unix socket, and
-// returns its name.
+// checkPeer compares the operating system user at the other end of a unix socket
+// with the role, and returns its name.
 func (a *Access) checkPeer(conn *engine.Transport, rule hba.Rule, role string, look hba.Lookups) (name string, err error) {
 	if name, err = peerUser(conn); err != nil {
 		return "", at(rule, err.Error())
 	}
 	if !a.maps.Allows(rule.Map, name, role, look) {
-		return "", at(rule, fmt.Sprintf("the system's user %q is not the role", name))
+		return "", at(rule, fmt.Sprintf("system user name %q does not match the role", name))
 	}
 	return name, nil
 }
@@ -136,7 +137,7 @@ func (a *Access) checkCertificate(cert *x509.Certificate, rule hba.Rule, role st
 			return name, nil
 		}
 	}
-	return "", at(rule, fmt.Sprintf("the certificate's %s %.200q is not for the role", rule.ClientName, names))
+	return "", at(rule, fmt.Sprintf("the certificate's %s %.200q does not match the role", rule.ClientName, names))
 }
 
 // maxNames is how many alternative names of a certificate are tried.
@@ -163,13 +164,13 @@ func certificateNames(cert *x509.Certificate, which string) (names []string, err
 		}
 	}
 	if len(names) == 0 || len(names) > maxNames {
-		return nil, fmt.Errorf("the certificate has %d names of the kind %s", len(names), which)
+		return nil, fmt.Errorf("the certificate has %d names of type %s", len(names), which)
 	}
 	return names, nil
 }
 
-// barred is what a client is told that no rule lets in, in PostgreSQL's words.
-func (l *Login) barred(what string) *Refusal {
+// rejected is PostgreSQL's refusal of a client that no access rule accepts.
+func (l *Login) rejected(what string) *Refusal {
 	host, encryption := "[local]", "no encryption"
 	if addr := l.addr(); addr.IsValid() {
 		host = addr.String()
@@ -178,10 +179,10 @@ func (l *Login) barred(what string) *Refusal {
 		encryption = "SSL encryption"
 	}
 	return Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, fmt.Sprintf("%s host %q, user %q, database %q, %s", what, host, l.user, l.database, encryption)).
-		WithHint("The access rules are those of the connection pooler."))
+		WithHint("The access rules are the connection pooler's."))
 }
 
-// at tells the log, not the client, which rule it was.
+// at adds the rule's position to a reason, for the log only.
 func at(rule hba.Rule, reason string) error {
 	return &hba.Error{File: rule.File, Line: rule.Line, Err: errors.New(reason)}
 }

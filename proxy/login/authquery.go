@@ -33,7 +33,7 @@ var unqualified = regexp.MustCompile(`(?i)\b(?:from|join)\s+(?:only\s+)?(?:[a-z_
 
 // IsQualified reports whether an auth_query names its tables and functions with
 // their schema, as far as that can be seen without parsing SQL. Other names
-// are found through search_path, and so may be somebody else's.
+// are found through search_path, and so may be another user's.
 func IsQualified(query string) bool {
 	for _, m := range unqualified.FindAllStringSubmatch(query, -1) {
 		if m[1] == "" {

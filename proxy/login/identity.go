@@ -7,7 +7,7 @@ import (
 	"github.com/pgseal/pgseal/internal/auth/hba"
 )
 
-// Identity is who has logged in.
+// Identity is the authenticated client.
 type Identity struct {
 	// Name is what the client proved to be, as PostgreSQL's SYSTEM_USER has it: a
 	// method, a colon, and a name.

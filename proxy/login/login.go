@@ -21,22 +21,22 @@ import (
 	"github.com/pgseal/pgseal/proxy/guard"
 )
 
-// Settings is what may change of logins, swapped as a whole.
+// Settings is the configuration of logins, swapped as a whole.
 type Settings struct {
 	Users    *auth.Users
-	Access   *Access // nil stands for the default rules
+	Access   *Access // nil means the default rules
 	Auth     Config
 	AuthPass string       // the password of auth_user, from its file
-	Mocker   *auth.Mocker // nil stands for one with a random key
+	Mocker   *auth.Mocker // nil means one with a random key
 }
 
 // Servers looks up roles in PostgreSQL. The pool's Manager does.
 type Servers interface {
-	Lookup(database string) (c pool.LookupConfig, password string, exists bool)
-	LookUp(ctx context.Context, database string, as pool.Login, most int, query string, args ...string) ([]wire.Row, error)
+	LookupConfig(database string) (c pool.LookupConfig, password string, exists bool)
+	RunLookup(ctx context.Context, database string, as pool.Login, most int, query string, args ...string) ([]wire.Row, error)
 }
 
-// Logins is what all logins have in common. Any goroutine may use it.
+// Logins is shared by all logins. Any goroutine may use it.
 type Logins struct {
 	log        *zap.Logger
 	settings   atomic.Pointer[Settings]
@@ -65,7 +65,7 @@ func (p *Logins) Configure(settings Settings) {
 	p.settings.Store(&settings)
 }
 
-// Stop ends what is looked up for logins.
+// Stop ends the lookups of logins.
 func (p *Logins) Stop() { p.secrets.stop() }
 
 // Handshakes returns how the TLS handshakes with clients ended.
@@ -86,14 +86,14 @@ type Login struct {
 	tls            *tls.Conn // nil without TLS
 	user, database string    // that the client asks for
 	version        uint32    // of the protocol
-	rule           hba.Rule  // that decides how it proves who it is
+	rule           hba.Rule  // the access rule that matched
 	endpointHash   []byte    // of the certificate that the client was shown
 	heard          time.Time // when its last message came
 	unsent         []byte    // end of its authentication, which goes out with what the login ends in
 }
 
-// Begin begins the login of a connection, which may take as long as timeout.
-// End must follow.
+// Begin starts the login of a connection, which must be over within timeout. End must
+// follow.
 func (p *Logins) Begin(raw *engine.Transport, timeout time.Duration) *Login {
 	l := &Login{logins: p, raw: raw, conn: raw}
 	deadline := time.Now().Add(timeout)
@@ -103,13 +103,13 @@ func (p *Logins) Begin(raw *engine.Transport, timeout time.Duration) *Login {
 	return l
 }
 
-// End ends the login, which the client may have passed or not.
+// End ends the login, whether it succeeded or not.
 func (l *Login) End() {
 	l.release()
 	l.stop(nil)
 }
 
-// BreakOff has the login end with ErrShutdown.
+// BreakOff makes the login end with ErrShutdown.
 func (l *Login) BreakOff() {
 	l.stop(ErrShutdown)
 	l.raw.SetReadDeadline(time.Unix(1, 0))
@@ -125,14 +125,14 @@ func (l *Login) Deadline() time.Time {
 	return deadline
 }
 
-// Conn returns the connection, with TLS where that has been negotiated.
+// Conn returns the connection, with TLS if that has been negotiated.
 func (l *Login) Conn() net.Conn { return l.conn }
 
 // Version returns the version of the protocol that was agreed on.
 func (l *Login) Version() uint32 { return l.version }
 
-// Rule returns the method and the place of the access rule that was found, empty
-// where none was yet.
+// Rule returns method and position of the matching access rule, empty if there is none
+// yet.
 func (l *Login) Rule() (method, place string) {
 	if l.rule.Method == "" {
 		return "", ""
@@ -155,9 +155,8 @@ func (l *Login) write(b []byte) error {
 	return nil
 }
 
-// AwaitAnswer waits until the client may be told of a Refusal: where a proof was
-// refused, or could not be judged by an LDAP server, the time of the answer tells
-// nothing of what was computed.
+// AwaitAnswer waits until the client may be told of a Refusal: if a proof was refused,
+// or could not be checked by an LDAP server, the timing of the answer reveals nothing.
 func (l *Login) AwaitAnswer(r *Refusal) {
 	if !r.OfProof() && r.Reason != LDAPError {
 		return
@@ -170,8 +169,8 @@ func (l *Login) AwaitAnswer(r *Refusal) {
 	}
 }
 
-// ClientCertificate returns the client's certificate if the handshake found it to
-// be of a trusted authority, else nil.
+// ClientCertificate returns the client's certificate if the handshake has verified it,
+// else nil.
 func ClientCertificate(conn *tls.Conn) *x509.Certificate {
 	if conn == nil {
 		return nil
@@ -191,6 +190,6 @@ func (l *Login) addr() netip.Addr {
 	return netip.Addr{}
 }
 
-// Doubt says that the client could not log in with what is known of its role: a
-// secret that changed is looked up again.
+// Doubt says that the server refused the credentials of the role: they are looked up
+// again, in case they changed.
 func (l *Login) Doubt() { l.logins.secrets.doubt(l.database, l.user) }

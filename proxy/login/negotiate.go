@@ -13,13 +13,13 @@ import (
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
-// Policy is what a listener says of TLS.
+// Policy is the TLS policy of a listener.
 type Policy struct {
 	Mode  string                           // the tls mode
-	Certs *reload.Store[*tlsconf.Listener] // nil where TLS is not spoken
+	Certs *reload.Store[*tlsconf.Listener] // nil if TLS is not spoken
 }
 
-// Opening is what a connection has begun with.
+// Opening is how a connection started.
 type Opening struct {
 	// Packet asks for a session, or is a CancelRequest.
 	Packet wire.StartupPacket
@@ -48,12 +48,12 @@ const tlsHandshake = 0x16
 // TLS.
 func BeginsTLS(first byte) bool { return first == tlsHandshake }
 
-// Negotiate answers requests until a startup packet of protocol 3 or a
-// CancelRequest has come. With an error the Opening tells how far it came.
+// Negotiate answers requests until a startup packet of protocol 3 or a CancelRequest
+// has arrived. With an error the Opening says how far it got.
 func (l *Login) Negotiate(policy Policy) (Opening, error) {
 	n := &negotiation{Login: l, policy: policy}
 	packet, err := n.run()
-	return Opening{Packet: packet, TLS: n.tls, Shown: n.shown, Manner: n.manner()}, err
+	return Opening{Packet: packet, TLS: n.tls, Shown: n.shown, Manner: n.negotiated()}, err
 }
 
 func (n *negotiation) run() (p wire.StartupPacket, err error) {
@@ -86,7 +86,7 @@ func (n *negotiation) run() (p wire.StartupPacket, err error) {
 	}
 }
 
-// readError sorts what went wrong while a startup packet was read.
+// readError classifies an error while reading a startup packet.
 func (n *negotiation) readError(err error) error {
 	var malformed *wire.StartupError
 	switch {
@@ -104,11 +104,11 @@ func (n *negotiation) readError(err error) error {
 // sslRequest answers an SSLRequest and secures the connection.
 func (n *negotiation) sslRequest() error {
 	if n.sslAsked || n.tls != nil {
-		return Violation("the client asked for TLS twice")
+		return Violation("duplicate SSL request")
 	}
 	n.sslAsked = true
-	// Bytes sent before our answer came in plaintext: whoever put them there
-	// is not the TLS peer (CVE-2021-23214).
+	// Bytes sent before our answer are in plaintext: they may not be the TLS peer's
+	// (CVE-2021-23214).
 	if engine.HasUnread(n.conn) {
 		return Violation("received unencrypted data after SSL request")
 	}
@@ -122,18 +122,17 @@ func (n *negotiation) sslRequest() error {
 	return n.handshake(store.Load())
 }
 
-// handshake secures the connection by one snapshot of certificate and trust,
-// when its turn has come.
+// handshake makes the TLS handshake with one snapshot of certificate and CAs, once the
+// handshake limiter allows it.
 func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
 	under := n.logins.turns.Conn(n.raw, n.Deadline(), n.stopped.Done())
 	defer under.Done()
-	shown, name := snapshot, ""
+	shown := snapshot
 	conn := tls.Server(under, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if err := under.Acquire(); err != nil {
 			return nil, err
 		}
-		name = hello.ServerName
-		shown = snapshot.ForServerName(name)
+		shown = snapshot.ForServerName(hello.ServerName)
 		under.VerifyClient(shown.Config.ClientAuth != tls.NoClientCert)
 		return shown.Config, nil
 	}})
@@ -144,9 +143,6 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
 			return ErrProbe
 		}
 		n.logins.handshakes.Failed(stats.HandshakeFailed)
-		if shown.ShowsNothing() {
-			err = fmt.Errorf("no line of hosts_file is for the server name %.100q that the client asked for: %w", name, err)
-		}
 		return refuseHandshake(err)
 	}
 	n.logins.handshakes.Done(conn.ConnectionState(), time.Since(began))
@@ -154,15 +150,14 @@ func (n *negotiation) handshake(snapshot *tlsconf.Listener) error {
 	return nil
 }
 
-// direct secures a connection that begins with TLS (PostgreSQL 17's
-// sslnegotiation=direct). As in PostgreSQL the client has to name the protocol
-// by ALPN, so that nobody can lead a client of another protocol here.
+// direct accepts a direct TLS connection (PostgreSQL 17's sslnegotiation=direct). As in
+// PostgreSQL the client must use ALPN, which prevents cross-protocol attacks.
 func (n *negotiation) direct() error {
 	if err := n.handshake(n.policy.Certs.Load()); err != nil {
 		return err
 	}
 	if n.tls.ConnectionState().NegotiatedProtocol == "" {
-		if n.leaves() {
+		if n.disconnects() {
 			return ErrProbe
 		}
 		return refuseHandshake(errors.New("direct TLS connection without ALPN"))
@@ -170,12 +165,12 @@ func (n *negotiation) direct() error {
 	return nil
 }
 
-// probeWait is how long a peer without ALPN may take to leave.
+// probeWait is how long a peer without ALPN may take to disconnect.
 const probeWait = time.Second
 
-// leaves reports whether a peer that has made its handshake came for no more
-// than that, as load balancers do. It waits a moment to see.
-func (n *negotiation) leaves() bool {
+// disconnects reports whether a peer closes the connection after its handshake, as
+// probes of load balancers do. It waits a moment for that.
+func (n *negotiation) disconnects() bool {
 	wait := min(probeWait, time.Until(n.Deadline()))
 	n.raw.SetReadDeadline(time.Now().Add(wait))
 	var b [1]byte
@@ -183,8 +178,8 @@ func (n *negotiation) leaves() bool {
 	return hasEnded(err)
 }
 
-// manner names how TLS began, and is empty without it.
-func (n *negotiation) manner() string {
+// negotiated names how TLS was negotiated, and is empty without TLS.
+func (n *negotiation) negotiated() string {
 	switch {
 	case n.tls == nil:
 		return ""
@@ -196,7 +191,7 @@ func (n *negotiation) manner() string {
 
 func (n *negotiation) gssRequest() error {
 	if n.gssAsked || n.tls != nil {
-		return Violation("the client asked for GSSAPI encryption twice, or inside TLS")
+		return Violation("unexpected GSSAPI encryption request")
 	}
 	n.gssAsked = true
 	if engine.HasUnread(n.conn) {
@@ -217,15 +212,15 @@ func (n *negotiation) answer(b byte) error {
 	return lost(err)
 }
 
-// startup judges the packet that is to open a session.
+// startup checks the startup packet of a session.
 func (n *negotiation) startup(p wire.StartupPacket) error {
 	if p.Major() != 3 {
 		return Refuse(Protocol, wire.Fatal(wire.CodeFeatureNotSupported,
 			fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.2", p.Major(), p.Minor())))
 	}
 	if n.tls == nil && n.policy.Mode == "require" {
-		return Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "this connection pooler takes no connection without TLS").
-			WithHint("Connect with sslmode=verify-full and sslrootcert set to the CA of its certificate."))
+		return Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "SSL required").
+			WithHint("Connect with sslmode=verify-full and sslrootcert set to the CA of the connection pooler's certificate."))
 	}
 	if n.shown != nil && n.shown.RequiresClientCert() && len(n.tls.ConnectionState().PeerCertificates) == 0 {
 		return Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "connection requires a valid client certificate").
@@ -234,7 +229,7 @@ func (n *negotiation) startup(p wire.StartupPacket) error {
 	return nil
 }
 
-// refuseHandshake refuses a peer whose TLS handshake did not come to its end.
+// refuseHandshake returns the Refusal of a failed TLS handshake.
 func refuseHandshake(err error) *Refusal {
 	return &Refusal{Reason: Handshake, Cause: err}
 }

@@ -20,8 +20,8 @@ const passwordLimit = 65535
 // inside TLS or on a unix socket.
 func (l *Login) askPassword() (string, error) {
 	if l.tls == nil && l.rule.Connection != hba.Local {
-		return "", Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "the connection pooler asks for a password inside TLS only")).
-			Why(at(l.rule, "the connection has no TLS"))
+		return "", Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "SSL required for password authentication")).
+			Why(at(l.rule, "the connection is not encrypted"))
 	}
 	if err := l.write(wire.AppendAuthenticationCleartext(nil)); err != nil {
 		return "", err
@@ -63,7 +63,7 @@ func (l *Login) checkPassword() (auth.Credential, error) {
 	right := verifies(credential, password, l.user)
 	if !right || !known { // it may fit a secret that was not looked up yet
 		l.Doubt()
-		// Where that can't be done it stays wrong: who guesses shall not do so
+		// If that fails it stays wrong: an attacker must not be able to guess
 		// uncounted while auth_query fails.
 		if latest, is, err := l.logins.secrets.of(l.ctx, l.database, l.user); err == nil {
 			known = is

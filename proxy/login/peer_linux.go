@@ -23,11 +23,11 @@ func peerUser(conn *engine.Transport) (string, error) {
 		cred, failed = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
 	})
 	if err := errors.Join(err, failed); err != nil {
-		return "", fmt.Errorf("the system does not tell who the peer is: %w", err)
+		return "", fmt.Errorf("could not get peer credentials: %w", err)
 	}
 	u, err := user.LookupId(strconv.FormatUint(uint64(cred.Uid), 10))
 	if err != nil {
-		return "", fmt.Errorf("the peer's user: %w", err)
+		return "", fmt.Errorf("could not look up local user: %w", err)
 	}
 	return u.Username, nil
 }

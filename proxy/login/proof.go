@@ -11,12 +11,12 @@ import (
 
 var (
 	errPassword    = &guard.FailedProof{Reason: guard.WrongPassword, Err: auth.ErrWrongPassword}
-	errUnknownRole = &guard.FailedProof{Reason: guard.UnknownRole, Err: errors.New("there is no such role, or it has no password")}
-	errMD5Secret   = &guard.FailedProof{Reason: guard.WrongPassword, Err: errors.New("the role has no SCRAM secret: that in users_file is md5, which a rule with the method md5 asks for")}
+	errUnknownRole = &guard.FailedProof{Reason: guard.UnknownRole, Err: errors.New("role does not exist or has no password assigned")}
+	errMD5Secret   = &guard.FailedProof{Reason: guard.WrongPassword, Err: errors.New("role does not have a valid SCRAM secret: the one in users_file is md5, which needs a rule with method md5")}
 )
 
 // decideProof counts the client's proof, which failed or, with nil, was right, and
-// returns a Refusal that tells the client so, or nil where it is let in. kind is
+// returns a Refusal that tells the client so, or nil if it is let in. kind is
 // the reason of proofs of the kind that are wrong.
 func (l *Login) decideProof(kind Reason, failed *guard.FailedProof, told *wire.Error) error {
 	if why := l.logins.failed.Decide(l.who(), failed); why != nil {

@@ -13,31 +13,31 @@ import (
 // Reason is why a login was refused.
 type Reason byte
 
-// Reasons of refusals. Those of wrong proofs come first.
+// Reasons of refusals. Those of failed proofs come first.
 const (
 	WrongPassword    Reason = iota
 	UnknownRole             // or one without a password
-	WrongCertificate        // it names somebody else
-	WrongPeer               // the system's user is somebody else
+	WrongCertificate        // it names another role
+	WrongPeer               // the operating system user is another one
 	LDAPRefused             // an LDAP server refused the password
 	SourceCapped            // too many proofs failed before
 	RoleCapped
 	LDAPError       // no LDAP server judged the password
 	ChannelBinding  // to another connection, or downgraded
-	Rule            // an access rule or the listener does not let the client in
-	Handshake       // of TLS: the client is told by an alert
-	Protocol        // the client broke it, or asked for what is not supported
-	NoDatabase      // there is none of that name
+	Rule            // an access rule or the listener rejects the client
+	Handshake       // of TLS: the client gets an alert
+	Protocol        // the client violated it, or requested something unsupported
+	NoDatabase      // it does not exist
 	Limit           // of clients, or of the time to wait for a server
 	Timeout         // client_login_timeout
-	Shutdown        // the pooler stops
-	Lookup          // nobody can tell the role's secret or groups at present
-	Disabled        // the database takes no clients, by an administrator's command
+	Shutdown        // the pooler is shutting down
+	Lookup          // the role's secret or groups could not be looked up
+	Disabled        // the database was disabled by an administrator
 	NotAdmin        // of the console
-	NoServer        // the pool could open none
+	NoServer        // no server connection could be opened
 	ServerRefused   // PostgreSQL refused the login, or a startup parameter
-	NoServerLogin   // there is no password to log in at the server with
-	Internal        // a fault of the pooler
+	NoServerLogin   // there are no credentials for the server
+	Internal        // a bug of the pooler
 	numberOfReasons = iota
 )
 
@@ -91,7 +91,7 @@ func (r Reason) String() string { return reasons[r].name }
 // Refusal is why a client is not let in. It never changes.
 type Refusal struct {
 	Reason Reason
-	Told   *wire.Error // what the client is told; nil where it can't be told
+	Told   *wire.Error // what the client is told; nil if it can't be told
 	Cause  error       // what only the log is told, or nil
 	kind   Reason      // of a refused proof: what one of its kind is that is wrong
 }
@@ -146,20 +146,20 @@ func Violation(format string, args ...any) *Refusal {
 
 // What ends a login whatever it is at.
 var (
-	ErrTimeout  = Refuse(Timeout, wire.Fatal(wire.CodeInvalidAuth, "login took longer than client_login_timeout"))
+	ErrTimeout  = Refuse(Timeout, wire.Fatal(wire.CodeInvalidAuth, "canceling authentication due to timeout (client_login_timeout)"))
 	ErrShutdown = Refuse(Shutdown, wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command"))
 )
 
 // What ends a connection without a refusal.
 var (
-	// ErrProbe says that a peer left before it said who it is, as load balancers
-	// and port scanners do. It is no event for the log.
-	ErrProbe = errors.New("the peer left before its startup packet")
-	// ErrLeft says that a client left during its login.
-	ErrLeft = errors.New("the client left during its login")
+	// ErrProbe says that a peer disconnected before its startup packet, as load
+	// balancers and port scanners do. It is not logged.
+	ErrProbe = errors.New("client closed the connection before its startup packet")
+	// ErrLeft says that a client disconnected during its login.
+	ErrLeft = errors.New("client closed the connection during login")
 )
 
-// lost returns what a login ends with whose connection can't be read or written.
+// lost returns what ends a login after a read or write error.
 func lost(err error) error {
 	switch {
 	case isTimeout(err):

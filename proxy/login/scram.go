@@ -19,7 +19,7 @@ func wrongPasswordTold(user string) *wire.Error {
 }
 
 // proveBySCRAM runs SCRAM-SHA-256 with a client, bound to its TLS connection
-// where that has an endpoint hash and the client can do it. A role that is
+// if that has an endpoint hash and the client can do it. A role that is
 // unknown goes through the same exchange and gets the same answer as a wrong
 // password.
 func (l *Login) proveBySCRAM() (auth.Credential, error) {
@@ -85,7 +85,7 @@ func (l *Login) readPassword() ([]byte, error) {
 	return body, nil
 }
 
-// scramError is what a client is told whose exchange did not come to a proof.
+// scramError is the Refusal of a client whose exchange broke off before its proof.
 func scramError(err error) error {
 	if errors.Is(err, auth.ErrBinding) || errors.Is(err, auth.ErrBindingDowngrade) {
 		return Refuse(ChannelBinding, wire.Fatal(wire.CodeInvalidAuth, err.Error()).WithCause(err))

@@ -20,12 +20,12 @@ const (
 	// maxRemembered is how many answers about roles are kept, of each kind.
 	maxRemembered = 10_000
 	// unknownFresh is how long a role stays unknown that was created meanwhile.
-	// It is as long as that of an answer that proved wrong, so that who guesses
-	// sees the same names asked for again at the same pace.
+	// It is the same for known roles after a wrong password, so that an attacker
+	// sees the same lookups for all names.
 	unknownFresh = answers.DoubtAfter
 )
 
-// secrets tells what is known of roles: users_file has it, or else auth_query.
+// secrets finds the secrets of roles, in users_file or else by auth_query.
 type secrets struct {
 	logins  *Logins
 	servers Servers
@@ -36,7 +36,7 @@ type secrets struct {
 	members     *answers.Book[memberQuestion, bool]
 }
 
-// origin is where a role's secret is looked up, and as whom.
+// origin is where a role's secret is looked up, and as which role.
 type origin struct{ database, user, query string }
 
 type secretQuestion struct {
@@ -49,8 +49,8 @@ type memberQuestion struct {
 	role, group string
 }
 
-// lookedUp is what a lookup brought: known is false for a role that may not log in
-// by a password.
+// lookedUp is the result of a lookup: known is false for a role that cannot log in with
+// a password.
 type lookedUp struct {
 	credential auth.Credential
 	known      bool
@@ -67,10 +67,10 @@ func newSecrets(p *Logins, servers Servers) *secrets {
 	return s
 }
 
-// of returns what is known of a role of a database's clients, and with false the
-// mock secret of one that can't log in by a password. The error is a Refusal:
-// nobody can tell at present. It may block, and ends with ctx, which is that of the
-// login. Where nothing is looked up its steps are the same for all roles, so that
+// of returns the secret of a role for clients of a database, and with false the mock
+// secret of one that cannot log in with a password. The error is a Refusal:
+// the lookup failed. It may block, and ends with ctx, which is that of the
+// login. If nothing is looked up its steps are the same for all roles, so that
 // their time tells nothing.
 func (s *secrets) of(ctx context.Context, database, role string) (auth.Credential, bool, error) {
 	settings := s.logins.settings.Load()
@@ -92,8 +92,8 @@ func (s *secrets) of(ctx context.Context, database, role string) (auth.Credentia
 	return credential, f.known, nil
 }
 
-// doubt says that a client could not log in with what is known of its role: a
-// secret that changed is looked up again.
+// doubt says that the server refused the credentials of a role: they are looked up
+// again, in case they changed.
 func (s *secrets) doubt(database, role string) {
 	if from, _, ok := s.origin(database); ok {
 		s.credentials.Doubt(secretQuestion{from, role})
@@ -118,11 +118,11 @@ func (s *secrets) member(ctx context.Context, database, role, group string) (boo
 }
 
 // origin returns where the roles of a database's clients are looked up, and
-// false where they are not.
+// false if they are not.
 func (s *secrets) origin(database string) (origin, pool.Login, bool) {
 	settings := s.logins.settings.Load()
 	all := settings.Auth.LookupConfig
-	c, password, exists := s.servers.Lookup(database)
+	c, password, exists := s.servers.LookupConfig(database)
 	if c.AuthUser == "" {
 		c.AuthUser, password = all.AuthUser, settings.AuthPass
 	}
@@ -143,12 +143,12 @@ func (s *secrets) origin(database string) (origin, pool.Login, bool) {
 // askSecret runs auth_query for one role.
 func (s *secrets) askSecret(from origin, as pool.Login, role string) (a answers.Answer[lookedUp], err error) {
 	// A second row is one too many, so there is no need for a third.
-	rows, err := s.servers.LookUp(s.ctx, from.database, as, 2, from.query, role)
+	rows, err := s.servers.RunLookup(s.ctx, from.database, as, 2, from.query, role)
 	if err == nil || isNoName(err) {
-		var whyNot string
-		if a, whyNot, err = s.logins.settings.Load().Auth.judge(role, rows); whyNot != "" {
-			s.logins.log.Warn("auth_query gave no secret to log in with", zap.String("user", role),
-				zap.String("database", from.database), zap.String("reason", whyNot))
+		var reason string
+		if a, reason, err = s.logins.settings.Load().Auth.parseLookup(role, rows); reason != "" {
+			s.logins.log.Warn("auth_query returned no usable secret", zap.String("user", role),
+				zap.String("database", from.database), zap.String("reason", reason))
 		}
 	}
 	if err != nil {
@@ -157,23 +157,22 @@ func (s *secrets) askSecret(from origin, as pool.Login, role string) (a answers.
 	return a, err
 }
 
-// judge reads what auth_query returned of a role. Whatever is not one row that
-// names this very role and holds a secret that can be used is no secret;
-// whyNot tells the log of what should not be. An error says that the query is
-// not of the right form.
-func (c Config) judge(role string, rows []wire.Row) (a answers.Answer[lookedUp], whyNot string, err error) {
+// parseLookup reads the result of auth_query for a role. Anything but one row with
+// this role's name and a valid secret is no secret; reason is for the log. An error
+// says that the query itself is wrong.
+func (c Config) parseLookup(role string, rows []wire.Row) (a answers.Answer[lookedUp], reason string, err error) {
 	a.Fresh = min(unknownFresh, c.AuthQueryCacheTTL)
 	switch {
 	case len(rows) == 0:
 		return a, "", nil
 	case len(rows[0]) < 2:
-		return a, "", fmt.Errorf("auth_query returned %d columns, and it takes the role and its secret", len(rows[0]))
+		return a, "", fmt.Errorf("auth_query returned %d columns, expected role name and secret", len(rows[0]))
 	case len(rows) > 1:
-		return a, "it returned more than one row", nil
+		return a, "more than one row returned", nil
 	case rows[0][0].Null || rows[0][0].Text != role:
-		return a, "it returned the row of another role", nil
+		return a, "row of another role returned", nil
 	case rows[0][1].Null:
-		return a, "the role has no password, or one that expired", nil
+		return a, "role has no password, or an expired one", nil
 	}
 	valid, err := validity(rows[0])
 	if err != nil {
@@ -182,16 +181,16 @@ func (c Config) judge(role string, rows []wire.Row) (a answers.Answer[lookedUp],
 	secret, err := auth.ParseSecret(rows[0][1].Text)
 	switch {
 	case err != nil:
-		return a, "it is not a usable SCRAM-SHA-256 secret", nil
+		return a, "not a valid SCRAM secret", nil
 	case valid <= 0:
-		return a, "the role's password expired", nil
+		return a, "role has an expired password", nil
 	}
 	a.Value = lookedUp{auth.Credential{Secret: secret}, true}
 	a.Fresh, a.Usable = min(c.AuthQueryCacheTTL, valid), min(c.AuthQueryCacheTTL+c.AuthQueryMaxStale, valid)
 	return a, "", nil
 }
 
-// forever is longer than any answer is remembered.
+// forever is longer than any result is cached.
 const forever = 1 << 62
 
 // validity returns for how long a secret is valid, by the third column, if
@@ -203,7 +202,7 @@ func validity(row wire.Row) (time.Duration, error) {
 	seconds, err := strconv.ParseFloat(row[2].Text, 64)
 	switch {
 	case err != nil || seconds != seconds:
-		return 0, errors.New("the third column of auth_query is no number of seconds")
+		return 0, errors.New("third column of auth_query is not a number of seconds")
 	case seconds > float64(forever/time.Second):
 		return forever, nil
 	case seconds < 0:
@@ -214,7 +213,7 @@ func validity(row wire.Row) (time.Duration, error) {
 
 // askMember asks whether a role is a member of a group.
 func (s *secrets) askMember(from origin, as pool.Login, role, group string) (a answers.Answer[bool], err error) {
-	rows, err := s.servers.LookUp(s.ctx, from.database, as, 1, memberQuery, role, group)
+	rows, err := s.servers.RunLookup(s.ctx, from.database, as, 1, memberQuery, role, group)
 	if err != nil && !isNoName(err) {
 		s.failed(from, err)
 		return a, err
@@ -232,18 +231,18 @@ func (s *secrets) failed(from origin, err error) {
 	if s.ctx.Err() != nil {
 		return // it is the end
 	}
-	s.logins.log.Error("roles could not be looked up", zap.String("database", from.database),
+	s.logins.log.Error("auth_query failed", zap.String("database", from.database),
 		zap.String("user", from.user), zap.NamedError("error", err))
 }
 
-// noLookup refuses a client of whom nobody can say whether it may log in: it is
-// told to try again, not that its password is wrong. ctx is that of its wait.
+// noLookup is the Refusal after a failed lookup: the client is told to try again, not
+// that its password is wrong. ctx is that of its wait.
 func noLookup(ctx context.Context, cause error) *Refusal {
 	if over, ends := context.Cause(ctx).(*Refusal); ends {
 		return over
 	}
-	return Refuse(Lookup, wire.Fatal(wire.CodeCannotConnectNow, "the connection pooler cannot look up roles at present").
-		WithHint("The pooler's log says why.")).Why(cause)
+	return Refuse(Lookup, wire.Fatal(wire.CodeCannotConnectNow, "auth_query failed; try again later").
+		WithHint("See the connection pooler's log.")).Why(cause)
 }
 
 // SQLSTATEs of names that the encoding of the database does not have: no role

@@ -27,12 +27,12 @@ type directory struct {
 	asked     map[string]int
 }
 
-func (d *directory) Lookup(database string) (c pool.LookupConfig, password string, exists bool) {
+func (d *directory) LookupConfig(database string) (c pool.LookupConfig, password string, exists bool) {
 	c, exists = d.databases[database]
 	return c, d.passwords[database], exists
 }
 
-func (d *directory) LookUp(_ context.Context, _ string, _ pool.Login, _ int, _ string, args ...string) ([]wire.Row, error) {
+func (d *directory) RunLookup(_ context.Context, _ string, _ pool.Login, _ int, _ string, args ...string) ([]wire.Row, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked[args[0]]++
@@ -171,12 +171,12 @@ func TestASecretIsKeptNoLongerThanItIsValid(t *testing.T) {
 		"1e300": {time.Minute, time.Hour + time.Minute}, "": {time.Minute, time.Hour + time.Minute},
 	} {
 		row := wire.Row{{Text: "carol"}, {Text: secret.Encode()}, {Text: third, Null: third == ""}}
-		a, whyNot, err := c.judge("carol", []wire.Row{row})
-		if err != nil || whyNot != "" || !a.Value.known || a.Fresh != want[0] || a.Usable != want[1] {
-			t.Errorf("valid for %q seconds: %v, %v; want %v (%s, %v)", third, a.Fresh, a.Usable, want, whyNot, err)
+		a, reason, err := c.parseLookup("carol", []wire.Row{row})
+		if err != nil || reason != "" || !a.Value.known || a.Fresh != want[0] || a.Usable != want[1] {
+			t.Errorf("valid for %q seconds: %v, %v; want %v (%s, %v)", third, a.Fresh, a.Usable, want, reason, err)
 		}
 	}
-	if _, _, err := c.judge("carol", []wire.Row{{{Text: "carol"}, {Text: "x"}, {Text: "NaN"}}}); err == nil {
+	if _, _, err := c.parseLookup("carol", []wire.Row{{{Text: "carol"}, {Text: "x"}, {Text: "NaN"}}}); err == nil {
 		t.Error("NaN is taken for a number of seconds")
 	}
 }

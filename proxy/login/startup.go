@@ -42,9 +42,9 @@ func (l *Login) Read(o Opening) (Startup, error) {
 	return ask, nil
 }
 
-// confine has the client reach no database but only, where the server name that
-// it asked for leads to one. A client that names none, or whose database has the
-// name of its role since libpq puts that in for none, gets that one.
+// confine restricts the client to the database of its TLS server name, if that has
+// one. A client that names no database, or its role's name, which is libpq's
+// default, gets that one.
 func (s *Startup) confine(only string) *Refusal {
 	switch {
 	case only == "" || only == s.Database && !s.physical:
@@ -53,8 +53,8 @@ func (s *Startup) confine(only string) *Refusal {
 		s.Database = only
 		return nil
 	}
-	return Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, "the server name of this connection leads to one database, and not to the one asked for").
-		WithHint(`Connect to the database that the host name in your DSN stands for, or by another host name.`))
+	return Refuse(Rule, wire.Fatal(wire.CodeInvalidAuth, `database "`+s.Database+`" is not available under the TLS server name of this connection`).
+		WithHint(`Connect to the database of this host name, or use another host name.`))
 }
 
 // AgreeVersion settles which version of the protocol is spoken, in the way that
@@ -131,8 +131,8 @@ func ParseOptions(options string) ([]wire.Parameter, *Refusal) {
 		}
 		name, value, hasValue := strings.Cut(setting, "=")
 		if !ok || !hasValue || name == "" {
-			return nil, Refuse(Protocol, wire.Fatal(wire.CodeFeatureNotSupported, "a command-line option in the startup packet is not supported").
-				WithHint("Only -c name=value and --name=value pass through the connection pooler."))
+			return nil, Refuse(Protocol, wire.Fatal(wire.CodeFeatureNotSupported, "unsupported options startup parameter").
+				WithHint("Only -c name=value and --name=value are allowed."))
 		}
 		params = append(params, wire.Parameter{Name: strings.ReplaceAll(name, "-", "_"), Value: value})
 	}

@@ -2,6 +2,8 @@ package relay
 
 import (
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/ownsql"
 )
 
 const (
@@ -13,26 +15,42 @@ const (
 	hiddenMessage = 1 << 20
 )
 
-// FromServer takes bytes that the server sent.
-func (r *Relay) FromServer(b []byte) Step {
-	n := 0
+// answers is where the relay is in what the server sends, and what that means.
+type answers struct {
+	cfg    *Config
+	ex     *exchange
+	params *parameters
+	state  *sessionState
+	stmts  *statements
+	life   *life
+	hide   bool   // the client does not get the current message
+	gather []byte // a message that is hidden and does not come in one piece
+	last   byte   // the type of the message that was last passed to the client
+}
+
+// attach notes that another server is held.
+func (a *answers) attach() { a.hide, a.gather, a.last = false, nil, 0 }
+
+// step takes bytes that the server sent.
+func (a *answers) step(b []byte) Step {
+	n, x := 0, a.ex
 	for {
-		if r.from.left > 0 {
-			take := min(r.from.left, len(b)-n)
-			r.from.left -= take
+		if x.left > 0 {
+			take := min(x.left, len(b)-n)
+			x.left -= take
 			n += take
-			if r.from.gather != nil {
-				r.from.gather = append(r.from.gather, b[n-take:n]...)
-				if r.from.left > 0 {
+			if a.gather != nil {
+				a.gather = append(a.gather, b[n-take:n]...)
+				if x.left > 0 {
 					return Step{Used: n, Verdict: NeedMore}
 				}
-				m := r.from.gather
-				r.from.gather = nil
+				m := a.gather
+				a.gather = nil
 				st := Step{Used: n, Verdict: goOn(n, b)}
-				r.observed(m[0], m, len(m)-wire.HeaderSize, &st)
+				a.observed(m[0], m, len(m)-wire.HeaderSize, &st)
 				return st
 			}
-			if r.from.hide {
+			if a.hide {
 				return Step{Used: n, Verdict: goOn(n, b)}
 			}
 		}
@@ -43,32 +61,32 @@ func (r *Relay) FromServer(b []byte) Step {
 		if limit := wire.ServerLimit(typ); limit < 0 || size < 0 || size > limit {
 			return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: violation("the server sent an invalid message")}
 		}
-		e := r.ledger.first()
-		if hide := r.hides(typ, e); hide != r.from.hide {
-			r.from.hide = hide
+		e := x.ledger.first()
+		if hide := a.hides(typ, e); hide != a.hide {
+			a.hide = hide
 			if n > 0 {
 				return Step{Used: n, Pass: b[:n]} // two destinations can't be one piece
 			}
 		}
 		end := n + wire.HeaderSize + size
-		if r.reads(typ, size, e) && len(b) < end {
-			if size <= smallMessage || !r.from.hide {
+		if a.reads(typ, size, e) && len(b) < end {
+			if size <= smallMessage || !a.hide {
 				return Step{Used: n, Pass: b[:n], Verdict: NeedMore}
 			}
 			if n > 0 {
 				return Step{Used: n, Pass: b[:n]}
 			}
-			r.from.gather = append(make([]byte, 0, wire.HeaderSize+size), b[:wire.HeaderSize]...)
-			r.from.left = size
+			a.gather = append(make([]byte, 0, wire.HeaderSize+size), b[:wire.HeaderSize]...)
+			x.left = size
 			n = wire.HeaderSize
 			continue
 		}
 		m := b[n:min(end, len(b))]
-		if r.plain(typ, e) {
-			r.from.last = typ
+		if a.plain(typ, e) {
+			a.last = typ
 		} else {
 			st := Step{Used: end, Pass: b[:n], Verdict: goOn(end, b)}
-			r.observed(typ, m, size, &st)
+			a.observed(typ, m, size, &st)
 			switch {
 			case st.Verdict == Failed:
 				st.Used = n
@@ -77,11 +95,11 @@ func (r *Relay) FromServer(b []byte) Step {
 				return st
 			}
 		}
-		r.from.left = size
+		x.left = size
 		n += wire.HeaderSize
-		if r.from.hide {
+		if a.hide {
 			take := min(size, len(b)-n)
-			r.from.left -= take
+			x.left -= take
 			n += take
 			return Step{Used: n, Verdict: goOn(n, b)}
 		}
@@ -89,7 +107,7 @@ func (r *Relay) FromServer(b []byte) Step {
 }
 
 // plain reports whether a message changes nothing, as a row.
-func (r *Relay) plain(typ byte, e *entry) bool {
+func (a *answers) plain(typ byte, e *entry) bool {
 	switch typ {
 	case wire.DataRow, wire.CopyData:
 		return e == nil || e.is(begun) && (e.note == nil || e.note.values == nil) && !e.is(asks)
@@ -100,14 +118,15 @@ func (r *Relay) plain(typ byte, e *entry) bool {
 // hides reports whether a message is kept from the client: all that answers our
 // own queries and messages, but for what concerns the client's session anyway,
 // and everything once the client has gone.
-func (r *Relay) hides(typ byte, e *entry) bool {
+func (a *answers) hides(typ byte, e *entry) bool {
+	x := a.ex
 	switch {
-	case r.life.left:
+	case a.life.left:
 		return true
 	case e == nil || typ == wire.NotificationResponse:
 		return false
 	case e.kind == copySync:
-		return r.copy.marked || typ == wire.ReadyForQuery && r.copy.state == resolving
+		return x.copy.marked || typ == wire.ReadyForQuery && x.copy.state == resolving
 	case e.is(ours):
 		if e.note != nil && e.note.failed && e.note.lead == wire.Query {
 			return typ != wire.ReadyForQuery
@@ -116,26 +135,21 @@ func (r *Relay) hides(typ byte, e *entry) bool {
 			return typ != wire.ReadyForQuery
 		}
 		// What is ours within the client's batch fails in its stead.
-		return typ != wire.ErrorResponse || !r.within(e)
+		return typ != wire.ErrorResponse || !e.inBatch()
 	case e.is(followed):
 		return typ == wire.ReadyForQuery || typ == wire.ParameterStatus
 	}
 	return false
 }
 
-// within reports whether an entry of ours stands in a batch of the client's.
-func (r *Relay) within(e *entry) bool {
-	return e.kind.extended() && (e.kind == parse || !e.is(probe))
-}
-
 // reads reports whether the body of such a message is looked at.
-func (r *Relay) reads(typ byte, size int, e *entry) bool {
+func (a *answers) reads(typ byte, size int, e *entry) bool {
 	if size > smallMessage {
 		switch {
-		case e == nil || !r.from.hide || size > hiddenMessage:
+		case e == nil || !a.hide || size > hiddenMessage:
 			return (typ == wire.ErrorResponse || typ == wire.ParameterStatus) && size <= wholeMessage
 		case typ == wire.DataRow:
-			return e.is(asks) && size <= surveyRow || e.note != nil && e.note.values != nil
+			return e.is(asks) && size <= ownsql.MaxRow || e.note != nil && e.note.values != nil
 		}
 		return typ == wire.RowDescription || typ == wire.ParameterDescription || typ == wire.ErrorResponse || typ == wire.ParameterStatus
 	}
@@ -159,87 +173,87 @@ const (
 // observed follows the server's side of the conversation. m starts with the
 // message's header, and is whole where reads asked so. st is the step where the
 // message is replaced or hidden.
-func (r *Relay) observed(typ byte, m []byte, size int, st *Step) {
-	if r.from.last = typ; r.from.hide {
-		r.from.last = 0 // what the client does not hear is nobody's last word
+func (a *answers) observed(typ byte, m []byte, size int, st *Step) {
+	if a.last = typ; a.hide {
+		a.last = 0 // what the client does not hear is nobody's last word
 	}
 	body := m[wire.HeaderSize:]
-	e := r.ledger.first()
+	e := a.ex.ledger.first()
 	if e != nil && !e.is(begun) && typ != wire.ParameterStatus && typ != wire.NoticeResponse && typ != wire.NotificationResponse {
-		r.begin(e)
+		a.begin(e)
 	}
 	switch typ {
 	case wire.ReadyForQuery:
-		r.ready(m, size, st)
+		a.ready(m, size, st)
 		return
 	case wire.ParameterStatus:
 		if size > wholeMessage {
-			r.effects.pin(unknownState) // it could not be carried
-		} else if !r.report(body[:size], r.from.hide) && !r.from.hide {
+			a.state.pin(effects.UnknownState) // it could not be carried
+		} else if !a.state.report(body[:size], a.hide || a.life.left) && !a.hide {
 			st.Insert = []byte{}
 		}
 		return
 	case wire.ErrorResponse:
-		r.failed(m, size, e, st)
+		a.failed(m, size, e, st)
 		return
 	case wire.CopyInResponse, wire.CopyBothResponse:
-		r.copyBegins(typ, e)
+		a.ex.copyBegins(typ, e)
 		return
 	case wire.DataRow:
-		r.row(e, body, size)
+		a.row(e, body, size)
 		return
 	}
 	if e == nil {
 		return
 	}
-	if typ == wire.CloseComplete && r.copy.marked {
-		st.Insert = append(r.resolved(), r.told(nil)...)
+	if typ == wire.CloseComplete && a.ex.copy.marked {
+		st.Insert = append(a.resolved(), a.told(nil)...)
 		return
 	}
 	switch typ {
 	case wire.ParseComplete, wire.BindComplete, wire.CloseComplete, wire.NoData, wire.RowDescription, wire.ParameterDescription,
 		wire.PortalSuspended:
-		r.answered(typ, e, body, size)
+		a.answered(typ, e, body, size)
 	case wire.EmptyQueryResponse, wire.CommandComplete:
-		st.Insert = r.completed(typ, e, body, size)
+		st.Insert = a.completed(typ, e, body, size)
 	}
-	if st.Insert == nil && r.from.hide {
-		st.Insert = r.told(nil)
+	if st.Insert == nil && a.hide {
+		st.Insert = a.told(nil)
 	}
 }
 
 // told returns what the client has to be told of what our own queries have
 // brought about, once none of them is under way.
-func (r *Relay) told(dst []byte) []byte {
-	if !r.params.held || r.life.left || r.life.trial || r.life.refused != nil {
+func (a *answers) told(dst []byte) []byte {
+	if !a.params.held || a.life.left || a.life.trial || a.life.refused != nil {
 		return dst
 	}
-	if e := r.ledger.first(); e != nil && (e.is(ours) || e.is(followed)) {
+	if e := a.ex.ledger.first(); e != nil && (e.is(ours) || e.is(followed)) {
 		return dst
 	}
-	return r.catchUp(dst)
+	return a.params.catchUp(dst)
 }
 
 // begin notes that the server has taken a message up.
-func (r *Relay) begin(e *entry) {
+func (a *answers) begin(e *entry) {
 	e.flags |= begun
 	if e.kind != query {
 		return
 	}
-	r.server.unnamed, r.ex.stranger = 0, false
+	a.ex.server.unnamed, a.ex.stranger = 0, false
 	if e.is(dropsPlan) {
-		r.names.dropping--
-		r.names.spareOf(&r.names.unnamed)
-		r.names.unnamed = plan{}
+		a.stmts.unnamed.dropping--
+		a.stmts.unnamed.spareOf(&a.stmts.unnamed.now)
+		a.stmts.unnamed.now = plan{}
 	}
 }
 
 // row takes a DataRow.
-func (r *Relay) row(e *entry, body []byte, size int) {
+func (a *answers) row(e *entry, body []byte, size int) {
 	switch {
 	case e == nil:
-	case e.is(asks) && r.survey != nil:
-		r.survey.row(body[:min(size, len(body))], size)
+	case e.is(asks) && a.state.survey != nil:
+		a.state.survey.answer.Row(body[:min(size, len(body))], size)
 	case e.note != nil && e.note.values != nil:
 		*e.note.values, _ = wire.ParseDataRow(body)
 	}
@@ -247,7 +261,7 @@ func (r *Relay) row(e *entry, body []byte, size int) {
 
 // answered takes what completes a message of the extended-query protocol, but
 // for Execute.
-func (r *Relay) answered(typ byte, e *entry, body []byte, size int) {
+func (a *answers) answered(typ byte, e *entry, body []byte, size int) {
 	want := kind(0)
 	switch typ {
 	case wire.ParseComplete:
@@ -261,9 +275,9 @@ func (r *Relay) answered(typ byte, e *entry, body []byte, size int) {
 	case wire.ParameterDescription:
 		switch {
 		case e.kind == describe && e.is(ours):
-			r.described(e.note, typ, body)
-		case e.plan != 0 && e.plan == r.names.unnamed.number && len(body) == size:
-			r.names.unnamed.types = append(r.names.unnamed.types[:0], body...)
+			a.stmts.described(e.note, typ, body)
+		case e.plan != 0 && e.plan == a.stmts.unnamed.now.number && len(body) == size:
+			a.stmts.unnamed.now.types = append(a.stmts.unnamed.now.types[:0], body...)
 		}
 		return
 	default:
@@ -272,142 +286,95 @@ func (r *Relay) answered(typ byte, e *entry, body []byte, size int) {
 		}
 	}
 	if e.kind != want {
-		r.ex.doubt = true
+		a.ex.doubt = true
 		return
 	}
 	switch {
 	case want != describe:
 	case e.is(ours):
-		r.described(e.note, typ, body)
-	case e.plan != 0 && e.plan == r.names.unnamed.number:
-		r.noteRows(typ, body, size)
+		a.stmts.described(e.note, typ, body)
+	case e.plan != 0 && e.plan == a.stmts.unnamed.now.number:
+		a.stmts.noteRows(typ, body, size)
 	}
-	r.over(r.ledger.pop())
-}
-
-// noteRows remembers what the client was told of the rows of the unnamed
-// statement.
-func (r *Relay) noteRows(typ byte, body []byte, size int) {
-	u := &r.names.unnamed
-	u.none = typ == wire.NoData
-	if u.rows = u.rows[:0]; typ == wire.RowDescription && len(body) == size {
-		u.rows = append(u.rows, body...)
-	}
-}
-
-// over takes a message of the extended-query protocol that has had its effect.
-func (r *Relay) over(e entry) {
-	switch e.kind {
-	case parse:
-		switch {
-		case e.is(unnamed):
-			r.names.confirmPlan()
-			r.server.unnamed = r.names.unnamed.number
-		case e.note == nil:
-		case e.note.draft != nil:
-			e.note.draft.parsed = true
-			if !e.is(final) {
-				r.settle(e.name)
-			}
-		case e.note.copy != nil:
-			c := e.note.copy
-			c.confirmed = true
-			if c.name == "" {
-				r.server.unnamed, r.names.carrying = c.number, 0
-			} else if r.server.find(c.statement) != c && r.server.find(c.statement) != nil {
-				r.server.doomed = append(r.server.doomed, c.name)
-			}
-		}
-	case closing:
-		switch {
-		case e.is(unnamed):
-			r.names.dropping--
-			r.names.unnamed.number, r.server.unnamed = 0, 0
-		case e.name != nil:
-			r.clear(e.name)
-			r.settle(e.name)
-		}
-	}
-	if e.is(final) {
-		r.parsed(e.note.draft)
-	}
+	a.stmts.over(a.ex.ledger.pop())
 }
 
 // completed takes a CommandComplete or EmptyQueryResponse. It returns what the
 // client gets in its place.
-func (r *Relay) completed(typ byte, e *entry, body []byte, size int) (instead []byte) {
+func (a *answers) completed(typ byte, e *entry, body []byte, size int) (instead []byte) {
 	if typ == wire.CommandComplete {
-		r.copyDone()
+		a.ex.copyDone()
 		if !e.is(ours) && len(body) == size && (string(body) == tagDiscardAll || string(body) == tagDeallocateAll) {
-			r.server.forgetCopies()
-			r.forgetNames(r.ledger.pushed)
+			a.ex.server.forgetCopies()
+			a.stmts.names.Forget(a.ex.ledger.pushed)
 		}
 	}
 	if e.note != nil && len(e.note.ops) > 0 {
-		r.complete(e.note)
+		a.stmts.complete(e.note)
 	}
 	switch e.kind {
 	case execute:
-		r.over(r.ledger.pop())
+		a.stmts.over(a.ex.ledger.pop())
 	case query:
 	default:
-		r.ex.doubt = true
+		a.ex.doubt = true
 	}
 	return nil
 }
 
 // ready takes a ReadyForQuery.
-func (r *Relay) ready(m []byte, size int, st *Step) {
-	e := r.ledger.first()
+func (a *answers) ready(m []byte, size int, st *Step) {
+	x := a.ex
+	e := x.ledger.first()
 	if size != 1 || e == nil || e.kind.extended() {
 		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server became ready without having been asked")}
 		return
 	}
-	switch r.ex.status = m[wire.HeaderSize]; r.ex.status {
+	switch x.status = m[wire.HeaderSize]; x.status {
 	case wire.StatusIdle, wire.StatusInTransaction, wire.StatusFailed:
 	default:
 		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server reported an unknown transaction status")}
 		return
 	}
-	if e.kind == copySync && (r.copy.state == resolving || r.copy.marked) {
-		r.copy.ready++ // what it answers is seen later
+	if e.kind == copySync && (x.copy.state == resolving || x.copy.marked) {
+		x.copy.ready++ // what it answers is seen later
 		return
 	}
-	popped := r.ledger.pop()
+	popped := x.ledger.pop()
 	e = &popped
 	switch {
 	case e.is(followed):
 		return
 	case e.note != nil && e.note.failed && e.note.lead == wire.Query:
-		r.in.drop = true
+		x.waiting.drop = true
 	case e.note != nil && e.note.failed && e.note.lead != 0:
-		r.ex.skipping, r.ex.batch = true, true // for the client, up to its own Sync
+		x.skipping, x.batch.open = true, true // for the client, up to its own Sync
 		return
 	case e.is(ours) && !e.is(fix):
-		r.ourReady(e)
+		a.ourReady(e)
 		if !e.is(cleans) { // what it resets is set again for the client's next message
-			st.Insert = r.told(nil)
+			st.Insert = a.told(nil)
 		}
 		return
 	}
-	if e.kind != copySync && r.copy.state != resolving {
-		r.copy.state = noCopy
+	if e.kind != copySync && x.copy.state != resolving {
+		x.copy.state = noCopy
 	}
 	if e.kind == copySync {
-		r.copy.syncs--
+		x.copy.syncs--
 	}
-	r.ex.answered++
-	r.counts.Queries++
-	if r.ex.status == wire.StatusIdle {
-		r.counts.Transactions++
-		r.rested()
+	x.answered++
+	x.counts.Queries++
+	if x.status == wire.StatusIdle {
+		x.counts.Transactions++
+		a.rested()
 	}
-	if r.cfg.Single && r.ex.status != wire.StatusIdle && !e.is(late) {
+	if a.cfg.Single && x.status != wire.StatusIdle && !e.is(late) {
 		*st = Step{Pass: st.Pass, Verdict: Failed, Err: errBlock}
 		return
 	}
-	if r.params.held {
-		if st.Insert = r.told(nil); len(st.Insert) > 0 {
+	if a.params.held {
+		if st.Insert = a.told(nil); len(st.Insert) > 0 {
 			st.Insert = append(st.Insert, m...)
 		}
 	}
@@ -417,41 +384,38 @@ var errBlock = wire.Fatal(wire.CodeFeatureNotSupported, "transaction blocks not 
 	WithHint("The connection pooler has pool_mode statement for this database or role.")
 
 // rested notes that no transaction is open, if nothing more was sent.
-func (r *Relay) rested() {
-	if !r.ledger.empty() || r.ex.batch {
+func (a *answers) rested() {
+	if !a.ex.ledger.empty() || a.ex.batch.open {
 		return
 	}
-	r.ex.portal, r.ex.portals = 0, 0
-	if len(r.names.portals) > 0 {
-		r.names.portals = nil
-	}
-	if r.effects.suspect != 0 && r.toAsk() == 0 {
-		r.effects.suspect = 0 // what held for the transaction has ended with it
+	a.stmts.portals.Clear()
+	if a.state.suspect != 0 && a.state.toAsk() == 0 {
+		a.state.suspect = 0 // what held for the transaction has ended with it
 	}
 }
 
 // ourReady takes the end of a query of our own.
-func (r *Relay) ourReady(e *entry) {
+func (a *answers) ourReady(e *entry) {
 	switch {
-	case e.is(wishes) && r.life.refused == nil:
-		r.server.set = r.params.wishes
-	case e.is(asks) && r.survey != nil:
-		r.survey.over = true
+	case e.is(wishes) && a.life.refused == nil:
+		a.ex.server.params.Set = a.params.wishes
+	case e.is(asks) && a.state.survey != nil:
+		a.state.survey.over = true
 	case e.is(cleans):
-		r.cleaned()
+		a.cleaned()
 	case e.is(probe):
-		r.server.unverified = false
+		a.ex.server.unverified = false
 	}
 }
 
 // cleaned takes the answer to the query that brings a server to rest after its
 // client.
-func (r *Relay) cleaned() {
+func (a *answers) cleaned() {
 	switch {
-	case !r.life.cleaned || r.ex.doubt: // a ROLLBACK
-	case r.life.wipes:
-		r.server.wiped()
-	case !r.cfg.Shared:
-		r.server.unlisted = true // what the client set was not followed
+	case !a.life.cleaned || a.ex.doubt: // a ROLLBACK
+	case a.life.wipes:
+		a.ex.server.wiped()
+	case !a.cfg.Shared:
+		a.ex.server.params.Unlisted = true // what the client set was not followed
 	}
 }

@@ -15,22 +15,49 @@ const (
 	gathered = 256 << 10
 )
 
-// FromClient takes bytes that the client sent. Everything up to where the driver
+// incoming is where the relay is in what the client sends.
+type incoming struct {
+	cfg      *Config
+	ex       *exchange
+	params   *parameters
+	state    *sessionState
+	stmts    *statements
+	life     *life
+	requests *requests
+	left     int    // bytes still to come of the current message
+	do       inDo   // with them
+	gather   []byte // a message that does not come in one piece
+	whole    bool   // gather is whole, and not taken yet
+	counts   int64  // what gather counts for in the budget of texts
+}
+
+type inDo byte
+
+const (
+	passOn   inDo = iota
+	dropIt        // they go nowhere
+	gatherIt      // they are kept until the message is whole
+)
+
+// between reports whether no part of a message is with the server.
+func (in *incoming) between() bool { return in.left == 0 || in.do == gatherIt }
+
+// step takes bytes that the client sent. Everything up to where the driver
 // has to act goes on in one piece.
-func (r *Relay) FromClient(b []byte) Step {
+func (in *incoming) step(b []byte) Step {
 	n := 0
 	for {
-		if r.in.left > 0 {
-			take := min(r.in.left, len(b)-n)
+		if in.left > 0 {
+			take := min(in.left, len(b)-n)
 			body := b[n : n+take]
-			r.in.left -= take
+			in.left -= take
 			n += take
-			if st, ended := r.body(b, n, body); ended {
+			if st, ended := in.body(b, n, body); ended {
 				return st
 			}
 		}
-		if r.in.whole && n < len(b) {
-			return r.gathered(n)
+		if in.whole && n < len(b) {
+			return in.gathered(n)
 		}
 		if len(b)-n < wire.HeaderSize {
 			return Step{Used: n, Pass: b[:n], Verdict: NeedMore}
@@ -41,7 +68,7 @@ func (r *Relay) FromClient(b []byte) Step {
 		}
 		part := b[n:min(len(b), n+wire.HeaderSize+size)]
 		complete := len(part) == wire.HeaderSize+size
-		if !complete && r.waitsWhole(typ, size) && (size <= wholeMessage || r.mayGather(size)) {
+		if !complete && in.waitsWhole(typ, size) && (size <= wholeMessage || in.reserve(size)) {
 			if size <= wholeMessage {
 				// PostgreSQL can do nothing with a part of it, so no server waits
 				// for a slow client.
@@ -50,14 +77,14 @@ func (r *Relay) FromClient(b []byte) Step {
 			if n > 0 {
 				return Step{Used: n, Pass: b[:n]} // two destinations can't be one piece
 			}
-			r.in.gather = append([]byte(nil), b[:wire.HeaderSize]...) // it grows as bytes come
-			r.in.left, r.in.do = size, gatherIt
+			in.gather = append([]byte(nil), b[:wire.HeaderSize]...) // it grows as bytes come
+			in.left, in.do = size, gatherIt
 			n = wire.HeaderSize
 			continue
 		}
-		drop, v := r.admit(typ)
+		drop, v := in.admit(typ)
 		if v == NeedRest {
-			return r.wait(n, b, nil)
+			return in.wait(n, b, nil)
 		} else if v != Proceed {
 			return Step{Used: n, Pass: b[:n], Verdict: v}
 		}
@@ -65,10 +92,10 @@ func (r *Relay) FromClient(b []byte) Step {
 			if n > 0 {
 				return Step{Used: n, Pass: b[:n]}
 			}
-			r.in.left, r.in.do = size, dropIt
+			in.left, in.do = size, dropIt
 			return Step{Used: wire.HeaderSize, Verdict: goOn(wire.HeaderSize, b)}
 		}
-		e, more := r.take(typ, part, size, complete)
+		e, more := in.requests.take(typ, part, size, complete)
 		switch {
 		case more:
 			return Step{Used: n, Pass: b[:n], Verdict: NeedMore}
@@ -77,15 +104,12 @@ func (r *Relay) FromClient(b []byte) Step {
 		case e.exact:
 			return Step{Used: n, Pass: b[:n], Verdict: NeedExact}
 		case e.wait:
-			return r.wait(n, b, e.out)
+			return in.wait(n, b, e.out)
 		}
-		r.in.left = size
-		if r.in.do != scanIt {
-			r.in.do = passOn
-		}
+		in.left, in.do = size, passOn
 		if e.cut > 0 {
-			r.keep(e.out)
-			r.in.left -= e.cut - wire.HeaderSize
+			in.ex.keep(e.out)
+			in.left -= e.cut - wire.HeaderSize
 			return Step{Used: n + e.cut, Pass: b[:n], Insert: e.out, Verdict: goOn(n+e.cut, b)}
 		}
 		n += wire.HeaderSize
@@ -94,28 +118,25 @@ func (r *Relay) FromClient(b []byte) Step {
 
 // body takes bytes of a message whose header was taken, before n. ended says
 // that the step ends with them.
-func (r *Relay) body(b []byte, n int, body []byte) (st Step, ended bool) {
-	switch r.in.do {
-	case dropIt:
+func (in *incoming) body(b []byte, n int, body []byte) (st Step, ended bool) {
+	switch {
+	case in.requests.scanning:
+		if err := in.requests.scanMore(body, in.left == 0); err != nil {
+			in.left++ // its last byte is withheld, so PostgreSQL will never run it
+			in.ex.doubt = true
+			return Step{Used: n, Pass: b[:n-1], Verdict: Failed, Err: err}, true
+		}
+	case in.do == dropIt:
 		return Step{Used: n, Verdict: goOn(n, b)}, true
-	case gatherIt:
-		r.in.gather = append(r.in.gather, body...)
-		r.in.whole = r.in.left == 0
-		if !r.in.whole {
+	case in.do == gatherIt:
+		in.gather = append(in.gather, body...)
+		in.whole = in.left == 0
+		if !in.whole {
 			return Step{Used: n, Verdict: NeedMore}, true
 		}
-		return r.gathered(n - 1), true
-	case scanIt:
-		return r.scanMore(b, n, body)
+		return in.gathered(n - 1), true
 	}
 	return st, false
-}
-
-// keep keeps a buffer that was written to for the next time.
-func (r *Relay) keep(out []byte) {
-	if cap(out) <= keepOut && cap(out) > cap(r.out) {
-		r.out = out[:0]
-	}
 }
 
 func goOn(n int, b []byte) Verdict {
@@ -127,14 +148,14 @@ func goOn(n int, b []byte) Verdict {
 
 // wait has what is left of b wait until the server owes nothing. out goes there
 // first, and asks for the answers.
-func (r *Relay) wait(n int, b, out []byte) Step {
-	if r.in.waited++; r.in.waited > maxWaits {
+func (in *incoming) wait(n int, b, out []byte) Step {
+	if in.ex.waiting.times++; in.ex.waiting.times > maxWaits {
 		return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: errNoProgress}
 	}
-	r.in.waits = true
-	r.hold()
-	if last := r.ledger.last(); last != nil && last.kind.extended() && r.ex.flushed != r.ledger.pushed && !r.life.leaving {
-		r.ex.flushed = r.ledger.pushed
+	in.ex.waiting.waits = true
+	in.ex.hold()
+	if last := in.ex.ledger.last(); last != nil && last.kind.extended() && in.ex.flushed != in.ex.ledger.pushed && !in.life.leaving {
+		in.ex.flushed = in.ex.ledger.pushed
 		out = wire.AppendFlush(out)
 	}
 	return Step{Used: n, Pass: b[:n], Insert: out, Verdict: NeedRest}
@@ -148,45 +169,45 @@ var errNoProgress = wire.Fatal(wire.CodeInternal, "the connection pooler can't p
 
 // waitsWhole reports whether a message of this type and size has to be whole
 // before a server is of use.
-func (r *Relay) waitsWhole(typ byte, size int) bool {
-	if !r.cfg.Shared { // but to bring startup values back behind it
-		return typ == wire.Query && size <= gathered && len(r.params.startup) > 0
+func (in *incoming) waitsWhole(typ byte, size int) bool {
+	if !in.cfg.Shared { // but to bring startup values back behind it
+		return typ == wire.Query && size <= gathered && len(in.params.startup) > 0
 	}
 	switch typ {
 	case wire.Query, wire.Parse:
 		return size <= gathered
 	case wire.CopyData, wire.Bind, wire.FunctionCall:
-		return r.server == nil && size <= wholeMessage
+		return in.ex.server == nil && size <= wholeMessage
 	}
 	return true
 }
 
 // gathered takes a message that was gathered. Its last byte, at n, is not used
 // before: a driver that has nothing left to come back with would not come back.
-func (r *Relay) gathered(n int) Step {
-	m := r.in.gather
+func (in *incoming) gathered(n int) Step {
+	m := in.gather
 	typ, size := wire.ParseHeader(m)
-	drop, v := r.admit(typ)
+	drop, v := in.admit(typ)
 	if v == NeedRest {
-		return r.waitAt(n, nil)
+		return in.waitAt(n, nil)
 	} else if v != Proceed {
 		return Step{Used: n, Verdict: v}
 	}
 	if drop {
-		r.dropGather()
+		in.dropGather()
 		return Step{Used: n + 1}
 	}
-	r.uncount() // what is kept of it counts by itself
-	e, _ := r.take(typ, m, size, true)
+	in.uncount() // what is kept of it counts by itself
+	e, _ := in.requests.take(typ, m, size, true)
 	switch {
 	case e.err != nil:
 		return Step{Used: n, Verdict: Failed, Err: e.err}
 	case e.exact:
 		return Step{Used: n, Verdict: NeedExact}
 	case e.wait:
-		return r.waitAt(n, e.out)
+		return in.waitAt(n, e.out)
 	}
-	r.dropGather()
+	in.dropGather()
 	out := m
 	if e.cut > 0 {
 		out = append(e.out, m[e.cut:]...)
@@ -194,34 +215,32 @@ func (r *Relay) gathered(n int) Step {
 	return Step{Used: n + 1, Insert: out}
 }
 
-// mayGather reports whether there is room for a message of this size among the
-// texts that are kept, and counts it. Where there is none it passes as it comes.
-func (r *Relay) mayGather(size int) bool {
-	if r.in.counts == 0 && r.cfg.Statements.reserve(r.cfg.User, r.names.held, int64(size)) {
-		r.in.counts = int64(size)
-		r.names.held += r.in.counts
+// reserve counts a message of this size among the texts that are kept, if there is
+// room for it. Where there is none it passes as it comes.
+func (in *incoming) reserve(size int) bool {
+	if in.counts == 0 && in.stmts.names.Reserve(int64(size)) {
+		in.counts = int64(size)
 	}
-	return r.in.counts > 0
+	return in.counts > 0
 }
 
 // dropGather lets go of a message that was gathered.
-func (r *Relay) dropGather() {
-	r.uncount()
-	r.in.gather, r.in.whole = nil, false
+func (in *incoming) dropGather() {
+	in.uncount()
+	in.gather, in.whole = nil, false
 }
 
-// uncount undoes mayGather.
-func (r *Relay) uncount() {
-	if r.in.counts > 0 {
-		r.cfg.Statements.free(r.cfg.User, r.in.counts)
-		r.names.held -= r.in.counts
-		r.in.counts = 0
+// uncount undoes reserve.
+func (in *incoming) uncount() {
+	if in.counts > 0 {
+		in.stmts.names.Free(in.counts)
+		in.counts = 0
 	}
 }
 
 // waitAt is wait where nothing passes.
-func (r *Relay) waitAt(n int, out []byte) Step {
-	st := r.wait(0, nil, out)
+func (in *incoming) waitAt(n int, out []byte) Step {
+	st := in.wait(0, nil, out)
 	st.Used = n
 	return st
 }
@@ -241,20 +260,21 @@ func CheckClientMessage(typ byte, size int) *wire.Error {
 
 // admit says what a message of this type needs before it may be taken, and
 // whether it goes nowhere.
-func (r *Relay) admit(typ byte) (drop bool, v Verdict) {
+func (in *incoming) admit(typ byte) (drop bool, v Verdict) {
+	x := in.ex
 	if typ == wire.Terminate {
 		switch {
-		case r.server == nil:
-		case r.copy.state == copying: // the server has words for that
-			r.life.leaving = true
+		case x.server == nil:
+		case x.copy.state == copying: // the server has words for that
+			in.life.leaving = true
 			return false, Proceed
-		case r.answers():
-			r.life.leaving = true // its answers come first
+		case x.answers():
+			in.life.leaving = true // its answers come first
 			return false, NeedRest
 		}
 		return false, Terminated
 	}
-	if r.server == nil {
+	if x.server == nil {
 		switch typ {
 		case wire.CopyData, wire.CopyDone, wire.CopyFail, wire.Flush:
 			// The rest of a COPY that has failed, or nothing to flush. PostgreSQL
@@ -263,199 +283,29 @@ func (r *Relay) admit(typ byte) (drop bool, v Verdict) {
 		}
 		return false, NeedServer
 	}
-	if r.ex.held {
-		if !r.open() {
+	if x.held {
+		if !x.open() {
 			return false, NeedRest
 		}
-		r.ex.held = false
+		x.held = false
 	}
 	switch {
-	case r.in.drop && typ == wire.Query: // which was answered already
-		r.in.drop = false
+	case x.waiting.drop && typ == wire.Query: // which was answered already
+		x.waiting.drop = false
 		return true, Proceed
-	case r.survey != nil || r.ledger.len() >= limit:
+	case in.state.survey != nil || x.ledger.len() >= limit:
 		return false, NeedRest
-	case r.ex.skipping && typ != wire.Sync:
+	case x.skipping && typ != wire.Sync:
 		return true, Proceed
 	}
 	switch typ {
 	case wire.CopyData, wire.CopyDone, wire.CopyFail:
-		return r.copy.state == noCopy, Proceed
+		return x.copy.state == noCopy, Proceed
 	case wire.Flush:
-		r.ex.flushed = r.ledger.pushed
-		return r.copy.state == copying, Proceed
+		x.flushed = x.ledger.pushed
+		return x.copy.state == copying, Proceed
 	}
 	return false, Proceed
-}
-
-// atStart reports whether nothing is under way, so that the client's next message
-// begins something new.
-func (r *Relay) atStart() bool {
-	return r.ledger.empty() && !r.ex.batch && !r.ex.skipping && r.ex.status == wire.StatusIdle
-}
-
-// answers reports whether the server is about to answer something: what was not
-// flushed it keeps.
-func (r *Relay) answers() bool {
-	return r.ledger.readies > 0 || !r.ledger.empty() && r.ex.flushed == r.ledger.pushed
-}
-
-// take looks at a message, of which at least the header is there. more says that
-// more of it has to be.
-func (r *Relay) take(typ byte, m []byte, size int, complete bool) (e edit, more bool) {
-	if r.copy.state == copying && !inCopy(typ) {
-		return r.outOfPlace(typ), false
-	}
-	if typ == wire.FunctionCall && !complete && len(m) < wire.HeaderSize+4 {
-		return edit{}, true // of which function, before anything goes in front of it
-	}
-	atStart := r.atStart()
-	if lead := r.oust(typ, m); lead == nil {
-		e, more = r.inspect(typ, m, size, complete)
-	} else {
-		e, more = r.inspectBehind(lead, typ, m, size, complete)
-	}
-	r.in.led = false
-	switch {
-	case e.exact || more:
-	case !e.wait:
-		r.in.waited, r.ex.touched, r.life.cleaned = 0, true, false
-		r.names.changed = nil // what it waited for is in it
-	case atStart && r.ex.batch:
-		// By itself it fails by itself, and makes no part of the client's batch.
-		e.out = wire.AppendSync(e.out)
-		r.push(entry{kind: syncing, flags: ours | aside, note: &note{lead: typ}})
-		r.ex.touched = false // the server is kept for what waits
-	default:
-		r.in.led = typ == wire.Query && !atStart && r.ex.batch
-	}
-	return e, more
-}
-
-// inspectBehind is inspect for a message that oust has put something in front
-// of.
-func (r *Relay) inspectBehind(lead []byte, typ byte, m []byte, size int, complete bool) (e edit, more bool) {
-	if e, more = r.inspect(typ, m, size, complete); more || e.err != nil || e.exact {
-		r.ledger.unpush()
-		r.ex.stranger, r.ex.batch = true, false
-		return e, more
-	}
-	if e.cut == 0 && !e.wait {
-		e.out, e.cut = m[:wire.HeaderSize], wire.HeaderSize
-	}
-	e.out = append(lead, e.out...)
-	return e, false
-}
-
-// inCopy reports whether PostgreSQL takes a message of this type while it reads
-// the data of a COPY.
-func inCopy(typ byte) bool {
-	switch typ {
-	case wire.CopyData, wire.CopyDone, wire.CopyFail, wire.Flush, wire.Sync:
-		return true
-	}
-	return false
-}
-
-// oust has the server let go of another client's unnamed statement before this
-// one sends its first message of the extended-query protocol, unless that
-// itself does so. Nothing can have the server skip it: no batch is under way.
-// Likewise it ends what was done for the client's batch before a Query.
-func (r *Relay) oust(typ byte, m []byte) []byte {
-	if back := r.ex.back; typ == wire.Query && back != "" && !r.ex.skipping {
-		r.ex.back = ""
-		return r.appendHidden(nil, back, nil) // as the Sync would have, which it stands for
-	}
-	if (typ == wire.Query || typ == wire.FunctionCall) && r.onlyHelped() && r.ledger.empty() && !r.ex.skipping {
-		// To PostgreSQL 18 a Query behind what was executed without a Sync is
-		// within a transaction. The client executed nothing.
-		r.push(entry{kind: syncing, flags: ours | aside})
-		return wire.AppendSync(nil)
-	}
-	if !r.ex.stranger {
-		return nil
-	}
-	switch typ {
-	case wire.Parse, wire.Bind, wire.Describe, wire.Execute, wire.CloseMessage:
-	default:
-		return nil
-	}
-	r.ex.stranger = false
-	r.server.unnamed = 0
-	if typ == wire.Parse && len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0 {
-		return nil
-	}
-	r.push(entry{kind: closing, flags: ours})
-	return wire.AppendNamed(nil, wire.CloseMessage, 'S', "")
-}
-
-func (r *Relay) inspect(typ byte, m []byte, size int, complete bool) (e edit, more bool) {
-	if r.effects.suspect != 0 && !r.ex.batch && r.beginsUnsure(typ) {
-		return edit{wait: true}, false
-	}
-	switch typ {
-	case wire.CopyData, wire.Flush:
-		return edit{}, false
-	case wire.Query:
-		return r.onQuery(m, complete), false
-	case wire.FunctionCall:
-		return r.onCall(m), false
-	case wire.Bind:
-		if e, more = r.onBind(m, complete); !more && !e.wait && !e.exact {
-			r.counts.Binds++
-		}
-		return e, more
-	case wire.Parse:
-		if !complete {
-			e, more = r.onLargeParse(m, size)
-		} else {
-			e = r.onParse(m)
-		}
-		if !more && !e.wait {
-			r.counts.ClientParses++
-		}
-		return e, more
-	}
-	if !complete {
-		return edit{}, true
-	}
-	return r.takeSmall(typ, m), false
-}
-
-// beginsUnsure reports whether a message begins a batch while it is not known
-// under which values its statements would be analysed, but will be when
-// PostgreSQL has answered: to ask in the midst of the batch would be felt.
-func (r *Relay) beginsUnsure(typ byte) bool {
-	switch typ {
-	case wire.Bind, wire.Describe, wire.Execute, wire.CloseMessage: // Parse sees to it itself
-		return r.unsure()
-	}
-	return false
-}
-
-// unsure reports whether the values that analysis reads are not known, but will
-// be before long.
-func (r *Relay) unsure() bool {
-	if !r.cfg.Shared || r.ex.doubt || r.ledger.empty() && (r.ex.status != wire.StatusIdle || r.toAsk() == 0 || r.names.stuck()) {
-		return false
-	}
-	_, certain := r.now()
-	return !certain
-}
-
-// takeSmall is take for messages that are whole.
-func (r *Relay) takeSmall(typ byte, m []byte) edit {
-	switch typ {
-	case wire.Describe:
-		return r.onDescribe(m)
-	case wire.CloseMessage:
-		return r.onClose(m)
-	case wire.Execute:
-		return r.onExecute(m)
-	case wire.Sync:
-		return r.onSync(m)
-	}
-	return r.onCopyEnd(m) // CopyDone, CopyFail
 }
 
 // cString returns b up to its first NUL.

@@ -2,17 +2,17 @@ package relay
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"slices"
 
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/ownsql"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // preparation is what was asked before a statement is made under values that are
 // not those of the session.
 type preparation struct {
-	statement *Statement
+	statement *prepared.Statement
 	number    uint64   // of the unnamed statement that it is
 	values    wire.Row // of read, as they are
 }
@@ -23,258 +23,121 @@ type preparation struct {
 // returns rows their description is compared with what the client prepared. Both
 // has to be answered before anything runs, which wait says; made says that the
 // copy itself is on its way.
-func (r *Relay) remake(c *copied) (lead []byte, made, wait bool) {
-	st := c.statement
-	context, certain := r.now()
-	equal := st.effects&sqlscan.Analyzed == 0 || !st.certain || certain && context == st.context
-	p := r.names.prep
+func (s *statements) remake(c *prepared.Copy) (lead []byte, made, wait bool) {
+	st := c.Statement
+	context, certain := s.state.now()
+	equal := st.Effects&effects.Analyzed == 0 || !st.Certain || certain && context == st.Context
+	p := s.prep
 	if !equal && (p == nil || p.statement != st || p.values == nil) { // not asked, or in vain
-		p = &preparation{statement: st, number: c.number}
-		r.names.prep = p
-		lead = r.appendHidden(lead, readQuery, &note{values: &p.values})
+		p = &preparation{statement: st, number: c.Number}
+		s.prep = p
+		lead = s.ex.appendHidden(lead, ownsql.ReadContext, &note{values: &p.values})
 		return lead, false, true
 	}
-	r.names.prep = nil
-	lead = r.appendDoomed(lead)
-	if c.name != "" {
-		lead = r.appendProbe(lead)
+	s.prep = nil
+	lead = s.ex.appendDoomed(lead)
+	if c.Name != "" {
+		lead = s.ex.appendProbe(lead)
 	}
 	if !equal {
-		lead = r.appendHidden(lead, contextQuery(st.context), nil)
+		lead = s.ex.appendHidden(lead, ownsql.InContext(st.Context), nil)
 	}
-	r.push(entry{kind: parse, flags: ours, note: &note{copy: c}})
-	r.counts.ServerParses++
-	lead = wire.AppendParse(lead, c.name, st.text+"\x00"+st.types)
-	if st.described && st.rows {
-		r.push(entry{kind: describe, flags: ours, note: &note{copy: c}})
-		lead = wire.AppendNamed(lead, wire.Describe, 'S', c.name)
+	s.ex.push(entry{kind: parse, flags: ours, note: &note{copy: c}})
+	s.ex.counts.ServerParses++
+	lead = wire.AppendParse(lead, c.Name, st.Text()+"\x00"+st.Types)
+	if st.Described && st.Rows {
+		s.ex.push(entry{kind: describe, flags: ours, note: &note{copy: c}})
+		lead = wire.AppendNamed(lead, wire.Describe, 'S', c.Name)
 		wait = true
 	}
 	if !equal {
-		lead = r.appendHidden(lead, contextQuery(contextOf(p.values)), nil)
+		lead = s.ex.appendHidden(lead, ownsql.InContext(ownsql.ContextOf(p.values)), nil)
 		wait = true
 	}
 	return lead, true, wait
 }
 
-// parseUnnamed takes a Parse of the unnamed statement.
-func (r *Relay) parseUnnamed(m, text, types []byte, seen sqlscan.Effects) edit {
-	n := &r.names
-	p := plan{number: nextPrivate.Add(1), effects: seen, parse: n.spare[:0], sure: r.sure(), batch: r.ex.number}
-	n.spare = nil
-	p.context, p.certain = r.now()
-	if pending := len(n.candidates); pending < keptPlans || pending*len(m) < maxPlans {
-		p.parse = append(p.parse, m...)
-	}
-	e := entry{kind: parse, flags: unnamed}
-	var out []byte
-	if seen&sqlscan.Names != 0 {
-		t := r.translate(text, false)
-		if t.wait {
-			return edit{out: t.lead, wait: true}
-		}
-		e.note = &note{ops: t.ops, shifts: t.shifts}
-		p.ops, p.looked = t.ops, r.looked()
-		p.missed = r.executes(t.ops, "", true) != nil
-		p.effects |= t.effects
-		out = wire.AppendParse(t.lead, "", string(t.text)+"\x00"+string(types))
-	}
-	n.candidates = append(n.candidates, p)
-	r.push(e)
-	r.counts.ServerParses++
-	if out == nil {
-		return edit{}
-	}
-	return whole(m, out)
-}
-
-// sure reports whether the server can't skip the client's next message: it begins
-// a batch, and nothing of the one before is unanswered.
-func (r *Relay) sure() bool {
-	last := r.ledger.last()
-	return !r.ex.batch && (last == nil || last.kind == syncing)
-}
-
-// Bounds of what is kept of unnamed statements whose Parse is not answered.
-const (
-	keptPlans = 4
-	maxPlans  = 256 << 10
-	// keepPlan is how large a buffer a session may keep for its next.
-	keepPlan = 1 << 10
-)
-
-// confirmPlan has the first candidate be the unnamed statement.
-func (n *names) confirmPlan() {
-	n.spareOf(&n.unnamed)
-	rows, types := n.unnamed.rows[:0], n.unnamed.types[:0]
-	n.unnamed = n.candidates[0]
-	n.unnamed.rows, n.unnamed.types = rows, types
-	n.dropPlan()
-}
-
-// dropPlan takes the first candidate for the unnamed statement out.
-func (n *names) dropPlan() {
-	last := len(n.candidates) - 1
-	copy(n.candidates, n.candidates[1:])
-	n.candidates[last] = plan{}
-	n.candidates = n.candidates[:last]
-}
-
-// looked counts what may have changed what a name stands for on the server that
-// is held.
-func (r *Relay) looked() uint64 { return r.names.changes + r.server.changes }
-
-// outdated reports whether what a plan names may be something else by now.
-func (r *Relay) outdated(p *plan) bool {
-	return p.effects&sqlscan.Names != 0 && len(p.parse) > 0 && p.looked != r.looked()
-}
-
-// noRows returns the types of the parameters of the unnamed statement, as a Parse
-// message tells them, if it is known to return no rows and PostgreSQL would look
-// at something else to describe it: on a server whose unnamed statement is
-// another, or where what it executes was not there at its Parse and may be now.
-func (n *names) noRows(onServer uint64) (types string, ok bool) {
-	u := &n.unnamed
-	switch {
-	case u.number == 0 || len(n.candidates) > 0 || n.dropping > 0 || len(u.parse) == 0:
-		return "", false
-	case u.missed:
-		_, types, _ := bytes.Cut(u.parse[wire.HeaderSize+1:], []byte{0})
-		return string(types), true
-	}
-	return string(u.types), u.none && len(u.types) > 0 && onServer != u.number
-}
-
-// spareOf keeps the buffer of a plan that is over for the next.
-func (n *names) spareOf(p *plan) {
-	if n.spare == nil && cap(p.parse) <= keepPlan {
-		n.spare = p.parse[:0]
-	}
-}
-
-// latest returns the number of the unnamed statement that was sent last.
-func (n *names) latest() uint64 {
-	if last := len(n.candidates) - 1; last >= 0 {
-		return n.candidates[last].number
-	}
-	return n.unnamed.number
-}
-
-// unnamedOps returns what the unnamed statement does to names when it runs.
-func (n *names) unnamedOps() []nameOp {
-	if last := len(n.candidates) - 1; last >= 0 {
-		return n.candidates[last].ops
-	}
-	if n.unnamed.number != 0 {
-		return n.unnamed.ops
-	}
-	return nil
-}
-
-// stuck reports whether there is an unnamed statement that was too large to
-// keep.
-func (n *names) stuck() bool { return n.unnamed.number != 0 && len(n.unnamed.parse) == 0 }
-
-// comes reports whether the server is sure to have an unnamed statement of the
-// client's by the time it takes up another message of this batch, or skips it.
-func (n *names) comes(batch uint32) bool {
-	last := len(n.candidates) - 1
-	return last >= 0 && (n.candidates[last].batch == batch || slices.ContainsFunc(n.candidates, func(p plan) bool { return p.sure }))
-}
-
 // carryUnnamed sees to it that the server's unnamed statement is the client's
 // when the client's next message is there.
-func (r *Relay) carryUnnamed() (lead []byte, wait bool) {
-	n, s := &r.names, r.server
+func (s *statements) carryUnnamed() (lead []byte, wait bool) {
+	n := &s.unnamed
 	switch last := len(n.candidates) - 1; {
-	case last >= 0 && r.outdated(&n.candidates[last]):
+	case last >= 0 && s.outdated(&n.candidates[last]):
 		return nil, true
-	case last < 0 && n.unnamed.number != 0 && r.outdated(&n.unnamed):
-		if !r.ledger.empty() {
+	case last < 0 && n.now.number != 0 && s.outdated(&n.now):
+		if !s.ex.ledger.empty() {
 			return nil, true
 		}
-		s.unnamed, n.carrying = 0, 0
+		s.ex.server.unnamed, n.carrying = 0, 0
 	}
 	switch {
-	case n.unnamed.number != 0 && s.unnamed == n.unnamed.number, n.comes(r.ex.number):
-		return r.out[:0], false
+	case n.now.number != 0 && s.ex.server.unnamed == n.now.number, n.comes(s.ex.batch.number):
+		return s.ex.out[:0], false
 	case n.dropping > 0, len(n.candidates) > 0:
 		return nil, true
-	case n.unnamed.number == 0 || n.stuck():
-		return r.out[:0], false
-	case n.carrying == n.unnamed.number && n.carryBatch == r.ex.number:
-		return r.out[:0], false
-	case n.carrying == n.unnamed.number && !r.ledger.empty():
+	case n.now.number == 0 || n.stuck():
+		return s.ex.out[:0], false
+	case n.carrying == n.now.number && n.carryBatch == s.ex.batch.number:
+		return s.ex.out[:0], false
+	case n.carrying == n.now.number && !s.ex.ledger.empty():
 		return nil, true
 	}
-	u := &n.unnamed
+	u := &n.now
 	rest := u.parse[wire.HeaderSize+1:] // behind the empty name
 	text, types, _ := bytes.Cut(rest, []byte{0})
 	if len(u.types) > 0 {
 		types = u.types
 	}
-	st := &Statement{
-		effects: u.effects, text: string(text), types: string(types), context: u.context, certain: u.certain,
-		described: len(u.rows) > 0, rows: len(u.rows) > 0, columns: columnsOf(u.rows),
-	}
-	if n.prep != nil && n.prep.number == u.number {
-		n.prep.statement = st // it was asked for already
-	}
-	if u.effects&sqlscan.Names != 0 {
-		t := r.translate(text, false)
+	if u.effects&effects.Names != 0 {
+		t := s.translate(text, false)
 		if t.wait {
 			return t.lead, true
 		}
-		lead, st.text, u.ops, u.looked = t.lead, string(t.text), t.ops, r.looked()
+		lead, text, u.ops, u.looked = t.lead, t.text, t.ops, s.looked()
 	}
-	c := &copied{statement: st, number: u.number}
-	more, made, wait := r.remake(c)
+	st := prepared.Unshared(string(text), prepared.Analysis{
+		Effects: u.effects, Types: string(types), Context: u.context, Certain: u.certain,
+		Described: len(u.rows) > 0, Rows: len(u.rows) > 0, Columns: prepared.ColumnsOf(u.rows),
+	})
+	if s.prep != nil && s.prep.number == u.number {
+		s.prep.statement = st // it was asked for already
+	}
+	c := &prepared.Copy{Statement: st, Number: u.number}
+	more, made, wait := s.remake(c)
 	if made {
-		n.carrying, n.carryBatch = u.number, r.ex.number
+		n.carrying, n.carryBatch = u.number, s.ex.batch.number
 	}
 	return append(lead, more...), wait
 }
 
-// columnsOf digests the body of a RowDescription: the names, types and modifiers
-// of its columns. From which tables they come does not count, nor in which form
-// they are sent.
-func columnsOf(body []byte) key {
-	h := sha256.New()
-	if len(body) >= 2 {
-		for body = body[2:]; len(body) > 0; {
-			end := bytes.IndexByte(body, 0)
-			const table, typ, size, modifier, form = 6, 4, 2, 4, 2
-			if end < 0 || len(body) < end+1+table+typ+size+modifier+form {
-				break
-			}
-			h.Write(body[:end+1])
-			body = body[end+1+table:]
-			h.Write(body[:typ+size+modifier])
-			body = body[typ+size+modifier+form:]
-		}
-	}
-	return key(h.Sum(nil))
-}
-
 // described takes the description of a statement that we have asked for.
 // typ is that of the message.
-func (r *Relay) described(n *note, typ byte, body []byte) {
+func (s *statements) described(n *note, typ byte, body []byte) {
 	switch {
 	case n == nil:
 	case n.draft != nil && typ == wire.ParameterDescription:
-		n.draft.types = string(body)
+		n.draft.Types = string(body)
 	case n.draft != nil:
-		n.draft.described, n.draft.rows = true, typ == wire.RowDescription
-		if n.draft.rows {
-			n.draft.columns = columnsOf(body)
+		n.draft.Described, n.draft.Rows = true, typ == wire.RowDescription
+		if n.draft.Rows {
+			n.draft.Columns = prepared.ColumnsOf(body)
 		}
 	case n.copy != nil && typ != wire.ParameterDescription:
-		st := n.copy.statement
-		if st.rows != (typ == wire.RowDescription) || st.rows && columnsOf(body) != st.columns {
-			r.names.changed = append(r.names.changed, n.copy)
-			if n.copy.name != "" {
-				r.server.drop(n.copy)
+		st := n.copy.Statement
+		if st.Rows != (typ == wire.RowDescription) || st.Rows && prepared.ColumnsOf(body) != st.Columns {
+			s.changed = append(s.changed, n.copy)
+			if n.copy.Name != "" {
+				s.ex.server.copies.Drop(n.copy)
 			}
 		}
 	}
+}
+
+// looked counts what may have changed what a name stands for on the server that
+// is held.
+func (s *statements) looked() uint64 { return s.names.Changes() + s.ex.server.copies.Changes() }
+
+// outdated reports whether what a plan names may be something else by now.
+func (s *statements) outdated(p *plan) bool {
+	return p.effects&effects.Names != 0 && len(p.parse) > 0 && p.looked != s.looked()
 }

@@ -26,117 +26,115 @@ type copyIn struct {
 }
 
 // onCopyEnd takes a CopyDone or CopyFail, which is whole.
-func (r *Relay) onCopyEnd(m []byte) edit {
-	if r.copy.state != copying {
+func (q *requests) onCopyEnd(m []byte) edit {
+	if q.ex.copy.state != copying {
 		return edit{}
 	}
-	r.copy.state = ended
-	r.hold()
-	if e := r.ledger.first(); e == nil || e.kind != execute {
+	q.ex.copy.state = ended
+	q.ex.hold()
+	if e := q.ex.ledger.first(); e == nil || e.kind != execute {
 		return edit{}
 	}
-	r.ex.flushed = r.ledger.pushed
-	return whole(m, wire.AppendFlush(append(r.out[:0], m...)))
+	q.ex.flushed = q.ex.ledger.pushed
+	return whole(m, wire.AppendFlush(append(q.ex.out[:0], m...)))
 }
 
 // outOfPlace takes the first byte of a message that PostgreSQL does not take for
 // data: it needs no more to end the connection. Where the COPY has failed
 // meanwhile it takes it for a message, which it never gets.
-func (r *Relay) outOfPlace(typ byte) edit {
-	r.ex.doubt, r.copy.torn, r.copy.state = true, true, ended
+func (q *requests) outOfPlace(typ byte) edit {
+	q.ex.doubt, q.ex.copy.torn, q.ex.copy.state = true, true, ended
 	return edit{out: []byte{typ}, wait: true}
 }
 
+// resolved takes the answer to it, and returns the ReadyForQuery messages that
+// the client gets.
+func (a *answers) resolved() (out []byte) {
+	n := a.ex.copy.ready
+	a.ex.copy.marked = false
+	if a.ex.copy.synced {
+		n--
+	}
+	a.ex.dropSyncs()
+	if n > 0 && a.params.held && !a.life.left {
+		out = a.params.catchUp(out) // what was reported in front of the first of them
+	}
+	for range n {
+		out = wire.AppendReadyForQuery(out, a.ex.status)
+		a.ex.answered++
+	}
+	a.ex.ledger.pop() // the Close
+	a.ex.skipping = a.ex.copy.synced && n == 0
+	return out
+}
+
 // copyBegins takes a CopyInResponse or CopyBothResponse.
-func (r *Relay) copyBegins(typ byte, e *entry) {
+func (x *exchange) copyBegins(typ byte, e *entry) {
 	switch {
 	case typ == wire.CopyBothResponse:
-		r.copy.state = streaming
+		x.copy.state = streaming
 		return
-	case e == nil || e.is(ours) || e.kind != query && e.kind != execute || r.ledger.len() > 1:
+	case e == nil || e.is(ours) || e.kind != query && e.kind != execute || x.ledger.len() > 1:
 		// Something was sent behind it, which the text gave no reason to hold back.
-		r.ex.doubt = true
+		x.doubt = true
 	}
-	r.copy.state = copying
+	x.copy.state = copying
 }
 
 // copyDone takes the completion of a COPY FROM STDIN: the Syncs that were sent
 // within it went with the data (PostgreSQL documentation, "COPY Operations").
-func (r *Relay) copyDone() {
-	if r.copy.state == noCopy || r.copy.state == streaming {
+func (x *exchange) copyDone() {
+	if x.copy.state == noCopy || x.copy.state == streaming {
 		return
 	}
-	r.copy.state = noCopy
-	r.dropSyncs()
+	x.copy.state = noCopy
+	x.dropSyncs()
 }
 
 // dropSyncs takes the Syncs that were swallowed out of the ledger. Nothing but
 // the message that began the COPY stands in front of them.
-func (r *Relay) dropSyncs() {
-	if r.copy.syncs == 0 {
+func (x *exchange) dropSyncs() {
+	if x.copy.syncs == 0 {
 		return
 	}
-	r.copy.syncs = 0
-	kept := r.ledger.entries[:r.ledger.head]
-	for _, e := range r.ledger.entries[r.ledger.head:] {
-		if e.kind != copySync {
-			kept = append(kept, e)
-		} else {
-			r.ledger.count(&e, -1)
-		}
-	}
-	clear(r.ledger.entries[len(kept):])
-	r.ledger.entries = kept
+	x.copy.syncs = 0
+	x.ledger.dropCopySyncs()
 }
 
 // copyFailed takes an error while a COPY FROM STDIN is under way. Whether Syncs
 // that were sent within it were swallowed before it failed, or are answered now,
 // depends on how far PostgreSQL had read. It is asked: what comes before the
 // answer to our own query answers them.
-func (r *Relay) copyFailed() {
+func (x *exchange) copyFailed() {
 	switch {
-	case r.copy.state == noCopy || r.copy.state == streaming:
-	case r.copy.syncs == 0 || r.copy.torn:
-		r.copy.state = noCopy
-		r.dropSyncs()
+	case x.copy.state == noCopy || x.copy.state == streaming:
+	case x.copy.syncs == 0 || x.copy.torn:
+		x.copy.state = noCopy
+		x.dropSyncs()
 	default:
-		r.copy.state, r.copy.ready = resolving, 0
-		r.hold()
+		x.copy.state, x.copy.ready = resolving, 0
+		x.hold()
 	}
 }
 
-// resolve returns what makes PostgreSQL tell.
-func (r *Relay) settleSyncs() []byte {
-	r.copy.state = noCopy
+// unresolved reports whether it has to be asked what became of Syncs within a
+// COPY that has failed: all else is answered.
+func (x *exchange) unresolved() bool {
+	e := x.ledger.first()
+	return x.copy.state == resolving && (e == nil || e.kind == copySync)
+}
+
+// settleSyncs returns what makes PostgreSQL tell.
+func (x *exchange) settleSyncs() []byte {
+	x.copy.state = noCopy
 	var out []byte
-	r.copy.synced = r.ex.skipping
-	if r.ex.skipping {
+	x.copy.synced = x.skipping
+	if x.skipping {
 		out = wire.AppendSync(out) // whose answer is one more
 	}
-	r.copy.marked = true
-	out = wire.AppendNamed(out, wire.CloseMessage, 'S', r.cfg.nobody) // which ends nothing
-	r.push(entry{kind: closing, flags: ours | marker})
-	r.push(entry{kind: syncing, flags: ours | aside})
+	x.copy.marked = true
+	out = wire.AppendNamed(out, wire.CloseMessage, 'S', x.cfg.nobody) // which ends nothing
+	x.push(entry{kind: closing, flags: ours | marker})
+	x.push(entry{kind: syncing, flags: ours | aside})
 	return wire.AppendSync(out)
-}
-
-// resolved takes the answer to it, and returns the ReadyForQuery messages that
-// the client gets.
-func (r *Relay) resolved() (out []byte) {
-	n := r.copy.ready
-	r.copy.marked = false
-	if r.copy.synced {
-		n--
-	}
-	r.dropSyncs()
-	if n > 0 && r.params.held && !r.life.left {
-		out = r.catchUp(out) // what was reported in front of the first of them
-	}
-	for range n {
-		out = wire.AppendReadyForQuery(out, r.ex.status)
-		r.ex.answered++
-	}
-	r.ledger.pop() // the Close
-	r.ex.skipping = r.copy.synced && n == 0
-	return out
 }

@@ -11,14 +11,31 @@
 //	                        │ wishes │           a connection: set, prepared
 //	                        └── Next ──► Action: release, ask, break, end
 //
-// Everything that was sent to the server and not answered stands in one ledger
-// (ledger.go), with its owner and what it changes once it is confirmed. Nothing
-// is believed before: ParseComplete makes a statement, CommandComplete an
-// effect, and ErrorResponse undoes what hung on it. What PostgreSQL skips
-// follows from the ledger and the rules of PostgreSQL documentation, "Message
-// Flow".
+// A Relay is one session. It consists of types that own their state, each of
+// which uses those below it and none above:
 //
-// Names of statements are translated (names.go, prepare.go), a session's
+//	Relay         relay.go, rest.go       when another client may have the server
+//	incoming      client.go               where it is in what the client sends: cut, gathered, waiting
+//	requests      requests.go and more    what a message of the client's means, and what is sent for it
+//	answers       answer.go, errors.go    what a message of the server's means, and what the client gets
+//	statements    statements.go and more  names and texts of prepared statements, on the server that is held
+//	sessionState  state.go, survey.go     what the client has left in its session, suspected and asked for
+//	parameters    parameters.go           what the client wished for and was told
+//	exchange      exchange.go, copy.go    what was sent and not answered, and what may be sent now
+//	ledger        ledger.go               the messages that are not answered
+//
+// Packages below have what needs no session: effects says what a text may do,
+// names what a client calls its statements, prepared which statements are one
+// and who has them, params what is to be set where, and ownsql spells our own
+// queries out.
+//
+// Everything that was sent to the server and not answered stands in one ledger,
+// with its owner and what it changes once it is confirmed. Nothing is believed
+// before: ParseComplete makes a statement, CommandComplete an effect, and
+// ErrorResponse undoes what hung on it. What PostgreSQL skips follows from the
+// ledger and the rules of PostgreSQL documentation, "Message Flow".
+//
+// Names of statements are translated (translate.go, resolve.go), a session's
 // parameters are kept as what its client wished for (parameters.go), and what it
 // may have left in the server's session is asked of PostgreSQL (survey.go).
 // Errors in the client's conversation are PostgreSQL's: ours are provoked and

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/names"
 )
 
 // changedResult returns the error that PostgreSQL has for a prepared statement
@@ -44,43 +45,43 @@ func unshift(field string, shifts []shift) string {
 }
 
 // failed takes an ErrorResponse. What it is about decides who is told what.
-func (r *Relay) failed(m []byte, size int, e *entry, st *Step) {
+func (a *answers) failed(m []byte, size int, e *entry, st *Step) {
 	body := m[wire.HeaderSize:]
-	r.copyFailed()
-	if r.copy.torn && !bytes.Contains(body, outOfPlace) {
+	a.ex.copyFailed()
+	if a.ex.copy.torn && !bytes.Contains(body, outOfPlace) {
 		// The COPY had failed before, and the server waits for the rest of a
 		// message that it does not get.
-		r.life.end = violation("unexpected message during COPY from stdin")
+		a.life.end = violation("unexpected message during COPY from stdin")
 	}
 	if e == nil {
-		r.tell(m, body, size, nil, st)
+		a.tell(m, body, size, nil, st)
 		return
 	}
 	entry := *e
 	switch {
 	case e.is(setsUp):
-		r.life.refused = refusal(body, size)
+		a.life.refused = refusal(body, size)
 	case e.is(cleans):
-		r.ex.doubt = true // it is as its client left it
-	case e.is(asks) && r.survey != nil:
-		r.survey.failed = true
-		r.survey.canceled = bytes.Contains(body, canceled)
+		a.ex.doubt = true // it is as its client left it
+	case e.is(asks) && a.state.survey != nil:
+		a.state.survey.answer.Failed = true
+		a.state.survey.canceled = bytes.Contains(body, canceled)
 	case e.kind == describe && e.is(probe):
-		r.server.forgetCopies()
+		a.ex.server.forgetCopies()
 	}
 	if e.kind.extended() {
-		r.ledger.pop()
-		r.aborted(&entry)
-		r.skipRest(entry.is(ours))
+		a.ex.ledger.pop()
+		a.stmts.aborted(&entry)
+		a.skipRest(entry.is(ours))
 	}
-	if entry.is(ours) && (!entry.kind.extended() || !r.within(&entry)) || r.life.left {
+	if entry.is(ours) && (!entry.kind.extended() || !entry.inBatch()) || a.life.left {
 		return
 	}
-	r.tell(m, body, size, &entry, st)
+	a.tell(m, body, size, &entry, st)
 }
 
 // tell has the client told of an error.
-func (r *Relay) tell(m, body []byte, size int, e *entry, st *Step) {
+func (a *answers) tell(m, body []byte, size int, e *entry, st *Step) {
 	st.Told = body[:min(size, len(body))]
 	st.Insert = m
 	if len(body) < size {
@@ -95,10 +96,10 @@ func (r *Relay) tell(m, body []byte, size int, e *entry, st *Step) {
 	case e.note != nil && e.note.changed && bytes.Contains(body, noStatement) && e.note.blames(body):
 		st.Insert = changedResult(body)
 	default:
-		if bytes.Contains(body, noStatement) && r.namesCopy(body) {
-			r.server.forgetCopies() // something that can't be seen has dropped them
+		if bytes.Contains(body, noStatement) && a.stmts.namesCopy(body) {
+			a.ex.server.forgetCopies() // something that can't be seen has dropped them
 		}
-		st.Insert = r.reword(m, e)
+		st.Insert = a.stmts.reword(m, e)
 	}
 	if e != nil && e.kind == describe && e.note != nil && e.note.types != "" && bytes.Contains(body, noStatement) {
 		// PostgreSQL has told of the parameters by the time it notices.
@@ -111,43 +112,15 @@ func (r *Relay) tell(m, body []byte, size int, e *entry, st *Step) {
 // blames reports whether an error is about the statement whose columns have
 // changed, where a text may name several.
 func (n *note) blames(body []byte) bool {
-	return len(n.ops) == 0 || slices.ContainsFunc(n.ops, func(op nameOp) bool { return op.changed && bytes.Contains(body, []byte(op.server)) })
-}
-
-// namesCopy reports whether an error names a statement that the server is thought
-// to have.
-func (r *Relay) namesCopy(body []byte) bool {
-	at := bytes.Index(body, []byte(prefix))
-	if at < 0 {
-		return false
-	}
-	for e := r.server.byUse.Front(); e != nil; e = e.Next() {
-		if c := e.Value.(*copied); c.name != "" && bytes.HasPrefix(body[at:], []byte(c.name)) {
-			return true
-		}
-	}
-	return false
-}
-
-// aborted takes a message of the extended-query protocol that has failed.
-func (r *Relay) aborted(e *entry) {
-	switch {
-	case e.kind == parse && e.is(unnamed): // which ends the one before, too
-		r.names.dropPlan()
-		r.names.unnamed.number, r.server.unnamed = 0, 0
-	case e.kind == parse && e.note != nil && e.note.copy != nil && e.note.copy.name == "":
-		r.server.unnamed, r.names.carrying = 0, 0
-	default:
-		r.skip(e)
-	}
+	return len(n.ops) == 0 || slices.ContainsFunc(n.ops, func(op names.Op) bool { return op.Changed && bytes.Contains(body, []byte(op.Server)) })
 }
 
 // skipRest drops what the server skips after an error in a batch. own says that
 // the message which failed was ours: if it was sent for a Query, the client shall
 // read what it reads where the Query fails itself.
-func (r *Relay) skipRest(own bool) {
-	for !r.ledger.empty() {
-		next := r.ledger.first()
+func (a *answers) skipRest(own bool) {
+	for !a.ex.ledger.empty() {
+		next := a.ex.ledger.first()
 		switch {
 		case next.kind == syncing:
 			if next.note != nil {
@@ -155,64 +128,24 @@ func (r *Relay) skipRest(own bool) {
 			}
 			return
 		case next.kind == copySync:
-			r.ex.skipping = true
+			a.ex.skipping = true
 			return
 		case next.is(led) && own:
-			r.skip(next)
+			a.stmts.skip(next)
 			next.kind, next.note, next.flags = syncing, nil, 0
-			r.ex.unready = true
+			a.ex.unready = true
 			return
 		}
-		e := r.ledger.pop()
+		e := a.ex.ledger.pop()
 		own = own && e.is(ours)
-		r.skip(&e)
+		a.stmts.skip(&e)
 	}
-	if own && r.in.led && r.in.waits {
-		r.push(entry{kind: syncing})
-		r.ex.unready, r.in.led, r.in.drop = true, false, true
+	if own && a.ex.waiting.led && a.ex.waiting.waits {
+		a.ex.push(entry{kind: syncing})
+		a.ex.unready, a.ex.waiting.led, a.ex.waiting.drop = true, false, true
 		return
 	}
-	r.ex.skipping = true
-}
-
-// skip undoes what was noted for a message that has no effect.
-func (r *Relay) skip(e *entry) {
-	switch {
-	case e.kind == query && e.is(dropsPlan) && !e.is(begun):
-		r.names.dropping--
-	case e.kind == parse && e.is(unnamed):
-		r.names.spareOf(&r.names.candidates[0])
-		r.names.dropPlan()
-	case e.kind == parse && e.is(probe) && r.server != nil:
-		r.server.probe = ""
-	case e.kind == closing && e.is(unnamed):
-		r.names.dropping--
-	case e.kind == closing && e.name != nil:
-		e.name.leaving = false
-		r.settle(e.name)
-	case e.kind == closing && e.is(ours) && e.note != nil && e.note.own != "" && r.server != nil:
-		r.server.doomed = append(r.server.doomed, e.note.own)
-	}
-	if e.note == nil {
-		return
-	}
-	if e.note.draft != nil {
-		if e.kind == parse && !e.is(final) {
-			r.settle(e.name)
-		}
-		if e.is(final) {
-			r.parsed(e.note.draft)
-		}
-	}
-	if c := e.note.copy; c != nil && r.server != nil {
-		if c.name == "" {
-			r.names.carrying = 0
-		} else if c.confirmed {
-			r.server.drop(c)
-		} else {
-			r.server.lose(c)
-		}
-	}
+	a.ex.skipping = true
 }
 
 // outOfPlace is the field of an ErrorResponse that says that the protocol was

@@ -3,22 +3,17 @@ package relay
 import (
 	"fmt"
 
-	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/names"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // What tests outside of the package see of it.
 
-// Literal is literal.
-func Literal(s string) string { return literal(s) }
-
-// SetQuery is setQuery.
-func SetQuery(set []wire.Parameter, reset []string) string { return setQuery(set, reset, false) }
-
 // Owed returns how many messages are not answered.
-func (r *Relay) Owed() int { return r.ledger.len() }
+func (r *Relay) Owed() int { return r.ex.ledger.len() }
 
 // LedgerRoom returns for how many messages the ledger has room.
-func (r *Relay) LedgerRoom() int { return cap(r.ledger.entries) }
+func (r *Relay) LedgerRoom() int { return cap(r.ex.ledger.entries) }
 
 // Limits of what is kept of messages.
 const (
@@ -26,25 +21,13 @@ const (
 	WholeMessage = wholeMessage
 	Gathered     = gathered
 	MostOwed     = limit
-	MaxCustom    = maxCustom
-	Overhead     = overhead
 )
-
-// Custom returns which names of custom parameters are found in texts, and
-// whether there were more.
-func Custom(texts ...string) (names []string, overflow bool) {
-	var c custom
-	for _, text := range texts {
-		c.note([]byte(text))
-	}
-	return c.names, c.overflow
-}
 
 // Wrong says what contradicts itself in the relay's state, or nothing.
 func (r *Relay) Wrong() string {
-	l := &r.ledger
+	l := &r.ex.ledger
 	count := ledger{}
-	open := map[*name]int{}
+	open := map[*names.Name]int{}
 	held := r.in.counts
 	unnamedParses, dropping := 0, 0
 	for i := range l.len() {
@@ -59,8 +42,8 @@ func (r *Relay) Wrong() string {
 		}
 		if e.is(final) {
 			open[d.name]++
-			if d.kept {
-				held += sizeOf(d.text)
+			if d.Kept {
+				held += prepared.Size(d.Text)
 			}
 		}
 		if e.kind == parse && e.is(unnamed) {
@@ -71,21 +54,21 @@ func (r *Relay) Wrong() string {
 		}
 	}
 	bound := 0
-	for own, nm := range r.names.byName {
+	for own, nm := range r.stmts.names.All() {
 		switch {
-		case nm.own != own:
-			return fmt.Sprintf("name %q is known as %q", nm.own, own)
-		case nm.open != open[nm]:
-			return fmt.Sprintf("name %q is open %d times, want %d", own, nm.open, open[nm])
-		case nm.open == 0 && nm.st == nil && !nm.sql:
+		case nm.Own != own:
+			return fmt.Sprintf("name %q is known as %q", nm.Own, own)
+		case nm.Open != open[nm]:
+			return fmt.Sprintf("name %q is open %d times, want %d", own, nm.Open, open[nm])
+		case nm.Open == 0 && nm.Statement == nil && !nm.SQL:
 			return fmt.Sprintf("name %q stands for nothing", own)
 		}
 		delete(open, nm)
-		if nm.bound {
+		if nm.Bound {
 			bound++
 		}
-		if nm.kept {
-			held += sizeOf(nm.st.text)
+		if nm.Kept {
+			held += prepared.Size(nm.Statement.Text())
 		}
 	}
 	switch {
@@ -93,14 +76,14 @@ func (r *Relay) Wrong() string {
 		return fmt.Sprintf("%d names are owed an answer and unknown", len(open))
 	case count.readies != l.readies || count.theirs != l.theirs:
 		return fmt.Sprintf("%d readies and %d theirs, want %d and %d", l.readies, l.theirs, count.readies, count.theirs)
-	case r.names.bound != bound:
-		return fmt.Sprintf("%d names are bound, want %d", r.names.bound, bound)
-	case r.names.held != held:
-		return fmt.Sprintf("%d bytes of text are counted, want %d", r.names.held, held)
-	case len(r.names.candidates) != unnamedParses:
-		return fmt.Sprintf("%d candidates for the unnamed statement, want %d", len(r.names.candidates), unnamedParses)
-	case r.names.dropping != dropping:
-		return fmt.Sprintf("%d queries end the unnamed statement, want %d", r.names.dropping, dropping)
+	case r.stmts.names.Bound() != bound:
+		return fmt.Sprintf("%d names are bound, want %d", r.stmts.names.Bound(), bound)
+	case r.stmts.names.Held() != held:
+		return fmt.Sprintf("%d bytes of text are counted, want %d", r.stmts.names.Held(), held)
+	case len(r.stmts.unnamed.candidates) != unnamedParses:
+		return fmt.Sprintf("%d candidates for the unnamed statement, want %d", len(r.stmts.unnamed.candidates), unnamedParses)
+	case r.stmts.unnamed.dropping != dropping:
+		return fmt.Sprintf("%d queries end the unnamed statement, want %d", r.stmts.unnamed.dropping, dropping)
 	}
 	return ""
 }

@@ -5,11 +5,13 @@ import (
 	"encoding/binary"
 
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // onLargeParse takes a Parse whose text is too large to be gathered: it passes
 // as it comes, and its statement can be had on this server only.
-func (r *Relay) onLargeParse(m []byte, size int) (e edit, more bool) {
+func (q *requests) onLargeParse(m []byte, size int) (e edit, more bool) {
 	end := bytes.IndexByte(m[wire.HeaderSize:], 0)
 	switch {
 	case end < 0 && len(m) < wholeMessage:
@@ -19,36 +21,37 @@ func (r *Relay) onLargeParse(m []byte, size int) (e edit, more bool) {
 	}
 	own := m[wire.HeaderSize : wire.HeaderSize+end]
 	head := wire.HeaderSize + end + 1
-	r.in.large = nil
-	if !r.cfg.Shared {
-		r.scanLarge(wire.Parse)
-		r.push(entry{kind: parse})
-		return edit{out: append(r.out[:0], m[:head]...), cut: head}, false
+	q.large = nil
+	if !q.cfg.Shared {
+		q.scanLarge(wire.Parse)
+		q.ex.push(entry{kind: parse})
+		return edit{out: append(q.ex.out[:0], m[:head]...), cut: head}, false
 	}
 	server := ""
 	if len(own) == 0 {
-		r.names.candidates = append(r.names.candidates, plan{number: nextPrivate.Add(1), effects: opaque})
-		r.push(entry{kind: parse, flags: unnamed})
+		q.stmts.unnamed.candidates = append(q.stmts.unnamed.candidates, plan{number: prepared.NextNumber(), effects: effects.Unseen})
+		q.ex.push(entry{kind: parse, flags: unnamed})
 	} else {
-		nm := r.names.lookUp(own)
-		if nm != nil && nm.leaving || nm.stands() {
-			if !r.ledger.empty() || nm.leaving {
+		nm := q.stmts.names.LookUp(own)
+		if nm != nil && nm.Leaving || nm.Stands() {
+			if !q.ex.ledger.empty() || nm.Leaving {
 				return edit{wait: true}, false
 			}
 			return edit{err: errLargeTwice}, false
 		}
-		nm = r.names.enter(string(own))
-		nm.server, nm.may = newName(), opaque
-		nm.open++
-		d := &draft{name: nm, server: nm.server, private: nextPrivate.Add(1), certain: true, effects: opaque}
-		r.in.large = d
-		server = nm.server
-		r.push(entry{kind: parse, flags: final, name: nm, note: &note{draft: d}})
+		nm = q.stmts.names.Enter(string(own))
+		nm.Server, nm.May = prepared.NewName(), effects.Unseen
+		nm.Open++
+		d := &draft{name: nm, server: nm.Server}
+		d.Private, d.Certain, d.Effects = prepared.NextNumber(), true, effects.Unseen
+		q.large = d
+		server = nm.Server
+		q.ex.push(entry{kind: parse, flags: final, name: nm, note: &note{draft: d}})
 	}
-	r.counts.ServerParses++
-	r.scanLarge(wire.Parse)
-	r.scanner.Feed(nil)
-	out := append(append(append(r.out[:0], m[:wire.HeaderSize]...), server...), 0)
+	q.ex.counts.ServerParses++
+	q.scanLarge(wire.Parse)
+	q.scanner.Feed(nil)
+	out := append(append(append(q.ex.out[:0], m[:wire.HeaderSize]...), server...), 0)
 	binary.BigEndian.PutUint32(out[1:], uint32(4+size+len(server)-len(own)))
 	return edit{out: out, cut: head}, false
 }
@@ -56,48 +59,42 @@ func (r *Relay) onLargeParse(m []byte, size int) (e edit, more bool) {
 var errLargeTwice = wire.Fatal(wire.CodeDuplicateStatement, "prepared statement already exists, and its text is too large to be looked at")
 
 // scanLarge begins to look at a text that passes in pieces.
-func (r *Relay) scanLarge(typ byte) {
-	r.in.do, r.in.typ = scanIt, typ
-	r.scanner.Reset()
+func (q *requests) scanLarge(typ byte) {
+	q.scanning, q.scanned = true, typ
+	q.scanner.Reset()
 }
 
-// scanMore looks at a piece of text. At the end of the text what was seen takes
-// effect.
-func (r *Relay) scanMore(b []byte, n int, piece []byte) (st Step, ended bool) {
+// scanMore looks at a piece of text, which may be the last of its message. At the
+// end of the text what was seen takes effect, unless it is refused.
+func (q *requests) scanMore(piece []byte, last bool) *wire.Error {
 	text := cString(piece)
-	r.scanner.Feed(text)
-	if len(text) == len(piece) && r.in.left > 0 {
-		return st, false
+	q.scanner.Feed(text)
+	if len(text) == len(piece) && !last {
+		return nil
 	}
-	r.in.do = passOn
-	seen := r.strictly(widen(r.scanner.Effects()))
-	if e := r.refuses(seen); e != nil {
-		r.in.left++ // its last byte is withheld, so PostgreSQL will never run it
-		r.ex.doubt = true
-		last := *e
-		last.Severity = "FATAL"
-		return Step{Used: n, Pass: b[:n-1], Verdict: Failed, Err: &last}, true
+	q.scanning = false
+	seen := q.state.strictly(effects.OfLarge(q.scanner.Effects()))
+	if e := q.state.refuses(seen); e != nil {
+		fatal := *e
+		fatal.Severity = "FATAL"
+		return &fatal
 	}
-	if r.in.typ == wire.Query {
-		if seen&(carried|opaque) != 0 && r.cfg.Shared { // whose names were not read
-			r.server.unlisted = true
-			r.effects.pin(unknownState)
-		}
-		r.heed(seen)
-		return st, false
+	if seen&(effects.Carried|effects.Unseen) != 0 && q.cfg.Shared { // whose names were not read
+		q.ex.server.params.Unlisted = true
+		q.state.pin(effects.UnknownState)
 	}
-	if seen&(carried|opaque) != 0 && r.cfg.Shared {
-		r.server.unlisted = true
-		r.effects.pin(unknownState)
+	if q.scanned == wire.Query {
+		q.state.heed(seen)
+		return nil
 	}
-	switch d := r.in.large; {
-	case !r.cfg.Shared:
-		r.names.unnamed.effects |= seen
+	switch d := q.large; {
+	case !q.cfg.Shared:
+		q.stmts.unnamed.now.effects |= seen
 	case d != nil:
-		d.effects, d.name.may = seen, seen
-	case len(r.names.candidates) > 0:
-		r.names.candidates[len(r.names.candidates)-1].effects = seen
+		d.Effects, d.name.May = seen, seen
+	case len(q.stmts.unnamed.candidates) > 0:
+		q.stmts.unnamed.candidates[len(q.stmts.unnamed.candidates)-1].effects = seen
 	}
-	r.in.large = nil
-	return st, false
+	q.large = nil
+	return nil
 }

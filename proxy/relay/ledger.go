@@ -1,6 +1,10 @@
 package relay
 
-import "github.com/pgseal/pgseal/internal/wire"
+import (
+	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/names"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
+)
 
 // kind is that of a message that the server answers.
 type kind byte
@@ -48,28 +52,31 @@ const (
 type entry struct {
 	kind  kind
 	flags flags
-	name  *name  // of the client's that it is about
-	note  *note  // what more there is to it; nil for almost all
-	plan  uint64 // the unnamed statement that a Describe is about; 0: none
+	name  *names.Name // of the client's that it is about
+	note  *note       // what more there is to it; nil for almost all
+	plan  uint64      // the unnamed statement that a Describe is about; 0: none
 }
 
 func (e *entry) is(f flags) bool { return e.flags&f != 0 }
 
+// inBatch reports whether an entry of ours stands in a batch of the client's.
+func (e *entry) inBatch() bool { return e.kind.extended() && (e.kind == parse || !e.is(probe)) }
+
 // note is what an answer means beyond that it came.
 type note struct {
-	draft   *draft      // the statement that a Parse makes
-	copy    *copied     // the copy of a statement that ours makes
-	own     string      // the client's name of a statement that it has not prepared
-	changed bool        // what the client is to be told: the statement's columns have changed
-	types   string      // and before that, of a Describe: of its parameters
-	deny    *wire.Error // what it is to be told instead
-	ops     []nameOp    // what the statements of the text do to names
-	over    int         // statements of the text that are over
-	next    int         // of ops, which are in the order of the statements
-	shifts  []shift     // where the text was rewritten
-	lead    byte        // the type of the client's message that waits for what this Sync ends; 0: none
-	failed  bool        // that has failed
-	values  *wire.Row   // where the columns of the one row go
+	draft   *draft         // the statement that a Parse makes
+	copy    *prepared.Copy // the copy of a statement that ours makes
+	own     string         // the client's name of a statement that it has not prepared
+	changed bool           // what the client is to be told: the statement's columns have changed
+	types   string         // and before that, of a Describe: of its parameters
+	deny    *wire.Error    // what it is to be told instead
+	ops     []names.Op     // what the statements of the text do to names
+	over    int            // statements of the text that are over
+	next    int            // of ops, which are in the order of the statements
+	shifts  []shift        // where the text was rewritten
+	lead    byte           // the type of the client's message that waits for what this Sync ends; 0: none
+	failed  bool           // that has failed
+	values  *wire.Row      // where the columns of the one row go
 }
 
 // ledger is what the server owes, in the order in which it will answer. Most of
@@ -153,10 +160,36 @@ func (l *ledger) pop() entry {
 	return e
 }
 
+// dropCopySyncs takes the Syncs within a COPY out.
+func (l *ledger) dropCopySyncs() {
+	kept := l.entries[:l.head]
+	for _, e := range l.entries[l.head:] {
+		if e.kind != copySync {
+			kept = append(kept, e)
+		} else {
+			l.count(&e, -1)
+		}
+	}
+	clear(l.entries[len(kept):])
+	l.entries = kept
+}
+
 func (l *ledger) reset() {
 	clear(l.entries)
 	*l = ledger{entries: l.entries[:0], pushed: l.pushed}
 	if cap(l.entries) > keptEntries {
 		l.entries = nil
 	}
+}
+
+// draft is what a client's Parse makes that is not answered yet.
+type draft struct {
+	prepared.Draft
+	name   *names.Name
+	parsed bool       // ParseComplete came
+	values wire.Row   // of what analysis reads, where that had to be asked
+	server string     // its name on the server
+	ops    []names.Op // what it does to names when it runs
+	made   int        // what the ledger had had when its Parse was sent
+	sent   uint64     // when that was, by prepared.Now
 }

@@ -1,297 +1,180 @@
 package relay
 
 import (
-	"encoding/hex"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/wire"
-)
-
-// Parameters with a meaning of their own.
-const (
-	roleName        = "role" // that SET ROLE sets
-	noRole          = "none" // its value where that was not run
-	applicationName = "application_name"
-	dateStyle       = "DateStyle"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/ownsql"
+	"github.com/pgseal/pgseal/proxy/relay/params"
 )
 
 // parameters are a session's run-time parameters: what its client wished for,
 // and what it was told of them. What a server only reports is nobody's wish.
 type parameters struct {
-	startup []wire.Parameter // of the startup packet: what RESET means
-	wishes  settled          // those, and what was set since; holds between transactions
-	told    []wire.Parameter // by ParameterStatus; is replaced, never changed
-	held    bool             // reports were kept back that the client may have to be told of
-	custom  bool             // some of those are custom: whether one is '' or was reset can't be seen
-	exact   bool             // its texts reset parameters so that nobody could bring the startup values back in time
-	context string           // see context.go
-	fresh   bool             // context is up to date
+	cfg      *Config
+	ex       *exchange
+	startup  []wire.Parameter // of the startup packet: what RESET means
+	wishes   []wire.Parameter // those, and what was set since; holds between transactions; is replaced, never changed
+	told     []wire.Parameter // by ParameterStatus; is replaced, never changed
+	held     bool             // reports were kept back that the client may have to be told of
+	custom   bool             // some of those are custom: whether one is '' or was reset can't be seen
+	exact    bool             // its texts reset parameters so that nobody could bring the startup values back in time
+	context  string           // see ownsql.Context
+	fresh    bool             // context is up to date
+	reports  bool             // what the server reports has changed
+	defaults bool             // and so have its defaults
 }
 
-func (p *parameters) wish(list []wire.Parameter) { p.wishes, p.fresh = settled{list}, false }
+func (p *parameters) wish(list []wire.Parameter) { p.wishes, p.fresh = list, false }
 
 func (p *parameters) tell(list []wire.Parameter) { p.told, p.fresh = list, false }
 
-// findFold returns the place of a name in a list, in any case, or -1.
-func findFold(list []wire.Parameter, name string) int {
-	for i := range list {
-		if strings.EqualFold(list[i].Name, name) {
-			return i
+// greet takes what a server that lives reports for what the client is told when
+// it is let in, but for its own startup values.
+func (p *parameters) greet(reported []wire.Parameter) {
+	for _, w := range p.startup {
+		if i := params.FindFold(reported, w.Name); i >= 0 && reported[i].Value != w.Value {
+			reported = params.Replace(reported, wire.Parameter{Name: reported[i].Name, Value: w.Value})
 		}
 	}
-	return -1
+	p.tell(reported)
 }
 
-// merge returns list with p in it, in the place of what has its name.
-func merge(list []wire.Parameter, p wire.Parameter) []wire.Parameter {
-	if i := findFold(list, p.Name); i >= 0 {
-		list[i] = p
-		return list
-	}
-	return append(list, p)
-}
-
-// same reports whether two lists are equal. Most of the time they are one.
-func same(a, b []wire.Parameter) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	return len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b)
-}
-
-// unify is same, and makes two lists that are equal one, so that to compare them
-// again costs a look at a pointer. Of many lists the one that lies first in
-// memory is left in the end. It reports whether it put another list in b.
-func unify(a, b *[]wire.Parameter) (equal, changed bool) {
-	switch {
-	case len(*a) != len(*b):
-		return false, false
-	case len(*a) == 0 || &(*a)[0] == &(*b)[0]:
-		return true, false
-	case !slices.Equal(*a, *b):
-		return false, false
-	}
-	if changed = reflect.ValueOf(*a).Pointer() < reflect.ValueOf(*b).Pointer(); changed {
-		*b = *a
-	} else {
-		*a = *b
-	}
-	return true, changed
-}
-
-// meets reports whether a wish is met: it was set in the server's session, or
-// the server was opened with it. That a default happens to equal it is not
-// enough.
-func (s *Server) meets(w wire.Parameter) bool {
-	if i := findFold(s.set.list, w.Name); i >= 0 {
-		return s.set.list[i].Value == w.Value
-	}
-	i := findFold(s.startup, w.Name)
-	return i >= 0 && s.startup[i].Value == w.Value
-}
-
-// covers reports whether RESET on the server means what it means to a client
-// with these startup values.
-func (s *Server) covers(startup []wire.Parameter) bool {
-	for _, p := range startup {
-		if i := findFold(s.startup, p.Name); !strings.EqualFold(p.Name, applicationName) && (i < 0 || s.startup[i].Value != p.Value) {
-			return false
+// asks reports whether the client asked for parameters that only a server can
+// judge.
+func (p *parameters) asks() bool {
+	for _, w := range p.startup {
+		if !strings.EqualFold(w.Name, params.ApplicationName) {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
-// difference returns what has to be set and reset on a server so that the
-// client's wishes are met and nobody else's are.
-func (r *Relay) difference() (set []wire.Parameter, reset []string) {
-	s := r.server
-	if equal, _ := unify(&r.params.wishes.list, &s.set.list); equal {
-		return nil, nil
-	}
-	wishes := r.params.wishes.list
-	for _, w := range wishes {
-		if !s.meets(w) {
-			set = append(set, w)
-		}
-	}
-	for _, p := range s.set.list {
-		if findFold(wishes, p.Name) < 0 {
-			reset = append(reset, p.Name)
-		}
-	}
-	if i := findFold(set, dateStyle); i >= 0 {
-		// "German" alone completes itself from the value in force, which must
-		// not be that of another client.
-		reset = append(reset, set[i].Name)
-	}
-	// What another's role may not set would fail, so that role goes first.
-	if i := find(s.set.list, roleName); i >= 0 && len(set)+len(reset) > 0 {
-		reset = slices.DeleteFunc(reset, func(name string) bool { return name == roleName })
-		reset = slices.Insert(reset, 0, roleName)
-		if k := find(wishes, roleName); k >= 0 && find(set, roleName) < 0 {
-			set = append(set, wishes[k])
-		}
-	}
-	return set, reset
-}
+// needsExact reports whether the client can use only a server that was opened
+// with its startup values.
+func (p *parameters) needsExact() bool { return (p.exact || !p.cfg.Shared) && p.asks() }
 
 // appendSetup appends the queries that make a server's session the client's, and
 // says whether the client's messages have to wait for the answer. Only
-// application_name changes nothing that they do.
-func (r *Relay) appendSetup(dst []byte) (out []byte, wait bool) {
-	s := r.server
+// application_name changes nothing that they do. names says that the client has
+// prepared statements.
+func (p *parameters) appendSetup(dst []byte, names bool) (out []byte, wait bool) {
+	s := p.ex.server
 	if s.unverified && s.probe == "" {
 		s.unverified = false
 	}
-	if s.unverified && len(r.names.byName) > 0 {
+	if s.unverified && names {
 		dst = wire.AppendNamed(dst, wire.Describe, 'S', s.probe)
-		r.push(entry{kind: describe, flags: ours | probe})
+		p.ex.push(entry{kind: describe, flags: ours | probe})
 		dst = wire.AppendSync(dst)
-		r.push(entry{kind: syncing, flags: ours | probe})
+		p.ex.push(entry{kind: syncing, flags: ours | probe})
 		wait = true
 	}
-	if s.seeded && s.holder != r.cfg.ID {
+	if s.seeded && s.holder != p.cfg.ID {
 		dst = wire.AppendQuery(dst, "SELECT pg_catalog.setseed("+strconv.FormatFloat(rand.Float64()*2-1, 'f', -1, 64)+")")
-		r.push(entry{kind: query, flags: ours | aside})
+		p.ex.push(entry{kind: query, flags: ours | aside})
 		s.seeded, s.unnamed, wait = false, 0, true
 	}
-	if s.unlisted && s.holder != r.cfg.ID {
+	if s.params.Unlisted && s.holder != p.cfg.ID {
 		dst = wire.AppendQuery(dst, "RESET ALL")
-		r.push(entry{kind: query, flags: ours | setsUp})
-		s.unlisted, s.unnamed, wait = false, 0, true
-		s.set.list = slices.DeleteFunc(slices.Clone(s.set.list), func(p wire.Parameter) bool { return p.Name != roleName })
+		p.ex.push(entry{kind: query, flags: ours | setsUp})
+		s.params.Unlisted, s.unnamed, wait = false, 0, true
+		s.params.Set = slices.DeleteFunc(slices.Clone(s.params.Set), func(w wire.Parameter) bool { return w.Name != params.Role })
 	}
-	set, reset := r.difference()
+	set, reset := s.params.Difference(&p.wishes)
 	if len(set)+len(reset) == 0 {
 		return dst, wait
 	}
-	for _, p := range set {
-		wait = wait || !strings.EqualFold(p.Name, applicationName)
+	for _, w := range set {
+		wait = wait || !strings.EqualFold(w.Name, params.ApplicationName)
 	}
 	for _, name := range reset {
-		wait = wait || !strings.EqualFold(name, applicationName)
+		wait = wait || !strings.EqualFold(name, params.ApplicationName)
 	}
 	s.unnamed = 0 // a simple query ends it
-	r.push(entry{kind: query, flags: ours | setsUp | wishes})
-	return wire.AppendQuery(dst, setQuery(set, reset, false)), wait
+	p.ex.push(entry{kind: query, flags: ours | setsUp | wishes})
+	return wire.AppendQuery(dst, ownsql.Set(set, reset, false)), wait
 }
 
 // report takes a ParameterStatus. It reports whether the client is to be told at
-// once: what our own queries bring about is kept back until they are over.
-func (r *Relay) report(body []byte, hidden bool) (tell bool) {
-	p, err := wire.ParseParameterStatus(body)
+// once, and whether it is news: what our own queries bring about is kept back
+// until they are over.
+func (p *parameters) report(body []byte, hidden bool) (tell, news bool) {
+	now, err := wire.ParseParameterStatus(body)
 	if err != nil {
-		return !hidden
+		return !hidden, false
 	}
-	list := replace(r.server.reported, p)
-	if same(list, r.server.reported) {
-		return !hidden
+	list := params.Replace(p.ex.server.params.Reported, now)
+	if params.Same(list, p.ex.server.params.Reported) {
+		return !hidden, false
 	}
-	r.server.reported, r.reports = list, true
-	r.defaults = r.defaults || r.cfg.Shared && p.Name != applicationName // unless the session has set it, which is seen when nothing is suspected
-	if hidden || r.life.left {
-		r.params.held = true
-		return false
+	p.ex.server.params.Reported, p.reports = list, true
+	p.defaults = p.defaults || p.cfg.Shared && now.Name != params.ApplicationName // unless the session has set it, which is seen when nothing is suspected
+	if hidden {
+		p.held = true
+		return false, true
 	}
-	if i := find(r.params.told, p.Name); i < 0 || r.params.told[i] != p {
-		r.params.tell(replace(r.params.told, p))
+	if i := params.Find(p.told, now.Name); i < 0 || p.told[i] != now {
+		p.tell(params.Replace(p.told, now))
 	}
-	if !r.cfg.Shared && !r.cfg.Stream && r.effects.suspect == 0 {
-		r.defaults = true // nothing in the session can have set it
-	}
-	if r.cfg.Shared && !r.ledger.empty() {
-		r.effects.suspect |= settings | analysis // something set it, whether its text showed or not
-	}
-	return true
+	return true, true
 }
 
-// knowsAll reports whether the client was told what the server reports.
-func (r *Relay) knowsAll() bool {
-	equal, changed := unify(&r.params.told, &r.server.reported)
-	r.reports = r.reports || changed // by another list
+// alignTold makes what the client was told and what the server reports one list
+// where they are equal, and reports whether they are.
+func (p *parameters) alignTold() bool {
+	equal, changed := params.Unify(&p.told, &p.ex.server.params.Reported)
+	p.reports = p.reports || changed // by another list
 	return equal
 }
 
 // catchUp appends ParameterStatus messages for what the client was told
 // otherwise, when no more of our own queries are under way.
-func (r *Relay) catchUp(dst []byte) []byte {
-	r.params.held = false
-	if r.knowsAll() {
+func (p *parameters) catchUp(dst []byte) []byte {
+	p.held = false
+	if p.alignTold() {
 		return dst
 	}
-	now := r.server.reported
-	for _, p := range now {
-		if i := find(r.params.told, p.Name); i < 0 || r.params.told[i] != p {
-			dst = wire.AppendParameterStatus(dst, p)
+	now := p.ex.server.params.Reported
+	for _, reported := range now {
+		if i := params.Find(p.told, reported.Name); i < 0 || p.told[i] != reported {
+			dst = wire.AppendParameterStatus(dst, reported)
 		}
 	}
-	r.params.tell(now)
+	p.tell(now)
 	return dst
 }
 
-// setQuery returns one statement that sets and resets parameters. set_config
-// takes a value as the startup packet does, where SET would read 'a, b' as one
-// name.
-func setQuery(set []wire.Parameter, reset []string, local bool) string {
-	var q strings.Builder
-	item := func(name, value string) {
-		if q.Len() == 0 {
-			q.WriteString("SELECT ")
-		} else {
-			q.WriteString(", ")
+// toBringBack returns the startup values that have to be brought back behind a
+// statement with these effects, if it resets parameters: those that the server
+// was not opened with.
+func (p *parameters) toBringBack(seen effects.Set) []wire.Parameter {
+	startup := p.startup
+	if seen&(effects.Resets|effects.Opaque) == 0 {
+		return nil
+	}
+	if len(startup) == 0 || !p.ex.server.params.Covers(startup) {
+		if seen&effects.Resets == 0 { // who sets a custom parameter to '' means that
+			startup = slices.DeleteFunc(slices.Clone(startup), func(w wire.Parameter) bool { return strings.Contains(w.Name, ".") })
 		}
-		q.WriteString("pg_catalog.set_config(" + literal(name) + ", " + value + ", ")
-		if local {
-			q.WriteString("true)")
-		} else {
-			q.WriteString("false)")
-		}
+		return startup
 	}
-	for _, name := range reset {
-		item(name, "NULL")
+	if i := params.FindFold(startup, params.ApplicationName); i >= 0 {
+		return startup[i : i+1]
 	}
-	for _, p := range set {
-		if p.Name != roleName {
-			item(p.Name, literal(p.Value))
-		}
-	}
-	if i := find(set, roleName); i >= 0 { // last, since it may lack the privilege for the others
-		item(roleName, literal(set[i].Value))
-	}
-	return q.String()
+	return nil
 }
 
-// bringBack returns a statement that sets those startup values which nobody has
-// set in the session, because they were reset: for good, or for the transaction.
-func bringBack(startup []wire.Parameter, local bool) string {
-	var values []string
-	for _, p := range startup {
-		values = append(values, "("+literal(p.Name)+"::pg_catalog.text, "+literal(p.Value)+"::pg_catalog.text)")
+// analysed returns the values that analysis reads, as the client was told of them
+// or wished for them.
+func (p *parameters) analysed() string {
+	if !p.fresh {
+		p.context, p.fresh = ownsql.Context(p.told, p.wishes), true
 	}
-	is := "false"
-	if local {
-		is = "true"
-	}
-	return "SELECT pg_catalog.set_config(name, value, " + is + ") FROM (VALUES " + strings.Join(values, ", ") + ") AS base (name, value) WHERE " +
-		"EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) pg_catalog.lower(base.name)" +
-		" AND s.source OPERATOR(pg_catalog.<>) 'session')" +
-		" OR pg_catalog.strpos(name, '.') OPERATOR(pg_catalog.>) 0 AND coalesce(pg_catalog.current_setting(name, true), '') OPERATOR(pg_catalog.=) ''" +
-		" OR name OPERATOR(pg_catalog.=) '" + roleName + "' AND pg_catalog.current_setting('" + roleName + "') OPERATOR(pg_catalog.=) 'none'"
-}
-
-// literal returns an expression for s that reads the same whatever the server's
-// client_encoding and standard_conforming_strings are: anything but the plainest
-// ASCII travels as hexadecimal digits.
-func literal(s string) string {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c > '~' || c == '\'' || c == '\\' {
-			return "pg_catalog.convert_from(pg_catalog.decode('" + hex.EncodeToString([]byte(s)) +
-				"', 'hex'), pg_catalog.getdatabaseencoding())"
-		}
-	}
-	return "'" + s + "'"
+	return p.context
 }

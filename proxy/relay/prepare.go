@@ -4,278 +4,200 @@ import (
 	"bytes"
 	"encoding/binary"
 
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/names"
+	"github.com/pgseal/pgseal/proxy/relay/ownsql"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
-// edit is what becomes of a client's message: out goes in place of its first cut
-// bytes.
-type edit struct {
-	out   []byte
-	cut   int
-	wait  bool // the message is not taken yet: out goes, and it waits until the server owes nothing
-	exact bool // it has to run on a server that was opened with the client's startup values
-	err   *wire.Error
-}
-
-// whole returns an edit of all of m.
-func whole(m, out []byte) edit { return edit{out: out, cut: len(m)} }
-
 // onParse takes a Parse, which is whole.
-func (r *Relay) onParse(m []byte) edit {
+func (q *requests) onParse(m []byte) edit {
 	own, rest, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0})
 	text, types, ok2 := bytes.Cut(rest, []byte{0})
-	if !ok || !ok2 || !r.cfg.Shared { // PostgreSQL has an error for that
-		r.push(entry{kind: parse})
+	if !ok || !ok2 || !q.cfg.Shared { // PostgreSQL has an error for that
+		q.ex.push(entry{kind: parse})
 		if ok2 {
-			r.parsedUnshared(own, r.scan(text))
+			q.parsedUnshared(own, q.state.scan(text))
 		}
 		return edit{}
 	}
-	seen := r.scanParse(m, text)
-	if e := r.refuses(seen); e != nil {
-		return r.denyParse(e, m)
+	seen := q.scanParse(m, text)
+	if e := q.state.refuses(seen); e != nil {
+		return q.denyParse(e, m)
 	}
-	if e := r.prepareFor(seen); e.exact || e.wait {
+	if e := q.prepareFor(seen); e.exact || e.wait {
 		return e
 	}
-	r.look(seen, text)
+	q.state.look(seen, text)
 	if len(own) == 0 {
-		return r.parseUnnamed(m, text, types, seen)
+		return q.parseUnnamed(m, text, types, seen)
 	}
-	nm := r.names.lookUp(own)
+	nm := q.stmts.names.LookUp(own)
 	switch {
-	case nm != nil && nm.leaving:
+	case nm != nil && nm.Leaving:
 		return edit{wait: true}
-	case nm == nil && len(r.names.byName) >= maxNamed:
+	case nm == nil && q.stmts.names.Len() >= maxNamed:
 		return edit{err: errNames}
-	case nm.stands() && nm.open == 0:
-		return r.parseTaken(m, own, rest)
+	case nm.Stands() && nm.Open == 0:
+		return q.parseTaken(m, own, rest)
 	}
-	return r.parseNamed(m, own, text, types, seen)
+	return q.parseNamed(m, own, text, types, seen)
 }
 
 // scanParse is scan for a Parse. That the client's unnamed statement is parsed
 // once more, as drivers do for each execution, is seen without it.
-func (r *Relay) scanParse(m, text []byte) sqlscan.Effects {
-	if u := &r.names.unnamed; u.effects&sqlscan.Names == 0 && len(u.parse) > 0 && bytes.Equal(u.parse, m) {
+func (q *requests) scanParse(m, text []byte) effects.Set {
+	if u := &q.stmts.unnamed.now; u.effects&effects.Names == 0 && len(u.parse) > 0 && bytes.Equal(u.parse, m) {
 		return u.effects
 	}
-	seen := r.scan(text)
-	if seen&sqlscan.Analyzed == 0 && readsTwoWays(text) {
-		seen |= sqlscan.Analyzed
+	seen := q.state.scan(text)
+	if seen&effects.Analyzed == 0 && effects.ReadsTwoWays(text) {
+		seen |= effects.Analyzed
 	}
 	return seen
 }
 
-// readsTwoWays reports whether a text means something else under another
-// standard_conforming_strings or client_encoding, even where nothing of it is
-// analysed.
-func readsTwoWays(text []byte) bool {
-	for _, c := range text {
-		if c == '\\' || c >= 0x80 {
-			return true
-		}
-	}
-	return false
-}
+// maxNamed bounds how many names a session may have.
+const maxNamed = 100_000
 
 var errNames = wire.Fatal(wire.CodeProgramLimit, "too many prepared statements in one session")
 
 // parsedUnshared notes a Parse of a session that keeps its server: only what the
 // statement may do counts.
-func (r *Relay) parsedUnshared(own []byte, seen sqlscan.Effects) {
-	if seen&noted == 0 {
+func (q *requests) parsedUnshared(own []byte, seen effects.Set) {
+	if seen&effects.Noted == 0 {
 		return
 	}
-	r.names.unnamed.effects |= seen // of all statements of the session together
+	q.stmts.unnamed.now.effects |= seen // of all statements of the session together
 }
 
 // parseTaken takes a Parse of a name that stands for a statement. PostgreSQL
 // reads it, and then says what it thinks of using a name twice.
-func (r *Relay) parseTaken(m, own, rest []byte) edit {
-	taken := newName()
-	out := r.appendDoomed(r.out[:0])
-	r.push(entry{kind: parse, flags: ours})
-	r.push(entry{kind: parse, note: &note{own: string(shorten(own))}})
-	r.server.doomed = append(r.server.doomed, taken)
+func (q *requests) parseTaken(m, own, rest []byte) edit {
+	taken := prepared.NewName()
+	out := q.ex.appendDoomed(q.ex.out[:0])
+	q.ex.push(entry{kind: parse, flags: ours})
+	q.ex.push(entry{kind: parse, note: &note{own: string(names.Shorten(own))}})
+	q.ex.server.copies.Doom(taken)
 	return whole(m, wire.AppendParse(wire.AppendParse(out, taken, "\x00\x00\x00"), taken, rest))
 }
 
+// parseUnnamed takes a Parse of the unnamed statement.
+func (q *requests) parseUnnamed(m, text, types []byte, seen effects.Set) edit {
+	n := &q.stmts.unnamed
+	p := plan{number: prepared.NextNumber(), effects: seen, parse: n.spare[:0], sure: q.ex.sure(), batch: q.ex.batch.number}
+	n.spare = nil
+	p.context, p.certain = q.state.now()
+	if pending := len(n.candidates); pending < keptPlans || pending*len(m) < maxPlans {
+		p.parse = append(p.parse, m...)
+	}
+	e := entry{kind: parse, flags: unnamed}
+	var out []byte
+	if seen&effects.Names != 0 {
+		t := q.stmts.translate(text, false)
+		if t.wait {
+			return edit{out: t.lead, wait: true}
+		}
+		e.note = &note{ops: t.ops, shifts: t.shifts}
+		p.ops, p.looked = t.ops, q.stmts.looked()
+		p.missed = q.stmts.executes(t.ops, "", true) != nil
+		p.effects |= t.effects
+		out = wire.AppendParse(t.lead, "", string(t.text)+"\x00"+string(types))
+	}
+	n.candidates = append(n.candidates, p)
+	q.ex.push(e)
+	q.ex.counts.ServerParses++
+	if out == nil {
+		return edit{}
+	}
+	return whole(m, out)
+}
+
 // parseNamed takes a Parse of a name that is free, as far as is known.
-func (r *Relay) parseNamed(m, own, text, types []byte, seen sqlscan.Effects) edit {
-	context, certain := r.now()
-	capture := !certain && seen&sqlscan.Analyzed != 0
-	if capture && !r.ex.batch && r.unsure() {
+func (q *requests) parseNamed(m, own, text, types []byte, seen effects.Set) edit {
+	context, certain := q.state.now()
+	capture := !certain && seen&effects.Analyzed != 0
+	if capture && !q.ex.batch.open && q.state.unsure(q.stmts.unnamed.stuck()) {
 		return edit{wait: true} // it is known when PostgreSQL has answered what it is asked
 	}
-	out := r.appendProbe(r.appendDoomed(r.out[:0]))
-	d := &draft{text: string(text), types: string(types), effects: seen}
+	out := q.ex.appendProbe(q.ex.appendDoomed(q.ex.out[:0]))
+	d := &draft{}
+	d.Text, d.Types, d.Effects = string(text), string(types), seen
 	sent, n := text, &note{draft: d}
-	nm := r.names.enter(string(own))
-	if nm.open == 0 {
-		nm.server = newName()
+	nm := q.stmts.names.Enter(string(own))
+	if nm.Open == 0 {
+		nm.Server = prepared.NewName()
 	}
-	if seen&sqlscan.Names != 0 {
-		nm.making = nm.server // what it says of its own name is about itself
-		t := r.translate(text, false)
-		nm.making = ""
+	if seen&effects.Names != 0 {
+		nm.Making = nm.Server // what it says of its own name is about itself
+		t := q.stmts.translate(text, false)
+		nm.Making = ""
 		out = append(out, t.lead...)
 		if t.wait {
-			if !nm.stands() {
-				delete(r.names.byName, nm.own)
-			}
+			q.stmts.names.Drop(nm)
 			return edit{out: out, wait: true}
 		}
 		sent, n.shifts, n.ops = t.text, t.shifts, t.ops
 		d.ops = t.ops
 		seen |= t.effects
-		d.effects = seen
+		d.Effects = seen
 	}
-	nm.ops = d.ops
-	nm.may |= seen
-	d.name, d.server, d.made, d.sent = nm, nm.server, r.ledger.pushed, clock.Add(1)
-	if d.kept = r.cfg.Statements.reserve(r.cfg.User, r.names.held, sizeOf(d.text)); d.kept {
-		r.names.held += sizeOf(d.text)
+	nm.Ops = d.ops
+	nm.May |= seen
+	d.name, d.server, d.made, d.sent = nm, nm.Server, q.ex.ledger.pushed, prepared.Now()
+	d.Kept = q.stmts.names.Reserve(prepared.Size(d.Text))
+	if d.Context, d.Certain = context, certain || !capture; capture || seen&(effects.Moment|effects.Names) != 0 {
+		d.Private = prepared.NextNumber()
 	}
-	if d.context, d.certain = context, certain || !capture; capture || seen&(sqlscan.Moment|sqlscan.Names) != 0 {
-		d.private = nextPrivate.Add(1)
+	if seen&effects.Analyzed == 0 {
+		d.Context = "" // nothing reads it
 	}
-	if seen&sqlscan.Analyzed == 0 {
-		d.context = "" // nothing reads it
-	}
-	nm.open += 2
-	r.names.changes++
-	r.push(entry{kind: parse, name: nm, note: n})
-	r.counts.ServerParses++
-	out = wire.AppendParse(out, nm.server, string(sent)+"\x00"+string(types))
-	out = wire.AppendNamed(out, wire.Describe, 'S', nm.server)
+	q.stmts.names.Await(nm, 2)
+	q.ex.push(entry{kind: parse, name: nm, note: n})
+	q.ex.counts.ServerParses++
+	out = wire.AppendParse(out, nm.Server, string(sent)+"\x00"+string(types))
+	out = wire.AppendNamed(out, wire.Describe, 'S', nm.Server)
 	if !capture {
-		r.push(entry{kind: describe, flags: ours | final, note: &note{draft: d}})
+		q.ex.push(entry{kind: describe, flags: ours | final, note: &note{draft: d}})
 		return whole(m, out)
 	}
-	r.push(entry{kind: describe, flags: ours, note: &note{draft: d}})
-	out = r.appendHidden(out, readQuery, &note{values: &d.values})
-	last := r.ledger.last()
+	q.ex.push(entry{kind: describe, flags: ours, note: &note{draft: d}})
+	out = q.ex.appendHidden(out, ownsql.ReadContext, &note{values: &d.values})
+	last := q.ex.ledger.last()
 	last.flags |= final
 	last.note = &note{draft: d}
 	return whole(m, out)
 }
 
-// appendDoomed appends what closes statements that nobody uses any more. What
-// the client has sent in this batch may.
-func (r *Relay) appendDoomed(dst []byte) []byte {
-	if r.ex.batch {
-		return dst
-	}
-	if len(r.server.doomed) > 0 {
-		r.server.changes++
-	}
-	for _, name := range r.server.doomed {
-		dst = wire.AppendNamed(dst, wire.CloseMessage, 'S', name)
-		r.push(entry{kind: closing, flags: ours, note: &note{own: name}})
-	}
-	r.server.doomed = r.server.doomed[:0]
-	return dst
-}
-
-// appendProbe appends what makes the statement by which it is seen later whether
-// something has ended all statements.
-func (r *Relay) appendProbe(dst []byte) []byte {
-	s := r.server
-	if s.probe != "" {
-		return dst
-	}
-	s.probe = newName()
-	r.push(entry{kind: parse, flags: ours | probe})
-	return wire.AppendParse(dst, s.probe, "\x00\x00\x00")
-}
-
-// appendHidden appends the messages that run one statement which returns a row,
-// in the midst of what the client sends, and leave nothing behind.
-func (r *Relay) appendHidden(dst []byte, sql string, n *note) []byte {
-	name := newName()
-	dst = wire.AppendParse(dst, name, sql+"\x00\x00\x00")
-	at := len(dst)
-	dst = append(dst, wire.Bind, 0, 0, 0, 0)
-	dst = append(append(append(append(dst, name...), 0), name...), 0, 0, 0, 0, 0, 0, 0)
-	wire.PutLength(dst[at:])
-	at = len(dst)
-	dst = append(dst, wire.Execute, 0, 0, 0, 0)
-	dst = append(append(dst, name...), 0, 0, 0, 0, 0)
-	wire.PutLength(dst[at:])
-	dst = wire.AppendNamed(wire.AppendNamed(dst, wire.CloseMessage, 'P', name), wire.CloseMessage, 'S', name)
-	for _, k := range []kind{parse, bind, execute, closing, closing} {
-		e := entry{kind: k, flags: ours}
-		if k == execute {
-			e.note = n
-		}
-		r.push(e)
-	}
-	return dst
-}
-
-// parsed takes the answer to the last message that was sent for a draft: from
-// now on its name stands for a statement.
-func (r *Relay) parsed(d *draft) {
-	nm := d.name
-	if !d.parsed || r.life.left {
-		r.undo(d)
-		return
-	}
-	if d.values != nil {
-		d.context, d.certain = contextOf(d.values), true
-	}
-	st := r.cfg.Statements.intern(r.cfg.User, d)
-	r.madeBySQL(nm, false)
-	nm.st, nm.kept, nm.ops, nm.made = st, d.kept, d.ops, d.made
-	nm.sent, nm.since = d.sent, clock.Add(1)
-	if !d.kept {
-		nm.bound = true
-		r.names.bound++
-	}
-	r.server.add(&copied{statement: st, name: d.server, confirmed: true, sent: d.sent}, r.cfg.MaxCopies)
-	r.settle(nm)
-}
-
-// undo takes back what was done for a draft that came to nothing.
-func (r *Relay) undo(d *draft) {
-	if d.kept {
-		d.kept = false
-		r.names.held -= sizeOf(d.text)
-		r.cfg.Statements.free(r.cfg.User, sizeOf(d.text))
-	}
-	r.settle(d.name)
-}
-
 // denyParse has PostgreSQL refuse a Parse.
-func (r *Relay) denyParse(why *wire.Error, m []byte) edit {
+func (q *requests) denyParse(why *wire.Error, m []byte) edit {
 	e := entry{kind: parse, flags: denied, note: &note{deny: why}}
-	name := r.cfg.nobody
+	name := q.cfg.nobody
 	if m[wire.HeaderSize] == 0 { // the Parse ends the unnamed statement
 		e.flags |= unnamed
 		name = ""
-		r.names.candidates = append(r.names.candidates, plan{})
+		q.stmts.unnamed.candidates = append(q.stmts.unnamed.candidates, plan{})
 	}
-	r.push(e)
-	return whole(m, wire.AppendParse(r.out[:0], name, deniedText+"\x00\x00\x00"))
+	q.ex.push(e)
+	return whole(m, wire.AppendParse(q.ex.out[:0], name, deniedText+"\x00\x00\x00"))
 }
 
 // onBind takes a Bind, whose names at least are there.
-func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
-	names := m[wire.HeaderSize:]
-	if !r.cfg.Shared {
-		if len(names) == 0 && !complete {
+func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
+	body := m[wire.HeaderSize:]
+	if !q.cfg.Shared {
+		if len(body) == 0 && !complete {
 			return edit{}, true // which portal it is for
 		}
-		r.heedBind(len(names) > 0 && names[0] == 0, r.names.unnamed.effects)
-		r.push(entry{kind: bind})
+		q.stmts.heedBind(len(body) > 0 && body[0] == 0, q.stmts.unnamed.now.effects)
+		q.ex.push(entry{kind: bind})
 		return edit{}, false
 	}
-	portal := bytes.IndexByte(names, 0)
+	portal := bytes.IndexByte(body, 0)
 	length := -1
 	if portal >= 0 {
-		length = bytes.IndexByte(names[portal+1:], 0)
+		length = bytes.IndexByte(body[portal+1:], 0)
 	}
 	if length < 0 {
 		if !complete && len(m) < wholeMessage {
@@ -284,41 +206,41 @@ func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
 		if !complete {
 			return edit{err: violation("invalid message format")}, false
 		}
-		r.push(entry{kind: bind}) // PostgreSQL has an error for that
+		q.ex.push(entry{kind: bind}) // PostgreSQL has an error for that
 		return edit{}, false
 	}
-	own := names[portal+1 : portal+1+length]
+	own := body[portal+1 : portal+1+length]
 	head := wire.HeaderSize + portal + 1 + length + 1
-	var nm *name
+	var nm *names.Name
 	if len(own) > 0 {
-		nm = r.names.lookUp(own)
+		nm = q.stmts.names.LookUp(own)
 	}
-	seen := r.effectsOf(own, nm)
-	if e := r.prepareFor(seen); e.wait || e.exact {
+	seen := q.stmts.effectsOf(own, nm)
+	if e := q.prepareFor(seen); e.wait || e.exact {
 		return e, false
 	}
-	lead, server, nt, wait := r.resolve(own, nm, bind)
+	lead, server, nt, wait := q.stmts.resolve(own, nm, bind)
 	if wait {
 		return edit{out: lead, wait: true}, false
 	}
-	if nt == nil && len(own) > maxName {
+	if nt == nil && len(own) > names.MaxName {
 		nt = &note{own: string(own)}
 	}
 	if nt != nil && nt.changed && nm != nil && complete {
-		return r.refuseChanged(m, nm, nt, names[:portal], names[portal+1+length+1:]), false
+		return q.refuseChanged(m, nm, nt, body[:portal], body[portal+1+length+1:]), false
 	}
-	r.heedBind(portal == 0, seen)
-	if seen&sqlscan.SearchPath != 0 && complete {
-		r.effects.custom.note(m[head:]) // the name may be one of the values
+	q.stmts.heedBind(portal == 0, seen)
+	if seen&effects.SearchPath != 0 && complete {
+		q.state.custom.Note(m[head:]) // the name may be one of the values
 	}
-	r.push(entry{kind: bind, name: nm, note: nt})
+	q.ex.push(entry{kind: bind, name: nm, note: nt})
 	if portal == 0 {
-		r.ex.plan = 0
+		q.stmts.portals.Plan = 0
 		if len(own) == 0 {
-			r.ex.plan = r.names.latest()
+			q.stmts.portals.Plan = q.stmts.unnamed.latest()
 		}
 	}
-	r.bindPortal(names[:portal], own, nm)
+	q.stmts.bindPortal(body[:portal], own, nm)
 	if len(lead) == 0 && len(own) == 0 && server == "" {
 		return edit{}, false
 	}
@@ -332,125 +254,125 @@ func (r *Relay) onBind(m []byte, complete bool) (e edit, more bool) {
 // refuseChanged has a Bind fail whose statement returns other columns than the
 // client prepared. PostgreSQL looks at the values before, so they are bound to a
 // statement with the same parameters first.
-func (r *Relay) refuseChanged(m []byte, nm *name, nt *note, portal, values []byte) edit {
-	server := newName()
-	r.push(entry{kind: parse, flags: ours})
-	r.push(entry{kind: bind, flags: ours, note: &note{own: nt.own}})
-	r.push(entry{kind: bind, name: nm, note: nt})
-	r.server.doomed = append(r.server.doomed, server)
-	out := wire.AppendParse(r.out[:0], server, "\x00"+nm.st.types)
+func (q *requests) refuseChanged(m []byte, nm *names.Name, nt *note, portal, values []byte) edit {
+	server := prepared.NewName()
+	q.ex.push(entry{kind: parse, flags: ours})
+	q.ex.push(entry{kind: bind, flags: ours, note: &note{own: nt.own}})
+	q.ex.push(entry{kind: bind, name: nm, note: nt})
+	q.ex.server.copies.Doom(server)
+	out := wire.AppendParse(q.ex.out[:0], server, "\x00"+nm.Statement.Types)
 	at := len(out)
 	out = append(out, wire.Bind, 0, 0, 0, 0)
 	out = append(append(append(append(append(out, portal...), 0), server...), 0), values...)
 	wire.PutLength(out[at:])
-	return whole(m, wire.AppendBind(out, r.cfg.nobody))
+	return whole(m, wire.AppendBind(out, q.cfg.nobody))
 }
 
-// bindPortal remembers portals whose execution does something to names.
-func (r *Relay) bindPortal(portal, own []byte, nm *name) {
-	var ops []nameOp
-	switch {
-	case nm != nil:
-		ops = nm.ops
-	case len(own) == 0:
-		ops = r.names.unnamedOps()
-	}
-	p := r.names.portals
-	if len(ops) == 0 {
-		if len(p) > 0 {
-			delete(p, string(portal))
+// onDescribe takes a Describe, which is whole.
+func (q *requests) onDescribe(m []byte) edit {
+	if !q.cfg.Shared || len(m) < wire.HeaderSize+2 || m[wire.HeaderSize] != 'S' || m[len(m)-1] != 0 {
+		e := entry{kind: describe}
+		if len(m) == wire.HeaderSize+2 && m[wire.HeaderSize] == 'P' {
+			e.plan = q.stmts.portals.Plan
 		}
-		return
+		if len(m) >= wire.HeaderSize+2 {
+			if e.note = q.stmts.executes(q.stmts.portals.Ops(m[wire.HeaderSize+1:len(m)-1]), "", false); e.note != nil {
+				q.ex.push(e)
+				return whole(m, wire.AppendNamed(q.ex.out[:0], wire.Describe, 'S', q.cfg.nobody))
+			}
+		}
+		q.ex.push(e)
+		return edit{}
 	}
-	if p == nil {
-		p = map[string][]nameOp{}
-		r.names.portals = p
+	own := m[wire.HeaderSize+1 : len(m)-1]
+	var nm *names.Name
+	if len(own) > 0 {
+		nm = q.stmts.names.LookUp(own)
 	}
-	p[string(portal)] = ops
-}
-
-// heedBind notes what a statement may do that is about to run.
-func (r *Relay) heedBind(noPortal bool, seen sqlscan.Effects) {
-	if noPortal {
-		r.ex.portal = seen & noted
-	} else {
-		r.ex.portals |= seen & noted
+	lead, server, n, wait := q.stmts.resolve(own, nm, describe)
+	if wait {
+		return edit{out: lead, wait: true}
 	}
-	if seen&noted == 0 {
-		return
+	if c := q.stmts.namesLost(own, nm); c != nil && n == nil {
+		n, server = c, q.cfg.nobody
 	}
-	r.heed(seen)
-	if seen&(opaque|dotted) != 0 && r.cfg.Shared {
-		r.server.unlisted = true // of this server too, not only of that where it was prepared
+	if n == nil && len(own) > names.MaxName {
+		n = &note{own: string(own)}
 	}
+	e := entry{kind: describe, note: n, name: nm}
+	if len(own) == 0 {
+		e.plan = q.stmts.unnamed.latest()
+	}
+	q.ex.push(e)
+	out := wire.AppendNamed(lead, wire.Describe, 'S', server)
+	if q.ex.server.copies.CloseLast(server) {
+		// It was made for this message: a batch of many must not pile them up.
+		q.ex.push(entry{kind: closing, flags: ours, note: &note{own: server}})
+		out = wire.AppendNamed(out, wire.CloseMessage, 'S', server)
+	}
+	return whole(m, out)
 }
 
 // onClose takes a Close, which is whole. Other clients may use what the name
 // stands for on the server, so it stays there: PostgreSQL is content to close
 // what does not exist.
-func (r *Relay) onClose(m []byte) edit {
-	if !r.cfg.Shared || len(m) < wire.HeaderSize+2 || m[wire.HeaderSize] != 'S' || m[len(m)-1] != 0 {
-		r.push(entry{kind: closing})
+func (q *requests) onClose(m []byte) edit {
+	if !q.cfg.Shared || len(m) < wire.HeaderSize+2 || m[wire.HeaderSize] != 'S' || m[len(m)-1] != 0 {
+		q.ex.push(entry{kind: closing})
 		return edit{}
 	}
 	own := m[wire.HeaderSize+1 : len(m)-1]
 	if len(own) == 0 {
-		r.names.dropping++
-		r.push(entry{kind: closing, flags: unnamed})
+		q.stmts.unnamed.dropping++
+		q.ex.push(entry{kind: closing, flags: unnamed})
 		return edit{}
 	}
-	nm := r.names.lookUp(own)
-	if nm != nil && (nm.leaving || nm.open > 0) {
+	nm := q.stmts.names.LookUp(own)
+	if nm != nil && (nm.Leaving || nm.Open > 0) {
 		return edit{wait: true}
 	}
-	server := r.cfg.nobody
+	server := q.cfg.nobody
 	if nm != nil {
-		nm.open++
-		r.names.changes++
-		nm.leaving, nm.may = true, nm.effects()
-		if nm.sql {
-			server = nm.server
-		} else if c := r.server.find(nm.st); c != nil && nm.bound {
-			server = c.name
-			r.server.lose(c)
+		q.stmts.names.Await(nm, 1)
+		nm.Leaving, nm.May = true, nm.Effects()
+		if nm.SQL {
+			server = nm.Server
+		} else if c := q.ex.server.copies.Find(nm.Statement); c != nil && nm.Bound {
+			server = c.Name
+			q.ex.server.copies.Lose(c)
 		}
 	}
-	r.push(entry{kind: closing, name: nm})
-	return whole(m, wire.AppendNamed(r.out[:0], wire.CloseMessage, 'S', server))
+	q.ex.push(entry{kind: closing, name: nm})
+	return whole(m, wire.AppendNamed(q.ex.out[:0], wire.CloseMessage, 'S', server))
 }
 
 // onExecute takes an Execute, which is whole.
-func (r *Relay) onExecute(m []byte) edit {
+func (q *requests) onExecute(m []byte) edit {
 	e := entry{kind: execute}
-	seen := r.ex.portals
-	if len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0 {
-		seen = r.ex.portal
-	}
-	if seen&(gates|sqlscan.Resets|sqlscan.Opaque) == 0 {
-		r.push(e)
+	seen := q.stmts.portals.Effects(len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0)
+	if seen&(gates|effects.Resets|effects.Opaque) == 0 {
+		q.ex.push(e)
 		return edit{}
 	}
-	if len(r.names.portals) > 0 {
-		if portal, _, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0}); ok {
-			if ops := r.names.portals[string(portal)]; ops != nil {
-				e.note = &note{ops: ops}
-			}
+	if portal, _, ok := bytes.Cut(m[wire.HeaderSize:], []byte{0}); ok {
+		if ops := q.stmts.portals.Ops(portal); ops != nil {
+			e.note = &note{ops: ops}
 		}
 	}
-	r.push(e)
-	out := append(r.out[:0], m...)
-	if back := r.toBringBack(seen); len(back) > 0 {
-		sql := bringBack(back, seen&(settings|opaque) == 0)
-		if seen&sqlscan.CopyIn == 0 {
-			out = r.appendHidden(out, sql, nil)
+	q.ex.push(e)
+	out := append(q.ex.out[:0], m...)
+	if back := q.params.toBringBack(seen); len(back) > 0 {
+		sql := ownsql.BringBack(back, seen&(effects.Settings|effects.Unseen) == 0)
+		if seen&effects.CopyIn == 0 {
+			out = q.ex.appendHidden(out, sql, nil)
 		} else { // it is one of several statements, and that has to be known first
-			r.ex.back = sql
+			q.ex.batch.back = sql
 		}
 	}
 	if seen&gates != 0 {
 		out = wire.AppendFlush(out)
-		r.ex.flushed = r.ledger.pushed
-		r.hold()
+		q.ex.flushed = q.ex.ledger.pushed
+		q.ex.hold()
 	}
 	return whole(m, out)
 }

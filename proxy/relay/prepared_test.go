@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // What goes to a server that has no statement yet for a client's Parse of its
@@ -316,7 +317,7 @@ func TestANamedStatementOfAnySizeIsPrepared(t *testing.T) {
 
 func TestAStatementForWhoseTextThereIsNoRoomKeepsItsClientOnItsServer(t *testing.T) {
 	everyWay(t, func(c *talk) {
-		c.configured(func(cfg *relay.Config) { cfg.Statements = relay.NewStatements(8 * (relay.Overhead + 20)) })
+		c.configured(func(cfg *relay.Config) { cfg.Statements = relay.NewStatements(8 * (prepared.Overhead + 20)) })
 		c.prepared("a", "SELECT 1")
 		c.free(1)
 		c.prepared("b", "SELECT 2")

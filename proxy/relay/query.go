@@ -2,201 +2,161 @@ package relay
 
 import (
 	"encoding/binary"
-	"slices"
-	"strings"
 
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/ownsql"
 )
 
 // onQuery takes a Query.
-func (r *Relay) onQuery(m []byte, complete bool) edit {
-	if r.onlyHelped() {
+func (q *requests) onQuery(m []byte, complete bool) edit {
+	if q.ex.onlyHelped() {
 		return edit{wait: true} // whether it is skipped is not known before
 	}
 	if !complete {
-		r.scanLarge(wire.Query)
-		r.pushQuery(entry{kind: query})
-		r.hold()
+		q.scanLarge(wire.Query)
+		q.pushQuery(entry{kind: query})
+		q.ex.hold()
 		return edit{}
 	}
 	text := cString(m[wire.HeaderSize:])
-	seen := r.scan(text)
-	if seen&noted == 0 {
-		r.pushQuery(entry{kind: query})
+	seen := q.state.scan(text)
+	if seen&effects.Noted == 0 {
+		q.pushQuery(entry{kind: query})
 		return edit{}
 	}
-	if e := r.refuses(seen); e != nil {
-		r.pushQuery(entry{kind: query, flags: denied, note: &note{deny: e}})
-		return whole(m, wire.AppendQuery(r.out[:0], deniedText))
+	if e := q.state.refuses(seen); e != nil {
+		q.pushQuery(entry{kind: query, flags: denied, note: &note{deny: e}})
+		return whole(m, wire.AppendQuery(q.ex.out[:0], deniedText))
 	}
-	if e := r.prepareFor(seen); e.wait || e.exact {
+	if e := q.prepareFor(seen); e.wait || e.exact {
 		return e
 	}
-	r.look(seen, text)
+	q.state.look(seen, text)
 	e := entry{kind: query}
 	var ed edit
-	if seen&sqlscan.Names != 0 && r.cfg.Shared {
-		alone := !r.ex.batch && r.ledger.empty() && !r.ex.mixed
-		t := r.translate(text, seen&sqlscan.Exits != 0)
+	if seen&effects.Names != 0 && q.cfg.Shared {
+		alone := !q.ex.batch.open && q.ex.ledger.empty() && !q.ex.batch.mixed
+		t := q.stmts.translate(text, seen&effects.Exits != 0)
 		if t.wait {
 			return edit{out: t.lead, wait: true}
 		}
 		if alone && len(t.lead) > 0 {
 			t.lead = wire.AppendSync(t.lead)
-			r.push(entry{kind: syncing, flags: ours | aside})
+			q.ex.push(entry{kind: syncing, flags: ours | aside})
 		}
 		if !alone && len(t.lead) > 0 {
 			e.flags |= led
-			r.hold()
+			q.ex.hold()
 		}
 		e.note = &note{ops: t.ops, shifts: t.shifts, changed: t.changed != ""}
 		seen |= t.effects
 		ed = whole(m, wire.AppendQuery(t.lead, string(t.text)))
 	}
-	r.heed(seen)
-	if back := r.toBringBack(seen); seen&sqlscan.CopyIn == 0 && len(back) > 0 {
+	q.state.heed(seen)
+	if back := q.params.toBringBack(seen); seen&effects.CopyIn == 0 && len(back) > 0 {
 		e.flags |= followed
-		r.pushQuery(e)
-		r.push(entry{kind: query, flags: ours | fix})
+		q.pushQuery(e)
+		q.ex.push(entry{kind: query, flags: ours | fix})
 		if ed.cut == 0 {
-			ed = whole(m, append(r.out[:0], m...))
+			ed = whole(m, append(q.ex.out[:0], m...))
 		}
-		ed.out = wire.AppendQuery(ed.out, bringBack(back, seen&(settings|opaque) == 0))
-		r.hold()
+		ed.out = wire.AppendQuery(ed.out, ownsql.BringBack(back, seen&(effects.Settings|effects.Unseen) == 0))
+		q.ex.hold()
 		return ed
 	}
-	r.pushQuery(e)
+	q.pushQuery(e)
 	if seen&gates != 0 {
-		r.hold()
+		q.ex.hold()
 	}
 	return ed
 }
 
-// onlyHelped reports whether something of ours was executed in the client's
-// batch, and nothing of its own, outside of a transaction as far as is known.
-func (r *Relay) onlyHelped() bool {
-	return r.cfg.Shared && r.ex.batch && r.ex.helps && !r.ex.runs && (!r.ledger.empty() || r.ex.status == wire.StatusIdle)
-}
-
 // pushQuery notes a Query, which ends the unnamed statement once the server
 // takes it up.
-func (r *Relay) pushQuery(e entry) {
-	if r.ex.runs || r.ex.helps {
-		r.ex.mixed = true
+func (q *requests) pushQuery(e entry) {
+	x := q.ex
+	if x.batch.runs || x.batch.helps {
+		x.batch.mixed = true
 		e.flags |= late
 	}
-	if r.names.unnamed.number != 0 || len(r.names.candidates) > 0 {
+	if q.stmts.unnamed.now.number != 0 || len(q.stmts.unnamed.candidates) > 0 {
 		e.flags |= dropsPlan
-		r.names.dropping++
+		q.stmts.unnamed.dropping++
 	}
-	r.push(e)
-}
-
-// toBringBack returns the startup values that have to be brought back behind a
-// statement with these effects, if it resets parameters: those that the server
-// was not opened with.
-func (r *Relay) toBringBack(seen sqlscan.Effects) []wire.Parameter {
-	startup := r.params.startup
-	if seen&(sqlscan.Resets|sqlscan.Opaque) == 0 {
-		return nil
-	}
-	if len(startup) == 0 || !r.server.covers(startup) {
-		if seen&sqlscan.Resets == 0 { // who sets a custom parameter to '' means that
-			startup = slices.DeleteFunc(slices.Clone(startup), func(p wire.Parameter) bool { return strings.Contains(p.Name, ".") })
-		}
-		return startup
-	}
-	if i := findFold(startup, applicationName); i >= 0 {
-		return startup[i : i+1]
-	}
-	return nil
+	x.push(e)
 }
 
 // prepareFor sees to what a statement with these effects needs of the server
 // before it is sent.
-func (r *Relay) prepareFor(seen sqlscan.Effects) edit {
-	if !r.cfg.Shared {
+func (q *requests) prepareFor(seen effects.Set) edit {
+	if !q.cfg.Shared {
 		return edit{}
 	}
-	atStart := r.atStart()
-	if seen&sqlscan.Resets != 0 && (seen&(sqlscan.Several|sqlscan.Analyzed|opaque) != 0 && r.Asks() || r.params.custom) {
-		r.params.exact = true // from now on
-		if r.ledger.readies > 0 && !r.ex.batch && !r.server.covers(r.params.startup) {
+	atStart := q.ex.atStart()
+	if seen&effects.Resets != 0 && (seen&(effects.Several|effects.Analyzed|effects.Unseen) != 0 && q.params.asks() || q.params.custom) {
+		q.params.exact = true // from now on
+		if q.ex.ledger.readies > 0 && !q.ex.batch.open && !q.ex.server.params.Covers(q.params.startup) {
 			return edit{wait: true} // whether a transaction is open is not known before
 		}
-		if atStart && !r.server.covers(r.params.startup) && r.holdsFor() == 0 && !r.ex.doubt {
+		if atStart && !q.ex.server.params.Covers(q.params.startup) && q.stmts.holdsFor() == 0 && !q.ex.doubt {
 			// What the client has left on this server has to be known before
 			// that is given back, and a message that it is amid be over.
-			ready := r.toAsk() == 0 && r.from.left == 0
+			ready := q.state.toAsk() == 0 && q.ex.left == 0
 			return edit{exact: ready, wait: !ready}
 		}
 	}
-	if seen&sqlscan.Sequence != 0 && r.effects.foreign && atStart {
+	if seen&effects.Sequence != 0 && q.state.foreign && atStart {
 		// currval and lastval shall say that they were not called yet in this
 		// session, rather than what another client was told.
-		r.effects.foreign = false
-		r.server.unnamed, r.ex.stranger = 0, false
-		r.push(entry{kind: query, flags: ours | aside})
+		q.state.foreign = false
+		q.ex.server.unnamed, q.ex.stranger = 0, false
+		q.ex.push(entry{kind: query, flags: ours | aside})
 		return edit{out: wire.AppendQuery(nil, "DISCARD SEQUENCES"), wait: true}
 	}
 	return edit{}
 }
 
-// harmlessCalls are the functions for large objects, which is what clients call
-// by FunctionCall, and nextval.
-var harmlessCalls = map[uint32]bool{
-	715: true, 764: true, 765: true, 767: true, 952: true, 953: true, 954: true, 955: true, 956: true, 957: true, 958: true,
-	964: true, 1004: true, 1574: true, 3170: true, 3171: true, 3172: true, 3457: true, 3458: true, 3459: true, 3460: true,
-}
-
 // onCall takes a FunctionCall, which names its function by number. Any but a few
 // may do what can't be seen, as DO may.
-func (r *Relay) onCall(m []byte) edit {
-	if r.onlyHelped() {
+func (q *requests) onCall(m []byte) edit {
+	if q.ex.onlyHelped() {
 		return edit{wait: true}
 	}
-	seen := sqlscan.Opaque
+	seen := effects.Opaque
 	if len(m) >= wire.HeaderSize+4 {
-		switch function := binary.BigEndian.Uint32(m[wire.HeaderSize:]); {
-		case harmlessCalls[function]:
-			seen = 0
-		case function == 1575 || function == 2559: // currval and lastval
-			seen = sqlscan.Sequence
-		case function == 1599: // setseed
-			seen = sqlscan.Seed
-		}
+		seen = effects.OfCall(binary.BigEndian.Uint32(m[wire.HeaderSize:]))
 	}
-	if r.cfg.Shared && seen != 0 {
-		if e := r.prepareFor(seen); e.wait || e.exact {
+	if q.cfg.Shared && seen != 0 {
+		if e := q.prepareFor(seen); e.wait || e.exact {
 			return e
 		}
-		r.look(seen, m[wire.HeaderSize:])
+		q.state.look(seen, m[wire.HeaderSize:])
 	}
-	r.heed(seen)
+	q.state.heed(seen)
 	e := entry{kind: call}
-	if r.ex.runs || r.ex.helps {
-		r.ex.mixed = true
+	if q.ex.batch.runs || q.ex.batch.helps {
+		q.ex.batch.mixed = true
 		e.flags |= late
 	}
-	r.push(e)
+	q.ex.push(e)
 	return edit{}
 }
 
 // onSync takes a Sync.
-func (r *Relay) onSync(m []byte) edit {
-	if r.copy.state == copying {
-		r.ledger.push(entry{kind: copySync})
-		r.copy.syncs++
-		r.ex.back = "" // a COPY resets nothing
+func (q *requests) onSync(m []byte) edit {
+	if q.ex.copy.state == copying {
+		q.ex.ledger.push(entry{kind: copySync})
+		q.ex.copy.syncs++
+		q.ex.batch.back = "" // a COPY resets nothing
 		return edit{}
 	}
-	if r.ex.back != "" && !r.ex.skipping {
-		out := r.appendHidden(r.out[:0], r.ex.back, nil)
-		r.push(entry{kind: syncing})
+	if q.ex.batch.back != "" && !q.ex.skipping {
+		out := q.ex.appendHidden(q.ex.out[:0], q.ex.batch.back, nil)
+		q.ex.push(entry{kind: syncing})
 		return whole(m, append(out, m...))
 	}
-	r.ex.skipping = false
-	r.push(entry{kind: syncing})
+	q.ex.skipping = false
+	q.ex.push(entry{kind: syncing})
 	return edit{}
 }

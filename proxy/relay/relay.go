@@ -5,8 +5,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/names"
+	"github.com/pgseal/pgseal/proxy/relay/params"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // Config is what holds for a session as long as it lives.
@@ -25,80 +28,26 @@ type Config struct {
 	nobody string // a statement that no server has
 }
 
+// Statements are the prepared statements that sessions share; package prepared
+// has them.
+type Statements = prepared.Statements
+
+// NewStatements returns a memory for statements that keeps texts of that many
+// bytes.
+func NewStatements(limit int64) *Statements { return prepared.NewStatements(limit) }
+
 // Relay is one session: its client's conversation with the servers that it is
 // lent one after the other. It is driven by who guards it with a lock.
 type Relay struct {
 	cfg      Config
-	server   *Server // that is held; nil: none
-	ledger   ledger
-	in       incoming
-	from     answering
 	ex       exchange
-	copy     copyIn
-	names    names
+	in       incoming
+	requests requests
+	from     answers
+	stmts    statements
 	params   parameters
-	effects  effects
-	survey   *survey // under way, or not learnt from yet
+	state    sessionState
 	life     life
-	counts   Counts
-	reports  bool // what the server reports has changed
-	defaults bool // and so have its defaults
-	out      []byte
-	scanner  sqlscan.Scanner
-}
-
-// incoming is where the relay is in what the client sends.
-type incoming struct {
-	left   int    // bytes still to come of the current message
-	do     inDo   // with them
-	typ    byte   // of that message, where its text is scanned
-	gather []byte // a message that does not come in one piece
-	whole  bool   // gather is whole, and not taken yet
-	counts int64  // what gather counts for in the budget of texts
-	large  *draft // of a Parse whose text passes in pieces
-	led    bool   // the Query that waits is in a batch, and something of ours was sent for it
-	drop   bool   // the Query that waits was answered by the failure of what it needed
-	waited int    // how often the current message has waited
-	waits  bool   // the client has more to send, and waits for the server to answer
-}
-
-type inDo byte
-
-const (
-	passOn   inDo = iota
-	dropIt        // they go nowhere
-	gatherIt      // they are kept until the message is whole
-	scanIt        // they pass, and are looked at on the way
-)
-
-// answering is where the relay is in what the server sends.
-type answering struct {
-	left   int    // bytes still to come of the current message
-	hide   bool   // the client does not get it
-	gather []byte // a message that is hidden and does not come in one piece
-	last   byte   // the type of the message that was last passed to the client
-}
-
-// exchange is the state of the protocol on the server that is held.
-type exchange struct {
-	status   byte            // of the last ReadyForQuery
-	number   uint32          // of the batch that is sent: a Sync ends one
-	batch    bool            // extended-query messages were sent since the last Sync
-	mixed    bool            // a Query was sent behind what was executed without a Sync: see Ours
-	runs     bool            // some of those bind or execute
-	helps    bool            // and some of ours between them do
-	back     string          // what brings startup values back before the Sync
-	skipping bool            // the server skips everything up to the next Sync, which was not sent
-	stranger bool            // the server may have another client's unnamed statement
-	flushed  int             // how many entries the ledger had had when a Flush of ours was sent
-	unready  bool            // a Query failed by what is ours in front of it: a Sync of ours gets its ReadyForQuery
-	held     bool            // nothing more may be sent before the server owes nothing
-	doubt    bool            // it can't be known what the server owes: never lend it again
-	portal   sqlscan.Effects // of the statement of the unnamed portal
-	plan     uint64          // which is the unnamed one of that number; 0: another
-	portals  sqlscan.Effects // of those of all others
-	answered uint            // ReadyForQuery messages that the client got
-	touched  bool            // something of the client's was sent
 }
 
 // life is where the session is in its life.
@@ -113,7 +62,7 @@ type life struct {
 	wipes   bool        // which is DISCARD ALL
 	rolled  bool        // ROLLBACK was sent
 	end     *wire.Error // why the session has to end
-	pinned  sqlscan.Effects
+	pinned  effects.Set
 }
 
 // Counts is what a client has had done since Take.
@@ -125,15 +74,30 @@ type Counts struct {
 // New returns the relay of a session whose client asked for these parameters in
 // its startup packet.
 func New(cfg Config, startup []wire.Parameter) *Relay {
-	cfg.nobody = newName()
+	cfg.nobody = prepared.NewName()
 	r := &Relay{cfg: cfg}
+	r.ex = exchange{cfg: &r.cfg}
+	r.params = parameters{cfg: &r.cfg, ex: &r.ex}
+	r.state = sessionState{cfg: &r.cfg, ex: &r.ex, params: &r.params}
+	r.stmts = statements{cfg: &r.cfg, ex: &r.ex, state: &r.state, life: &r.life, names: names.New(cfg.Statements, cfg.User)}
+	r.requests = requests{cfg: &r.cfg, ex: &r.ex, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life}
+	r.in = incoming{cfg: &r.cfg, ex: &r.ex, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life, requests: &r.requests}
+	r.from = answers{cfg: &r.cfg, ex: &r.ex, params: &r.params, state: &r.state, stmts: &r.stmts, life: &r.life}
 	for _, p := range startup {
-		r.params.startup = merge(r.params.startup, p)
-		r.effects.custom.add(p.Name)
+		r.params.startup = params.Merge(r.params.startup, p)
+		r.state.custom.Add(p.Name)
 		r.params.custom = r.params.custom || strings.Contains(p.Name, ".")
 	}
 	r.params.wish(r.params.startup)
 	return r
+}
+
+// wake reports whether the driver has to be told that Ours has something to
+// send; it is told once.
+func (l *life) wake() bool {
+	first := !l.asked
+	l.asked = true
+	return first
 }
 
 // Verdict is what a step asks of the driver beyond passing bytes on.
@@ -166,101 +130,51 @@ func violation(format string, args ...any) *wire.Error {
 	return wire.Fatal(wire.CodeProtocolViolation, fmt.Sprintf(format, args...))
 }
 
-// gates are the effects behind which nothing is sent before PostgreSQL has
-// answered: what comes next means something else by what the answer is.
-const gates = sqlscan.CopyIn | forgets | sqlscan.Names
-
-// push notes a message that is sent.
-func (r *Relay) push(e entry) {
-	if e.kind.extended() {
-		r.ex.batch = true
-		if e.kind == bind || e.kind == execute {
-			r.ex.runs = r.ex.runs || !e.is(ours)
-			r.ex.helps = r.ex.helps || e.is(ours)
-		}
-	} else if e.kind != copySync {
-		r.ex.batch, r.ex.runs, r.ex.helps, r.ex.back = false, false, false, ""
-		r.ex.number++
-	}
-	r.ledger.push(e)
-}
-
-// hold has the client's next message wait until the server owes nothing.
-func (r *Relay) hold() { r.ex.held = true }
-
-// open reports whether what was held may go on.
-func (r *Relay) open() bool {
-	return !r.copy.torn && r.from.left == 0 && (r.ledger.empty() || r.copy.state == copying)
-}
-
 // Attach notes that a server, idle and clean, is held from now on. setup goes to
 // it in front of what the client sends, tell to the client.
 func (r *Relay) Attach(s *Server) (setup, tell []byte) {
-	r.server = s
-	r.ledger.reset()
-	answered, number := r.ex.answered, r.ex.number+1
-	r.ex = exchange{status: wire.StatusIdle, answered: answered, number: number}
-	r.from, r.copy = answering{}, copyIn{}
-	r.names.prep, r.names.changed, r.names.carrying = nil, nil, 0
-	if len(r.names.portals) > 0 {
-		r.names.portals = nil
-	}
-	r.survey = nil
+	r.ex.attach(s)
+	r.from.attach()
+	r.stmts.attach()
+	r.state.survey = nil
 	r.life.asked, r.life.cleaned, r.life.rolled = false, false, false
-	if cap(r.out) > keepOut {
-		r.out = nil
-	}
 	if r.cfg.Stream {
-		r.params.tell(s.reported)
+		r.params.tell(s.params.Reported)
 		return nil, nil
 	}
-	r.ex.stranger = s.unnamed != 0 && s.unnamed != r.names.unnamed.number
-	r.effects.foreign = s.holder != r.cfg.ID
-	setup, wait := r.appendSetup(nil)
+	r.ex.stranger = s.unnamed != 0 && s.unnamed != r.stmts.unnamed.now.number
+	r.state.foreign = s.holder != r.cfg.ID
+	setup, wait := r.params.appendSetup(nil, r.stmts.names.Len() > 0)
 	s.holder = r.cfg.ID
 	switch {
 	case len(setup) > 0:
 		r.ex.stranger = r.ex.stranger && s.unnamed != 0
 		r.ex.held = wait
 		r.params.held = true
-	case !r.life.trial && !r.knowsAll():
-		tell = r.catchUp(nil)
+	case !r.life.trial && !r.params.alignTold():
+		tell = r.params.catchUp(nil)
 	}
 	return setup, tell
 }
 
-// keepOut is how large a buffer a session keeps for what it rewrites.
-const keepOut = 4 << 10
-
 // Detach notes that the server was given back, or is lost.
 func (r *Relay) Detach() {
-	if r.server == nil {
+	if r.ex.server == nil {
 		return
 	}
-	for !r.ledger.empty() {
-		e := r.ledger.pop()
-		r.skip(&e)
-	}
-	if r.cfg.Shared && r.names.sqls > 0 {
-		for _, nm := range r.names.byName {
-			if nm.sql { // it was there and nowhere else
-				r.clear(nm)
-			}
-		}
-	}
-	r.ex.held, r.ex.skipping, r.ex.batch, r.copy.state = false, false, false, noCopy
-	r.server = nil
+	r.stmts.detach()
+	r.ex.detach()
 }
 
 // Held reports whether a server is held.
-func (r *Relay) Held() bool { return r.server != nil }
+func (r *Relay) Held() bool { return r.ex.server != nil }
 
 // Close lets go of what the session has of memory that is shared. The server
 // that its client left may still come to rest.
 func (r *Relay) Close() {
 	r.life.left = true
-	r.dropGather()
-	r.forgetNames(r.ledger.pushed)
+	r.in.dropGather()
+	r.stmts.names.Forget(r.ex.ledger.pushed)
 }
 
 // Told returns the parameters of the session that the client was told of. The
@@ -270,13 +184,8 @@ func (r *Relay) Told() []wire.Parameter { return r.params.told }
 // Greet takes what a server that lives reports for what the client is told when
 // it is let in.
 func (r *Relay) Greet(reported []wire.Parameter) {
-	for _, p := range r.params.startup {
-		if i := findFold(reported, p.Name); i >= 0 && reported[i].Value != p.Value {
-			reported = replace(reported, wire.Parameter{Name: reported[i].Name, Value: p.Value})
-		}
-	}
-	r.params.tell(reported)
-	r.seeSearchPath()
+	r.params.greet(reported)
+	r.state.seeSearchPath()
 }
 
 // Try has the session only try out its parameters on the next server.
@@ -284,18 +193,11 @@ func (r *Relay) Try() { r.life.trial = true }
 
 // Asks reports whether the client asked for parameters that only a server can
 // judge.
-func (r *Relay) Asks() bool {
-	for _, p := range r.params.startup {
-		if !strings.EqualFold(p.Name, applicationName) {
-			return true
-		}
-	}
-	return false
-}
+func (r *Relay) Asks() bool { return r.params.asks() }
 
 // Need says whether the client can use only a server that was opened with its
 // startup values, and only one that nobody was lent.
-func (r *Relay) Need() (exact, fresh bool) { return r.needsExact(), r.life.again }
+func (r *Relay) Need() (exact, fresh bool) { return r.params.needsExact(), r.life.again }
 
 // Tries reports whether the parameters are still to be tried out.
 func (r *Relay) Tries() bool { return r.life.trial }
@@ -307,15 +209,15 @@ func (r *Relay) Left() bool { return r.life.left }
 func (r *Relay) Leaving() bool { return r.life.leaving }
 
 // PinnedSince returns when the client began to keep its server.
-func (r *Relay) PinnedSince() time.Time { return r.effects.since }
+func (r *Relay) PinnedSince() time.Time { return r.state.since }
 
 // ServerPrepared returns how many prepared statements the server has that is
 // held.
 func (r *Relay) ServerPrepared() int {
-	if r.server == nil {
+	if r.ex.server == nil {
 		return 0
 	}
-	return r.server.Prepared()
+	return r.ex.server.Prepared()
 }
 
 // DropGathered drops a message that was gathered and not sent, all but its last
@@ -325,22 +227,18 @@ func (r *Relay) DropGathered() (typ byte, gathered bool) {
 		return 0, false
 	}
 	typ = r.in.gather[0]
-	r.dropGather()
+	r.in.dropGather()
 	return typ, true
-}
-
-func (r *Relay) needsExact() bool {
-	return (r.params.exact || !r.cfg.Shared) && r.Asks()
 }
 
 // Reported returns what the server that is held reports, and true where it has
 // changed since the last call.
 func (r *Relay) Reported() (list []wire.Parameter, changed bool) {
-	if !r.reports || r.server == nil {
+	if !r.params.reports || r.ex.server == nil {
 		return nil, false
 	}
-	r.reports = false
-	return r.server.reported, true
+	r.params.reports = false
+	return r.ex.server.params.Reported, true
 }
 
 // Status returns the transaction status of the server that is held.
@@ -350,17 +248,24 @@ func (r *Relay) Status() byte { return r.ex.status }
 func (r *Relay) Answered() uint { return r.ex.answered }
 
 // Names returns how many prepared statements the client has.
-func (r *Relay) Names() int { return len(r.names.byName) }
+func (r *Relay) Names() int { return r.stmts.names.Len() }
 
 // TakeCounts returns what was counted since the last call.
 func (r *Relay) TakeCounts() Counts {
-	c := r.counts
-	r.counts = Counts{}
+	c := r.ex.counts
+	r.ex.counts = Counts{}
 	return c
 }
 
 // Finished returns how many queries and transactions have come to their end since
 // TakeCounts.
 func (r *Relay) Finished() (queries, transactions uint64) {
-	return r.counts.Queries, r.counts.Transactions
+	return r.ex.counts.Queries, r.ex.counts.Transactions
 }
+
+// FromClient takes bytes that the client sent. Everything up to where the driver
+// has to act goes on in one piece.
+func (r *Relay) FromClient(b []byte) Step { return r.in.step(b) }
+
+// FromServer takes bytes that the server sent.
+func (r *Relay) FromServer(b []byte) Step { return r.from.step(b) }

@@ -1,21 +1,25 @@
 package relay
 
 import (
-	"github.com/pgseal/pgseal/internal/sqlscan"
+	"bytes"
+
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
+	"github.com/pgseal/pgseal/proxy/relay/names"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // effectsOf returns the effects of whatever a client's name may stand for.
-func (r *Relay) effectsOf(own []byte, nm *name) sqlscan.Effects {
+func (s *statements) effectsOf(own []byte, nm *names.Name) effects.Set {
 	if len(own) > 0 {
-		return nm.effects()
+		return nm.Effects()
 	}
-	var seen sqlscan.Effects
-	if r.names.unnamed.number != 0 {
-		seen = r.names.unnamed.effects
+	var seen effects.Set
+	if s.unnamed.now.number != 0 {
+		seen = s.unnamed.now.effects
 	}
-	for i := range r.names.candidates {
-		seen |= r.names.candidates[i].effects
+	for i := range s.unnamed.candidates {
+		seen |= s.unnamed.candidates[i].effects
 	}
 	return seen
 }
@@ -23,121 +27,146 @@ func (r *Relay) effectsOf(own []byte, nm *name) sqlscan.Effects {
 // resolve returns the name on the server of what a client's name stands for, and
 // what has to go in front of the message that uses it, a Bind or Describe, or be
 // answered before.
-func (r *Relay) resolve(own []byte, nm *name, by kind) (lead []byte, server string, n *note, wait bool) {
+func (s *statements) resolve(own []byte, nm *names.Name, by kind) (lead []byte, server string, n *note, wait bool) {
 	switch {
 	case len(own) == 0:
-		if n := r.changed(own, nil); n != nil {
-			switch lost := r.namesLost(own, nil); {
+		if n := s.columnsChanged(own, nil); n != nil {
+			switch lost := s.namesLost(own, nil); {
 			case lost == nil || lost.changed:
-				return r.out[:0], r.cfg.nobody, n, false
+				return s.ex.out[:0], s.cfg.nobody, n, false
 			case by == describe:
-				return r.out[:0], r.cfg.nobody, lost, false
+				return s.ex.out[:0], s.cfg.nobody, lost, false
 			}
-			return r.out[:0], "", nil, false // PostgreSQL notices when it runs
+			return s.ex.out[:0], "", nil, false // PostgreSQL notices when it runs
 		}
-		if types, ok := r.names.noRows(r.server.unnamed); ok && by == describe {
-			return r.standIn(types)
+		if types, ok := s.unnamed.noRows(s.ex.server.unnamed); ok && by == describe {
+			return s.standIn(types)
 		}
-		lead, wait = r.carryUnnamed()
+		lead, wait = s.carryUnnamed()
 		return lead, "", nil, wait
-	case !nm.stands():
-		return r.out[:0], r.cfg.nobody, &note{own: string(own)}, false
-	case nm.leaving:
+	case !nm.Stands():
+		return s.ex.out[:0], s.cfg.nobody, &note{own: string(own)}, false
+	case nm.Leaving:
 		return nil, "", nil, true
-	case nm.open > 0 && nm.may&sqlscan.Names != 0:
+	case nm.Open > 0 && nm.May&effects.Names != 0:
 		return nil, "", nil, true // what it names is looked up when it runs
-	case nm.open > 0 || nm.sql:
-		return r.out[:0], nm.server, nil, false
+	case nm.Open > 0 || nm.SQL:
+		return s.ex.out[:0], nm.Server, nil, false
 	}
-	if n := r.changed(own, nm.st); n != nil {
-		return r.out[:0], r.cfg.nobody, n, false
+	if n := s.columnsChanged(own, nm.Statement); n != nil {
+		return s.ex.out[:0], s.cfg.nobody, n, false
 	}
-	renamed := nm.st.effects&sqlscan.Names != 0 && nm.kept
-	if c := r.server.findFor(nm); !renamed && c != nil && (c.confirmed || c.batch == r.ex.number) {
-		r.server.use(c)
-		return r.out[:0], c.name, nil, false
+	renamed := nm.Statement.Effects&effects.Names != 0 && nm.Kept
+	if c := s.ex.server.findFor(nm); !renamed && c != nil && (c.Confirmed || c.Batch == s.ex.batch.number) {
+		s.ex.server.copies.Use(c)
+		return s.ex.out[:0], c.Name, nil, false
 	}
-	if by == describe && nm.st.described && !nm.st.rows {
-		return r.standIn(nm.st.types)
+	if by == describe && nm.Statement.Described && !nm.Statement.Rows {
+		return s.standIn(nm.Statement.Types)
 	}
-	if !renamed && !nm.kept { // and the server that had it is gone
-		return r.out[:0], r.cfg.nobody, &note{own: string(own)}, false
+	if !renamed && !nm.Kept { // and the server that had it is gone
+		return s.ex.out[:0], s.cfg.nobody, &note{own: string(own)}, false
 	}
-	if r.ledger.readies > 0 {
+	if s.ex.ledger.readies > 0 {
 		return nil, "", nil, true // whether a transaction has failed is not known before
 	}
-	if r.ex.status == wire.StatusFailed && !r.ex.runs && by == bind && nm.st.effects&sqlscan.Exits == 0 {
+	if s.ex.status == wire.StatusFailed && !s.ex.batch.runs && by == bind && nm.Statement.Effects&effects.Exits == 0 {
 		// Nothing can be analysed now, and nothing of it would run: what there is
 		// to say of the message depends on its parameters only.
-		return r.standIn(nm.st.types)
+		return s.standIn(nm.Statement.Types)
 	}
 	if renamed {
-		return r.rename(nm)
+		return s.rename(nm)
 	}
-	c := &copied{statement: nm.st, name: newName(), batch: r.ex.number, sent: clock.Add(1)}
-	lead, made, wait := r.remake(c)
+	c := &prepared.Copy{Statement: nm.Statement, Name: prepared.NewName(), Batch: s.ex.batch.number, Sent: prepared.Now()}
+	lead, made, wait := s.remake(c)
 	if made {
 		// A text that executes several needs them all at once, and is tried again
 		// for each: the limit makes room for one more each time.
-		r.server.add(c, r.cfg.MaxCopies+r.in.waited)
+		s.ex.server.copies.Add(c, s.cfg.MaxCopies+s.ex.waiting.times)
 	}
-	return lead, c.name, nil, wait
+	return lead, c.Name, nil, wait
 }
 
 // standIn makes a statement of nothing with the same parameters, for a message
 // whose answer depends on those alone: a Describe of a statement without rows,
 // which PostgreSQL does not read anew for it whatever became of its tables, or
 // one that will fail.
-func (r *Relay) standIn(types string) (lead []byte, server string, n *note, wait bool) {
-	lead = r.appendDoomed(nil)
-	server = newName()
-	r.push(entry{kind: parse, flags: ours})
-	r.server.doomed = append(r.server.doomed, server)
+func (s *statements) standIn(types string) (lead []byte, server string, n *note, wait bool) {
+	lead = s.ex.appendDoomed(nil)
+	server = prepared.NewName()
+	s.ex.push(entry{kind: parse, flags: ours})
+	s.ex.server.copies.Doom(server)
 	return wire.AppendParse(lead, server, "\x00"+types), server, nil, false
 }
 
 // rename makes a statement that names others once more: what they are on the
 // server may have changed since.
-func (r *Relay) rename(nm *name) (lead []byte, server string, n *note, wait bool) {
-	if nm.making != "" { // it executes itself
-		return nil, nm.making, nil, false
+func (s *statements) rename(nm *names.Name) (lead []byte, server string, n *note, wait bool) {
+	if nm.Making != "" { // it executes itself
+		return nil, nm.Making, nil, false
 	}
-	if server := r.names.made[nm.own]; server != "" { // it was made for the text that this is about
+	if server := s.made[nm.Own]; server != "" { // it was made for the text that this is about
 		return nil, server, nil, false
 	}
-	if r.names.depth++; r.names.depth > maxDepth {
-		r.names.depth--
-		return nil, r.cfg.nobody, &note{own: nm.own}, false
+	if s.depth++; s.depth > names.MaxDepth {
+		s.depth--
+		return nil, s.cfg.nobody, &note{own: nm.Own}, false
 	}
-	lead = r.appendDoomed(nil)
-	server = newName()
-	nm.making = server
-	t := r.translate([]byte(nm.st.text), false)
+	lead = s.ex.appendDoomed(nil)
+	server = prepared.NewName()
+	nm.Making = server
+	t := s.translate([]byte(nm.Statement.Text()), false)
 	lead = append(lead, t.lead...)
-	nm.making = ""
-	r.names.depth--
+	nm.Making = ""
+	s.depth--
 	if t.wait {
 		return lead, "", nil, true
 	}
-	nm.ops = t.ops
-	if r.names.made != nil {
-		r.names.made[nm.own] = server
+	nm.Ops = t.ops
+	if s.made != nil {
+		s.made[nm.Own] = server
 	}
-	r.heedBind(false, t.effects)
-	r.push(entry{kind: parse, name: nm, flags: ours, note: &note{shifts: t.shifts}})
-	r.server.doomed = append(r.server.doomed, server)
-	return wire.AppendParse(lead, server, string(t.text)+"\x00"+nm.st.types), server, nil, false
+	s.heedBind(false, t.effects)
+	s.ex.push(entry{kind: parse, name: nm, flags: ours, note: &note{shifts: t.shifts}})
+	s.ex.server.copies.Doom(server)
+	return wire.AppendParse(lead, server, string(t.text)+"\x00"+nm.Statement.Types), server, nil, false
 }
 
-// maxDepth is how many statements may execute each other.
-const maxDepth = 100
-
-// changed returns the note of a message that has to fail since the columns of
+// columnsChanged returns the note of a message that has to fail since the columns of
 // its statement, nil for the unnamed one, have changed, or nil.
-func (r *Relay) changed(own []byte, st *Statement) *note {
-	for _, c := range r.names.changed {
-		if st == nil && c.name == "" || st != nil && c.statement == st {
-			return &note{own: string(own), changed: true, types: c.statement.types}
+func (s *statements) columnsChanged(own []byte, st *prepared.Statement) *note {
+	for _, c := range s.changed {
+		if st == nil && c.Name == "" || st != nil && c.Statement == st {
+			return &note{own: string(own), changed: true, types: c.Statement.Types}
+		}
+	}
+	return nil
+}
+
+// namesLost returns the note of a Describe of a statement with rows that executes
+// one which is gone, or whose columns have changed, or nil: PostgreSQL tells of
+// its parameters, and then notices.
+func (s *statements) namesLost(own []byte, nm *names.Name) *note {
+	u := &s.unnamed.now
+	switch {
+	case len(own) == 0 && len(s.unnamed.candidates) == 0 && !u.none:
+		if ops := s.unnamed.ops(); len(ops) > 0 {
+			_, types, _ := bytes.Cut(u.parse[wire.HeaderSize+1:], []byte{0})
+			return s.executes(ops, string(types), len(u.rows) > 0)
+		}
+	case nm != nil && nm.Statement != nil && nm.Open == 0 && nm.Statement.Rows:
+		return s.executes(nm.Ops, nm.Statement.Types, true)
+	}
+	return nil
+}
+
+// executes returns the note of a message about a statement that executes one
+// whose columns have changed, or, if gone counts, one that is gone; or nil.
+func (s *statements) executes(ops []names.Op, types string, gone bool) *note {
+	for _, op := range ops {
+		if op.Verb == effects.Execute && (op.Changed || gone && op.Server == s.cfg.nobody) {
+			return &note{own: op.Own, changed: op.Changed, types: types}
 		}
 	}
 	return nil

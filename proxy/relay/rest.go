@@ -1,8 +1,8 @@
 package relay
 
 import (
-	"github.com/pgseal/pgseal/internal/sqlscan"
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/effects"
 )
 
 // Do is what is to become of the server that is held.
@@ -18,21 +18,18 @@ const (
 // Action is what the driver does when the relay has been told of something.
 type Action struct {
 	Do     Do
-	Query  []byte          // is to be sent to the server; its client has gone
-	Wake   bool            // Ours has something to send, at the client's home
-	Resume bool            // the client's bytes may go on
-	End    *wire.Error     // why the session has to end
-	Pinned sqlscan.Effects // why the client keeps its server from now on
+	Query  []byte      // is to be sent to the server; its client has gone
+	Wake   bool        // Ours has something to send, at the client's home
+	Resume bool        // the client's bytes may go on
+	End    *wire.Error // why the session has to end
+	Pinned effects.Set // why the client keeps its server from now on
 	// Defaults are what the server reports that nobody has set in its session.
 	Defaults []wire.Parameter
 }
 
 // quiet reports whether the server owes nothing and is between messages, so that
 // it would not notice a change of its client.
-func (r *Relay) quiet() bool {
-	return r.server != nil && r.ledger.empty() && !r.ex.batch && !r.ex.skipping && r.copy.state == noCopy && !r.ex.doubt &&
-		(r.in.left == 0 || r.in.do == gatherIt) && r.from.left == 0
-}
+func (r *Relay) quiet() bool { return r.ex.quiet() && r.in.between() }
 
 // AtRest reports whether, beyond that, no transaction is open.
 func (r *Relay) AtRest() bool { return r.quiet() && r.ex.status == wire.StatusIdle }
@@ -41,80 +38,65 @@ func (r *Relay) AtRest() bool { return r.quiet() && r.ex.status == wire.StatusId
 // the client prepared or described statements and flushed, as asyncpg does,
 // without a Sync. That leaves nothing but statements, which follow the client.
 func (r *Relay) flushable() bool {
-	return r.cfg.Shared && r.server != nil && !r.life.left && r.ex.batch && !r.ex.runs && !r.ex.skipping && !r.in.waits &&
-		r.ex.status == wire.StatusIdle && r.ledger.empty() && r.copy.state == noCopy && !r.ex.doubt && r.in.left == 0 && r.from.left == 0
+	return r.cfg.Shared && r.ex.server != nil && !r.life.left && r.ex.batch.open && !r.ex.batch.runs && !r.ex.skipping && !r.ex.waiting.waits &&
+		r.ex.status == wire.StatusIdle && r.ex.ledger.empty() && r.ex.copy.state == noCopy && !r.ex.doubt && r.in.left == 0 && r.ex.left == 0
 }
-
-// Idle reports whether the server that is held is between transactions, and
-// whether it works for the client at this moment.
-func (r *Relay) Idle() bool { return r.ex.status == wire.StatusIdle }
 
 // Running reports whether the server works for the client.
 func (r *Relay) Running() bool {
-	return r.server != nil && (r.ledger.theirs > 0 || r.ex.batch || r.copy.state != noCopy)
+	return r.ex.server != nil && (r.ex.ledger.theirs > 0 || r.ex.batch.open || r.ex.copy.state != noCopy)
 }
 
 // Quiet reports whether the server owes nothing, or what it owes can't be known.
 func (r *Relay) Quiet() bool { return r.quiet() || r.ex.doubt }
 
 // Sends reports whether the client has begun what is not over yet.
-func (r *Relay) Sends() bool { return r.ex.batch || r.in.left > 0 || r.ledger.theirs > 0 }
+func (r *Relay) Sends() bool { return r.ex.batch.open || r.in.left > 0 || r.ex.ledger.theirs > 0 }
 
 // BetweenMessages reports whether the client could be told something of ours
 // without tearing a server's message apart.
-func (r *Relay) BetweenMessages() bool { return r.server == nil || r.from.left == 0 || r.from.hide }
+func (r *Relay) BetweenMessages() bool { return r.ex.server == nil || r.ex.left == 0 || r.from.hide }
 
 // FatalSeen reports whether the server's last word to the client was an error,
 // as it is when PostgreSQL ends a session by itself.
-func (r *Relay) FatalSeen() bool { return r.from.last == wire.ErrorResponse && r.from.left == 0 }
+func (r *Relay) FatalSeen() bool { return r.from.last == wire.ErrorResponse && r.ex.left == 0 }
 
 // Doubt has the server never lent again.
 func (r *Relay) Doubt() { r.ex.doubt = true }
 
 // HoldsFor returns what keeps the client on its server beyond its transaction.
-func (r *Relay) HoldsFor() sqlscan.Effects { return r.holdsFor() }
-
-func (r *Relay) holdsFor() sqlscan.Effects {
-	if !r.cfg.Shared {
-		return 0
-	}
-	why := r.effects.pins
-	if r.names.stuck() || r.names.bound > 0 {
-		why |= largeStatement
-	}
-	if r.names.sqls > 0 {
-		why |= sqlscan.Prepare
-	}
-	return why
-}
+func (r *Relay) HoldsFor() effects.Set { return r.stmts.holdsFor() }
 
 // Next says what is to become of the server, after it or the client has sent
 // something.
 func (r *Relay) Next() (a Action) {
-	if r.server == nil {
+	if r.ex.server == nil {
 		return a
 	}
-	if r.survey != nil && r.survey.over {
-		r.defaults = r.learn()
+	if r.state.survey != nil && r.state.survey.over {
+		var forgotten bool
+		if r.params.defaults, forgotten = r.state.learn(); forgotten {
+			r.stmts.names.Forget(r.state.opaque)
+		}
 	}
-	if r.defaults && !(r.cfg.Shared && (r.effects.suspect&(settings|opaque) != 0 || r.survey != nil || !r.ledger.empty())) {
-		r.defaults, a.Defaults = false, r.unset()
+	if r.params.defaults && !(r.cfg.Shared && (r.state.suspect&(effects.Settings|effects.Unseen) != 0 || r.state.survey != nil || !r.ex.ledger.empty())) {
+		r.params.defaults, a.Defaults = false, r.ex.server.params.Unset()
 	}
 	switch {
 	case r.life.left:
 		r.nextLeft(&a)
 	case r.life.end != nil:
 		a.Do, a.End = Break, r.life.end
-	case r.life.refused != nil && r.ledger.empty():
+	case r.life.refused != nil && r.ex.ledger.empty():
 		r.nextRefused(&a)
 	default:
 		r.nextHeld(&a)
-		if why := r.holdsFor(); why&^r.life.pinned != 0 {
+		if why := r.stmts.holdsFor(); why&^r.life.pinned != 0 {
 			a.Pinned, r.life.pinned = why&^r.life.pinned, why
 		}
 	}
-	if r.in.waits && (a.Do == Release || a.Do == Retry || !r.life.asked && r.open() && r.survey == nil || r.life.leaving && !r.answers() && !r.copy.torn) {
-		r.in.waits, a.Resume = false, true
+	if r.ex.waiting.waits && (a.Do == Release || a.Do == Retry || !r.life.asked && r.ex.open() && r.state.survey == nil || r.life.leaving && !r.ex.answers() && !r.ex.copy.torn) {
+		r.ex.waiting.waits, a.Resume = false, true
 	}
 	return a
 }
@@ -137,56 +119,30 @@ func (r *Relay) nextRefused(a *Action) {
 	}
 }
 
-// unset returns what the server reports that was not set in its session.
-func (r *Relay) unset() (list []wire.Parameter) {
-	for _, p := range r.server.reported {
-		if p.Name == "is_superuser" && find(r.server.set.list, roleName) >= 0 {
-			continue // which follows the role
-		}
-		if findFold(r.server.set.list, p.Name) < 0 && findFold(r.server.startup, p.Name) < 0 {
-			list = append(list, p)
-		}
-	}
-	return list
-}
-
 // nextHeld says what is to become of a server while its client is there.
 func (r *Relay) nextHeld(a *Action) {
 	switch {
-	case r.flushable(), r.ex.unready, r.copy.state == resolving && r.unresolved():
-		a.Wake = r.wake()
-	case r.ex.mixed && r.cfg.Shared && r.AtRest():
-		a.Wake = r.wake()
+	case r.flushable(), r.ex.unready, r.ex.unresolved() && r.in.between():
+		a.Wake = r.life.wake()
+	case r.ex.batch.mixed && r.cfg.Shared && r.AtRest():
+		a.Wake = r.life.wake()
 	case !r.AtRest() || r.cfg.Stream:
 	case r.life.trial:
 		a.Do = Release
 		r.life.trial, r.life.again = false, false
-		r.params.tell(r.server.reported)
-		r.seeSearchPath()
+		r.params.tell(r.ex.server.params.Reported)
+		r.state.seeSearchPath()
 	case !r.cfg.Shared:
-	case r.toAsk() != 0 && !r.names.stuck():
-		a.Wake = r.wake()
+	case r.state.toAsk() != 0 && !r.stmts.unnamed.stuck():
+		a.Wake = r.life.wake()
 	case !r.ex.touched:
-	case r.holdsFor() != 0:
+	case r.stmts.holdsFor() != 0:
 	case r.cfg.Always && r.cfg.Reset != "" && !r.life.cleaned:
-		a.Wake = r.wake()
+		a.Wake = r.life.wake()
 	default:
 		a.Do = Release
 		r.life.again = false
 	}
-}
-
-// unresolved reports whether it has to be asked what became of Syncs within a
-// COPY that has failed: all else is answered.
-func (r *Relay) unresolved() bool {
-	e := r.ledger.first()
-	return (e == nil || e.kind == copySync) && (r.in.left == 0 || r.in.do == gatherIt)
-}
-
-func (r *Relay) wake() bool {
-	first := !r.life.asked
-	r.life.asked = true
-	return first
 }
 
 // Ours returns what is to be sent to the server on our own account, if that is
@@ -194,27 +150,27 @@ func (r *Relay) wake() bool {
 func (r *Relay) Ours() []byte {
 	r.life.asked = false
 	switch {
-	case r.server == nil || r.life.left:
+	case r.ex.server == nil || r.life.left:
 	case r.ex.unready:
 		r.ex.unready = false
 		return wire.AppendSync(nil)
 	case r.flushable():
-		r.push(entry{kind: syncing, flags: ours | aside})
+		r.ex.push(entry{kind: syncing, flags: ours | aside})
 		return wire.AppendSync(nil)
-	case r.copy.state == resolving && r.unresolved():
-		return r.settleSyncs()
-	case r.ex.mixed && r.cfg.Shared && r.AtRest():
+	case r.ex.unresolved() && r.in.between():
+		return r.ex.settleSyncs()
+	case r.ex.batch.mixed && r.cfg.Shared && r.AtRest():
 		// PostgreSQL 18 leaves the transaction of such a batch open in part, and
 		// fails at the next command. That shall not be another client's.
-		r.ex.mixed, r.server.unnamed = false, 0
-		r.push(entry{kind: query, flags: ours | aside})
+		r.ex.batch.mixed, r.ex.server.unnamed = false, 0
+		r.ex.push(entry{kind: query, flags: ours | aside})
 		return wire.AppendQuery(nil, "")
-	case !r.AtRest() || !r.cfg.Shared || r.in.waits && r.ex.held && !r.open():
-	case r.toAsk() != 0 && !r.names.stuck():
-		return r.beginSurvey()
-	case r.cfg.Always && r.cfg.Reset != "" && r.ex.touched && !r.life.cleaned && r.holdsFor() == 0:
+	case !r.AtRest() || !r.cfg.Shared || r.ex.waiting.waits && r.ex.held && !r.ex.open():
+	case r.state.toAsk() != 0 && !r.stmts.unnamed.stuck():
+		return r.state.beginSurvey()
+	case r.cfg.Always && r.cfg.Reset != "" && r.ex.touched && !r.life.cleaned && r.stmts.holdsFor() == 0:
 		r.life.cleaned = true
-		r.hold()
+		r.ex.hold()
 		return r.clean(r.cfg.Reset)
 	}
 	return nil
@@ -222,9 +178,9 @@ func (r *Relay) Ours() []byte {
 
 // clean returns the query that resets the session between two clients.
 func (r *Relay) clean(reset string) []byte {
-	r.life.wipes = sqlscan.Scan([]byte(reset))&sqlscan.DiscardAll != 0
-	r.push(entry{kind: query, flags: ours | cleans})
-	r.server.unnamed = 0
+	r.life.wipes = effects.Of([]byte(reset))&effects.DiscardAll != 0
+	r.ex.push(entry{kind: query, flags: ours | cleans})
+	r.ex.server.unnamed = 0
 	return wire.AppendQuery(nil, reset)
 }
 
@@ -232,31 +188,31 @@ func (r *Relay) clean(reset string) []byte {
 // unfinished exchange to its end without committing anything, and false where
 // that can't be done, so that the server has to be ended.
 func (r *Relay) Leave() (out []byte, orderly bool) {
-	if r.server == nil {
+	if r.ex.server == nil {
 		return nil, true
 	}
 	r.life.left, r.from.hide = true, true
-	if r.in.left > 0 && r.in.do != gatherIt || r.ex.doubt || r.copy.state == resolving || r.copy.syncs > 0 || r.copy.state == streaming || r.cfg.Stream && !r.quiet() {
+	if r.in.left > 0 && r.in.do != gatherIt || r.ex.doubt || r.ex.copy.state == resolving || r.ex.copy.syncs > 0 || r.ex.copy.state == streaming || r.cfg.Stream && !r.quiet() {
 		return nil, false
 	}
-	if r.copy.state == copying {
+	if r.ex.copy.state == copying {
 		out = wire.AppendCopyFail(out, "the client has gone")
-		r.copy.state = ended
+		r.ex.copy.state = ended
 	}
 	if r.ex.unready {
 		r.ex.unready = false
 		out = wire.AppendSync(out)
 	}
-	if !r.ex.batch && !r.ex.skipping {
+	if !r.ex.batch.open && !r.ex.skipping {
 		return out, true
 	}
 	if !r.ex.skipping {
 		// What was not committed by a Sync of the client's is not by ours: the
 		// batch fails before it.
 		out = wire.AppendBind(out, r.cfg.nobody)
-		r.push(entry{kind: bind, flags: ours})
+		r.ex.push(entry{kind: bind, flags: ours})
 	}
-	r.push(entry{kind: syncing, flags: ours | aside})
+	r.ex.push(entry{kind: syncing, flags: ours | aside})
 	r.ex.skipping = false
 	return wire.AppendSync(out), true
 }
@@ -270,7 +226,7 @@ func (r *Relay) nextLeft(a *Action) {
 	case r.ex.doubt:
 		a.Do = Break
 		return
-	case r.copy.state == copying: // it began after its client had gone
+	case r.ex.copy.state == copying: // it began after its client had gone
 		var orderly bool
 		if a.Query, orderly = r.Leave(); !orderly {
 			a.Do = Break
@@ -280,16 +236,16 @@ func (r *Relay) nextLeft(a *Action) {
 		r.ex.unready = false
 		a.Query = wire.AppendSync(nil)
 		return
-	case r.ex.skipping && r.ledger.empty() && r.from.left == 0: // up to a Sync that will not come
+	case r.ex.skipping && r.ex.ledger.empty() && r.ex.left == 0: // up to a Sync that will not come
 		r.ex.skipping = false
-		r.push(entry{kind: syncing, flags: ours | aside})
+		r.ex.push(entry{kind: syncing, flags: ours | aside})
 		a.Query = wire.AppendSync(nil)
 		return
 	case !r.quiet():
 		return
-	case r.ex.mixed:
-		r.ex.mixed = false
-		r.push(entry{kind: query, flags: ours | aside})
+	case r.ex.batch.mixed:
+		r.ex.batch.mixed = false
+		r.ex.push(entry{kind: query, flags: ours | aside})
 		a.Query = wire.AppendQuery(nil, "")
 		return
 	case r.cfg.Stream:
@@ -300,11 +256,11 @@ func (r *Relay) nextLeft(a *Action) {
 		return
 	case r.ex.status != wire.StatusIdle:
 		r.life.rolled = true
-		r.push(entry{kind: query, flags: ours | cleans})
+		r.ex.push(entry{kind: query, flags: ours | cleans})
 		a.Query = wire.AppendQuery(nil, "ROLLBACK")
 		return
 	}
-	something, indelibly := r.leavesBehind()
+	something, indelibly := r.state.leavesBehind(r.stmts.names.BySQL() > 0)
 	switch {
 	case indelibly:
 		a.Do = Break
@@ -316,27 +272,4 @@ func (r *Relay) nextLeft(a *Action) {
 	default:
 		a.Do = Release
 	}
-}
-
-// leavesBehind returns the query that removes what the client left in the
-// session, empty for nothing, and whether something is there that none removes.
-func (r *Relay) leavesBehind() (reset string, indelibly bool) {
-	e := &r.effects
-	if !r.cfg.Shared {
-		return r.cfg.Reset, e.pins&indelible != 0
-	}
-	traces := e.pins | r.toAsk()
-	if r.names.sqls > 0 {
-		traces |= sqlscan.Prepare
-	}
-	if r.cfg.Policy == Ignore {
-		traces &= carried | unknownState
-	}
-	switch {
-	case traces != 0:
-		reset = discardAll
-	case r.cfg.Always:
-		reset = r.cfg.Reset
-	}
-	return reset, traces&indelible != 0
 }

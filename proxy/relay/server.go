@@ -1,180 +1,56 @@
 package relay
 
 import (
-	"container/list"
-	"sync/atomic"
-
 	"github.com/pgseal/pgseal/internal/wire"
+	"github.com/pgseal/pgseal/proxy/relay/names"
+	"github.com/pgseal/pgseal/proxy/relay/params"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // Server is what is known of a server connection beyond its bytes, for whoever
 // is lent it next. It belongs to whoever holds the connection.
 type Server struct {
-	reported   []wire.Parameter // what it reports now; is replaced, never changed
-	startup    []wire.Parameter // what it was opened with
-	set        settled          // what was set in its session and not taken back
-	unlisted   bool             // more may have been set, under names that nobody read
-	holder     uint64           // the session that held it last
-	unnamed    uint64           // the unnamed statement it has, by its number; 0: none of a client that is known
-	copies     map[*Statement]*list.Element
-	byUse      list.List // of *copied, the last used first
-	doomed     []string  // statements to be closed when something is sent
-	seeded     bool      // its random numbers may be those of a seed
-	unverified bool      // a function may have ended statements
-	probe      string    // a statement that is there as long as nothing ends all; empty: none was made
-	changes    uint64    // counts what ended statements
-	prepared   atomic.Int32
+	params     params.Server
+	holder     uint64 // the session that held it last
+	unnamed    uint64 // the unnamed statement it has, by its number; 0: none of a client that is known
+	copies     prepared.Copies
+	seeded     bool   // its random numbers may be those of a seed
+	unverified bool   // a function may have ended statements
+	probe      string // a statement that is there as long as nothing ends all; empty: none was made
 }
 
 // NewServer returns the state of a connection that nobody was lent, and that was
 // opened with these parameters.
-func NewServer(startup []wire.Parameter) *Server { return &Server{startup: startup} }
+func NewServer(startup []wire.Parameter) *Server {
+	return &Server{params: params.Server{Startup: startup}}
+}
 
 // SetReported says what the server reports of its session. The list must not be
 // changed any more.
-func (s *Server) SetReported(list []wire.Parameter) { s.reported = list }
-
-// grants reports whether the server may grant parameters to roles: PostgreSQL 15
-// or later.
-func (s *Server) grants() bool {
-	i := find(s.reported, "server_version")
-	if i < 0 {
-		return false
-	}
-	major := 0
-	for _, c := range s.reported[i].Value {
-		if c < '0' || c > '9' {
-			break
-		}
-		major = 10*major + int(c-'0')
-	}
-	return major >= 15
-}
+func (s *Server) SetReported(list []wire.Parameter) { s.params.Reported = list }
 
 // Prepared returns how many prepared statements the server has. It may be called
 // from any goroutine.
-func (s *Server) Prepared() int { return int(s.prepared.Load()) }
-
-// settled is a list of parameters that are set in a session. It is replaced,
-// never changed, and compared by its address first.
-type settled struct{ list []wire.Parameter }
-
-// copied is a statement on a server.
-type copied struct {
-	statement *Statement
-	name      string // empty: it is the unnamed statement
-	number    uint64 // of that
-	confirmed bool   // the server said that it is there
-	batch     uint32 // that makes it
-	sent      uint64 // when its Parse was sent, by clock
-}
-
-// find returns the copy of a statement, or nil.
-func (s *Server) find(st *Statement) *copied {
-	if e := s.copies[st]; e != nil {
-		return e.Value.(*copied)
-	}
-	return nil
-}
-
-// clock orders the Parse messages of all sessions and their answers.
-var clock atomic.Uint64
+func (s *Server) Prepared() int { return s.copies.Len() }
 
 // findFor returns the copy of what a name stands for, unless that is older than
 // the client's own Parse: DDL may lie between them, which PostgreSQL does not
 // tell of a statement that can be analysed in two ways.
-func (s *Server) findFor(nm *name) *copied {
-	if c := s.find(nm.st); c != nil && (c.sent == nm.sent || c.sent > nm.since) {
+func (s *Server) findFor(nm *names.Name) *prepared.Copy {
+	if c := s.copies.Find(nm.Statement); c != nil && (c.Sent == nm.Sent || c.Sent > nm.Since) {
 		return c
 	}
 	return nil
 }
 
-// use notes that a copy is used now.
-func (s *Server) use(c *copied) { s.byUse.MoveToFront(s.copies[c.statement]) }
-
-// add notes a copy in place of any that was there, which is doomed, and dooms
-// what was not used for longest beyond limit.
-func (s *Server) add(c *copied, limit int) {
-	if s.copies == nil {
-		s.copies = map[*Statement]*list.Element{}
-	}
-	if old := s.find(c.statement); old != nil {
-		s.drop(old)
-	}
-	s.copies[c.statement] = s.byUse.PushFront(c)
-	for s.byUse.Len() > limit {
-		s.drop(s.byUse.Back().Value.(*copied))
-	}
-	s.count()
-}
-
-// drop forgets a copy, and has it closed.
-func (s *Server) drop(c *copied) {
-	s.lose(c)
-	s.doomed = append(s.doomed, c.name)
-}
-
-// lose forgets a copy that is not there.
-func (s *Server) lose(c *copied) {
-	s.changes++
-	if e := s.copies[c.statement]; e != nil && e.Value == c {
-		s.byUse.Remove(e)
-		delete(s.copies, c.statement)
-		s.count()
-	}
-}
-
-// loseName forgets the copy of that name, if there is one.
-func (s *Server) loseName(name string) {
-	for e := s.byUse.Front(); e != nil; e = e.Next() {
-		if c := e.Value.(*copied); c.name == name {
-			s.lose(c)
-			return
-		}
-	}
-}
-
 // forgetCopies notes that the server has no prepared statements any more.
 func (s *Server) forgetCopies() {
-	s.changes++
-	clear(s.copies)
-	s.byUse.Init()
-	s.doomed, s.probe, s.unverified = nil, "", false
-	s.count()
+	s.copies.Clear()
+	s.probe, s.unverified = "", false
 }
-
-func (s *Server) count() { s.prepared.Store(int32(s.byUse.Len())) }
 
 // wiped notes that DISCARD ALL was run.
 func (s *Server) wiped() {
 	s.forgetCopies()
-	s.set, s.unlisted = settled{}, false
-}
-
-// find returns the place of a name in a list, or -1.
-func find(list []wire.Parameter, name string) int {
-	for i := range list {
-		if list[i].Name == name {
-			return i
-		}
-	}
-	return -1
-}
-
-// maxReported bounds what a server may report. PostgreSQL has fifteen.
-const maxReported = 200
-
-// replace returns a list with p in it, in a copy.
-func replace(list []wire.Parameter, p wire.Parameter) []wire.Parameter {
-	i := find(list, p.Name)
-	switch {
-	case i >= 0 && list[i] == p, i < 0 && len(list) >= maxReported:
-		return list
-	case i < 0:
-		return append(list[:len(list):len(list)], p)
-	}
-	list = append([]wire.Parameter(nil), list...)
-	list[i] = p
-	return list
+	s.params.Set, s.params.Unlisted = nil, false
 }

@@ -2,13 +2,9 @@ package relay_test
 
 import (
 	"encoding/hex"
-	"fmt"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay"
 )
 
@@ -218,80 +214,6 @@ func TestWhatTheClientResetsIsBroughtBackBehindIt(t *testing.T) {
 		c.heardIs(complete("RESET"), ready("T"))
 		c.sentIs(query("SELECT 1"))
 		c.lives()
-	})
-}
-
-func TestNamesOfCustomParametersAreFoundInStatements(t *testing.T) {
-	names, overflow := relay.Custom(`SET App.Tenant = 'x'; SELECT set_config('a.b.c', $1, false), 1.5, t1."Col" FROM "s"."t" WHERE x = 'no dots'`)
-	if want := []string{"app.tenant", "a.b.c", "t1.col", "s.t"}; !slices.Equal(names, want) || overflow {
-		t.Errorf("found %q, %v, want %q", names, overflow, want)
-	}
-}
-
-func TestWhatNamesOfCustomParametersMayCostIsBounded(t *testing.T) {
-	var many []string
-	for i := range 2 * relay.MaxCustom {
-		many = append(many, fmt.Sprintf("SET a.n%d = 1", i))
-	}
-	if names, overflow := relay.Custom(many...); len(names) != relay.MaxCustom || !overflow {
-		t.Errorf("%d names are kept, overflow %v", len(names), overflow)
-	}
-	if names, overflow := relay.Custom("SET a." + strings.Repeat("x", 10_000) + " = 1"); len(names) != 0 || !overflow {
-		t.Errorf("a long name is kept, overflow %v", overflow)
-	}
-}
-
-func TestOneStatementSetsAndResetsParameters(t *testing.T) {
-	got := relay.SetQuery(params("TimeZone=UTC search_path=a,b"), []string{"geqo"})
-	want := "SELECT pg_catalog.set_config('geqo', NULL, false)" +
-		", pg_catalog.set_config('TimeZone', 'UTC', false)" +
-		", pg_catalog.set_config('search_path', 'a,b', false)"
-	if got != want {
-		t.Errorf("got %s", got)
-	}
-}
-
-func TestALiteralOfPlainASCIIReadsAsItIs(t *testing.T) {
-	for _, s := range []string{"", "UTC", `"$user", public`, "a;b--c/*", "100%", "~!@#$"} {
-		if got := relay.Literal(s); got != "'"+s+"'" {
-			t.Errorf("%q became %s", s, got)
-		}
-	}
-}
-
-func TestALiteralOfAnythingElseTravelsAsDigits(t *testing.T) {
-	for _, s := range []string{
-		"'", "''", `\`, `\'`, "'; DROP TABLE users; --", "', false); SELECT pg_sleep(9) --", `\x27`, "ä", "\xbf'", "\xe5\x5c'",
-		"tab\t", "line\nbreak", "\x7f", "\x01", "日本語",
-	} {
-		want := "pg_catalog.convert_from(pg_catalog.decode('" + hex.EncodeToString([]byte(s)) +
-			"', 'hex'), pg_catalog.getdatabaseencoding())"
-		if got := relay.Literal(s); got != want {
-			t.Errorf("%q became %s", s, got)
-		}
-	}
-}
-
-// harmless matches statements whose literals hold nothing that any setting of
-// a server could take for the end of a literal.
-var harmless = func() *regexp.Regexp {
-	plain := `'[ -&(-\[\]-~]*'`
-	digits := `pg_catalog\.convert_from\(pg_catalog\.decode\('[0-9a-f]*', 'hex'\), pg_catalog\.getdatabaseencoding\(\)\)`
-	lit := `(` + plain + `|` + digits + `)`
-	item := `pg_catalog\.set_config\(` + lit + `, (NULL|` + lit + `), false\)`
-	return regexp.MustCompile(`^SELECT ` + item + `(, ` + item + `)*$`)
-}()
-
-func FuzzSetQuery(f *testing.F) {
-	f.Add("TimeZone", "UTC", "geqo")
-	f.Add("a'b", `\'; DROP TABLE x; --`, "', NULL, false); SELECT 1 --")
-	f.Add("", "\x00", "\xff\xfe")
-	f.Add("E'", "U&'", "$$")
-	f.Fuzz(func(t *testing.T, name, value, reset string) {
-		q := relay.SetQuery([]wire.Parameter{{Name: name, Value: value}, {Name: value, Value: name}}, []string{reset})
-		if !harmless.MatchString(q) {
-			t.Fatalf("%q, %q and %q make %s", name, value, reset, q)
-		}
 	})
 }
 

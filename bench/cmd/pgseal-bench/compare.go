@@ -16,8 +16,8 @@ import (
 
 const compareUsage = `usage: pgseal-bench compare [flags] OLD.json NEW.json
 
-Tells what changed between two runs beyond the noise. Exits 0 if nothing got
-worse, 1 if something did, 2 if the runs can't be compared.
+Reports what changed between two runs beyond the noise. Exits 0 if nothing got
+worse, 1 if something did, 2 if the runs cannot be compared.
 
 flags:
 `

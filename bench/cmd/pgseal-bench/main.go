@@ -21,14 +21,14 @@ const (
 
 func main() { os.Exit(runMain(os.Args[1:], os.Stdout, os.Stderr)) }
 
-const mainHelp = `pgseal-bench measures pgseal beside what you would pick instead.
+const mainHelp = `pgseal-bench compares pgseal with its alternatives.
 
 Commands:
   pgseal-bench run       measure, and write results.json, report.md and report.html
-  pgseal-bench compare   tell what changed between two results.json beyond the noise
-  pgseal-bench list      what can be measured: scenarios and targets
+  pgseal-bench compare   report what changed between two results.json beyond the noise
+  pgseal-bench list      list scenarios and targets
 
-Each takes --help.
+Use "pgseal-bench COMMAND --help" for details.
 `
 
 // runMain runs one command line and returns the exit status.

@@ -31,15 +31,15 @@ const (
 const runHelp = `Usage: pgseal-bench run [flags]
 
 Starts a throwaway PostgreSQL with TLS and, before it, pgseal, PgBouncer and
-HAProxy, lets them take turns for several rounds, and prints what each costs.
+HAProxy, runs them in turns for several rounds, and prints what each costs.
 With --target it measures what a DSN reaches instead; the tables of pgbench
-have to be there (pgbench -i). Passwords in a DSN are not written anywhere.
+must exist (pgbench -i). Passwords in a DSN are never written.
 
   pgseal-bench run --quick
   pgseal-bench run --scenario throughput,connect --clients 16,200
   pgseal-bench run --target staging='host=db user=app dbname=app sslmode=verify-full' --pid staging=1234
 
-Exit status: 0 fine, 1 it ran with errors, 2 wrong usage or a wrong DSN.
+Exit status: 0 fine, 1 it ran with errors, 2 wrong usage or an invalid DSN.
 `
 
 // runOptions is what run's command line says.
@@ -66,7 +66,7 @@ var targetName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 func (p pairs) check(option, value string) error {
 	for _, pair := range p {
 		if !targetName.MatchString(pair[0]) || pair[1] == "" {
-			return fmt.Errorf("%s wants NAME=%s, the name of letters, digits and \"._-\"", option, value)
+			return fmt.Errorf("%s requires NAME=%s, with a name of letters, digits and \"._-\"", option, value)
 		}
 	}
 	return nil
@@ -87,25 +87,25 @@ func parseRun(args []string, stdout, stderr io.Writer) (o runOptions, status int
 	flags.BoolVar(&o.Quick, "quick", false, "fewer and shorter cases: a few minutes")
 	flags.StringVar(&f.scenarios, "scenario", "", "only these, separated by commas (`NAMES`; pgseal-bench list)")
 	flags.StringVar(&f.builtIn, "targets", "", "only these built-in targets, separated by commas (`NAMES`)")
-	flags.Var(&f.external, "target", "measure what a DSN reaches (`NAME=DSN`); may stand several times")
-	flags.Var(&f.pids, "pid", "read CPU and memory of this process and those below it (`NAME=PID`)")
-	flags.Var(&f.containers, "container-pid", "read those of all processes in the container of this process of the host (`NAME=PID`)")
+	flags.Var(&f.external, "target", "measure the server of a DSN (`NAME=DSN`); may be given several times")
+	flags.Var(&f.pids, "pid", "read CPU and memory of this process and its children (`NAME=PID`)")
+	flags.Var(&f.containers, "container-pid", "read CPU and memory of all processes in the container of this host process (`NAME=PID`)")
 	flags.StringVar(&f.clients, "clients", "", "numbers of clients, separated by commas (`LIST`), instead of each scenario's own")
 	flags.IntVar(&o.Seconds, "seconds", 0, "length of one sample, `N` seconds, instead of each scenario's own")
-	flags.IntVar(&o.Rounds, "rounds", defaultRounds, "how often the targets take turns: `N`; with fewer than 3 nothing is concluded")
+	flags.IntVar(&o.Rounds, "rounds", defaultRounds, "number of rounds, `N`; with fewer than 3 nothing is concluded")
 	flags.StringVar(&o.out, "out", "bench-results", "write the results to this `DIR`")
 	flags.StringVar(&o.PgSealPath, "pgseal", "", "measure this `PROGRAM` instead of one built from the checkout")
-	flags.Var(&f.builds, "also", "measure this build of pgseal as well, beside the other (`NAME=PROGRAM`); may stand several times")
+	flags.Var(&f.builds, "also", "measure this build of pgseal as well, beside the other (`NAME=PROGRAM`); may be given several times")
 	flags.StringVar(&f.workers, "workers", "", "measure pgseal with these numbers of event loops as well, separated by commas (`LIST`)")
 	flags.StringVar(&o.PgBouncerPath, "pgbouncer", "", "measure this `PROGRAM` instead of the pgbouncer in PATH")
 	flags.StringVar(&o.PostgreSQL, "postgres", "", "major `VERSION` of PostgreSQL instead of the newest")
 	flags.IntVar(&o.Scale, "scale", 10, "scale of pgbench's tables: `N` times 100,000 rows")
-	flags.BoolVar(&o.OwnLoad, "own-load", false, "drive throughput by own clients, even where pgbench is installed")
+	flags.BoolVar(&o.OwnLoad, "own-load", false, "measure throughput with built-in clients, even if pgbench is installed")
 	if status, done := parseFlags(flags, args, runHelp, stdout, stderr); done {
 		return o, status, true
 	}
 	if flags.NArg() > 0 {
-		return o, usage(stderr, fmt.Errorf("run takes no argument %q", flags.Arg(0))), true
+		return o, usage(stderr, fmt.Errorf("unexpected argument %q", flags.Arg(0))), true
 	}
 	if err := f.into(&o); err != nil {
 		return o, usage(stderr, err), true
@@ -142,7 +142,7 @@ func (f *runFlags) into(o *runOptions) (err error) {
 	}
 	for _, v := range o.Variants {
 		if slices.Contains(o.BuiltIn, v.Name) {
-			return fmt.Errorf("target %s is named twice", v.Name)
+			return fmt.Errorf("duplicate target %s", v.Name)
 		}
 		o.BuiltIn = append(o.BuiltIn, v.Name)
 	}
@@ -177,7 +177,7 @@ func (f *runFlags) chosenScenarios() ([]scenario.Scenario, error) {
 	for name := range strings.SplitSeq(f.scenarios, ",") {
 		s, ok := scenario.Find(strings.TrimSpace(name))
 		if !ok {
-			return nil, fmt.Errorf("no scenario is called %q; \"pgseal-bench list\" names them", name)
+			return nil, fmt.Errorf("unknown scenario %q; \"pgseal-bench list\" names them", name)
 		}
 		list = append(list, s)
 	}
@@ -196,10 +196,10 @@ func (f *runFlags) chosenTargets() ([]string, error) {
 	for name := range strings.SplitSeq(f.builtIn, ",") {
 		name = strings.TrimSpace(name)
 		if !slices.Contains(targets.BuiltIn, name) {
-			return nil, fmt.Errorf("no built-in target is called %q; there are %s", name, strings.Join(targets.BuiltIn, ", "))
+			return nil, fmt.Errorf("unknown built-in target %q; available are %s", name, strings.Join(targets.BuiltIn, ", "))
 		}
 		if slices.Contains(list, name) {
-			return nil, fmt.Errorf("target %s is named twice", name)
+			return nil, fmt.Errorf("duplicate target %s", name)
 		}
 		list = append(list, name)
 	}
@@ -214,7 +214,7 @@ func (f *runFlags) externals(builtIn []string) ([]run.External, error) {
 	for _, pair := range f.external {
 		name := pair[0]
 		if find(name) >= 0 || slices.Contains(builtIn, name) {
-			return nil, fmt.Errorf("target %s is named twice", name)
+			return nil, fmt.Errorf("duplicate target %s", name)
 		}
 		if _, err := client.ParseDSN(pair[1]); err != nil {
 			return nil, fmt.Errorf("target %s: %w", name, err)
@@ -229,14 +229,14 @@ func (f *runFlags) externals(builtIn []string) ([]run.External, error) {
 		for _, pair := range set.pairs {
 			i := find(pair[0])
 			if i < 0 {
-				return nil, fmt.Errorf("%s names %q, and no --target is called that", set.option, pair[0])
+				return nil, fmt.Errorf("%s: unknown --target %q", set.option, pair[0])
 			}
 			pid, err := strconv.Atoi(pair[1])
 			if err != nil || pid < 1 {
-				return nil, fmt.Errorf("%s %s: %q is no process ID", set.option, pair[0], pair[1])
+				return nil, fmt.Errorf("%s %s: %q is not a process ID", set.option, pair[0], pair[1])
 			}
 			if !list[i].Group.Empty() {
-				return nil, fmt.Errorf("%s %s: its process is named already", set.option, pair[0])
+				return nil, fmt.Errorf("%s %s: process already given", set.option, pair[0])
 			}
 			list[i].Group = set.group(pid)
 		}

@@ -39,27 +39,27 @@ func TestEveryCommandHasHelpAndExitsFine(t *testing.T) {
 
 func TestWrongUsageIsOneClearLineAndStatusTwo(t *testing.T) {
 	for want, args := range map[string][]string{
-		"unknown command":                {"measure"},
-		"no scenario is called \"soak\"": {"run", "--scenario", "throughput,soak"},
-		"no built-in target is called":   {"run", "--targets", "direct,odyssey"},
-		"named twice":                    {"run", "--targets", "direct,direct"},
-		"x: wrong DSN":                   {"run", "--target", "x=postgresql://u:hunter2@h:99999/d"},
-		"y: wrong DSN":                   {"run", "--target=y=host=h sslmode=sometimes password=hunter2"},
-		"--target wants NAME=DSN":        {"run", "--target", "hunter2"},
-		"--target wants NAME=DSN, the":   {"run", "--target", "postgresql://u:hunter2@h/d?sslmode=disable"},
-		"--pid wants NAME=PID":           {"run", "--pid", "12"},
-		"target direct is named twice":   {"run", "--targets", "direct", "--target", "direct=host=h"},
-		"no --target is called that":     {"run", "--pid", "x=1"},
-		"is no process ID":               {"run", "--target", "x=host=h", "--pid", "x=one"},
-		"named already":                  {"run", "--target", "x=host=h", "--pid", "x=1", "--container-pid", "x=1"},
-		"--clients":                      {"run", "--clients", "16,zero"},
-		"from 1 to 10000":                {"run", "--clients", "10001"},
-		"--rounds 0":                     {"run", "--rounds", "0"},
-		"--seconds -1":                   {"run", "--seconds", "-1"},
-		"--scale 0":                      {"run", "--scale", "0"},
-		"no argument \"now\"":            {"run", "now"},
-		"not defined: -fast":             {"run", "--fast"},
-		"list takes no arguments":        {"list", "all"},
+		"unknown command":                  {"measure"},
+		"unknown scenario \"soak\"":        {"run", "--scenario", "throughput,soak"},
+		"unknown built-in target":          {"run", "--targets", "direct,odyssey"},
+		"duplicate target":                 {"run", "--targets", "direct,direct"},
+		"x: invalid DSN":                   {"run", "--target", "x=postgresql://u:hunter2@h:99999/d"},
+		"y: invalid DSN":                   {"run", "--target=y=host=h sslmode=sometimes password=hunter2"},
+		"--target requires NAME=DSN":       {"run", "--target", "hunter2"},
+		"--target requires NAME=DSN, with": {"run", "--target", "postgresql://u:hunter2@h/d?sslmode=disable"},
+		"--pid requires NAME=PID":          {"run", "--pid", "12"},
+		"duplicate target direct":          {"run", "--targets", "direct", "--target", "direct=host=h"},
+		"unknown --target":                 {"run", "--pid", "x=1"},
+		"is not a process ID":              {"run", "--target", "x=host=h", "--pid", "x=one"},
+		"process already given":            {"run", "--target", "x=host=h", "--pid", "x=1", "--container-pid", "x=1"},
+		"--clients":                        {"run", "--clients", "16,zero"},
+		"from 1 to 10000":                  {"run", "--clients", "10001"},
+		"--rounds 0":                       {"run", "--rounds", "0"},
+		"--seconds -1":                     {"run", "--seconds", "-1"},
+		"--scale 0":                        {"run", "--scale", "0"},
+		"unexpected argument \"now\"":      {"run", "now"},
+		"not defined: -fast":               {"run", "--fast"},
+		"list takes no arguments":          {"list", "all"},
 	} {
 		status, out, errs := call(args...)
 		if status != exitUsage || out != "" || !strings.Contains(errs, want) || strings.Count(errs, "\n") != 1 || strings.Contains(errs, "hunter2") {
@@ -114,7 +114,7 @@ func TestATargetThatRefusesTLSIsToldAndNothingIsMeasured(t *testing.T) {
 	})
 	dir := t.TempDir()
 	status, _, errs := call("run", "--target", "plain=host=127.0.0.1 port="+port+" user=u sslmode=require", "--out", dir)
-	if status != exitUsage || !strings.Contains(errs, "the server refuses TLS") || strings.Count(errs, "\n") != 1 {
+	if status != exitUsage || !strings.Contains(errs, "the server does not support SSL") || strings.Count(errs, "\n") != 1 {
 		t.Errorf("status %d, %q", status, errs)
 	}
 	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
@@ -161,12 +161,12 @@ func TestMorePgsealsTakePartUnderNamesOfTheirOwn(t *testing.T) {
 		t.Errorf("%+v, %q", o.Variants, o.PgBouncerPath)
 	}
 	for want, args := range map[string][]string{
-		`--workers: "0" is not a number`:      {"--workers", "0"},
-		`--workers: "x" is not a number`:      {"--workers", "2,x"},
-		"target pgseal is named twice":        {"--also", "pgseal=./old"},
-		"target pgseal-2 is named twice":      {"--workers", "2,2"},
-		"target old is named twice":           {"--also", "old=./old", "--target", "old=host=h sslmode=disable"},
-		"--also wants NAME=PROGRAM, the name": {"--also", "./old"},
+		`--workers: "0" is not a number`: {"--workers", "0"},
+		`--workers: "x" is not a number`: {"--workers", "2,x"},
+		"duplicate target pgseal":        {"--also", "pgseal=./old"},
+		"duplicate target pgseal-2":      {"--workers", "2,2"},
+		"duplicate target old":           {"--also", "old=./old", "--target", "old=host=h sslmode=disable"},
+		"--also requires NAME=PROGRAM":   {"--also", "./old"},
 	} {
 		if status, out, errs := call(append([]string{"run"}, args...)...); status != exitUsage || out != "" || !strings.Contains(errs, want) {
 			t.Errorf("%v: status %d, want %q in %q", args, status, want, errs)

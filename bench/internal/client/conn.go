@@ -26,7 +26,7 @@ const (
 
 // ErrRefusesTLS is what a server without TLS answers to a client that asks
 // for it.
-var ErrRefusesTLS = errors.New("the server refuses TLS")
+var ErrRefusesTLS = errors.New("the server does not support SSL")
 
 // Conn is a connection that is logged in. One goroutine uses it at a time.
 type Conn struct {
@@ -153,7 +153,7 @@ func (c *Conn) authenticate(e *Endpoint, scram *exchange, body []byte) (*exchang
 	switch kind {
 	case wire.AuthOK:
 		if scram != nil && scram.serverProof == nil {
-			return scram, errors.New("the server let us in before it proved that it knows the secret")
+			return scram, errors.New("the server accepted the login without proving that it knows the secret")
 		}
 		return scram, nil
 	case wire.AuthCleartext:
@@ -172,7 +172,7 @@ func (c *Conn) authenticate(e *Endpoint, scram *exchange, body []byte) (*exchang
 		return scram, err
 	case wire.AuthSASLContinue, wire.AuthSASLFinal:
 		if scram == nil {
-			return scram, errors.New("the server goes on with a SASL exchange that never began")
+			return scram, errors.New("unexpected SASL message from the server")
 		}
 		if kind == wire.AuthSASLFinal {
 			return scram, scram.verify(string(data))
@@ -184,7 +184,7 @@ func (c *Conn) authenticate(e *Endpoint, scram *exchange, body []byte) (*exchang
 		_, err = c.conn.Write(wire.AppendSASLResponse(nil, []byte(answer)))
 		return scram, err
 	}
-	return scram, fmt.Errorf("the server asks for authentication of kind %d; this client speaks SCRAM-SHA-256 and cleartext", kind)
+	return scram, fmt.Errorf("authentication method %d not supported; supported are SCRAM-SHA-256 and cleartext", kind)
 }
 
 // message reads a whole message. Its body is valid until the next one.
@@ -210,7 +210,7 @@ func (c *Conn) header() (typ byte, n int, err error) {
 	}
 	length := binary.BigEndian.Uint32(c.head[1:])
 	if length < 4 || length > wire.LargeLimit {
-		return 0, 0, fmt.Errorf("the server sent a message of impossible length %d", length)
+		return 0, 0, fmt.Errorf("invalid message length %d", length)
 	}
 	return c.head[0], int(length) - 4, nil
 }

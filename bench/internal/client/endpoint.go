@@ -29,7 +29,7 @@ type Endpoint struct {
 }
 
 // ErrDSN says that a connection string can't be used.
-var ErrDSN = errors.New("wrong DSN")
+var ErrDSN = errors.New("invalid DSN")
 
 // ParseDSN reads a connection string, a URL or keywords and values, with
 // libpq's meaning and defaults. Of several hosts only the first is used, and

@@ -77,9 +77,9 @@ func (x *exchange) respond(serverFirst string) (string, error) {
 	iterations, err2 := strconv.Atoi(count)
 	switch {
 	case err != nil || err2 != nil || len(salt) == 0 || iterations < 1 || iterations > maxIterations:
-		return "", errors.New("the server's SCRAM challenge is malformed")
+		return "", errors.New("malformed SCRAM message from the server")
 	case !strings.HasPrefix(nonce, x.nonce) || len(nonce) == len(x.nonce):
-		return "", errors.New("the server's SCRAM nonce does not continue ours")
+		return "", errors.New("invalid SCRAM response (nonce mismatch)")
 	}
 	key, err := saltedPassword(saltedKey{x.password, string(salt), iterations})
 	if err != nil {
@@ -100,7 +100,7 @@ func (x *exchange) verify(serverFinal string) error {
 	text, _, _ := strings.Cut(strings.TrimPrefix(serverFinal, "v="), ",")
 	proof, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || x.serverProof == nil || !hmac.Equal(proof, x.serverProof) {
-		return errors.New("the server did not prove that it knows the secret")
+		return errors.New("incorrect server signature")
 	}
 	return nil
 }

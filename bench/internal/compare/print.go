@@ -28,7 +28,7 @@ func (c Comparison) Print(w io.Writer, threshold float64) error {
 	fmt.Fprintf(&b, "beyond the noise: intervals apart by more than %s %%\n", trimmed(threshold*100))
 	fmt.Fprintf(&b, "held against: %s\n", c.against())
 	if n := c.Count(stats.Undecided); n > 0 {
-		fmt.Fprintf(&b, "undecided: fewer than %d rounds in either run, or no figure in one of them; nothing is known of these\n", stats.MinRounds)
+		fmt.Fprintf(&b, "undecided: fewer than %d rounds in either run, or no figure in one of them\n", stats.MinRounds)
 	}
 	for _, note := range c.Notes {
 		fmt.Fprintf(&b, "note: %s\n", clean(note))

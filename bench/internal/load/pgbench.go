@@ -88,7 +88,7 @@ const (
 )
 
 // errTooShort says that the logins left too little of the time.
-var errTooShort = errors.New("the clients did not log in in time")
+var errTooShort = errors.New("clients did not log in in time")
 
 // Run drives the endpoint. Transactions and time count from the end of the
 // warm-up; the percentiles come from a sample of all transactions. An error
@@ -117,7 +117,7 @@ func (p *PgBench) Run(ctx context.Context, r PgBenchRun) (Outcome, error) {
 func (p *PgBench) runOnce(ctx context.Context, r PgBenchRun, logins time.Duration) (Outcome, time.Duration, error) {
 	seconds := r.Seconds + warmSecond + int((logins+time.Second/2)/time.Second)
 	limit := time.Duration(seconds)*time.Second + 2*time.Minute
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("pgbench did not end within %v", limit))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("pgbench did not finish within %v", limit))
 	defer cancel()
 	dir, err := os.MkdirTemp("", "pgseal-bench-log-")
 	if err != nil {

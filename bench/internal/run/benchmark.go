@@ -115,7 +115,7 @@ func (b *benchmark) prepare(ctx context.Context) error {
 		}
 	}
 	if len(b.list) == 0 {
-		return errors.New("no target is left to measure")
+		return errors.New("no target left to measure")
 	}
 	return nil
 }
@@ -158,7 +158,7 @@ func readScale(ctx context.Context, t *targets.Target) error {
 // A program that is missing is left out; one that does not work is an error of
 // the run.
 func (b *benchmark) startBuiltIn(ctx context.Context) error {
-	b.say("starting PostgreSQL and filling its tables")
+	b.say("starting PostgreSQL and initializing its tables")
 	lab, err := targets.NewLab(ctx, targets.Options{
 		PostgreSQL: b.PostgreSQL, Scale: cmp.Or(b.Scale, defaultScale), MaxConnections: maxConnections,
 		PoolSize: poolSize, MaxClients: maxClients, PgSealPath: b.PgSealPath,
@@ -230,7 +230,7 @@ func (b *benchmark) leaveOut(name, why string) {
 		return
 	}
 	b.run.Meta.LeftOut = append(b.run.Meta.LeftOut, left)
-	b.say("left out: %s: %s", name, why)
+	b.say("skipped: %s: %s", name, why)
 }
 
 func (b *benchmark) fail(format string, args ...any) {

@@ -51,7 +51,7 @@ func TestATargetThatDiesMidRunIsRecordedAndTheOthersAreMeasured(t *testing.T) {
 	if len(r.Errors) != 2 {
 		t.Fatalf("errors are %q", r.Errors)
 	}
-	if !strings.HasPrefix(r.Errors[0], "deadly, case, round 1, pgseal: ") || !strings.Contains(r.Errors[1], "pgseal ended by itself: signal: killed") {
+	if !strings.HasPrefix(r.Errors[0], "deadly, case, round 1, pgseal: ") || !strings.Contains(r.Errors[1], "pgseal exited unexpectedly: signal: killed") {
 		t.Errorf("errors are %q", r.Errors)
 	}
 	direct := r.Cases[0].Values(targets.Direct, "tps")

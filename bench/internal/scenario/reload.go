@@ -43,7 +43,7 @@ func reloadCase(e *Env, clients int) *Case {
 		Sample: length(quiet+seconds) + 200*time.Millisecond,
 		LeaveOut: func(t *targets.Target) string {
 			if !t.CanReplaceCertificate() {
-				return "it has no certificate that is ours to replace"
+				return "its certificate cannot be replaced by the benchmark"
 			}
 			return tooMany(t, clients)
 		},
@@ -90,7 +90,7 @@ func (e *Env) takeReload(ctx context.Context, t *targets.Target, clients, quiet,
 		return nil, err
 	}
 	if failures == 0 && len(watch.serials) < 2 {
-		return metrics, errors.New("no new client was shown a new certificate")
+		return metrics, errors.New("no new connection got a new certificate")
 	}
 	return metrics, failed(failures, "transactions or logins", errors.Join(o.Err, watch.err))
 }

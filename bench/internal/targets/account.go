@@ -30,7 +30,7 @@ func peerAccount() (*account, error) {
 		}
 		return &account{uid: uint32(uid), gid: uint32(gid)}, nil
 	}
-	return nil, errors.New("this is root, and there is no user postgres or nobody to run the peers")
+	return nil, errors.New("running as root, but there is no user postgres or nobody to run the peers")
 }
 
 // attributes makes a child run as the account, in a process group of its own:

@@ -148,7 +148,7 @@ func (l *Lab) fill(ctx context.Context) error {
 		return err
 	}
 	if len(secret.First) != 1 || len(version.First) != 1 {
-		return errors.New("PostgreSQL does not know the role that was made")
+		return errors.New("PostgreSQL does not know the created role")
 	}
 	l.secret, l.version = secret.First[0], version.First[0]
 	owner, err := client.Dial(ctx, l.endpoint(role, database, l.cluster.Port()))

@@ -86,7 +86,7 @@ func (p *process) ready(ctx context.Context, r *running) error {
 	for {
 		select {
 		case <-r.exited:
-			return fmt.Errorf("it ended with %s%s", r.state, p.lastWords())
+			return fmt.Errorf("exited with %s%s", r.state, p.lastWords())
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
@@ -124,7 +124,7 @@ func (p *process) alive() error {
 		if r.wanted.Load() {
 			return errors.New(p.name + " was stopped")
 		}
-		return fmt.Errorf("%s ended by itself: %s%s", p.name, r.state, p.lastWords())
+		return fmt.Errorf("%s exited unexpectedly: %s%s", p.name, r.state, p.lastWords())
 	default:
 		return nil
 	}

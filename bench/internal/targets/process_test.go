@@ -67,7 +67,7 @@ func TestAProcessThatDiesTellsHowAndItsLastWords(t *testing.T) {
 	}
 	<-p.run.Load().exited
 	err := target.Alive()
-	if err == nil || !strings.Contains(err.Error(), "ended by itself") || !strings.Contains(err.Error(), "killed") || !strings.Contains(err.Error(), "out of luck") {
+	if err == nil || !strings.Contains(err.Error(), "exited unexpectedly") || !strings.Contains(err.Error(), "killed") || !strings.Contains(err.Error(), "out of luck") {
 		t.Errorf("got %v", err)
 	}
 	if target.Signal(syscall.SIGHUP) == nil {

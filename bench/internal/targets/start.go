@@ -29,7 +29,7 @@ func (l *Lab) Start(ctx context.Context, name string) (*Target, error) {
 		start = func(ctx context.Context) (*Target, error) { return l.startPgSeal(ctx, l.options.Variants[i]) }
 	}
 	if !ok {
-		return nil, fmt.Errorf("no built-in target is called %q", name)
+		return nil, fmt.Errorf("unknown built-in target %q", name)
 	}
 	t, err := start(ctx)
 	if err != nil {

@@ -91,7 +91,7 @@ func (t *Target) CanReplaceCertificate() bool { return t.replaceCertificate != n
 // ReplaceCertificate puts a new certificate in use for new connections.
 func (t *Target) ReplaceCertificate(ctx context.Context) error {
 	if t.replaceCertificate == nil {
-		return fmt.Errorf("the certificate of %s is not ours to replace", t.Name)
+		return fmt.Errorf("the certificate of %s cannot be replaced by the benchmark", t.Name)
 	}
 	return t.replaceCertificate(ctx)
 }

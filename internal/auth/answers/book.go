@@ -43,21 +43,21 @@ type entry[V any] struct {
 	doubted bool
 	err     error // of asking the last time
 	retryAt time.Time
-	flight  *flight[V] // nil while nobody asks
+	flight  *flight[V] // nil while no lookup is in progress
 }
 
-// flight is one asking, for all who want to know.
+// flight is one lookup, shared by all concurrent callers.
 type flight[V any] struct {
 	done  chan struct{} // closed when what follows is set
 	value V
 	err   error
 }
 
-// errPanicked is what others get where whoever asked for them panicked.
-var errPanicked = errors.New("asking ended in a panic")
+// errPanicked is what the other callers get if the lookup panicked.
+var errPanicked = errors.New("lookup panicked")
 
-// NewBook returns a Book that remembers most answers at most. Where there are
-// more, those go first that would soon be asked for again.
+// NewBook returns a Book of at most most results. Beyond that, those about to expire
+// are evicted first.
 func NewBook[K comparable, V any](most int) *Book[K, V] {
 	return &Book[K, V]{most: most, entries: map[K]*entry[V]{}}
 }
@@ -98,7 +98,7 @@ func (b *Book[K, V]) Ask(ctx context.Context, key K, ask func() (Answer[V], erro
 	return f.value, f.err
 }
 
-// settle notes what asking brought, once, and tells who waits for it.
+// settle records the result of a lookup, once, and wakes the waiting callers.
 func (b *Book[K, V]) settle(e *entry[V], f *flight[V], answer Answer[V], err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -165,9 +165,8 @@ func (b *Book[K, V]) entry(key K) *entry[V] {
 	return e
 }
 
-// makeRoom forgets, of some entries taken at random, the one whose answer ends
-// to be fresh first. Names that somebody makes up can so push out few of those
-// that are in use. mu is held.
+// makeRoom evicts, of some entries chosen at random, the one that expires first, so
+// that made-up names evict few of those in use. mu is held.
 func (b *Book[K, V]) makeRoom() {
 	worst := -1
 	var ends time.Time

@@ -1,7 +1,7 @@
-// Package answers remembers what somebody else was asked about roles, such as
-// their secrets: for how long an answer holds, that the same question is asked
-// once however many want to know, and what to do where nobody answers.
+// Package answers caches the results of lookups about roles, such as their secrets,
+// with a time to live. Concurrent lookups of the same key are made once, and a stale
+// result is used for a while if a lookup fails.
 //
-// It asks nobody itself and keeps no goroutine: who asks first does the asking,
-// and the others wait for him.
+// It owns no goroutine: the first caller makes the lookup, and the others wait for
+// it.
 package answers

@@ -21,7 +21,7 @@ const (
 	scopeSameNet
 )
 
-// address is whom a rule is for.
+// address is the address field of a rule.
 type address struct {
 	scope   scope
 	ip      netip.Addr // with mask, of the same family

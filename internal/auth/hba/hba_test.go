@@ -172,7 +172,7 @@ func TestFaultsAreToldWithFileAndLineAllAtOnce(t *testing.T) {
 	_, err := ParseRules(f, "/hba")
 	text := fmt.Sprint(err)
 	for _, want := range []string{
-		`/sub:3: invalid authentication method "nothing"; there are trust, reject, scram-sha-256, md5, password, peer, cert, ldap`,
+		`/sub:3: invalid authentication method "nothing"; supported methods are trust, reject, scram-sha-256, md5, password, peer, cert, ldap`,
 		`/hba:2: end-of-line before role specification`,
 		`/hba:4: invalid CIDR mask in address "10.0.0.0/33"`,
 		`/hba:5: `, `/loop: maximum nesting depth exceeded`,

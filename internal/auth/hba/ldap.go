@@ -29,11 +29,11 @@ type LDAPOptions struct {
 	Port    int
 	TLS     bool // StartTLS
 
-	// Simple bind: the role between the two is who binds.
+	// Simple bind: as the role between the two.
 	Prefix, Suffix string
-	// Search and bind: who is found below BaseDN binds.
+	// Search and bind: as the entry found below BaseDN.
 	BaseDN          string
-	BindDN          string // who searches; empty: nobody in particular
+	BindDN          string // for the search; empty: anonymous
 	BindPassword    string
 	SearchAttribute string // the attribute that holds the role's name
 	SearchFilter    string // instead of it; UsernamePlaceholder stands for the role

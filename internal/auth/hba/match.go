@@ -28,7 +28,7 @@ type Request struct {
 	Replication bool
 }
 
-// Match returns the first rule for the request, and false where there is none.
+// Match returns the first rule for the request, and false if there is none.
 func (r *Rules) Match(q Request, look Lookups) (Rule, bool) {
 	q.Addr = q.Addr.Unmap().WithZone("")
 	for _, rule := range r.list {
@@ -125,12 +125,12 @@ func (rule *Rule) ForDatabase(name string) bool {
 }
 
 // ForRole reports whether the rule may be for a role: members of groups are not
-// known here, so a rule for a group may be for everybody.
+// known here, so a rule for a group may match every role.
 func (rule *Rule) ForRole(name string) bool {
 	return matchRole(rule.roles, name, anyGroup{})
 }
 
-// anyGroup takes everybody for a member of every group.
+// anyGroup treats every role as a member of every group.
 type anyGroup struct{ Lookups }
 
 func (anyGroup) Member(string, string) bool { return true }

@@ -87,7 +87,7 @@ func translate(expression string) (translated string, lazy bool, err error) {
 			i += end - 1
 			continue
 		case c == '(' && next == '?' && !strings.HasPrefix(body[i:], "(?:"):
-			return "", false, errors.New("of the forms that begin with (? only (?: is supported, and (?i) at the start")
+			return "", false, errors.New("of the (?...) constructs only (?: and a leading (?i) are supported")
 		case strings.IndexByte("*+?}", c) >= 0 && next == '?':
 			lazy = true
 		}
@@ -100,7 +100,7 @@ func translate(expression string) (translated string, lazy bool, err error) {
 func escape(c byte) (string, error) {
 	switch {
 	case c == 0:
-		return "", errors.New("it ends with a backslash")
+		return "", errors.New("trailing backslash")
 	case c == 'Z':
 		return `\z`, nil
 	case strings.IndexByte("dDsSwWntrfvaA", c) >= 0, !isWordByte(c) && c < 0x80, c == '_':
@@ -109,7 +109,7 @@ func escape(c byte) (string, error) {
 		}
 		return `\` + string(rune(c)), nil
 	}
-	return "", fmt.Errorf("the escape \\%c is not supported", c)
+	return "", fmt.Errorf("escape \\%c is not supported", c)
 }
 
 func isWordByte(c byte) bool {
@@ -131,7 +131,7 @@ func bracket(s string) (int, error) {
 			return i + 1, nil
 		case s[i] == '\\':
 			if i+1 == len(s) || isWordByte(s[i+1]) && strings.IndexByte("dswntrfv", s[i+1]) < 0 {
-				return 0, errors.New("an escape in brackets is not supported")
+				return 0, errors.New("escapes in brackets are not supported")
 			}
 			i++
 		case strings.HasPrefix(s[i:], "[."), strings.HasPrefix(s[i:], "[="):

@@ -49,7 +49,7 @@ type Rule struct {
 
 	// Connection is the kind of connection that the rule is for.
 	Connection string
-	// Method says how the client proves who it is.
+	// Method is the authentication method.
 	Method string
 	// Map names the user name map for peer and certificates, or is empty.
 	Map string
@@ -206,7 +206,7 @@ func parseConnection(word string) (string, error) {
 	case Local, Host, HostSSL, HostNoSSL:
 		return word, nil
 	case "hostgssenc", "hostnogssenc":
-		return "", fmt.Errorf("connection type %q is not supported: pgseal speaks no GSSAPI encryption; write host, hostssl or hostnossl", word)
+		return "", fmt.Errorf("connection type %q is not supported: pgseal does not support GSSAPI encryption; use host, hostssl or hostnossl", word)
 	}
 	return "", fmt.Errorf("invalid connection type %q", word)
 }
@@ -234,9 +234,9 @@ func (rule *Rule) setMethod(word string) error {
 	}
 	switch {
 	case slices.Contains(unspoken, word):
-		return fmt.Errorf("authentication method %q is not supported by pgseal; there are %s", word, strings.Join(methods, ", "))
+		return fmt.Errorf("authentication method %q is not supported by pgseal; supported methods are %s", word, strings.Join(methods, ", "))
 	case !slices.Contains(methods, word):
-		return fmt.Errorf("invalid authentication method %q; there are %s", word, strings.Join(methods, ", "))
+		return fmt.Errorf("invalid authentication method %q; supported methods are %s", word, strings.Join(methods, ", "))
 	case word == Peer && rule.Connection != Local:
 		return errors.New("peer authentication is only supported on local sockets")
 	case word == Cert && rule.Connection != HostSSL:

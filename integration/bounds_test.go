@@ -15,7 +15,7 @@ import (
 // called returns a client of pgseal's of which each byte is the test's.
 func (p *pgseal) called(t *testing.T, database, more string) *caller {
 	t.Helper()
-	c, err := call(soon(t), p.dsn(database, more))
+	c, err := call(soon(t), p.dsn(database, more), roomForMany)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,12 +28,15 @@ type caller struct {
 	owed     int         // how many ReadyForQuery may come
 }
 
-// call logs in.
-func call(ctx context.Context, dsn string) (*caller, error) {
+// call logs in. room is how many messages of the server may wait to be heard.
+func call(ctx context.Context, dsn string, room int) (*caller, error) {
 	config, err := pgconn.ParseConfig(dsn)
 	if err != nil {
 		return nil, err
 	}
+	// The curve that costs least: Go has the others without assembly, which the
+	// race detector slows down on both sides.
+	config.TLSConfig.CurvePreferences = []tls.CurveID{tls.CurveP256}
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		if err != nil {
@@ -62,7 +65,7 @@ func call(ctx context.Context, dsn string) (*caller, error) {
 		list = append(list, name+"="+v)
 	}
 	slices.Sort(list)
-	c := &caller{hijacked: hijacked, greeting: "greeting " + strings.Join(list, ", "), port: int(config.Port), heard: make(chan string, 1<<17)}
+	c := &caller{hijacked: hijacked, greeting: "greeting " + strings.Join(list, ", "), port: int(config.Port), heard: make(chan string, room)}
 	go c.listen(in)
 	return c, nil
 }

@@ -116,7 +116,7 @@ func TestCheckFindsMistakesOfServers(t *testing.T) {
 		{name: "the wrong authority", root: other.CertPEM(), want: []string{"server-unverified"}},
 	}
 	for _, version := range versions {
-		bin, err := pgcluster.Find(version)
+		bin, err := findPrograms(version)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestCheckFindsMistakesOfServers(t *testing.T) {
 // may do little, and a session without TLS of role plain.
 func spoiled(t *testing.T, version string) *postgres {
 	t.Helper()
-	bin, err := pgcluster.Find(version)
+	bin, err := findPrograms(version)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -426,8 +426,8 @@ func TestPsycopg2AndJDBCUseTheConsole(t *testing.T) {
 	p := start(t, sharedPostgres(t, versions[len(versions)-1]), consoleOptions())
 	programs := map[string]*exec.Cmd{
 		"psycopg2": exec.Command(python, "-B", "drivers/psycopg2/console.py", p.dsn("pgseal", "")),
-		"JDBC": exec.Command("java", "-cp", "/usr/share/java/postgresql.jar", "drivers/jdbc/Console.java",
-			"jdbc:postgresql://localhost:"+strconv.Itoa(p.port())+"/pgseal?user=app&password="+appPassword+"&sslmode=verify-full&sslrootcert="+p.root),
+		"JDBC": exec.Command("java", append(java[1:len(java):len(java)], "-cp", jdbc, "drivers/jdbc/Console.java",
+			"jdbc:postgresql://localhost:"+strconv.Itoa(p.port())+"/pgseal?user=app&password="+appPassword+"&sslmode=verify-full&sslrootcert="+p.root)...),
 	}
 	for name, cmd := range programs {
 		out, err := cmd.CombinedOutput()

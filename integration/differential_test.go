@@ -47,7 +47,7 @@ func TestWhatManyClientsReadIsWhatEachReadsAlone(t *testing.T) {
 				mode, servers := stand(i)
 				databases[mode+strconv.Itoa(servers)] = settings{"dbname": j.pooled.name, "pool_mode": mode, "pool_size": strconv.Itoa(servers)}
 			}
-			pgseals[j] = start(t, pg, options{users: map[string]string{"app": quickSecret()}, databases: databases, pool: settings{"query_wait_notify": "0s", "max_prepared_statements": "8"}})
+			pgseals[j] = start(t, pg, options{users: map[string]string{"app": appSecret()}, databases: databases, pool: settings{"query_wait_notify": "0s", "max_prepared_statements": "8"}})
 		}
 		var rounds, failed atomic.Int64
 		began := time.Now()

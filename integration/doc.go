@@ -28,7 +28,7 @@
 //
 // PGSEAL_TEST_POSTGRES sets the versions of PostgreSQL; "15 18" without it, and
 // "14 15 16 17 18" in make test-matrix. PGSEAL_TEST_SECONDS sets how long each
-// run of pgbench takes; 2 without it. PGSEAL_TEST_UPDATE=1 writes the table in
+// run of pgbench takes; 1 without it. PGSEAL_TEST_UPDATE=1 writes the table in
 // docs/compatibility.md instead of comparing it. PGSEAL_TEST_SEED repeats a test
 // of what is made up at random, and PGSEAL_SOAK=30m has the dialogues of many
 // clients go on for so long with each version.

@@ -25,6 +25,10 @@ type driver struct {
 // Debian's own Python has Debian's packages; another one may come first in PATH.
 const python = "/usr/bin/python3"
 
+// java runs a program for a second or two: it compiles little, and with one thread
+// at a time.
+var java = []string{"java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"}
+
 var drivers = []driver{
 	{"pgx", "pgx", nil},
 	{"lib/pq", "pq", nil},
@@ -34,7 +38,7 @@ var drivers = []driver{
 	{"psycopg 3", "psycopg3", []string{python, "-B", "main.py"}},
 	{"asyncpg", "asyncpg", []string{python, "-B", "main.py"}},
 	{"SQLAlchemy", "sqlalchemy", []string{python, "-B", "main.py"}},
-	{"JDBC", "jdbc", []string{"java", "Main"}},
+	{"JDBC", "jdbc", append(java, "Main")},
 	{"ruby-pg", "ruby-pg", []string{"ruby", "main.rb"}},
 	{"PHP PDO", "php-pdo", []string{"php", "main.php"}},
 	{"psqlODBC", "psqlodbc", []string{python, "-B", "main.py"}},
@@ -90,7 +94,7 @@ func buildDrivers(t *testing.T) (dir string) {
 	dir = t.TempDir()
 	for _, build := range [][]string{
 		{"go", "build", "-o", dir + "/", "./drivers/..."},
-		{"javac", "-cp", jdbc, "-d", dir, "drivers/jdbc/Main.java"},
+		{"javac", "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-cp", jdbc, "-d", dir, "drivers/jdbc/Main.java"},
 	} {
 		if out, err := exec.Command(build[0], build[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("build the drivers' programs: %v\n%s", err, out)
@@ -119,9 +123,9 @@ func driverDatabase(d driver, route int) string {
 func runDriver(t *testing.T, p *pgseal, d driver, programs string, route int) []string {
 	ctx, cancel := context.WithTimeout(t.Context(), driverLimit)
 	defer cancel()
-	database, aside, port, root := driverDatabase(d, route), "aside", p.port(), p.root
+	user, database, aside, port, root := "app", driverDatabase(d, route), "aside", p.port(), p.root
 	if route == 0 {
-		database, aside, port, root = "app", "app", int(p.pg.Port()), p.pg.root
+		user, database, aside, port, root = "driver", "app", "app", int(p.pg.Port()), p.pg.root
 	} else if driverRoutes[route].mode == "transaction" {
 		stop := passerby(t, p, database)
 		defer stop()
@@ -133,7 +137,7 @@ func runDriver(t *testing.T, p *pgseal, d driver, programs string, route int) []
 	}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Dir = filepath.Join("drivers", d.dir)
-	cmd.Env = append(os.Environ(), "PGHOST=localhost", fmt.Sprintf("PGPORT=%d", port), "PGUSER=app", "PGPASSWORD="+appPassword,
+	cmd.Env = append(os.Environ(), "PGHOST=localhost", fmt.Sprintf("PGPORT=%d", port), "PGUSER="+user, "PGPASSWORD="+appPassword,
 		"PGDATABASE="+database, "PGSSLMODE=verify-full", "PGSSLROOTCERT="+root, "PGSEAL_TEST_TAG="+tag, "PGSEAL_TEST_ASIDE="+aside,
 		"PYTHONPATH=../steps", "CLASSPATH="+jdbc+":"+programs, "LC_ALL=C.UTF-8")
 	r := runProgram(t, cmd)
@@ -173,21 +177,18 @@ func passerby(t *testing.T, p *pgseal, database string) (stop func()) {
 // hold keeps a server for some milliseconds, and looks whether the session's
 // own settings are there.
 func hold(ctx context.Context, conn *pgx.Conn) error {
-	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		var got string
-		err := tx.QueryRow(ctx, "SELECT current_setting('TimeZone') || current_setting('search_path') || "+
-			"current_setting('statement_timeout') FROM pg_sleep(0.003)").Scan(&got)
-		if err == nil && got != "Pacific/Chathampasserby0" {
-			err = fmt.Errorf("it finds the settings %s", got)
-		}
-		return err
-	})
+	var got string
+	err := conn.QueryRow(ctx, "SELECT current_setting('TimeZone') || current_setting('search_path') || "+
+		"current_setting('statement_timeout') FROM pg_sleep(0.003)").Scan(&got)
+	if err == nil && got != "Pacific/Chathampasserby0" {
+		err = fmt.Errorf("it finds the settings %s", got)
+	}
 	if err != nil {
 		return err
 	}
 	select {
 	case <-ctx.Done():
-	case <-time.After(2 * time.Millisecond):
+	case <-time.After(5 * time.Millisecond):
 	}
 	return nil
 }

@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/pgseal/pgseal/internal/auth"
 )
 
 // quiet is how long PostgreSQL is silent, and waits for its client, before it
@@ -46,31 +44,6 @@ func newJudges(t *testing.T, pg *postgres, name string) (list []*judge) {
 	return list
 }
 
-// quickSecret is a secret of app's password with one iteration. Clients of
-// dialogues log in thousands of times, and with 4096 iterations under the race
-// detector they would do little else.
-var quickSecret = sync.OnceValue(func() string {
-	secret, err := auth.NewSecret(appPassword, 1)
-	if err != nil {
-		panic(err)
-	}
-	return secret.Encode()
-})
-
-// quickLogins gives app that secret until the end of the test.
-func (pg *postgres) quickLogins(t *testing.T) {
-	t.Helper()
-	conn := pg.direct(t, "postgres")
-	execute(t, conn, "ALTER ROLE app PASSWORD '"+quickSecret()+"'")
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if _, err := conn.Exec(ctx, "ALTER ROLE app PASSWORD '"+appPassword+"'"); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // shareOut has the judges take one case after the other until there are no more
 // or judge says so.
 func shareOut(list []*judge, cases int, judge func(j *judge, i int) (more bool)) {
@@ -97,8 +70,7 @@ type stage struct {
 // newJudge creates the twin databases. Where pgseal's are is said by p.
 func newJudge(t *testing.T, pg *postgres, name string) *judge {
 	t.Helper()
-	j := &judge{pg: pg, pending: answerLimit, patience: answerLimit}
-	pg.quickLogins(t)
+	j := &judge{pg: pg, pending: answerLimit, patience: patience}
 	execute(t, pg.direct(t, "postgres"), `DO $$ BEGIN
 		IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'scenario_role') THEN CREATE ROLE scenario_role; GRANT scenario_role TO app; END IF; END $$`)
 	for s, twin := range map[*stage]string{&j.own: name + "_own", &j.pooled: name + "_pooled"} {
@@ -177,11 +149,28 @@ type player struct {
 	patience time.Duration // for an answer that is compared; none where a client is alone
 	lenient  bool
 	late     bool
+	room     int // of each caller
 	mu       sync.Mutex
 	callers  map[string]*caller
 }
 
-func newPlayer(s stage) *player { return &player{stage: s, callers: map[string]*caller{}} }
+func newPlayer(s stage, d dialogue) *player {
+	return &player{stage: s, room: d.room(), callers: map[string]*caller{}}
+}
+
+// roomForMany is for the answers to messages that are repeated thousands of
+// times. It takes 2 MiB.
+const roomForMany = 1 << 17
+
+// room is how many answers may come before the first is heard.
+func (d dialogue) room() int {
+	if slices.ContainsFunc(d, func(st turn) bool { return repeats.MatchString(st.text) }) {
+		return roomForMany
+	}
+	return 1 << 10
+}
+
+var repeats = regexp.MustCompile(`\d{3} times `)
 
 func (p *player) caller(name string) *caller {
 	p.mu.Lock()
@@ -225,7 +214,7 @@ func (p *player) begin(ctx context.Context, st turn) (said []string) {
 			p.drop(st.client, false)
 			p.rest(ctx, st.client, time.Second)
 		}
-		called, err := call(ctx, p.dsn(more))
+		called, err := call(ctx, p.dsn(more), p.room)
 		if err != nil {
 			return []string{"refused " + sqlState(err) + " " + messageOf(err)}
 		}
@@ -322,7 +311,7 @@ func (p *player) waits(ctx context.Context, c *caller) (ok bool) {
 // alone plays a dialogue on connections of their own and returns what is read
 // at each step.
 func (j *judge) alone(ctx context.Context, s dialogue) [][]string {
-	p := newPlayer(j.own)
+	p := newPlayer(j.own, s)
 	defer p.close()
 	answers := make([][]string, len(s))
 	for i, st := range s {
@@ -377,7 +366,7 @@ const nothingMore = "nothing more in time"
 func (j *judge) compare(ctx context.Context, s dialogue, answers [][]string) *difference {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p := newPlayer(j.pooled)
+	p := newPlayer(j.pooled, s)
 	p.patience, p.lenient, p.late = j.patience, j.lenient, j.late
 	found := make(chan *difference, len(s))
 	parts := map[string]chan int{}
@@ -506,8 +495,8 @@ func (p *player) matches(m string, want []string) int {
 	return 0
 }
 
-// answerLimit is how long an answer may take through pgseal, and how long it is
-// waited for before others go on.
+// answerLimit is how long an answer through pgseal is waited for before others go
+// on.
 const answerLimit = 5 * time.Second
 
 // hears plays the dialogue on connections of its clients' own, and fails the

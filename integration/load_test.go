@@ -15,7 +15,7 @@ func benchSeconds(t *testing.T) int {
 	t.Helper()
 	v := os.Getenv("PGSEAL_TEST_SECONDS")
 	if v == "" {
-		return 2
+		return 1
 	}
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 1 {

@@ -67,7 +67,7 @@ type modelJudge struct {
 
 func newModelJudge(t *testing.T, version string) *modelJudge {
 	t.Helper()
-	bin, err := pgcluster.Find(version)
+	bin, err := findPrograms(version)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/devca"
 	"github.com/pgseal/pgseal/internal/pgcluster"
 )
@@ -35,9 +36,24 @@ var (
 	wrongPassword  = rand.Text()
 )
 
+// Secrets of these roles with one iteration. The tests log in thousands of times,
+// and 4096 iterations would keep them busy under the race detector.
+var superSecret, appSecret = quickSecret(superPassword), quickSecret(appPassword)
+
+func quickSecret(password string) func() string {
+	return sync.OnceValue(func() string {
+		secret, err := auth.NewSecret(password, 1)
+		if err != nil {
+			panic(err)
+		}
+		return secret.Encode()
+	})
+}
+
 // postgres is a PostgreSQL server with TLS, the database app, its owner app,
-// the role streamer, which may replicate, and the role sealed, which may not
-// log in.
+// the role driver, who may do the same and whose secret PostgreSQL has made: some
+// drivers take none of fewer iterations; the role streamer, which may replicate,
+// and the role sealed, which may not log in.
 type postgres struct {
 	*pgcluster.Cluster
 	version string
@@ -155,6 +171,17 @@ func onEachSince(t *testing.T, first int, f func(t *testing.T, pg *postgres)) {
 	}
 }
 
+// onAllVersions is onEachVersion for a test that takes minutes: with all of them
+// at the same time.
+func onAllVersions(t *testing.T, f func(t *testing.T, pg *postgres)) {
+	for _, version := range versions {
+		t.Run("PostgreSQL "+version, func(t *testing.T) {
+			t.Parallel()
+			f(t, sharedPostgres(t, version))
+		})
+	}
+}
+
 // versionsSince returns the versions under test that are not older than first.
 func versionsSince(first int) []string {
 	return slices.DeleteFunc(slices.Clone(versions), func(version string) bool {
@@ -164,7 +191,7 @@ func versionsSince(first int) []string {
 }
 
 func startPostgres(version string) (*postgres, error) {
-	bin, err := pgcluster.Find(version)
+	bin, err := findPrograms(version)
 	if err != nil {
 		return nil, err
 	}
@@ -210,8 +237,10 @@ func (pg *postgres) populate(ctx context.Context) error {
 	}
 	defer conn.Close(ctx)
 	for _, sql := range []string{
-		"CREATE ROLE app LOGIN PASSWORD '" + appPassword + "'",
-		"CREATE ROLE streamer LOGIN REPLICATION PASSWORD '" + appPassword + "'",
+		"ALTER ROLE postgres PASSWORD '" + superSecret() + "'",
+		"CREATE ROLE app LOGIN PASSWORD '" + appSecret() + "'",
+		"CREATE ROLE driver LOGIN IN ROLE app PASSWORD '" + appPassword + "'",
+		"CREATE ROLE streamer LOGIN REPLICATION PASSWORD '" + appSecret() + "'",
 		"CREATE ROLE sealed NOLOGIN PASSWORD '" + sealedPassword + "'",
 		"CREATE DATABASE app OWNER app",
 	} {

@@ -45,7 +45,7 @@ func (s scenario) stands(i int) map[string]settings {
 
 func TestEachClientReadsWhatItReadsOnAConnectionOfItsOwn(t *testing.T) {
 	t.Parallel()
-	onEachVersion(t, func(t *testing.T, pg *postgres) {
+	onAllVersions(t, func(t *testing.T, pg *postgres) {
 		list := newJudges(t, pg, "scenarios")
 		pgseals := map[*judge]*pgseal{}
 		for _, j := range list {
@@ -55,7 +55,7 @@ func TestEachClientReadsWhatItReadsOnAConnectionOfItsOwn(t *testing.T) {
 					databases[entry] = stand.with(settings{"dbname": j.pooled.name})
 				}
 			}
-			pgseals[j] = start(t, pg, options{users: map[string]string{"app": quickSecret()}, databases: databases, pool: settings{"query_wait_notify": "0s"}})
+			pgseals[j] = start(t, pg, options{users: map[string]string{"app": appSecret()}, databases: databases, pool: settings{"query_wait_notify": "0s"}})
 		}
 		shareOut(list, len(scenarios), func(j *judge, i int) bool {
 			s := scenarios[i]

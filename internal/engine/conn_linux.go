@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -51,79 +50,6 @@ type loopConn struct {
 	imu      sync.Mutex // guards below
 	watched  bool       // epoll knows the socket
 	interest uint32     // what epoll is asked for
-}
-
-// Write implements Conn.
-func (c *loopConn) Write(b []byte, from Conn) {
-	c.wmu.Lock()
-	defer c.wmu.Unlock()
-	if c.tls == nil {
-		c.io.write(b)
-	} else {
-		c.writeTLS(b)
-	}
-	if from, ok := from.(*loopConn); ok && c.io.unsent() && !slices.Contains(c.waiting, from) {
-		c.waiting = append(c.waiting, from)
-		from.held.Add(1)
-	}
-}
-
-// writeTLS sends b by one system call: its records are gathered first.
-func (c *loopConn) writeTLS(b []byte) {
-	if len(b) <= c.maxRecord {
-		c.tls.Write(b)
-		return
-	}
-	c.io.cork()
-	writeRecords(c.tls, b, c.maxRecord)
-	c.io.uncork()
-}
-
-// Unsent implements Conn.
-func (c *loopConn) Unsent() bool { return c.io.unsent() }
-
-// Free implements Conn.
-func (c *loopConn) Free(from Conn) {
-	if f, ok := from.(*loopConn); ok && f.held.Load() == 0 {
-		return // no connection has bytes of it
-	}
-	c.wmu.Lock()
-	defer c.wmu.Unlock()
-	i := slices.IndexFunc(c.waiting, func(w *loopConn) bool { return w == from })
-	if i >= 0 {
-		w := c.waiting[i]
-		c.waiting = slices.Delete(c.waiting, i, i+1)
-		w.release()
-	}
-}
-
-// releaseAll resumes the connections whose bytes were waiting here.
-func (c *loopConn) releaseAll() {
-	c.wmu.Lock()
-	defer c.wmu.Unlock()
-	for i, w := range c.waiting {
-		c.waiting[i] = nil
-		w.release()
-	}
-	c.waiting = c.waiting[:0]
-}
-
-// release says that one connection less holds bytes of this one.
-func (c *loopConn) release() {
-	if c.held.Add(-1) == 0 {
-		c.loop.post(c.onFree)
-	}
-}
-
-// Pause implements Conn.
-func (c *loopConn) Pause() { c.paused = true }
-
-// Resume implements Conn.
-func (c *loopConn) Resume() { c.loop.post(c.onResume) }
-
-func (c *loopConn) resume() {
-	c.paused = false
-	c.proceed()
 }
 
 // Post implements Conn.
@@ -217,10 +143,6 @@ func (c *loopConn) events(events uint32) {
 	}
 }
 
-func (c *loopConn) mayRead() bool {
-	return c.finishing || !c.paused && c.held.Load() == 0
-}
-
 // proceed goes on with what waited. It runs on the home loop. What the socket
 // holds beyond that epoll will tell, so it costs no system call to look.
 func (c *loopConn) proceed() {
@@ -276,28 +198,6 @@ func (c *loopConn) ask(set, clear uint32) {
 	c.interest = want
 	if c.watched {
 		c.loop.control(syscall.EPOLL_CTL_MOD, c.io.fd, want) // the socket is open, so this can't fail
-	}
-}
-
-// armWritable requests an event for when the kernel accepts bytes again. It may be
-// called on any loop.
-func (c *loopConn) armWritable() { c.ask(syscall.EPOLLOUT, 0) }
-
-// writable sends what was waiting, and resumes the connections it came from.
-func (c *loopConn) writable() {
-	c.io.mu.Lock()
-	gone := c.io.flush()
-	if gone && c.io.armed {
-		c.io.armed = false
-		c.ask(0, syscall.EPOLLOUT)
-	}
-	c.io.mu.Unlock()
-	if !gone {
-		return
-	}
-	c.releaseAll()
-	if c.finishing {
-		c.allSent()
 	}
 }
 

@@ -125,9 +125,13 @@ func decodeInto(field reflect.Value, value string) error {
 		field.SetString(value)
 		return nil
 	}
-	field.SetZero() // what a pointer leads to is not ours alone
 	node := &yaml.Node{Kind: yaml.ScalarNode, Value: value}
-	if node.Decode(field.Addr().Interface()) != nil { // its error is about types of Go
+	missing := node.ShortTag() == "!!null" // which the decoder takes for any type
+	if field.Kind() == reflect.Pointer {
+		missing = false
+		field.SetZero() // what it leads to is not ours alone
+	}
+	if missing || node.Decode(field.Addr().Interface()) != nil { // its error is about types of Go
 		return fmt.Errorf("invalid value %q", value)
 	}
 	return nil

@@ -165,6 +165,13 @@ func TestSetRefusesWhatItCannotDoAndChangesNothing(t *testing.T) {
 			t.Errorf("%s = %s: %v", key, value, err)
 		}
 	}
+	for _, key := range []string{"query_timeout", "max_db_connections", "server_round_robin", "prepared_statements_memory"} {
+		for _, nothing := range []string{"", "null", "~"} {
+			if err := f.Set(key, nothing); err == nil || !strings.Contains(err.Error(), key+": invalid value") {
+				t.Errorf("%s = %q: %v", key, nothing, err)
+			}
+		}
+	}
 	if err := f.Set("workers", "2"); !errors.Is(err, ErrNotChangeable) {
 		t.Errorf("workers: %v", err)
 	}

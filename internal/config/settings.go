@@ -126,12 +126,18 @@ func decodeInto(field reflect.Value, value string) error {
 		return nil
 	}
 	node := &yaml.Node{Kind: yaml.ScalarNode, Value: value}
-	missing := node.ShortTag() == "!!null" // which the decoder takes for any type
-	if field.Kind() == reflect.Pointer {
-		missing = false
+	wanted, bad := field.Type(), false
+	if wanted.Kind() == reflect.Pointer {
+		wanted = wanted.Elem()
 		field.SetZero() // what it leads to is not ours alone
 	}
-	if missing || node.Decode(field.Addr().Interface()) != nil { // its error is about types of Go
+	switch tag := node.ShortTag(); {
+	case tag == "!!null": // the decoder takes it for any type
+		bad = field.Kind() != reflect.Pointer
+	case wanted.Kind() == reflect.Int: // it cuts fractions off
+		bad = tag != "!!int"
+	}
+	if bad || node.Decode(field.Addr().Interface()) != nil { // its error is about types of Go
 		return fmt.Errorf("invalid value %q", value)
 	}
 	return nil

@@ -125,9 +125,19 @@ func decodeInto(field reflect.Value, value string) error {
 		field.SetString(value)
 		return nil
 	}
-	field.SetZero() // what a pointer leads to is not ours alone
 	node := &yaml.Node{Kind: yaml.ScalarNode, Value: value}
-	if node.Decode(field.Addr().Interface()) != nil { // its error is about types of Go
+	wanted, bad := field.Type(), false
+	if wanted.Kind() == reflect.Pointer {
+		wanted = wanted.Elem()
+		field.SetZero() // what it leads to is not ours alone
+	}
+	switch tag := node.ShortTag(); {
+	case tag == "!!null": // the decoder takes it for any type
+		bad = field.Kind() != reflect.Pointer
+	case wanted.Kind() == reflect.Int: // it cuts fractions off
+		bad = tag != "!!int"
+	}
+	if bad || node.Decode(field.Addr().Interface()) != nil { // its error is about types of Go
 		return fmt.Errorf("invalid value %q", value)
 	}
 	return nil

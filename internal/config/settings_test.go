@@ -160,9 +160,17 @@ func TestSetRefusesWhatItCannotDoAndChangesNothing(t *testing.T) {
 	f := Default()
 	for key, value := range map[string]string{
 		"query_timeout": "soon", "default_pool_size": "0", "max_client_conn": "many", "pool_mode": "sometimes", "server_round_robin": "perhaps",
+		"max_db_connections": "0.5", "max_address_logins": "1.5",
 	} {
 		if err := f.Set(key, value); err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("%s = %s: %v", key, value, err)
+		}
+	}
+	for _, key := range []string{"query_timeout", "max_db_connections", "server_round_robin", "prepared_statements_memory"} {
+		for _, nothing := range []string{"", "null", "~"} {
+			if err := f.Set(key, nothing); err == nil || !strings.Contains(err.Error(), key+": invalid value") {
+				t.Errorf("%s = %q: %v", key, nothing, err)
+			}
 		}
 	}
 	if err := f.Set("workers", "2"); !errors.Is(err, ErrNotChangeable) {

@@ -2,7 +2,7 @@
 // and tests.
 //
 // It makes a self-signed root, issues server and client certificates below it
-// (ECDSA P-256, PKCS #8 keys, 128-bit random serial numbers), and writes pairs
+// (ECDSA P-256, PKCS #8 keys, random serial numbers), and writes pairs
 // of files so that a reader never sees half of one.
 //
 // It does not revoke, keep a record of what it issued, make intermediate

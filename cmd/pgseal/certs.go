@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
@@ -95,11 +94,7 @@ func runCertsCA(c *cli, args []string) error {
 	if err := ca.WriteFiles(crt, key); err != nil {
 		return err
 	}
-	cert, err := parseCert(ca.CertPEM())
-	if err != nil {
-		return err
-	}
-	describe(c.stdout, crt, key, cert)
+	describe(c.stdout, crt, key, ca.Cert())
 	return nil
 }
 
@@ -267,14 +262,6 @@ func mustBeFree(files ...string) error {
 		}
 	}
 	return nil
-}
-
-func parseCert(encoded []byte) (*x509.Certificate, error) {
-	block, _ := pem.Decode(encoded)
-	if block == nil {
-		return nil, errors.New("no certificate")
-	}
-	return x509.ParseCertificate(block.Bytes)
 }
 
 // describe prints what a person wants to know of a new pair.

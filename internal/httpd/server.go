@@ -98,19 +98,16 @@ func (o Options) handler() http.Handler {
 	mux.Handle("/healthz", health(o.Health.Alive))
 	mux.Handle("/readyz", health(o.Health.Ready))
 	mux.Handle("/startupz", health(o.Health.Started))
-	pages := map[string]http.Handler{}
+	guarded := func(pattern string, h http.Handler) { mux.Handle(pattern, o.guard(h)) }
 	for pattern, h := range o.Pages {
-		pages[pattern] = h
+		guarded(pattern, h)
 	}
 	if o.Pprof {
-		pages["/debug/pprof/"] = http.HandlerFunc(pprof.Index)
-		pages["/debug/pprof/cmdline"] = http.HandlerFunc(pprof.Cmdline)
-		pages["/debug/pprof/profile"] = http.HandlerFunc(pprof.Profile)
-		pages["/debug/pprof/symbol"] = http.HandlerFunc(pprof.Symbol)
-		pages["/debug/pprof/trace"] = http.HandlerFunc(pprof.Trace)
-	}
-	for pattern, h := range pages {
-		mux.Handle(pattern, o.guard(h))
+		guarded("/debug/pprof/", http.HandlerFunc(pprof.Index))
+		guarded("/debug/pprof/cmdline", http.HandlerFunc(pprof.Cmdline))
+		guarded("/debug/pprof/profile", http.HandlerFunc(pprof.Profile))
+		guarded("/debug/pprof/symbol", http.HandlerFunc(pprof.Symbol))
+		guarded("/debug/pprof/trace", http.HandlerFunc(pprof.Trace))
 	}
 	return readOnly(mux)
 }

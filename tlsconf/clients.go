@@ -92,15 +92,7 @@ func (t *clientTrust) warnings(now time.Time) []string {
 	if t == nil {
 		return nil
 	}
-	var warnings []string
-	for i, ca := range t.authorities {
-		what := fmt.Sprintf("trusted client certificate %d (%s)", i+1, ca.Subject)
-		warnings = append(warnings, expiryWarnings(what, ca, now)...)
-		if !ca.IsCA {
-			warnings = append(warnings, what+" is not a CA certificate: only a client presenting this very certificate is trusted")
-		}
-	}
-	return append(warnings, t.revoked.warnings(now)...)
+	return append(authorityWarnings(t.authorities, "trusted client certificate", "client", now), t.revoked.warnings(now)...)
 }
 
 // JudgeClient verifies the certificate that a client showed at its handshake by

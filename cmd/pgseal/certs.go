@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 const (
@@ -270,18 +271,10 @@ func describe(w io.Writer, crt, key string, cert *x509.Certificate) {
 	row("certificate", crt)
 	row("key", key)
 	row("subject", cert.Subject.String())
-	if sans := alternativeNames(cert); len(sans) > 0 {
+	if sans := tlsconf.HostNames(cert); len(sans) > 0 {
 		row("names", strings.Join(sans, ", "))
 	}
 	left := time.Until(cert.NotAfter).Round(day) / day
 	row("not after", fmt.Sprintf("%s (%d days)", cert.NotAfter.UTC().Format("2006-01-02 15:04 MST"), left))
 	row("sha256", fmt.Sprintf("%x", sha256.Sum256(cert.Raw)))
-}
-
-func alternativeNames(cert *x509.Certificate) []string {
-	names := append([]string(nil), cert.DNSNames...)
-	for _, ip := range cert.IPAddresses {
-		names = append(names, ip.String())
-	}
-	return names
 }

@@ -179,7 +179,7 @@ func (h *host) explain(err error) (what, change string) {
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
 		return "the server certificate is not valid for server authentication", "on the server: ssl_cert_file with extended key usage serverAuth"
 	case errors.As(err, &wrongName):
-		have := names(leaf)
+		have := tlsconf.HostNames(leaf)
 		if len(have) == 0 {
 			return "the server certificate has no subject alternative name", "on the server: ssl_cert_file with DNS:" + h.name
 		}
@@ -237,7 +237,7 @@ func serverWeakCert(h *host) {
 		if text := weakness(c.PublicKey); text != "" {
 			h.found("host", "the server certificate "+name(c)+" has "+text, "on the server: ssl_cert_file with a new key")
 		}
-		if weaklySigned(c) {
+		if tlsconf.WeaklySigned(c) {
 			h.found("host", fmt.Sprintf("the server certificate %s is signed with %s", name(c), c.SignatureAlgorithm), "on the server: reissue ssl_cert_file")
 		}
 	}

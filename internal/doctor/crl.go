@@ -26,13 +26,7 @@ func (t trust) newestLists() []*x509.RevocationList {
 // staleAt returns why a CRL is not valid at a time, or "". Without a next update it
 // never expires.
 func staleAt(crl *x509.RevocationList, now time.Time) string {
-	switch {
-	case !crl.NextUpdate.IsZero() && now.After(crl.NextUpdate):
-		return "expired on " + day(crl.NextUpdate)
-	case now.Before(crl.ThisUpdate):
-		return "is not valid before " + day(crl.ThisUpdate)
-	}
-	return ""
+	return notInTime(crl.ThisUpdate, crl.NextUpdate, now)
 }
 
 func crlExpired(e *exam) {

@@ -53,7 +53,7 @@ func buildClientTrust(c ListenerConfig, contents reload.Contents) (*clientTrust,
 	if t.authorities, err = parseCertificates(c.ClientCAFile, contents[c.ClientCAFile]); err != nil {
 		return nil, err
 	}
-	t.pool = poolOf(t.authorities)
+	t.pool = PoolOf(t.authorities)
 	if c.ClientCRLFile != "" {
 		t.revoked, err = buildRevocations(c.ClientCRLFile, contents[c.ClientCRLFile], t.authorities)
 	}
@@ -109,7 +109,7 @@ func (l *Listener) JudgeClient(shown []*x509.Certificate, now time.Time) error {
 	t := l.clients
 	chains, err := shown[0].Verify(x509.VerifyOptions{
 		Roots:         t.pool,
-		Intermediates: poolOf(shown[1:]),
+		Intermediates: PoolOf(shown[1:]),
 		CurrentTime:   now,
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})

@@ -83,7 +83,7 @@ func buildUpstream(c UpstreamConfig, contents reload.Contents) (*Upstream, error
 		u.pool, err = systemRoots()
 	default:
 		u.Roots, err = parseCertificates(c.SSLRootCert, contents[c.SSLRootCert])
-		u.pool = poolOf(u.Roots)
+		u.pool = PoolOf(u.Roots)
 		u.Warnings = authorityWarnings(u.Roots, "trusted certificate", "server", now)
 	}
 	if err != nil {
@@ -157,10 +157,11 @@ func ParseRoots(path string, data []byte) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return poolOf(certs), nil
+	return PoolOf(certs), nil
 }
 
-func poolOf(certs []*x509.Certificate) *x509.CertPool {
+// PoolOf returns a new pool of the certificates.
+func PoolOf(certs []*x509.Certificate) *x509.CertPool {
 	pool := x509.NewCertPool()
 	for _, cert := range certs {
 		pool.AddCert(cert)
@@ -253,7 +254,7 @@ func (u *Upstream) verifyChain(state tls.ConnectionState) error {
 	}
 	chains, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
 		Roots:         u.pool,
-		Intermediates: poolOf(state.PeerCertificates[1:]),
+		Intermediates: PoolOf(state.PeerCertificates[1:]),
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
 	if err == nil {

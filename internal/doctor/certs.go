@@ -91,7 +91,7 @@ func weakSignature(e *exam) {
 }
 
 func keyMismatch(e *exam) {
-	for _, p := range e.pairs() {
+	for _, p := range e.pairs {
 		if len(p.chain) == 0 || p.private == nil || owns(p.private, p.chain[0]) {
 			continue
 		}
@@ -117,7 +117,7 @@ func notForServers(e *exam) {
 }
 
 func notForClients(e *exam) {
-	for _, p := range e.pairs() {
+	for _, p := range e.pairs {
 		if p.toServers && len(p.chain) > 0 && (p.chain[0].IsCA || !tlsconf.Serves(p.chain[0], x509.ExtKeyUsageClientAuth)) {
 			e.found(p.subject, p.certKey, fmt.Sprintf("%s is not valid for client authentication (extended key usage)", name(p.chain[0])),
 				"sslcert: a certificate with extended key usage clientAuth")
@@ -126,7 +126,7 @@ func notForClients(e *exam) {
 }
 
 func rootNoAuthority(e *exam) {
-	for _, t := range e.trusts() {
+	for _, t := range e.trusts {
 		for i, c := range t.certs {
 			if !c.IsCA {
 				e.found(t.subject, t.key, fmt.Sprintf("certificate %d in %s (%s) is not a CA certificate", i+1, t.file, name(c)),

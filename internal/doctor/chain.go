@@ -12,7 +12,7 @@ import (
 )
 
 func chainOrder(e *exam) {
-	for _, p := range e.pairs() {
+	for _, p := range e.pairs {
 		for i := 1; i < len(p.chain); i++ {
 			if tlsconf.Issued(p.chain[i], p.chain[i-1]) {
 				continue
@@ -29,7 +29,7 @@ func chainOrder(e *exam) {
 // file. An issuer that is a root need not be there, so it matters what the
 // issuer of the last one is: it is looked for where people keep it.
 func chainGap(e *exam) {
-	for _, p := range e.pairs() {
+	for _, p := range e.pairs {
 		if len(p.chain) == 0 {
 			continue
 		}
@@ -56,7 +56,7 @@ func chainGap(e *exam) {
 // the configuration names, and in the directory of the pair.
 func (e *exam) issuerOf(c *x509.Certificate, dir string) (*x509.Certificate, string) {
 	var paths []string
-	for _, t := range e.trusts() {
+	for _, t := range e.trusts {
 		if len(t.certs) > 0 {
 			paths = append(paths, t.file)
 		}

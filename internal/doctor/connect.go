@@ -115,15 +115,9 @@ func askForTLS(conn net.Conn) (byte, error) {
 // verifyFull tells whether sslmode verify-full holds, by the roots that are
 // configured, or the system's where none are.
 func (h *host) verifyFull(chain []*x509.Certificate) error {
-	o := x509.VerifyOptions{Intermediates: x509.NewCertPool(), CurrentTime: h.now}
-	for _, c := range chain[1:] {
-		o.Intermediates.AddCert(c)
-	}
+	o := x509.VerifyOptions{Intermediates: tlsconf.PoolOf(chain[1:]), CurrentTime: h.now}
 	if len(h.db.roots) > 0 {
-		o.Roots = x509.NewCertPool()
-		for _, c := range h.db.roots {
-			o.Roots.AddCert(c)
-		}
+		o.Roots = tlsconf.PoolOf(h.db.roots)
 	}
 	_, err := chain[0].Verify(o)
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/auth"
@@ -48,12 +49,7 @@ func plaintextLoopback(e *exam) {
 }
 
 func allLoopback(hosts []string) bool {
-	for _, h := range hosts {
-		if !loopback(h) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(hosts, func(h string) bool { return !loopback(h) })
 }
 
 func plaintextServer(e *exam) {
@@ -175,13 +171,8 @@ func usersPlain(e *exam) {
 
 // usersNone reports a users file without roles, unless there is an auth_query.
 func usersNone(e *exam) {
-	if e.file.Auth.UsersFile == "" || len(e.users) > 0 || e.failed(subjectUsers) || e.file.Auth.AuthUser != "" {
+	if e.file.Auth.UsersFile == "" || len(e.users) > 0 || e.failed(subjectUsers) || len(e.file.Lookups()) > 0 {
 		return
-	}
-	for _, d := range e.file.Databases {
-		if d.AuthUser != "" {
-			return
-		}
 	}
 	e.found(subjectUsers, "auth.users_file", "the users file contains no roles", `a line "ROLE" "SECRET" for each role, with the secret from the server (SELECT rolpassword FROM pg_authid)`)
 }

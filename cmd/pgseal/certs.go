@@ -147,15 +147,14 @@ func runCertsClient(c *cli, args []string) error {
 // certFlags are the flags that the kinds of certificate share.
 type certFlags struct {
 	*flag.FlagSet
-	kind, about string
-	ca, out     string
-	base        string
-	days        int
+	about   string
+	ca, out string
+	base    string
+	days    int
 }
 
 func newCertFlags(kind, about string, days int) *certFlags {
-	f := &certFlags{FlagSet: flag.NewFlagSet(kind, flag.ContinueOnError), kind: kind, about: about}
-	f.SetOutput(io.Discard)
+	f := &certFlags{FlagSet: flag.NewFlagSet("certs "+kind, flag.ContinueOnError), about: about}
 	f.IntVar(&f.days, "days", days, "valid for `N` days from now")
 	return f
 }
@@ -168,21 +167,12 @@ func (f *certFlags) leafFlags(base string) {
 
 // parse reads the flags and checks those that the kinds share.
 func (f *certFlags) parse(c *cli, args []string) error {
-	err := f.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintf(c.stdout, "%s\n\nFlags:\n", f.about)
-		f.SetOutput(c.stdout)
-		f.PrintDefaults()
-		fmt.Fprintln(c.stdout, "\n\"pgseal certs --help\" shows an example.")
-		return errHelp
+	about := f.about + "\n\n\"pgseal certs --help\" shows an example."
+	if err := c.parse(f.FlagSet, args, "pgseal "+f.Name()+" [flags]", about); err != nil {
+		return err
 	}
-	switch {
-	case err != nil:
-		return usagef("certs %s: %w", f.kind, err)
-	case f.NArg() > 0:
-		return usagef("certs %s: unexpected argument %q", f.kind, f.Arg(0))
-	case f.days < 1 || f.days > maxDays:
-		return usagef("certs %s: --days must be between 1 and %d", f.kind, maxDays)
+	if f.days < 1 || f.days > maxDays {
+		return usagef("%s: --days must be between 1 and %d", f.Name(), maxDays)
 	}
 	if f.out == "" {
 		f.out = f.ca
@@ -198,10 +188,10 @@ func (f *certFlags) parseLeaf(c *cli, args []string) error {
 	}
 	switch {
 	case f.base != filepath.Base(f.base) || f.base == "." || f.base == "..":
-		return usagef("certs %s: --name must be a file name without directory or extension", f.kind)
+		return usagef("%s: --name must be a file name without directory or extension", f.Name())
 	case strings.EqualFold(f.base, "ca"):
 		// In the authority's own directory this would replace its key.
-		return usagef("certs %s: --name ca is reserved for the CA", f.kind)
+		return usagef("%s: --name ca is reserved for the CA", f.Name())
 	}
 	return nil
 }

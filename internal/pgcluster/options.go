@@ -134,14 +134,8 @@ type pidFile struct {
 // parsePIDFile reads postmaster.pid, which grows line by line while the server
 // starts; what is not there yet is zero.
 func parsePIDFile(data []byte) pidFile {
-	line := func(n int) string {
-		lines := strings.SplitN(string(data), "\n", n+1)
-		if len(lines) < n {
-			return ""
-		}
-		return strings.TrimSpace(lines[n-1])
-	}
-	pid, _ := strconv.Atoi(line(1))
-	port, _ := strconv.Atoi(line(4))
-	return pidFile{pid: pid, port: port, status: line(8)}
+	lines := strings.Split(string(data)+strings.Repeat("\n", 8), "\n")
+	pid, _ := strconv.Atoi(strings.TrimSpace(lines[0]))
+	port, _ := strconv.Atoi(strings.TrimSpace(lines[3]))
+	return pidFile{pid: pid, port: port, status: strings.TrimSpace(lines[7])}
 }

@@ -39,6 +39,21 @@ func NewRoot(commonName string, life time.Duration) (*CA, error) {
 	return newCA(authority(commonName, life), life)
 }
 
+// Intermediate makes an authority below ca. Certificates that it issues come
+// with its own certificate behind them, as peers are to send them. ca must
+// have been made by NewRoot.
+func (ca *CA) Intermediate(commonName string, life time.Duration) (*CA, error) {
+	key, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	cert, err := sign(authority(commonName, life), ca.cert, key.Public(), ca.key)
+	if err != nil {
+		return nil, fmt.Errorf("intermediate authority: %w", err)
+	}
+	return &CA{cert: cert, key: key, below: append([]byte(certPEM(cert)), ca.below...)}, nil
+}
+
 func newCA(template *x509.Certificate, life time.Duration) (*CA, error) {
 	if life <= 0 {
 		return nil, errors.New("certificate authority: life must be positive")
@@ -81,6 +96,9 @@ func Load(certFile, keyFile string) (*CA, error) {
 	// LoadX509KeyPair returns only keys that sign.
 	return &CA{cert: cert, key: pair.PrivateKey.(crypto.Signer)}, nil
 }
+
+// Cert returns the authority's certificate.
+func (ca *CA) Cert() *x509.Certificate { return ca.cert }
 
 // CertPEM returns the authority's certificate as PEM.
 func (ca *CA) CertPEM() []byte { return certPEM(ca.cert) }

@@ -124,8 +124,8 @@ func (l *Listener) JudgeClient(shown []*x509.Certificate, now time.Time) error {
 // then. It is zero if there is none.
 func (l *Listener) TrustEnds(now time.Time) (first time.Time) {
 	sooner := func(end time.Time) {
-		if end.After(now) && (first.IsZero() || end.Before(first)) {
-			first = end
+		if end.After(now) {
+			earliest(&first, end)
 		}
 	}
 	if l.clients != nil {

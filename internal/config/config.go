@@ -122,10 +122,7 @@ func (l Log) Validate() error {
 
 // ZapLevel returns the level as zap has it.
 func (l Log) ZapLevel() zapcore.Level {
-	level, err := zapcore.ParseLevel(l.Level)
-	if err != nil {
-		return zapcore.InfoLevel
-	}
+	level, _ := zapcore.ParseLevel(l.Level) // which is info where the text is none
 	return level
 }
 

@@ -1,6 +1,7 @@
 package devca
 
 import (
+	"cmp"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
@@ -98,10 +99,7 @@ func (ca *CA) template(req Request) (*x509.Certificate, error) {
 }
 
 func (ca *CA) validity(req Request) (notBefore, notAfter time.Time, err error) {
-	life := req.Life
-	if life == 0 {
-		life = DefaultLife
-	}
+	life := cmp.Or(req.Life, DefaultLife)
 	if life < 0 {
 		return notBefore, notAfter, errors.New("life must not be negative")
 	}

@@ -20,14 +20,3 @@ func httpOpen(e *exam) {
 		e.found(subjectHTTP, "http.address", what, "bearer_token_file, or address: "+httpd.DefaultAddress)
 	}
 }
-
-// unusableHTTP reports why the HTTP server would not start.
-func (e *exam) unusableHTTP(report func(subject, key string, err error)) {
-	if e.file.HTTP.Address == "" {
-		return
-	}
-	_, err := e.file.HTTP.TLS.NewCertificate()
-	report(subjectHTTP, "http.tls", err)
-	_, err = httpd.NewToken(e.file.HTTP.BearerTokenFile)
-	report(subjectHTTP, "http.bearer_token_file", err)
-}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/httpd"
 	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -165,7 +166,7 @@ func usersPlain(e *exam) {
 	if lines := e.usersOf(auth.KindPlain); len(lines) > 0 {
 		e.inUsers(lines, "plaintext passwords", "each role's secret from the server (SELECT rolpassword FROM pg_authid), or pgseal hash-password if the database has a fixed user")
 	} else if scram := e.usersOf(auth.KindSCRAM); len(scram) > 0 {
-		e.good(subjectUsers, "no secret is weaker than SCRAM-SHA-256 (%s)", count(len(scram), "role"))
+		e.good(subjectUsers, "no secret is weaker than SCRAM-SHA-256 (%s)", Count(len(scram), "role"))
 	}
 }
 
@@ -228,5 +229,10 @@ func unusable(e *exam) {
 		}
 		report(subjectUsers, "auth.mock_secret_file", err)
 	}
-	e.unusableHTTP(report)
+	if c := e.file.HTTP; c.Address != "" {
+		_, err := c.TLS.NewCertificate()
+		report(subjectHTTP, "http.tls", err)
+		_, err = httpd.NewToken(c.BearerTokenFile)
+		report(subjectHTTP, "http.bearer_token_file", err)
+	}
 }

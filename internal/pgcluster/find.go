@@ -150,10 +150,7 @@ func (f finder) notFound(version string, seen []string) error {
 }
 
 func (in installation) olderThan(other installation) bool {
-	if in.major != other.major {
-		return in.major < other.major
-	}
-	return in.minor < other.minor
+	return in.major < other.major || in.major == other.major && in.minor < other.minor
 }
 
 // inspect reads the version of the programs in bindir.

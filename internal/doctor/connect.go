@@ -261,11 +261,9 @@ func (h *host) query(ctx context.Context) {
 	}
 	login := backend.Login{User: h.db.User, Password: h.db.Password}
 	if h.db.PasswordFile != "" {
-		secret, err := reload.ReadSecretFile(h.db.PasswordFile)
-		if err != nil {
+		if login.Password, err = reload.ReadPassword(h.db.PasswordFile); err != nil {
 			return // likewise
 		}
-		login.Password = strings.TrimRight(string(secret), "\r\n")
 	}
 	name := h.db.name
 	if name == "*" {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 )
 
 // maxSecretSize bounds what ReadSecretFile reads, in bytes: users files are the largest.
@@ -47,6 +48,16 @@ func ReadSecretFile(path string) ([]byte, error) {
 		err = nil
 	}
 	return content, err
+}
+
+// ReadPassword returns the password in a file that [ReadSecretFile] reads,
+// without the line end behind it. It is empty if path is.
+func ReadPassword(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	secret, err := ReadSecretFile(path)
+	return strings.TrimRight(string(secret), "\r\n"), err
 }
 
 // fileError says of which file an error is, once: those of the system name it

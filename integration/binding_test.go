@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/pgfake"
 )
 
 func TestBothLegsAreBoundToTheirCertificates(t *testing.T) {
@@ -64,7 +65,7 @@ func upstreamFiles(t *testing.T, pg *postgres, revoked ...*x509.Certificate) set
 	if err := pair.WriteFiles(cert, key); err != nil {
 		t.Fatal(err)
 	}
-	list, err := pg.ca.CRLPEM(time.Now().Add(time.Hour), revoked...)
+	list, err := pgfake.CRLPEM(pg.ca, time.Now().Add(time.Hour), revoked...)
 	if err != nil {
 		t.Fatal(err)
 	}

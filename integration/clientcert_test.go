@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/pgfake"
 )
 
 // clientAuthority signs certificates of clients and lays out the files that a
@@ -45,19 +46,19 @@ func (a *clientAuthority) settings(how string) settings {
 func (a *clientAuthority) revoke(t *testing.T, pairs ...devca.Pair) {
 	t.Helper()
 	next := time.Now().Add(time.Hour)
-	list, err := a.root.CRLPEM(next)
+	list, err := pgfake.CRLPEM(a.root, next)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, pair := range pairs {
-		more, err := a.middle.CRLPEM(next, pair.Cert)
+		more, err := pgfake.CRLPEM(a.middle, next, pair.Cert)
 		if err != nil {
 			t.Fatal(err)
 		}
 		list = append(list, more...)
 	}
 	if len(pairs) == 0 {
-		more, err := a.middle.CRLPEM(next)
+		more, err := pgfake.CRLPEM(a.middle, next)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/pgfake"
 )
 
 // minter issues what no sane authority would.
@@ -69,7 +70,7 @@ func certificateOf(t *testing.T, certPEM []byte) *x509.Certificate {
 
 func crl(t *testing.T, ca *devca.CA, next time.Duration, revoked ...*x509.Certificate) []byte {
 	t.Helper()
-	list, err := ca.CRLPEM(time.Now().Add(next), revoked...)
+	list, err := pgfake.CRLPEM(ca, time.Now().Add(next), revoked...)
 	if err != nil {
 		t.Fatal(err)
 	}

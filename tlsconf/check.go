@@ -44,10 +44,10 @@ func checkPair(certFile, keyFile string, chain []*x509.Certificate, key crypto.S
 func checkChain(path string, chain []*x509.Certificate) error {
 	for i, cert := range chain[:len(chain)-1] {
 		next := chain[i+1]
-		if issued(next, cert) {
+		if Issued(next, cert) {
 			continue
 		}
-		at := slices.IndexFunc(chain, func(other *x509.Certificate) bool { return issued(other, cert) })
+		at := slices.IndexFunc(chain, func(other *x509.Certificate) bool { return Issued(other, cert) })
 		if at > i {
 			return fmt.Errorf("%s: chain is out of order: certificate %d (%s) must come right after certificate %d (%s), which it issued",
 				path, at+1, chain[at].Subject, i+1, cert.Subject)
@@ -58,9 +58,9 @@ func checkChain(path string, chain []*x509.Certificate) error {
 	return nil
 }
 
-// issued reports whether parent signed child. A SHA-1 signature counts, with a
+// Issued reports whether parent signed child. A SHA-1 signature counts, with a
 // warning elsewhere.
-func issued(parent, child *x509.Certificate) bool {
+func Issued(parent, child *x509.Certificate) bool {
 	return bytes.Equal(parent.RawSubject, child.RawIssuer) &&
 		parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature) == nil
 }
@@ -72,7 +72,7 @@ func loadPair(certFile, keyFile string, contents reload.Contents) (*tls.Certific
 	if err != nil {
 		return nil, nil, err
 	}
-	key, err := parsePrivateKey(keyFile, contents[keyFile])
+	key, err := ParsePrivateKey(keyFile, contents[keyFile])
 	if err != nil {
 		return nil, nil, err
 	}
@@ -109,11 +109,17 @@ func checkUsable(pair *tls.Certificate) error {
 // validity returns why a certificate is not valid at a time, or nil. The text
 // stays the same as time goes on.
 func validity(cert *x509.Certificate, now time.Time) error {
+	return inTime(cert.NotBefore, cert.NotAfter, now)
+}
+
+// inTime returns why what counts for a time does not count now, or nil. A zero
+// end is none.
+func inTime(start, end, now time.Time) error {
 	switch {
-	case now.After(cert.NotAfter):
-		return fmt.Errorf("expired on %s", cert.NotAfter.UTC().Format(time.RFC3339))
-	case now.Before(cert.NotBefore):
-		return fmt.Errorf("is not valid before %s", cert.NotBefore.UTC().Format(time.RFC3339))
+	case !end.IsZero() && now.After(end):
+		return fmt.Errorf("expired on %s", end.UTC().Format(time.RFC3339))
+	case now.Before(start):
+		return fmt.Errorf("is not valid before %s", start.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
@@ -141,7 +147,7 @@ func chainWarnings(chain []*x509.Certificate, now time.Time) []string {
 	warn(len(leaf.DNSNames)+len(leaf.IPAddresses)+len(leaf.URIs)+len(leaf.EmailAddresses) == 0,
 		"certificate has no subject alternative name, which most clients require")
 	warn(leaf.IsCA, "certificate is a CA certificate, not a server certificate")
-	warn(!servesServers(leaf), "certificate is not valid for server authentication (extended key usage)")
+	warn(!Serves(leaf, x509.ExtKeyUsageServerAuth), "certificate is not valid for server authentication (extended key usage)")
 	warn(EndpointHash(leaf) == nil,
 		"certificate is signed with %s, for which no channel binding is defined: SCRAM-SHA-256-PLUS is not offered",
 		leaf.SignatureAlgorithm)
@@ -150,7 +156,7 @@ func chainWarnings(chain []*x509.Certificate, now time.Time) []string {
 			warn(key.N.BitLen() < minRSABits, "certificate %d has an RSA key of %d bits, less than %d",
 				i+1, key.N.BitLen(), minRSABits)
 		}
-		warn(weaklySigned(cert), "certificate %d is signed with %s, which clients reject",
+		warn(WeaklySigned(cert), "certificate %d is signed with %s, which clients reject",
 			i+1, cert.SignatureAlgorithm)
 		if i > 0 {
 			warnings = append(warnings, expiryWarnings(fmt.Sprintf("certificate %d", i+1), cert, now)...)
@@ -171,25 +177,47 @@ func expiryWarnings(what string, cert *x509.Certificate, now time.Time) []string
 	return []string{fmt.Sprintf("%s expires soon, on %s", what, cert.NotAfter.UTC().Format(time.RFC3339))}
 }
 
-// servesServers reports whether the extended key usage allows a TLS server. A
-// certificate without one is for everything (RFC 5280, section 4.2.1.12).
-func servesServers(cert *x509.Certificate) bool {
-	return len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) == 0 ||
-		slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageServerAuth) ||
-		slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageAny)
+// authorityWarnings lists what is odd about certificates that are trusted. what
+// is each of them called, and who shows the certificates that they issue.
+func authorityWarnings(list []*x509.Certificate, what, who string, now time.Time) (warnings []string) {
+	for i, ca := range list {
+		this := fmt.Sprintf("%s %d (%s)", what, i+1, ca.Subject)
+		warnings = append(warnings, expiryWarnings(this, ca, now)...)
+		if !ca.IsCA {
+			warnings = append(warnings, this+" is not a CA certificate: only a "+who+" presenting this very certificate is trusted")
+		}
+	}
+	return warnings
 }
 
-// weaklySigned reports an MD5 or SHA-1 signature. That of a root is never
+// Serves reports whether the extended key usage allows a purpose. A certificate
+// without one is for everything (RFC 5280, section 4.2.1.12).
+func Serves(cert *x509.Certificate, purpose x509.ExtKeyUsage) bool {
+	return len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) == 0 ||
+		slices.Contains(cert.ExtKeyUsage, purpose) || slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageAny)
+}
+
+// WeaklySigned reports an MD5 or SHA-1 signature. That of a root is never
 // looked at, so it does not count.
-func weaklySigned(cert *x509.Certificate) bool {
-	if bytes.Equal(cert.RawSubject, cert.RawIssuer) {
-		return false
-	}
+func WeaklySigned(cert *x509.Certificate) bool {
 	switch cert.SignatureAlgorithm {
 	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
-		return true
+		return !SelfIssued(cert)
 	}
 	return false
+}
+
+// SelfIssued reports whether a certificate names itself as its issuer: a root.
+func SelfIssued(cert *x509.Certificate) bool { return bytes.Equal(cert.RawSubject, cert.RawIssuer) }
+
+// HostNames returns the alternative names of a certificate that a TLS client
+// compares with the host it connects to.
+func HostNames(cert *x509.Certificate) []string {
+	names := slices.Clone(cert.DNSNames)
+	for _, ip := range cert.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
 }
 
 func fingerprint(der []byte) string {

@@ -53,7 +53,7 @@ func buildClientTrust(c ListenerConfig, contents reload.Contents) (*clientTrust,
 	if t.authorities, err = parseCertificates(c.ClientCAFile, contents[c.ClientCAFile]); err != nil {
 		return nil, err
 	}
-	t.pool = poolOf(t.authorities)
+	t.pool = PoolOf(t.authorities)
 	if c.ClientCRLFile != "" {
 		t.revoked, err = buildRevocations(c.ClientCRLFile, contents[c.ClientCRLFile], t.authorities)
 	}
@@ -92,15 +92,7 @@ func (t *clientTrust) warnings(now time.Time) []string {
 	if t == nil {
 		return nil
 	}
-	var warnings []string
-	for i, ca := range t.authorities {
-		what := fmt.Sprintf("trusted client certificate %d (%s)", i+1, ca.Subject)
-		warnings = append(warnings, expiryWarnings(what, ca, now)...)
-		if !ca.IsCA {
-			warnings = append(warnings, what+" is not a CA certificate: only a client presenting this very certificate is trusted")
-		}
-	}
-	return append(warnings, t.revoked.warnings(now)...)
+	return append(authorityWarnings(t.authorities, "trusted client certificate", "client", now), t.revoked.warnings(now)...)
 }
 
 // JudgeClient verifies the certificate that a client showed at its handshake by
@@ -117,7 +109,7 @@ func (l *Listener) JudgeClient(shown []*x509.Certificate, now time.Time) error {
 	t := l.clients
 	chains, err := shown[0].Verify(x509.VerifyOptions{
 		Roots:         t.pool,
-		Intermediates: poolOf(shown[1:]),
+		Intermediates: PoolOf(shown[1:]),
 		CurrentTime:   now,
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
@@ -132,8 +124,8 @@ func (l *Listener) JudgeClient(shown []*x509.Certificate, now time.Time) error {
 // then. It is zero if there is none.
 func (l *Listener) TrustEnds(now time.Time) (first time.Time) {
 	sooner := func(end time.Time) {
-		if end.After(now) && (first.IsZero() || end.Before(first)) {
-			first = end
+		if end.After(now) {
+			earliest(&first, end)
 		}
 	}
 	if l.clients != nil {

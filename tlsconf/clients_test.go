@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/pgfake"
 )
 
 // clientHouse is a listener that asks for client certificates: a root of which
@@ -58,7 +59,7 @@ func (h *clientHouse) load() *Listener {
 
 func crlOf(t testing.TB, ca *devca.CA, next time.Time, revoked ...*x509.Certificate) []byte {
 	t.Helper()
-	list, err := ca.CRLPEM(next, revoked...)
+	list, err := pgfake.CRLPEM(ca, next, revoked...)
 	ok(t, err)
 	return list
 }
@@ -158,7 +159,7 @@ func TestARevokedCertificateIsRefusedWhicheverAuthorityRevokedIt(t *testing.T) {
 	soon := time.Now().Add(time.Hour)
 	ofRoot, ofMiddle := h.client(h.root), h.client(h.middle)
 	empty := func(ca *devca.CA) []byte { return crlOf(t, ca, soon) }
-	der, err := h.root.CRL(soon, ofRoot.Cert)
+	der, err := pgfake.CRL(h.root, soon, ofRoot.Cert)
 	ok(t, err)
 	both := append(h.root.CertPEM(), h.middle.CertPEM()...)
 	for name, test := range map[string]struct {
@@ -282,7 +283,7 @@ func TestTheFirstEndOfTrustIsThatOfAnAuthorityOrACRLOfAnyName(t *testing.T) {
 func FuzzRevocationLists(f *testing.F) {
 	ca := newCA(f)
 	f.Add(crlOf(f, ca, time.Now().Add(time.Hour), ca.Cert()))
-	der, err := ca.CRL(time.Now().Add(time.Hour))
+	der, err := pgfake.CRL(ca, time.Now().Add(time.Hour))
 	ok(f, err)
 	f.Add(der)
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -127,7 +127,7 @@ func (r *revocations) check(chains [][]*x509.Certificate, now time.Time) error {
 
 func (r *revocations) checkChain(chain []*x509.Certificate, now time.Time) error {
 	for i, cert := range chain {
-		if i == len(chain)-1 && bytes.Equal(cert.RawSubject, cert.RawIssuer) {
+		if i == len(chain)-1 && SelfIssued(cert) {
 			return nil // a root, which nobody else can revoke
 		}
 		issuers := r.authorities
@@ -168,13 +168,7 @@ func (l *revocationList) signedByOneOf(issuers []*x509.Certificate) bool {
 // inForce returns why a CRL is expired or not yet valid. Without a next update
 // it counts for ever.
 func (l *revocationList) inForce(now time.Time) error {
-	switch {
-	case !l.NextUpdate.IsZero() && now.After(l.NextUpdate):
-		return fmt.Errorf("expired on %s", l.NextUpdate.UTC().Format(time.RFC3339))
-	case now.Before(l.ThisUpdate):
-		return fmt.Errorf("is not valid before %s", l.ThisUpdate.UTC().Format(time.RFC3339))
-	}
-	return nil
+	return inTime(l.ThisUpdate, l.NextUpdate, now)
 }
 
 // newest returns the lists that would be used: the newest of each issuer.

@@ -23,11 +23,8 @@ func earliestOf(at *time.Time, certs []*x509.Certificate) {
 // nextUpdate returns when the first list that is the newest of its issuer has
 // to be renewed. A nil receiver has none.
 func (r *revocations) nextUpdate() (at time.Time) {
-	if r == nil {
-		return at
-	}
-	for _, lists := range r.lists {
-		earliest(&at, lists[0].NextUpdate)
+	for _, list := range r.newest() {
+		earliest(&at, list.NextUpdate)
 	}
 	return at
 }

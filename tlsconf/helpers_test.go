@@ -285,7 +285,7 @@ func signerOf(t testing.TB, ca *devca.CA) crypto.Signer {
 	t.Helper()
 	data, err := ca.KeyPEM()
 	ok(t, err)
-	key, err := parsePrivateKey("key", data)
+	key, err := ParsePrivateKey("key", data)
 	ok(t, err)
 	return key
 }

@@ -82,7 +82,11 @@ func (c ListenerConfig) files() []reload.File {
 		}
 	}
 	for _, e := range c.entries() {
-		files = addFiles(files, e.config.files())
+		for _, f := range e.config.files() {
+			if !slices.Contains(files, f) {
+				files = append(files, f)
+			}
+		}
 	}
 	return files
 }

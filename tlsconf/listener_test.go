@@ -59,7 +59,7 @@ func TestTheWholeChainIsServedInTheOrderOfTheFile(t *testing.T) {
 	l := newPairDir(t, leaf.pair(t, inner, outer)).store(t).Load()
 
 	// A client that knows only the root must find its way.
-	client, _, err, _ := shake(t, &tls.Config{RootCAs: poolOf([]*x509.Certificate{root.cert}), ServerName: "db.internal"}, l.Config)
+	client, _, err, _ := shake(t, &tls.Config{RootCAs: PoolOf([]*x509.Certificate{root.cert}), ServerName: "db.internal"}, l.Config)
 	ok(t, err)
 	if len(client.PeerCertificates) != 3 || !client.PeerCertificates[2].Equal(outer.cert) {
 		t.Errorf("%d certificates were sent", len(client.PeerCertificates))

@@ -54,7 +54,7 @@ func matrix(t *testing.T, leg string) *rotated {
 	}
 	// A new certificate of the same key, and the key in another form, are what
 	// may change alone.
-	signer, err := parsePrivateKey("key", pair.KeyPEM)
+	signer, err := ParsePrivateKey("key", pair.KeyPEM)
 	ok(t, err)
 	again := &minted{mint(t, "again", signer, &minted{ca.Cert(), signerOf(t, ca)}, nil).cert, signer}
 	expired := mint(t, "expired", signer, &minted{ca.Cert(), signerOf(t, ca)}, func(c *x509.Certificate) {

@@ -163,13 +163,3 @@ func (l *Listener) ForServerName(name string) *Listener {
 	}
 	return l
 }
-
-// addFiles adds those of more that the list does not have yet.
-func addFiles(list, more []reload.File) []reload.File {
-	for _, f := range more {
-		if !slices.Contains(list, f) {
-			list = append(list, f)
-		}
-	}
-	return list
-}

@@ -60,9 +60,9 @@ func parseCertificates(path string, data []byte) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-// parsePrivateKey reads a file with exactly one private key. Errors name the
+// ParsePrivateKey reads a file with exactly one private key. Errors name the
 // file and carry nothing of what it holds, not even the parser's own words.
-func parsePrivateKey(path string, data []byte) (crypto.Signer, error) {
+func ParsePrivateKey(path string, data []byte) (crypto.Signer, error) {
 	blocks, err := pemBlocks(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

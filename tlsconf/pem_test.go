@@ -91,7 +91,7 @@ func TestPrivateKeysOfAllCommonFormsAreRead(t *testing.T) {
 		{name: "PKCS #8", data: encode("PRIVATE KEY", pkcs8),
 			check: func(p any) bool { return ed.Public().(ed25519.PublicKey).Equal(p) }},
 	} {
-		key, err := parsePrivateKey("tls.key", test.data)
+		key, err := ParsePrivateKey("tls.key", test.data)
 		if err != nil || !test.check(key.Public()) {
 			t.Errorf("%s: not read, or another key (%v)", test.name, err)
 		}
@@ -124,7 +124,7 @@ func TestAKeyFileWithoutExactlyOneUsableKeyIsRefused(t *testing.T) {
 		{"with an old passphrase", legacy, "passphrase"},
 		{"for key agreement only", encode("PRIVATE KEY", x25519), "cannot be used for signing"},
 	} {
-		_, err := parsePrivateKey("/etc/tls.key", test.data)
+		_, err := ParsePrivateKey("/etc/tls.key", test.data)
 		wantError(t, err, "/etc/tls.key", test.want)
 		noPEM(t, err.Error(), pair)
 		if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "SECRET") {
@@ -183,7 +183,7 @@ func FuzzAPrivateKeyFileGivesAKeyOrAnErrorWithoutIt(f *testing.F) {
 	f.Add(encode("RSA PRIVATE KEY", []byte{0x30, 0}))
 	f.Add(encode("ENCRYPTED PRIVATE KEY", []byte{0x30, 0}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		key, err := parsePrivateKey("file", data)
+		key, err := ParsePrivateKey("file", data)
 		if (err == nil) == (key == nil) {
 			t.Fatalf("key %v and error %v", key != nil, err)
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -84,8 +83,8 @@ func buildUpstream(c UpstreamConfig, contents reload.Contents) (*Upstream, error
 		u.pool, err = systemRoots()
 	default:
 		u.Roots, err = parseCertificates(c.SSLRootCert, contents[c.SSLRootCert])
-		u.pool = poolOf(u.Roots)
-		u.Warnings = rootWarnings(u.Roots, now)
+		u.pool = PoolOf(u.Roots)
+		u.Warnings = authorityWarnings(u.Roots, "trusted certificate", "server", now)
 	}
 	if err != nil {
 		return nil, err
@@ -107,8 +106,7 @@ func buildUpstream(c UpstreamConfig, contents reload.Contents) (*Upstream, error
 
 func clientPairWarnings(cert *x509.Certificate, now time.Time) []string {
 	warnings := expiryWarnings("client certificate", cert, now)
-	if len(cert.ExtKeyUsage) > 0 && !slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageClientAuth) &&
-		!slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageAny) {
+	if !Serves(cert, x509.ExtKeyUsageClientAuth) {
 		warnings = append(warnings, "client certificate is not valid for client authentication (extended key usage)")
 	}
 	return warnings
@@ -159,27 +157,16 @@ func ParseRoots(path string, data []byte) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return poolOf(certs), nil
+	return PoolOf(certs), nil
 }
 
-func poolOf(certs []*x509.Certificate) *x509.CertPool {
+// PoolOf returns a new pool of the certificates.
+func PoolOf(certs []*x509.Certificate) *x509.CertPool {
 	pool := x509.NewCertPool()
 	for _, cert := range certs {
 		pool.AddCert(cert)
 	}
 	return pool
-}
-
-func rootWarnings(roots []*x509.Certificate, now time.Time) []string {
-	var warnings []string
-	for i, root := range roots {
-		what := fmt.Sprintf("trusted certificate %d (%s)", i+1, root.Subject)
-		warnings = append(warnings, expiryWarnings(what, root, now)...)
-		if !root.IsCA {
-			warnings = append(warnings, what+" is not a CA certificate: only a server presenting this very certificate is trusted")
-		}
-	}
-	return warnings
 }
 
 // Mode returns sslmode as configured.
@@ -188,9 +175,6 @@ func (u *Upstream) Mode() string { return u.mode }
 // Verification returns what is really verified, in sslmode's words: it is
 // verify-ca for sslmode require with roots, otherwise the mode itself.
 func (u *Upstream) Verification() string { return u.verification }
-
-// Verification is u.Verification(), for logs.
-func Verification(u *Upstream) string { return u.Verification() }
 
 // ClientConfig returns a new configuration for a connection to host, a DNS
 // name or an IP address as the user wrote it. It is nil with sslmode disable.
@@ -270,7 +254,7 @@ func (u *Upstream) verifyChain(state tls.ConnectionState) error {
 	}
 	chains, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
 		Roots:         u.pool,
-		Intermediates: poolOf(state.PeerCertificates[1:]),
+		Intermediates: PoolOf(state.PeerCertificates[1:]),
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
 	if err == nil {

@@ -116,7 +116,7 @@ func TestRequireEncryptsAndVerifiesNothingUnlessItHasRoots(t *testing.T) {
 	u = newUpstream(t, SSLModeRequire, rootFile(t, ca.CertPEM()))
 	wantError(t, dial(t, u, "db.internal", config), "unknown authority")
 	ok(t, dial(t, u, "anything", postgres(t, server(t, ca, "db"))))
-	if u.Mode() != "require" || Verification(u) != "verify-ca" {
+	if u.Mode() != "require" || u.Verification() != "verify-ca" {
 		t.Errorf("mode %s, verification %s", u.Mode(), u.Verification())
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 const (
@@ -95,11 +95,7 @@ func runCertsCA(c *cli, args []string) error {
 	if err := ca.WriteFiles(crt, key); err != nil {
 		return err
 	}
-	cert, err := parseCert(ca.CertPEM())
-	if err != nil {
-		return err
-	}
-	describe(c.stdout, crt, key, cert)
+	describe(c.stdout, crt, key, ca.Cert())
 	return nil
 }
 
@@ -151,15 +147,14 @@ func runCertsClient(c *cli, args []string) error {
 // certFlags are the flags that the kinds of certificate share.
 type certFlags struct {
 	*flag.FlagSet
-	kind, about string
-	ca, out     string
-	base        string
-	days        int
+	about   string
+	ca, out string
+	base    string
+	days    int
 }
 
 func newCertFlags(kind, about string, days int) *certFlags {
-	f := &certFlags{FlagSet: flag.NewFlagSet(kind, flag.ContinueOnError), kind: kind, about: about}
-	f.SetOutput(io.Discard)
+	f := &certFlags{FlagSet: flag.NewFlagSet("certs "+kind, flag.ContinueOnError), about: about}
 	f.IntVar(&f.days, "days", days, "valid for `N` days from now")
 	return f
 }
@@ -172,21 +167,12 @@ func (f *certFlags) leafFlags(base string) {
 
 // parse reads the flags and checks those that the kinds share.
 func (f *certFlags) parse(c *cli, args []string) error {
-	err := f.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintf(c.stdout, "%s\n\nFlags:\n", f.about)
-		f.SetOutput(c.stdout)
-		f.PrintDefaults()
-		fmt.Fprintln(c.stdout, "\n\"pgseal certs --help\" shows an example.")
-		return errHelp
+	about := f.about + "\n\n\"pgseal certs --help\" shows an example."
+	if err := c.parse(f.FlagSet, args, "pgseal "+f.Name()+" [flags]", about); err != nil {
+		return err
 	}
-	switch {
-	case err != nil:
-		return usagef("certs %s: %w", f.kind, err)
-	case f.NArg() > 0:
-		return usagef("certs %s: unexpected argument %q", f.kind, f.Arg(0))
-	case f.days < 1 || f.days > maxDays:
-		return usagef("certs %s: --days must be between 1 and %d", f.kind, maxDays)
+	if f.days < 1 || f.days > maxDays {
+		return usagef("%s: --days must be between 1 and %d", f.Name(), maxDays)
 	}
 	if f.out == "" {
 		f.out = f.ca
@@ -202,10 +188,10 @@ func (f *certFlags) parseLeaf(c *cli, args []string) error {
 	}
 	switch {
 	case f.base != filepath.Base(f.base) || f.base == "." || f.base == "..":
-		return usagef("certs %s: --name must be a file name without directory or extension", f.kind)
+		return usagef("%s: --name must be a file name without directory or extension", f.Name())
 	case strings.EqualFold(f.base, "ca"):
 		// In the authority's own directory this would replace its key.
-		return usagef("certs %s: --name ca is reserved for the CA", f.kind)
+		return usagef("%s: --name ca is reserved for the CA", f.Name())
 	}
 	return nil
 }
@@ -269,32 +255,16 @@ func mustBeFree(files ...string) error {
 	return nil
 }
 
-func parseCert(encoded []byte) (*x509.Certificate, error) {
-	block, _ := pem.Decode(encoded)
-	if block == nil {
-		return nil, errors.New("no certificate")
-	}
-	return x509.ParseCertificate(block.Bytes)
-}
-
 // describe prints what a person wants to know of a new pair.
 func describe(w io.Writer, crt, key string, cert *x509.Certificate) {
 	row := func(label, value string) { fmt.Fprintf(w, "%-12s %s\n", label, value) }
 	row("certificate", crt)
 	row("key", key)
 	row("subject", cert.Subject.String())
-	if sans := alternativeNames(cert); len(sans) > 0 {
+	if sans := tlsconf.HostNames(cert); len(sans) > 0 {
 		row("names", strings.Join(sans, ", "))
 	}
 	left := time.Until(cert.NotAfter).Round(day) / day
 	row("not after", fmt.Sprintf("%s (%d days)", cert.NotAfter.UTC().Format("2006-01-02 15:04 MST"), left))
 	row("sha256", fmt.Sprintf("%x", sha256.Sum256(cert.Raw)))
-}
-
-func alternativeNames(cert *x509.Certificate) []string {
-	names := append([]string(nil), cert.DNSNames...)
-	for _, ip := range cert.IPAddresses {
-		names = append(names, ip.String())
-	}
-	return names
 }

@@ -42,8 +42,8 @@ func showText(w io.Writer, r *doctor.Report, colours bool) error {
 			}
 		}
 	}
-	fmt.Fprintf(t, "\n%s, %s, %s from %s.\n", count(r.Count(doctor.Error), "error"), count(r.Count(doctor.Warning), "warning"),
-		count(r.Count(doctor.Note), "note"), count(r.Checks, "check"))
+	fmt.Fprintf(t, "\n%s, %s, %s from %s.\n", doctor.Count(r.Count(doctor.Error), "error"), doctor.Count(r.Count(doctor.Warning), "warning"),
+		doctor.Count(r.Count(doctor.Note), "note"), doctor.Count(r.Checks, "check"))
 	if !r.Connect {
 		fmt.Fprintln(t, "Servers were not checked; use --connect.")
 	}
@@ -90,11 +90,4 @@ func (t *reportText) paint(colour, text string) string {
 		return text
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 
 	"go.uber.org/zap"
 
@@ -42,11 +41,11 @@ func (d *databases) load(a *App, f config.File, old *setup) error {
 // complete reads the files that the configuration of a database references.
 func (a *App) complete(name string, spec, old *pool.Spec) (err error) {
 	if spec.PasswordFile != "" {
-		if spec.Secret, err = readPassword(spec.PasswordFile); err != nil {
+		if spec.Secret, err = reload.ReadPassword(spec.PasswordFile); err != nil {
 			return fmt.Errorf("password_file: %w", err)
 		}
 	}
-	if spec.AuthPass, err = readPassword(spec.AuthPasswordFile); err != nil {
+	if spec.AuthPass, err = reload.ReadPassword(spec.AuthPasswordFile); err != nil {
 		return fmt.Errorf("auth_password_file: %w", err)
 	}
 	if spec.Trust = old.Trust; spec.Trust != nil && spec.UpstreamConfig == old.UpstreamConfig {
@@ -57,15 +56,6 @@ func (a *App) complete(name string, spec, old *pool.Spec) (err error) {
 		store.OnChange(func(*tlsconf.Upstream) { a.manager.RenewTrust(store) })
 	}
 	return err
-}
-
-// readPassword returns the password in a file, or none if path is empty.
-func readPassword(path string) (string, error) {
-	if path == "" {
-		return "", nil
-	}
-	secret, err := reload.ReadSecretFile(path)
-	return strings.TrimRight(string(secret), "\r\n"), err
 }
 
 // same implements part: a reload always reopens the connections for lookups.

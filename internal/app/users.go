@@ -20,7 +20,7 @@ func (u *users) load(a *App, f config.File, old *setup) error {
 	var failed [3]error
 	u.mocker, failed[0] = mockerOf(f, old)
 	u.store, failed[1] = u.storeOf(a, f.Auth.UsersFile, old)
-	u.lookupPass, failed[2] = readPassword(f.Auth.AuthPasswordFile)
+	u.lookupPass, failed[2] = reload.ReadPassword(f.Auth.AuthPasswordFile)
 	return errors.Join(f.Fault("auth.mock_secret_file", failed[0]), f.Fault("auth.users_file", failed[1]), f.Fault("auth.auth_password_file", failed[2]))
 }
 

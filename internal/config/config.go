@@ -122,10 +122,7 @@ func (l Log) Validate() error {
 
 // ZapLevel returns the level as zap has it.
 func (l Log) ZapLevel() zapcore.Level {
-	level, err := zapcore.ParseLevel(l.Level)
-	if err != nil {
-		return zapcore.InfoLevel
-	}
+	level, _ := zapcore.ParseLevel(l.Level) // which is info where the text is none
 	return level
 }
 
@@ -205,27 +202,23 @@ func (w *walker) crossCheck(f *File) {
 	seen := map[string]bool{}
 	for i, l := range f.Listen {
 		if seen[l.Address] {
-			key := fmt.Sprintf("listen[%d].address", i)
-			w.fault(w.lines[key], key, fmt.Errorf("duplicate address %q", l.Address))
+			w.faultAt(fmt.Sprintf("listen[%d].address", i), fmt.Errorf("duplicate address %q", l.Address))
 		}
 		seen[l.Address] = true
 		if l.unix() && l.TLS.Mode != tlsconf.ListenDisable {
-			key := fmt.Sprintf("listen[%d].tls.mode", i)
-			w.fault(w.lines[key], key, errors.New("TLS is not supported on Unix sockets: omit mode or set it to disable"))
+			w.faultAt(fmt.Sprintf("listen[%d].tls.mode", i), errors.New("TLS is not supported on Unix sockets: omit mode or set it to disable"))
 		}
 	}
 	for _, reserved := range []string{"pgseal", "pgbouncer"} {
 		if _, ok := f.Databases[reserved]; ok {
-			key := "databases." + reserved
-			w.fault(w.lines[key], key, fmt.Errorf("database name %q is reserved for the console", reserved))
+			w.faultAt("databases."+reserved, fmt.Errorf("database name %q is reserved for the console", reserved))
 		}
 	}
 	if f.Databases[pool.AnyDatabase].Required {
-		key := "databases." + pool.AnyDatabase + ".required"
-		w.fault(w.lines[key], key, errors.New("not supported for the wildcard database"))
+		w.faultAt("databases."+pool.AnyDatabase+".required", errors.New("not supported for the wildcard database"))
 	}
 	w.checkLookups(f)
 	if f.Auth.UsersFile == "" && f.Auth.HBAFile == "" && len(f.Auth.Rules) == 0 && len(f.Lookups()) == 0 {
-		w.fault(w.lineOf("auth"), "auth.users_file", errors.New("no way to log in: set users_file, hba_file, rules or auth_user"))
+		w.faultAt("auth.users_file", errors.New("no way to log in: set users_file, hba_file, rules or auth_user"))
 	}
 }

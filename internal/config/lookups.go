@@ -70,24 +70,23 @@ func (f File) UnqualifiedQueries() (keys []string) {
 
 // checkLookups rejects lookups that could not be run, or not safely.
 func (w *walker) checkLookups(f *File) {
-	fault := func(key string, err error) { w.fault(w.lineOf(key), key, err) }
 	if f.Auth.AuthUser == "" {
 		noUser := errors.New("required to run auth_query")
 		if f.Auth.AuthQuery != "" && len(f.Lookups()) == 0 {
-			fault("auth.auth_user", noUser)
+			w.faultAt("auth.auth_user", noUser)
 		}
 		for _, name := range slices.Sorted(maps.Keys(f.Databases)) {
 			if d := f.Databases[name]; d.AuthUser == "" && d.AuthQuery != "" {
-				fault("databases."+name+".auth_user", noUser)
+				w.faultAt("databases."+name+".auth_user", noUser)
 			}
 		}
 	}
 	for _, l := range f.Lookups() {
 		switch key := "databases." + l.Database + ".auth_dbname"; {
 		case l.In == "":
-			fault(key, errors.New("required for the wildcard database: clients must not choose where their roles are looked up"))
+			w.faultAt(key, errors.New("required for the wildcard database: clients must not choose where their roles are looked up"))
 		case f.LookupDatabase(l) == "":
-			fault(key, fmt.Errorf("database %q is not defined", l.In))
+			w.faultAt(key, fmt.Errorf("database %q is not defined", l.In))
 		}
 	}
 }

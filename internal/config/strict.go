@@ -213,9 +213,7 @@ func keysOf(t reflect.Type) map[string]reflect.Type {
 		f := t.Field(i)
 		name, flags, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		if flags == "inline" {
-			for k, v := range keysOf(f.Type) {
-				keys[k] = v
-			}
+			maps.Copy(keys, keysOf(f.Type))
 		} else if name != "" && name != "-" {
 			keys[name] = f.Type
 		}
@@ -410,17 +408,17 @@ func (w *walker) keyErrors(err error, path string) {
 	}
 	var bad *setting.Error
 	if !errors.As(err, &bad) {
-		w.fault(w.lineOf(path), path, err)
+		w.faultAt(path, err)
 		return
 	}
-	at := join(path, bad.Key)
-	w.fault(w.lineOf(at), at, bad.Err)
+	w.faultAt(join(path, bad.Key), bad.Err)
 }
 
-// lineOf returns the line of a key, or of the nearest enclosing one in the file,
-// or 0.
-func (w *walker) lineOf(path string) int { return nearest(w.lines, path) }
+// faultAt notes a fault of a key where it stands, or the nearest enclosing one.
+func (w *walker) faultAt(key string, err error) { w.fault(nearest(w.lines, key), key, err) }
 
+// nearest returns the line of a key, or of the nearest enclosing one in the
+// file, or 0.
 func nearest(lines map[string]int, path string) int {
 	for {
 		if line := lines[path]; line > 0 {

@@ -22,11 +22,11 @@ func example(c Command) string {
 
 func TestEachCommandIsForTheRolesThatTheTableNames(t *testing.T) {
 	admin, stats, nobody := sit(t, "admin"), sit(t, "stats"), sit(t, "stranger")
-	if len(Commands()) < 30 {
-		t.Fatalf("there are only %d commands", len(Commands()))
+	if len(commands) < 30 {
+		t.Fatalf("there are only %d commands", len(commands))
 	}
 	shows := 0
-	for _, c := range Commands() {
+	for _, c := range commands {
 		sql := example(c)
 		if r := admin.ask(sql); len(r.errors) > 0 || len(r.tags) != 1 {
 			t.Errorf("%s: an administrator gets %v", sql, r.errors)
@@ -47,7 +47,7 @@ func TestEachCommandIsForTheRolesThatTheTableNames(t *testing.T) {
 	if len(stats.done)+len(nobody.done) > 0 {
 		t.Errorf("who may only look has done %v and %v", stats.done, nobody.done)
 	}
-	if want := len(Commands()) - shows; len(admin.done) < want {
+	if want := len(commands) - shows; len(admin.done) < want {
 		t.Errorf("an administrator has done %v, want %d things", admin.done, want)
 	}
 }
@@ -77,7 +77,7 @@ func TestAnEmptyNameDoesNotStandForAllDatabases(t *testing.T) {
 
 func TestEachAnswerHasAValueForEachColumn(t *testing.T) {
 	admin := sit(t, "admin")
-	for _, c := range Commands() {
+	for _, c := range commands {
 		if c.Columns == nil {
 			continue
 		}

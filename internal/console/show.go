@@ -12,12 +12,13 @@ import (
 
 func nothing(*Console) []row { return nil }
 
-// orNull returns nil for an empty string.
-func orNull(s string) any {
-	if s == "" {
+// orNull returns nil for a value that says nothing: an empty string, or 0.
+func orNull[T comparable](v T) any {
+	var none T
+	if v == none {
 		return nil
 	}
-	return s
+	return v
 }
 
 // flag is how PgBouncer shows a boolean.

@@ -83,7 +83,7 @@ func serverRow(v stats.Server, client stats.Client) row {
 func showClients(c *Console) (rows []row) {
 	list, _ := c.sources.Clients.ClientList()
 	for _, v := range list {
-		rows = append(rows, append(clientRow(v), orNull(v.Identity), orNull(serverName(v.TLS)), orNull(v.Negotiation), numberOrNull(v.Server), orNull(strings.Join(v.Pins, ", "))))
+		rows = append(rows, append(clientRow(v), orNull(v.Identity), orNull(serverName(v.TLS)), orNull(v.Negotiation), orNull(v.Server), orNull(strings.Join(v.Pins, ", "))))
 	}
 	return rows
 }
@@ -92,16 +92,9 @@ func showServers(c *Console) (rows []row) {
 	l := c.links()
 	for _, v := range l.servers {
 		client := l.byServer[v.ID]
-		rows = append(rows, append(serverRow(v, client), v.Host, v.Verified, v.Bound, numberOrNull(client.ID)))
+		rows = append(rows, append(serverRow(v, client), v.Host, v.Verified, v.Bound, orNull(client.ID)))
 	}
 	return rows
-}
-
-func numberOrNull(id uint64) any {
-	if id == 0 {
-		return nil
-	}
-	return id
 }
 
 // tlsText describes the TLS of a connection in one word, as PgBouncer does.

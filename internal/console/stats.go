@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -165,8 +166,8 @@ func (r row) with(list figureList) row {
 var statsColumns, totalsColumns, averagesColumns = func() (string, string, string) {
 	var totals, averages, plain, last []string
 	for i, f := range figureNames {
-		totals = append(totals, "total_"+or(f.stats, f.column))
-		averages = append(averages, "avg_"+or(f.average, f.column))
+		totals = append(totals, "total_"+cmp.Or(f.stats, f.column))
+		averages = append(averages, "avg_"+cmp.Or(f.average, f.column))
 		plain = append(plain, f.column)
 		if i >= clientParses { // PgBouncer's SHOW STATS_AVERAGES names these alone so
 			last = append(last, "avg_"+f.column)
@@ -177,13 +178,6 @@ var statsColumns, totalsColumns, averagesColumns = func() (string, string, strin
 	}
 	return spec(totals, averages), spec(plain), spec(plain[:clientParses], last)
 }()
-
-func or(name, otherwise string) string {
-	if name != "" {
-		return name
-	}
-	return otherwise
-}
 
 func showStats(c *Console) []row {
 	return c.eachDatabase(func(name string, total, average figureList) row {
@@ -212,7 +206,7 @@ func showTotals(c *Console) (rows []row) {
 	average := total.since(before, now.at.Sub(old.at))
 	for prefix, list := range [...]figureList{total, average} {
 		for i, f := range figureNames {
-			rows = append(rows, row{[...]string{"total_", "avg_"}[prefix] + or(f.sum, f.column), list[i]})
+			rows = append(rows, row{[...]string{"total_", "avg_"}[prefix] + cmp.Or(f.sum, f.column), list[i]})
 		}
 	}
 	return rows

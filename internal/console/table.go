@@ -22,10 +22,8 @@ type Command struct {
 	run     func(ctx context.Context, c *Console, args []string) (answer, error)
 }
 
-// Commands returns the commands of the console, in the order of the manual.
-func Commands() []Command { return commands }
-
-// commands is set by init, because HELP is one of those that it lists.
+// commands are those of the console, in the order of the manual. It is set by
+// init, because HELP is one of those that it lists.
 var commands []Command
 
 func init() { commands = append(showCommands(), controlCommands()...) }

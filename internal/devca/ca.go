@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"time"
 )
 
@@ -38,6 +37,21 @@ func New(commonName string, life time.Duration) (*CA, error) {
 // NewRoot is New for an authority that may have others below it.
 func NewRoot(commonName string, life time.Duration) (*CA, error) {
 	return newCA(authority(commonName, life), life)
+}
+
+// Intermediate makes an authority below ca. Certificates that it issues come
+// with its own certificate behind them, as peers are to send them. ca must
+// have been made by NewRoot.
+func (ca *CA) Intermediate(commonName string, life time.Duration) (*CA, error) {
+	key, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	cert, err := sign(authority(commonName, life), ca.cert, key.Public(), ca.key)
+	if err != nil {
+		return nil, fmt.Errorf("intermediate authority: %w", err)
+	}
+	return &CA{cert: cert, key: key, below: append([]byte(certPEM(cert)), ca.below...)}, nil
 }
 
 func newCA(template *x509.Certificate, life time.Duration) (*CA, error) {
@@ -83,6 +97,9 @@ func Load(certFile, keyFile string) (*CA, error) {
 	return &CA{cert: cert, key: pair.PrivateKey.(crypto.Signer)}, nil
 }
 
+// Cert returns the authority's certificate.
+func (ca *CA) Cert() *x509.Certificate { return ca.cert }
+
 // CertPEM returns the authority's certificate as PEM.
 func (ca *CA) CertPEM() []byte { return certPEM(ca.cert) }
 
@@ -114,31 +131,14 @@ func newKey() (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
-// sign gives the template a serial number and signs it. The result is parsed
-// back, so that callers see the certificate as a peer will.
+// sign signs a certificate, with a random serial number that crypto/x509 gives
+// it. The result is parsed back, so that callers see it as a peer will.
 func sign(template, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer) (*x509.Certificate, error) {
-	serial, err := newSerial()
-	if err != nil {
-		return nil, err
-	}
-	template.SerialNumber = serial
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, signer)
 	if err != nil {
 		return nil, err
 	}
 	return x509.ParseCertificate(der)
-}
-
-// newSerial returns 128 random bits, but never zero: RFC 5280 section 4.1.2.2
-// asks for a positive number of at most 20 bytes.
-func newSerial() (*big.Int, error) {
-	one := big.NewInt(1)
-	limit := new(big.Int).Lsh(one, 128)
-	serial, err := rand.Int(rand.Reader, limit.Sub(limit, one))
-	if err != nil {
-		return nil, fmt.Errorf("serial number: %w", err)
-	}
-	return serial.Add(serial, one), nil
 }
 
 func certPEM(cert *x509.Certificate) []byte {

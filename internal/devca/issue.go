@@ -1,6 +1,7 @@
 package devca
 
 import (
+	"cmp"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -97,10 +99,7 @@ func (ca *CA) template(req Request) (*x509.Certificate, error) {
 }
 
 func (ca *CA) validity(req Request) (notBefore, notAfter time.Time, err error) {
-	life := req.Life
-	if life == 0 {
-		life = DefaultLife
-	}
+	life := cmp.Or(req.Life, DefaultLife)
 	if life < 0 {
 		return notBefore, notAfter, errors.New("life must not be negative")
 	}
@@ -147,34 +146,16 @@ func addNames(t *x509.Certificate, req Request) error {
 	return nil
 }
 
-// isDNSName tells whether name can be a dNSName (RFC 5280 section 4.2.1.6,
-// RFC 9525 section 6.3): labels of letters, digits and hyphens, the leftmost
-// one possibly "*". Underscores are allowed because container networks use
-// them. A last label of digits only is refused: it is a mistyped address.
-func isDNSName(name string) bool {
-	rest, wildcard := strings.CutPrefix(name, "*.")
-	if len(name) > 253 || wildcard && rest == "" {
-		return false
-	}
-	last := ""
-	for last = range strings.SplitSeq(rest, ".") {
-		if !isLabel(last) {
-			return false
-		}
-	}
-	return strings.Trim(last, "0123456789") != ""
-}
+// dnsName matches what can be a dNSName (RFC 5280 section 4.2.1.6, RFC 9525
+// section 6.3): labels of letters, digits and hyphens, the leftmost one possibly
+// "*". Underscores are allowed because container networks use them.
+var dnsName = regexp.MustCompile(`^(\*\.)?` + label + `(\.` + label + `)*$`)
 
-func isLabel(label string) bool {
-	if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-		return false
-	}
-	for _, c := range []byte(label) {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
-		default:
-			return false
-		}
-	}
-	return true
+const label = `[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?`
+
+// isDNSName tells whether name can be a dNSName. A last label of digits only is
+// refused: it is a mistyped address.
+func isDNSName(name string) bool {
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	return len(name) <= 253 && dnsName.MatchString(name) && strings.Trim(last, "0123456789") != ""
 }

@@ -59,7 +59,7 @@ func ruleTrust(e *exam) {
 		return slices.Contains([]string{hba.Trust, hba.Password, hba.MD5, hba.LDAP}, r.Method)
 	}
 	if len(rules) > 0 && !slices.ContainsFunc(rules, weak) {
-		e.good(subjectAccess, "no rule is weaker than scram-sha-256 (%s)", count(len(rules), "rule"))
+		e.good(subjectAccess, "no rule is weaker than scram-sha-256 (%s)", Count(len(rules), "rule"))
 	}
 }
 

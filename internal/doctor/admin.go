@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/auth/hba"
 	"github.com/pgseal/pgseal/internal/console"
 )
@@ -55,10 +56,8 @@ func asksForSecret(r hba.Rule) bool {
 // knows reports whether there is a secret of a role, or a lookup that may have
 // it: the console belongs to no database, so that of one does not count.
 func (e *exam) knows(role string) bool {
-	for _, u := range e.users {
-		if u.Name == role {
-			return true
-		}
+	if slices.ContainsFunc(e.users, func(u auth.UserLine) bool { return u.Name == role }) {
+		return true
 	}
 	all, any := e.file.Auth.LookupConfig, e.file.Databases["*"].LookupConfig
 	return all.AuthUser+any.AuthUser != "" && all.AuthDBName+any.AuthDBName != ""

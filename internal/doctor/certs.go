@@ -1,15 +1,15 @@
 package doctor
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 const (
@@ -30,11 +30,17 @@ func certExpired(e *exam) {
 
 // invalidAt returns why a certificate is not valid at a time, or "".
 func invalidAt(c *x509.Certificate, now time.Time) string {
+	return notInTime(c.NotBefore, c.NotAfter, now)
+}
+
+// notInTime returns why what counts for a time does not count now, or "". A
+// zero end is none.
+func notInTime(start, end, now time.Time) string {
 	switch {
-	case now.After(c.NotAfter):
-		return "expired on " + day(c.NotAfter)
-	case now.Before(c.NotBefore):
-		return "is not valid before " + day(c.NotBefore)
+	case !end.IsZero() && now.After(end):
+		return "expired on " + day(end)
+	case now.Before(start):
+		return "is not valid before " + day(start)
 	}
 	return ""
 }
@@ -78,24 +84,14 @@ func weakness(key any) string {
 
 func weakSignature(e *exam) {
 	for _, p := range e.certificates() {
-		if weaklySigned(p.cert) {
+		if tlsconf.WeaklySigned(p.cert) {
 			e.found(p.subject, p.key, fmt.Sprintf("%s is signed with %s", p, p.cert.SignatureAlgorithm), "reissue the certificate in "+p.path)
 		}
 	}
 }
 
-// weaklySigned reports a signature by MD5 or SHA-1. That of a root is never
-// looked at.
-func weaklySigned(c *x509.Certificate) bool {
-	switch c.SignatureAlgorithm {
-	case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
-		return !selfIssued(c)
-	}
-	return false
-}
-
 func keyMismatch(e *exam) {
-	for _, p := range e.pairs() {
+	for _, p := range e.pairs {
 		if len(p.chain) == 0 || p.private == nil || owns(p.private, p.chain[0]) {
 			continue
 		}
@@ -114,24 +110,15 @@ func notForServers(e *exam) {
 		switch {
 		case p.chain[0].IsCA:
 			e.found(p.subject, p.certKey, "the certificate in "+p.certFile+" is a CA certificate, not a server certificate", p.certName+": a server certificate issued by this CA")
-		case !servesServers(p.chain[0]):
+		case !tlsconf.Serves(p.chain[0], x509.ExtKeyUsageServerAuth):
 			e.found(p.subject, p.certKey, "the certificate in "+p.certFile+" is not valid for server authentication (extended key usage)", "reissue it with extended key usage serverAuth")
 		}
 	}
 }
 
-func servesServers(c *x509.Certificate) bool { return serves(c, x509.ExtKeyUsageServerAuth) }
-
-// serves reports whether a certificate may be used for a purpose. One that
-// names no purpose is for all (RFC 5280, section 4.2.1.12).
-func serves(c *x509.Certificate, purpose x509.ExtKeyUsage) bool {
-	return len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 ||
-		slices.Contains(c.ExtKeyUsage, purpose) || slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny)
-}
-
 func notForClients(e *exam) {
-	for _, p := range e.pairs() {
-		if p.toServers && len(p.chain) > 0 && (p.chain[0].IsCA || !serves(p.chain[0], x509.ExtKeyUsageClientAuth)) {
+	for _, p := range e.pairs {
+		if p.toServers && len(p.chain) > 0 && (p.chain[0].IsCA || !tlsconf.Serves(p.chain[0], x509.ExtKeyUsageClientAuth)) {
 			e.found(p.subject, p.certKey, fmt.Sprintf("%s is not valid for client authentication (extended key usage)", name(p.chain[0])),
 				"sslcert: a certificate with extended key usage clientAuth")
 		}
@@ -139,7 +126,7 @@ func notForClients(e *exam) {
 }
 
 func rootNoAuthority(e *exam) {
-	for _, t := range e.trusts() {
+	for _, t := range e.trusts {
 		for i, c := range t.certs {
 			if !c.IsCA {
 				e.found(t.subject, t.key, fmt.Sprintf("certificate %d in %s (%s) is not a CA certificate", i+1, t.file, name(c)),
@@ -149,24 +136,12 @@ func rootNoAuthority(e *exam) {
 	}
 }
 
-// selfIssued reports whether a certificate names itself as its issuer: a root.
-func selfIssued(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, c.RawIssuer) }
-
 // name is how a certificate is displayed.
 func name(c *x509.Certificate) string {
 	if s := c.Subject.String(); s != "" {
 		return s
 	}
-	return strings.Join(names(c), ", ")
-}
-
-// names returns the subject alternative names that a TLS client compares.
-func names(c *x509.Certificate) []string {
-	list := append([]string(nil), c.DNSNames...)
-	for _, ip := range c.IPAddresses {
-		list = append(list, ip.String())
-	}
-	return list
+	return strings.Join(tlsconf.HostNames(c), ", ")
 }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }

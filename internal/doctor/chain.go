@@ -1,25 +1,20 @@
 package doctor
 
 import (
-	"bytes"
 	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
-// issued reports whether parent signed child.
-func issued(parent, child *x509.Certificate) bool {
-	return bytes.Equal(parent.RawSubject, child.RawIssuer) &&
-		parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature) == nil
-}
-
 func chainOrder(e *exam) {
-	for _, p := range e.pairs() {
+	for _, p := range e.pairs {
 		for i := 1; i < len(p.chain); i++ {
-			if issued(p.chain[i], p.chain[i-1]) {
+			if tlsconf.Issued(p.chain[i], p.chain[i-1]) {
 				continue
 			}
 			e.found(p.subject, p.certKey,
@@ -34,16 +29,16 @@ func chainOrder(e *exam) {
 // file. An issuer that is a root need not be there, so it matters what the
 // issuer of the last one is: it is looked for where people keep it.
 func chainGap(e *exam) {
-	for _, p := range e.pairs() {
+	for _, p := range e.pairs {
 		if len(p.chain) == 0 {
 			continue
 		}
 		last := p.chain[len(p.chain)-1]
 		issuer, path := e.issuerOf(last, filepath.Dir(p.certFile))
 		switch {
-		case selfIssued(last):
+		case tlsconf.SelfIssued(last):
 			e.good(p.subject, "the certificate leads to %s", name(last))
-		case issuer != nil && !selfIssued(issuer):
+		case issuer != nil && !tlsconf.SelfIssued(issuer):
 			e.found(p.subject, p.certKey,
 				fmt.Sprintf("intermediate certificate %s is missing from %s; it is in %s", name(issuer), p.certFile, path),
 				fmt.Sprintf("cat %s >> %s", path, p.certFile))
@@ -61,7 +56,7 @@ func chainGap(e *exam) {
 // the configuration names, and in the directory of the pair.
 func (e *exam) issuerOf(c *x509.Certificate, dir string) (*x509.Certificate, string) {
 	var paths []string
-	for _, t := range e.trusts() {
+	for _, t := range e.trusts {
 		if len(t.certs) > 0 {
 			paths = append(paths, t.file)
 		}
@@ -74,7 +69,7 @@ func (e *exam) issuerOf(c *x509.Certificate, dir string) (*x509.Certificate, str
 	}
 	for _, path := range paths {
 		for _, candidate := range readCertificates(path) {
-			if issued(candidate, c) {
+			if tlsconf.Issued(candidate, c) {
 				return candidate, path
 			}
 		}
@@ -84,7 +79,7 @@ func (e *exam) issuerOf(c *x509.Certificate, dir string) (*x509.Certificate, str
 
 func sanMissing(e *exam) {
 	for _, p := range e.leaves() {
-		if len(names(p.chain[0])) == 0 {
+		if len(tlsconf.HostNames(p.chain[0])) == 0 {
 			e.found(p.subject, p.certKey, fmt.Sprintf("%s has no subject alternative name of a host or address", name(p.chain[0])),
 				"reissue it with the names that clients connect to, such as DNS:"+example(p))
 		}
@@ -104,7 +99,7 @@ func example(p pair) string {
 
 func sanMismatch(e *exam) {
 	for _, p := range e.leaves() {
-		have := names(p.chain[0])
+		have := tlsconf.HostNames(p.chain[0])
 		switch {
 		case len(have) == 0: // has a check of its own
 		case len(p.names) > 0:

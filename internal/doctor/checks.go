@@ -13,9 +13,6 @@ type Check struct {
 // configCheck stands for what config.Load refuses.
 var configCheck = Check{ID: "config", Severity: Error, Why: "pgseal does not start with this configuration; a reload keeps the current one."}
 
-// Checks returns all checks.
-func Checks() []Check { return append([]Check{configCheck}, checks...) }
-
 var checks = []Check{
 	{ID: "secret-readable", Severity: Error, offline: secretReadable,
 		Why: "Anyone who can read a key or password can impersonate its owner."},

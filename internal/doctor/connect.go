@@ -115,15 +115,9 @@ func askForTLS(conn net.Conn) (byte, error) {
 // verifyFull tells whether sslmode verify-full holds, by the roots that are
 // configured, or the system's where none are.
 func (h *host) verifyFull(chain []*x509.Certificate) error {
-	o := x509.VerifyOptions{Intermediates: x509.NewCertPool(), CurrentTime: h.now}
-	for _, c := range chain[1:] {
-		o.Intermediates.AddCert(c)
-	}
+	o := x509.VerifyOptions{Intermediates: tlsconf.PoolOf(chain[1:]), CurrentTime: h.now}
 	if len(h.db.roots) > 0 {
-		o.Roots = x509.NewCertPool()
-		for _, c := range h.db.roots {
-			o.Roots.AddCert(c)
-		}
+		o.Roots = tlsconf.PoolOf(h.db.roots)
 	}
 	_, err := chain[0].Verify(o)
 	if err == nil {
@@ -179,7 +173,7 @@ func (h *host) explain(err error) (what, change string) {
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
 		return "the server certificate is not valid for server authentication", "on the server: ssl_cert_file with extended key usage serverAuth"
 	case errors.As(err, &wrongName):
-		have := names(leaf)
+		have := tlsconf.HostNames(leaf)
 		if len(have) == 0 {
 			return "the server certificate has no subject alternative name", "on the server: ssl_cert_file with DNS:" + h.name
 		}
@@ -237,7 +231,7 @@ func serverWeakCert(h *host) {
 		if text := weakness(c.PublicKey); text != "" {
 			h.found("host", "the server certificate "+name(c)+" has "+text, "on the server: ssl_cert_file with a new key")
 		}
-		if weaklySigned(c) {
+		if tlsconf.WeaklySigned(c) {
 			h.found("host", fmt.Sprintf("the server certificate %s is signed with %s", name(c), c.SignatureAlgorithm), "on the server: reissue ssl_cert_file")
 		}
 	}
@@ -267,11 +261,9 @@ func (h *host) query(ctx context.Context) {
 	}
 	login := backend.Login{User: h.db.User, Password: h.db.Password}
 	if h.db.PasswordFile != "" {
-		secret, err := reload.ReadSecretFile(h.db.PasswordFile)
-		if err != nil {
+		if login.Password, err = reload.ReadPassword(h.db.PasswordFile); err != nil {
 			return // likewise
 		}
-		login.Password = strings.TrimRight(string(secret), "\r\n")
 	}
 	name := h.db.name
 	if name == "*" {

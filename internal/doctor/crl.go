@@ -26,17 +26,11 @@ func (t trust) newestLists() []*x509.RevocationList {
 // staleAt returns why a CRL is not valid at a time, or "". Without a next update it
 // never expires.
 func staleAt(crl *x509.RevocationList, now time.Time) string {
-	switch {
-	case !crl.NextUpdate.IsZero() && now.After(crl.NextUpdate):
-		return "expired on " + day(crl.NextUpdate)
-	case now.Before(crl.ThisUpdate):
-		return "is not valid before " + day(crl.ThisUpdate)
-	}
-	return ""
+	return notInTime(crl.ThisUpdate, crl.NextUpdate, now)
 }
 
 func crlExpired(e *exam) {
-	for _, t := range e.trusts() {
+	for _, t := range e.trusts {
 		for _, crl := range t.newestLists() {
 			if text := staleAt(crl, e.now); text != "" {
 				e.found(t.subject, t.crlKey, fmt.Sprintf("the CRL of %s in %s %s: all its %s certificates are rejected", crl.Issuer, t.crlFile, text, t.who),
@@ -47,7 +41,7 @@ func crlExpired(e *exam) {
 }
 
 func crlExpiring(e *exam) {
-	for _, t := range e.trusts() {
+	for _, t := range e.trusts {
 		for _, crl := range t.newestLists() {
 			switch life := crl.NextUpdate.Sub(crl.ThisUpdate); {
 			case staleAt(crl, e.now) != "" || crl.NextUpdate.IsZero():
@@ -64,7 +58,7 @@ func crlExpiring(e *exam) {
 // crlMissing reports CAs whose certificates are all rejected because there is no
 // CRL signed by them.
 func crlMissing(e *exam) {
-	for _, t := range e.trusts() {
+	for _, t := range e.trusts {
 		if t.crlFile == "" || len(t.lists) == 0 {
 			continue // a file that is none is told by the check "unusable"
 		}

@@ -369,3 +369,6 @@ func TestTheAdviceOnMD5SecretsIsOneThatTheServerTakes(t *testing.T) {
 		}
 	}
 }
+
+// Checks returns all checks.
+func Checks() []Check { return append([]Check{configCheck}, checks...) }

@@ -42,8 +42,8 @@ type exam struct {
 	now       time.Time
 	listeners []listener
 	databases []database
-	allPairs  []pair
-	allTrusts []trust
+	pairs     []pair
+	trusts    []trust
 	access    *login.Access // nil if the rules can't be read
 	accessErr error
 	ruleFiles []string // files that rules and user name maps were read from

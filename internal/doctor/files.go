@@ -19,35 +19,36 @@ type named struct {
 // files returns all files that the configuration names, and itself.
 func (e *exam) files() []named {
 	list := []named{{subjectConfig, "", e.file.Path(), false}}
-	for _, p := range e.pairs() {
-		list = append(list, named{p.subject, p.certKey, p.certFile, false}, named{p.subject, p.keyKey, p.keyFile, true})
+	add := func(subject, key, path string, secret bool) {
+		if path != "" {
+			list = append(list, named{subject, key, path, secret})
+		}
 	}
-	for _, t := range e.trusts() {
+	for _, p := range e.pairs {
+		add(p.subject, p.certKey, p.certFile, false)
+		add(p.subject, p.keyKey, p.keyFile, true)
+	}
+	for _, t := range e.trusts {
 		if t.file != tlsconf.SystemRoots {
-			list = append(list, named{t.subject, t.key, t.file, false})
+			add(t.subject, t.key, t.file, false)
 		}
-		if t.crlFile != "" {
-			list = append(list, named{t.subject, t.crlKey, t.crlFile, false})
-		}
+		add(t.subject, t.crlKey, t.crlFile, false)
 	}
 	for _, path := range e.ruleFiles {
-		list = append(list, named{subjectAccess, e.accessKey(), path, false})
+		add(subjectAccess, e.accessKey(), path, false)
 	}
 	for _, d := range e.databases {
-		if d.PasswordFile != "" {
-			list = append(list, named{d.subject, d.key + ".password_file", d.PasswordFile, true})
-		}
+		add(d.subject, d.key+".password_file", d.PasswordFile, true)
 	}
-	for _, l := range e.lookupPasswords() {
-		list = append(list, named{l.subject, l.key, l.path, true})
+	list = append(list, e.lookupPasswords()...)
+	add(subjectUsers, "auth.users_file", e.file.Auth.UsersFile, true)
+	add(subjectUsers, "auth.mock_secret_file", e.file.Auth.MockSecretFile, true)
+	if c := e.file.HTTP; c.Address != "" {
+		add(subjectHTTP, "http.tls.cert_file", c.TLS.CertFile, false)
+		add(subjectHTTP, "http.tls.key_file", c.TLS.KeyFile, true)
+		add(subjectHTTP, "http.bearer_token_file", c.BearerTokenFile, true)
 	}
-	if e.file.Auth.UsersFile != "" {
-		list = append(list, named{subjectUsers, "auth.users_file", e.file.Auth.UsersFile, true})
-	}
-	if e.file.Auth.MockSecretFile != "" {
-		list = append(list, named{subjectUsers, "auth.mock_secret_file", e.file.Auth.MockSecretFile, true})
-	}
-	return append(list, e.httpFiles()...)
+	return list
 }
 
 // lookupPasswords returns the files with passwords of auth_user.

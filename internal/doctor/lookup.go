@@ -66,8 +66,8 @@ func (h *host) tryLookup(ctx context.Context, l config.Lookup) (super bool, err 
 // are reported by other checks.
 func (h *host) passwordOf(l config.Lookup) string {
 	if l.Password != "" {
-		secret, _ := reload.ReadSecretFile(l.Password)
-		return strings.TrimRight(string(secret), "\r\n")
+		password, _ := reload.ReadPassword(l.Password)
+		return password
 	}
 	if h.file.Auth.UsersFile == "" {
 		return ""

@@ -33,12 +33,6 @@ type trust struct {
 	lists           []*x509.RevocationList
 }
 
-// pairs returns the pairs of all listeners and databases.
-func (e *exam) pairs() []pair { return e.allPairs }
-
-// trusts returns the authorities of all listeners and databases.
-func (e *exam) trusts() []trust { return e.allTrusts }
-
 // readListener reads the certificates that a listener names.
 func (e *exam) readListener(l listener) {
 	asks := l.asksClients()
@@ -67,7 +61,7 @@ func (e *exam) readListener(l listener) {
 // addPair adds a pair with what its files hold.
 func (e *exam) addPair(p pair) {
 	p.chain, p.private = readCertificates(p.certFile), readKey(p.keyFile)
-	e.allPairs = append(e.allPairs, p)
+	e.pairs = append(e.pairs, p)
 }
 
 func (e *exam) addClientTrust(subject, key, caFile, crlKey, crlFile string) {
@@ -75,7 +69,7 @@ func (e *exam) addClientTrust(subject, key, caFile, crlKey, crlFile string) {
 	if crlFile != "" {
 		t.crlKey, t.crlFile, t.lists = crlKey, crlFile, readCRLs(crlFile)
 	}
-	e.allTrusts = append(e.allTrusts, t)
+	e.trusts = append(e.trusts, t)
 }
 
 // asksClients reports whether clients are asked for certificates.
@@ -99,7 +93,7 @@ func (e *exam) readDatabase(d database) {
 		t.crlKey, t.crlFile, t.lists = d.key+".sslcrl", d.SSLCRL, readCRLs(d.SSLCRL)
 	}
 	if d.SSLRootCert != tlsconf.SystemRoots || t.crlFile != "" {
-		e.allTrusts = append(e.allTrusts, t)
+		e.trusts = append(e.trusts, t)
 	}
 }
 
@@ -117,7 +111,7 @@ func (p placed) String() string {
 // leaves returns the pairs that listeners show and whose certificate could be
 // read.
 func (e *exam) leaves() (list []pair) {
-	for _, p := range e.pairs() {
+	for _, p := range e.pairs {
 		if !p.toServers && len(p.chain) > 0 {
 			list = append(list, p)
 		}
@@ -128,12 +122,12 @@ func (e *exam) leaves() (list []pair) {
 // certificates returns all that the configuration names.
 func (e *exam) certificates() []placed {
 	var list []placed
-	for _, p := range e.pairs() {
+	for _, p := range e.pairs {
 		for i, c := range p.chain {
 			list = append(list, placed{p.subject, p.certKey, p.certFile, i + 1, c})
 		}
 	}
-	for _, t := range e.trusts() {
+	for _, t := range e.trusts {
 		for i, c := range t.certs {
 			list = append(list, placed{t.subject, t.key, t.file, i + 1, c})
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/pgseal/pgseal/internal/auth"
 	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/proxy/login"
+	"github.com/pgseal/pgseal/tlsconf"
 )
 
 // maxFile bounds what is read of a file; longer ones are no certificates.
@@ -31,59 +32,43 @@ func readFile(path string, limit int64) []byte {
 	return content
 }
 
+// pemBlocks returns the blocks of a PEM file.
+func pemBlocks(content []byte) (list []*pem.Block) {
+	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
+		list = append(list, block)
+	}
+	return list
+}
+
 // readCertificates returns the certificates of a PEM file that parse.
-func readCertificates(path string) []*x509.Certificate {
-	var list []*x509.Certificate
-	for rest := readFile(path, maxFile); ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return list
-		}
+func readCertificates(path string) (list []*x509.Certificate) {
+	for _, block := range pemBlocks(readFile(path, maxFile)) {
 		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && block.Type == "CERTIFICATE" {
 			list = append(list, cert)
 		}
 	}
+	return list
 }
 
 // readKey returns the private key of a PEM file, or nil.
 func readKey(path string) crypto.Signer {
-	for rest := readFile(path, maxFile); ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return nil
-		}
-		var key any
-		switch block.Type {
-		case "RSA PRIVATE KEY":
-			key, _ = x509.ParsePKCS1PrivateKey(block.Bytes)
-		case "EC PRIVATE KEY":
-			key, _ = x509.ParseECPrivateKey(block.Bytes)
-		case "PRIVATE KEY":
-			key, _ = x509.ParsePKCS8PrivateKey(block.Bytes)
-		}
-		if signer, ok := key.(crypto.Signer); ok {
-			return signer
-		}
-	}
+	key, _ := tlsconf.ParsePrivateKey(path, readFile(path, maxFile))
+	return key
 }
 
 // readCRLs returns the lists of a file of CRLs, in PEM or one in DER, that
 // parse.
-func readCRLs(path string) []*x509.RevocationList {
+func readCRLs(path string) (lists []*x509.RevocationList) {
 	content := readFile(path, maxCRLs)
 	if list, err := x509.ParseRevocationList(content); err == nil {
 		return []*x509.RevocationList{list}
 	}
-	var lists []*x509.RevocationList
-	for rest := content; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return lists
-		}
+	for _, block := range pemBlocks(content) {
 		if list, err := x509.ParseRevocationList(block.Bytes); err == nil && block.Type == "X509 CRL" {
 			lists = append(lists, list)
 		}
 	}
+	return lists
 }
 
 // readAccess reads access rules and user name maps as pgseal does.

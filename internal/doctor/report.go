@@ -61,8 +61,8 @@ func (r *Report) Count(s Severity) int {
 	return n
 }
 
-// count says how many there are of something.
-func count(n int, noun string) string {
+// Count says in words how many there are of something.
+func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/auth"
+	"github.com/pgseal/pgseal/internal/httpd"
 	"github.com/pgseal/pgseal/internal/reload"
 	"github.com/pgseal/pgseal/pool"
 	"github.com/pgseal/pgseal/tlsconf"
@@ -48,12 +50,7 @@ func plaintextLoopback(e *exam) {
 }
 
 func allLoopback(hosts []string) bool {
-	for _, h := range hosts {
-		if !loopback(h) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(hosts, func(h string) bool { return !loopback(h) })
 }
 
 func plaintextServer(e *exam) {
@@ -169,19 +166,14 @@ func usersPlain(e *exam) {
 	if lines := e.usersOf(auth.KindPlain); len(lines) > 0 {
 		e.inUsers(lines, "plaintext passwords", "each role's secret from the server (SELECT rolpassword FROM pg_authid), or pgseal hash-password if the database has a fixed user")
 	} else if scram := e.usersOf(auth.KindSCRAM); len(scram) > 0 {
-		e.good(subjectUsers, "no secret is weaker than SCRAM-SHA-256 (%s)", count(len(scram), "role"))
+		e.good(subjectUsers, "no secret is weaker than SCRAM-SHA-256 (%s)", Count(len(scram), "role"))
 	}
 }
 
 // usersNone reports a users file without roles, unless there is an auth_query.
 func usersNone(e *exam) {
-	if e.file.Auth.UsersFile == "" || len(e.users) > 0 || e.failed(subjectUsers) || e.file.Auth.AuthUser != "" {
+	if e.file.Auth.UsersFile == "" || len(e.users) > 0 || e.failed(subjectUsers) || len(e.file.Lookups()) > 0 {
 		return
-	}
-	for _, d := range e.file.Databases {
-		if d.AuthUser != "" {
-			return
-		}
 	}
 	e.found(subjectUsers, "auth.users_file", "the users file contains no roles", `a line "ROLE" "SECRET" for each role, with the secret from the server (SELECT rolpassword FROM pg_authid)`)
 }
@@ -237,5 +229,10 @@ func unusable(e *exam) {
 		}
 		report(subjectUsers, "auth.mock_secret_file", err)
 	}
-	e.unusableHTTP(report)
+	if c := e.file.HTTP; c.Address != "" {
+		_, err := c.TLS.NewCertificate()
+		report(subjectHTTP, "http.tls", err)
+		_, err = httpd.NewToken(c.BearerTokenFile)
+		report(subjectHTTP, "http.bearer_token_file", err)
+	}
 }

@@ -49,9 +49,12 @@ func (c TLSConfig) Validate() error {
 	return nil
 }
 
+// Public reports whether other machines reach the server.
+func (c Config) Public() bool { return c.Address != "" && !loopback(c.Address) }
+
 // Warnings says what is weaker than it should be, one sentence each.
 func (c Config) Warnings() []string {
-	if c.Address == "" || loopback(c.Address) {
+	if !c.Public() {
 		return nil
 	}
 	var list []string

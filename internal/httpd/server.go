@@ -98,19 +98,16 @@ func (o Options) handler() http.Handler {
 	mux.Handle("/healthz", health(o.Health.Alive))
 	mux.Handle("/readyz", health(o.Health.Ready))
 	mux.Handle("/startupz", health(o.Health.Started))
-	pages := map[string]http.Handler{}
+	guarded := func(pattern string, h http.Handler) { mux.Handle(pattern, o.guard(h)) }
 	for pattern, h := range o.Pages {
-		pages[pattern] = h
+		guarded(pattern, h)
 	}
 	if o.Pprof {
-		pages["/debug/pprof/"] = http.HandlerFunc(pprof.Index)
-		pages["/debug/pprof/cmdline"] = http.HandlerFunc(pprof.Cmdline)
-		pages["/debug/pprof/profile"] = http.HandlerFunc(pprof.Profile)
-		pages["/debug/pprof/symbol"] = http.HandlerFunc(pprof.Symbol)
-		pages["/debug/pprof/trace"] = http.HandlerFunc(pprof.Trace)
-	}
-	for pattern, h := range pages {
-		mux.Handle(pattern, o.guard(h))
+		guarded("/debug/pprof/", http.HandlerFunc(pprof.Index))
+		guarded("/debug/pprof/cmdline", http.HandlerFunc(pprof.Cmdline))
+		guarded("/debug/pprof/profile", http.HandlerFunc(pprof.Profile))
+		guarded("/debug/pprof/symbol", http.HandlerFunc(pprof.Symbol))
+		guarded("/debug/pprof/trace", http.HandlerFunc(pprof.Trace))
 	}
 	return readOnly(mux)
 }
@@ -119,30 +116,18 @@ func (o Options) handler() http.Handler {
 // loopback address, it protects against DNS rebinding: a web page in a local
 // browser could otherwise request it by a name that resolves to this machine.
 func (o Options) guard(page http.Handler) http.Handler {
-	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Del("Connection") // authorized: keep the connection open
-		page.ServeHTTP(w, r)
-	})
-	if o.Token == nil && !loopback(o.Address) {
-		return next
-	}
-	if o.Token == nil {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !ownName(r.Host) {
-				http.Error(w, "request by IP address or localhost, or set http.bearer_token_file", http.StatusMisdirectedRequest)
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !o.Token.Load().allows(r) {
+		switch {
+		case o.Token == nil && loopback(o.Address) && !ownName(r.Host):
+			http.Error(w, "request by IP address or localhost, or set http.bearer_token_file", http.StatusMisdirectedRequest)
+		case o.Token != nil && !o.Token.Load().allows(r):
 			w.Header().Add("WWW-Authenticate", `Bearer realm="pgseal"`)
 			w.Header().Add("WWW-Authenticate", `Basic realm="pgseal: the token is the password", charset="UTF-8"`)
 			http.Error(w, "bearer token required (http.bearer_token_file)", http.StatusUnauthorized)
-			return
+		default:
+			w.Header().Del("Connection") // authorized: keep the connection open
+			page.ServeHTTP(w, r)
 		}
-		next.ServeHTTP(w, r)
 	})
 }
 

@@ -1,7 +1,9 @@
 package metrics
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -133,7 +135,7 @@ func (c *collector) clients(o out) {
 }
 
 func (o out) counts(m *metric, counts map[string]uint64) {
-	for _, key := range sortedKeys(counts) {
+	for _, key := range slices.Sorted(maps.Keys(counts)) {
 		o.value(m, float64(counts[key]), key)
 	}
 }

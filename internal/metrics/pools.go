@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -101,15 +102,6 @@ func label(name string) string {
 	return strings.ToValidUTF8(name[:min(len(name), longest)], "�")
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 func (o out) pool(at pair, s *stats.Pool) {
 	set := func(m *metric, v float64, labels ...string) {
 		o.value(m, v, append([]string{at.database, at.user}, labels...)...)
@@ -141,7 +133,7 @@ func (o out) pool(at pair, s *stats.Pool) {
 	set(pools.binds, float64(t.Binds))
 	set(pools.opened, float64(t.ServersOpened))
 	set(pools.failed, float64(t.ServersFailed))
-	for _, reason := range sortedKeys(t.ServersClosed) {
+	for _, reason := range slices.Sorted(maps.Keys(t.ServersClosed)) {
 		set(pools.closed, float64(t.ServersClosed[reason]), reason)
 	}
 	o.times(pools.queryTime, &t.QueryTime, at.database, at.user)

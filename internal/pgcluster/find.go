@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -149,10 +150,7 @@ func (f finder) notFound(version string, seen []string) error {
 }
 
 func (in installation) olderThan(other installation) bool {
-	if in.major != other.major {
-		return in.major < other.major
-	}
-	return in.minor < other.minor
+	return in.major < other.major || in.major == other.major && in.minor < other.minor
 }
 
 // inspect reads the version of the programs in bindir.
@@ -170,25 +168,18 @@ func inspect(bindir string) (installation, error) {
 	return installation{bindir: bindir, major: major, minor: minor}, err
 }
 
+var versionLine = regexp.MustCompile(`\(PostgreSQL\) (\d{1,6})(?:\.(\d{1,6}))?`)
+
 // parseVersion reads what postgres --version prints, such as
 // "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)" or "... 19beta1".
 func parseVersion(line string) (major, minor int, err error) {
-	_, rest, found := strings.Cut(line, "(PostgreSQL) ")
-	major, rest = leadingInt(rest)
-	if !found || major == 0 {
+	found := versionLine.FindStringSubmatch(line)
+	if found != nil {
+		major, _ = strconv.Atoi(found[1])
+		minor, _ = strconv.Atoi(found[2]) // there is none before the first release
+	}
+	if major == 0 {
 		return 0, 0, errors.New("its version is not PostgreSQL's")
 	}
-	if after, ok := strings.CutPrefix(rest, "."); ok {
-		minor, _ = leadingInt(after)
-	}
 	return major, minor, nil
-}
-
-// leadingInt reads the digits s begins with, up to six of them.
-func leadingInt(s string) (n int, rest string) {
-	for len(s) > 0 && '0' <= s[0] && s[0] <= '9' && n < 100_000 {
-		n = 10*n + int(s[0]-'0')
-		s = s[1:]
-	}
-	return n, s
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +41,8 @@ type Options struct {
 	Log io.Writer
 }
 
+var settingName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
+
 func (o Options) tls() bool { return len(o.ServerCert) > 0 }
 
 func (o Options) check() error {
@@ -53,7 +56,7 @@ func (o Options) check() error {
 		return errors.New("a root certificate is of no use without a server certificate")
 	}
 	for name, value := range o.Settings {
-		if !isSettingName(name) || strings.Contains(value, "\x00") {
+		if !settingName.MatchString(name) || strings.Contains(value, "\x00") {
 			return fmt.Errorf("setting %q cannot be written to postgresql.conf", name)
 		}
 	}
@@ -121,21 +124,6 @@ func quoteSetting(value string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`, "\n", `\n`, "\r", `\r`).Replace(value) + "'"
 }
 
-func isSettingName(name string) bool {
-	if name == "" {
-		return false
-	}
-	for i, c := range []byte(name) {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '_':
-		case i > 0 && ('0' <= c && c <= '9' || c == '.'):
-		default:
-			return false
-		}
-	}
-	return true
-}
-
 // pidFile is what postmaster.pid tells: which process wrote it, the port, and
 // the postmaster's state (PostgreSQL source, miscadmin.h, LOCK_FILE_LINE_*).
 type pidFile struct {
@@ -146,14 +134,8 @@ type pidFile struct {
 // parsePIDFile reads postmaster.pid, which grows line by line while the server
 // starts; what is not there yet is zero.
 func parsePIDFile(data []byte) pidFile {
-	line := func(n int) string {
-		lines := strings.SplitN(string(data), "\n", n+1)
-		if len(lines) < n {
-			return ""
-		}
-		return strings.TrimSpace(lines[n-1])
-	}
-	pid, _ := strconv.Atoi(line(1))
-	port, _ := strconv.Atoi(line(4))
-	return pidFile{pid: pid, port: port, status: line(8)}
+	lines := strings.Split(string(data)+strings.Repeat("\n", 8), "\n")
+	pid, _ := strconv.Atoi(strings.TrimSpace(lines[0]))
+	port, _ := strconv.Atoi(strings.TrimSpace(lines[3]))
+	return pidFile{pid: pid, port: port, status: strings.TrimSpace(lines[7])}
 }

@@ -39,17 +39,11 @@ type File struct {
 // Whoever gets one must not change the bytes.
 type Contents map[string][]byte
 
-// ReadContents reads files as one version: after the last byte is read, every
-// path must still lead to the file that was read, unchanged. So a symlink
-// swapped between the certificate and the key gives the old pair or the new
-// one, never one of each. Errors name the file.
-func ReadContents(files []File) (Contents, error) {
-	return readSettled(files, unchanged)
-}
-
-// readSettled reads files until settled says that they did not change
-// meanwhile.
-func readSettled(files []File, settled func([]File, []fs.FileInfo) bool) (Contents, error) {
+// readContents reads files as one version: after the last byte is read, every
+// path must still lead to the file that was read, unchanged, as settled
+// reports. So a symlink swapped between the certificate and the key gives the
+// old pair or the new one, never one of each. Errors name the file.
+func readContents(files []File, settled func([]File, []fs.FileInfo) bool) (Contents, error) {
 	for attempt := range readAttempts {
 		if attempt > 0 {
 			time.Sleep(readPause << (attempt - 1))

@@ -19,7 +19,7 @@ func TestFilesAreReadWithWhatTheyHold(t *testing.T) {
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	write(t, a, []byte("one"), 0o644)
 	write(t, b, []byte("two"), 0o600)
-	contents, err := ReadContents([]File{{Path: a}, {Path: b, Secret: true}})
+	contents, err := readContents([]File{{Path: a}, {Path: b, Secret: true}}, unchanged)
 	ok(t, err)
 	if len(contents) != 2 || string(contents[a]) != "one" || string(contents[b]) != "two" {
 		t.Errorf("read %q", contents)
@@ -48,7 +48,7 @@ func TestAFileThatCannotBeTakenIsNamed(t *testing.T) {
 		{file: File{Path: path("fifo")}, want: errNotRegular},
 		{file: File{Path: path("open"), Secret: true}, word: "permissions"},
 	} {
-		_, err := ReadContents([]File{test.file})
+		_, err := readContents([]File{test.file}, unchanged)
 		if test.want != nil && !errors.Is(err, test.want) {
 			t.Errorf("%s: error %v, want %v", test.file.Path, err, test.want)
 		}
@@ -59,7 +59,7 @@ func TestAFileThatCannotBeTakenIsNamed(t *testing.T) {
 func TestAFileOfTheLargestSizeIsRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "full")
 	write(t, path, bytes.Repeat([]byte{'x'}, maxFileSize), 0o644)
-	contents, err := ReadContents([]File{{Path: path}})
+	contents, err := readContents([]File{{Path: path}}, unchanged)
 	ok(t, err)
 	if len(contents[path]) != maxFileSize {
 		t.Errorf("read %d bytes, want %d", len(contents[path]), maxFileSize)
@@ -71,10 +71,10 @@ func TestASecretFileIsJudgedByWhereItsSymlinkLeads(t *testing.T) {
 	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
 	write(t, target, []byte("x"), 0o600)
 	ok(t, os.Symlink(target, link))
-	_, err := ReadContents([]File{{Path: link, Secret: true}})
+	_, err := readContents([]File{{Path: link, Secret: true}}, unchanged)
 	ok(t, err)
 	ok(t, os.Chmod(target, 0o604))
-	_, err = ReadContents([]File{{Path: link, Secret: true}})
+	_, err = readContents([]File{{Path: link, Secret: true}}, unchanged)
 	wantError(t, err, link, "permissions")
 }
 
@@ -97,7 +97,7 @@ func TestFilesReadDuringASwapAreOfOneVersion(t *testing.T) {
 	read := 0
 	readers.Go(func() {
 		for {
-			contents, err := ReadContents([]File{{Path: cert}, {Path: key, Secret: true}})
+			contents, err := readContents([]File{{Path: cert}, {Path: key, Secret: true}}, unchanged)
 			switch {
 			case errors.Is(err, errUnsettled): // Swapped faster than anybody renews.
 			case err != nil:
@@ -166,7 +166,7 @@ func TestFilesThatAreBeingWrittenAreReadAgainAfterAPause(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "file")
 			write(t, path, []byte("version 0"), 0o600)
 			start, reads := time.Now(), 0
-			contents, err := readSettled([]File{{Path: path}}, func([]File, []fs.FileInfo) bool {
+			contents, err := readContents([]File{{Path: path}}, func([]File, []fs.FileInfo) bool {
 				reads++
 				write(t, path, fmt.Appendf(nil, "version %d", reads), 0o600)
 				return reads > test.changes

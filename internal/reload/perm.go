@@ -3,15 +3,12 @@ package reload
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
+	"strings"
 )
 
 // maxSecretSize bounds what ReadSecretFile reads, in bytes: users files are the largest.
 const maxSecretSize = 64 << 20
-
-var errTooLong = fmt.Errorf("longer than %d bytes", maxSecretSize)
 
 // CheckSecretFile returns an error unless a file is fit to hold a private key
 // or passwords. The rule is libpq's and PostgreSQL's for key files: it is a
@@ -43,18 +40,24 @@ func checkSecretMode(mode fs.FileMode, owner, current uint32) error {
 }
 
 // ReadSecretFile reads a file that passes [CheckSecretFile] and is no longer
-// than 64 MiB. The error names the path. What it returns is the caller's.
+// than 64 MiB; it may be empty. The error names the path. What it returns is
+// the caller's.
 func ReadSecretFile(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|openNonblock, 0)
-	if err != nil {
-		return nil, err
+	content, _, err := readFile(File{Path: path, Secret: true, Max: maxSecretSize})
+	if errors.Is(err, errEmpty) {
+		err = nil
 	}
-	defer f.Close()
-	content, err := readSecretFile(f)
-	if err != nil {
-		return nil, fileError(path, err)
+	return content, err
+}
+
+// ReadPassword returns the password in a file that [ReadSecretFile] reads,
+// without the line end behind it. It is empty if path is.
+func ReadPassword(path string) (string, error) {
+	if path == "" {
+		return "", nil
 	}
-	return content, nil
+	secret, err := ReadSecretFile(path)
+	return strings.TrimRight(string(secret), "\r\n"), err
 }
 
 // fileError says of which file an error is, once: those of the system name it
@@ -64,25 +67,4 @@ func fileError(path string, err error) error {
 		return err
 	}
 	return fmt.Errorf("%s: %w", path, err)
-}
-
-func readSecretFile(f *os.File) ([]byte, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if err := CheckSecretFile(info); err != nil {
-		return nil, err
-	}
-	if info.Size() > maxSecretSize {
-		return nil, errTooLong
-	}
-	content, err := io.ReadAll(io.LimitReader(f, maxSecretSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(content) > maxSecretSize { // it grew meanwhile
-		return nil, errTooLong
-	}
-	return content, nil
 }

@@ -86,7 +86,7 @@ func TestASecretFileBeyondTheLimitIsRefused(t *testing.T) {
 	if err := os.Truncate(path, maxSecretSize+1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadSecretFile(path); err == nil || !strings.Contains(err.Error(), "longer than") {
+	if _, err := ReadSecretFile(path); err == nil || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("got %v", err)
 	}
 }

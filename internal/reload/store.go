@@ -179,7 +179,7 @@ func (s *Store[T]) read() (value T, sum digest, err error) {
 // that of the content, also when it could not be built from; zero when it could
 // not be read. Content that is in force already is not built again.
 func readSet[T any](files []File, loaded digest, build func(Contents) (T, error)) (value T, sum digest, err error) {
-	contents, err := ReadContents(files)
+	contents, err := readContents(files, unchanged)
 	if err != nil {
 		return value, digest{}, err
 	}

@@ -37,7 +37,7 @@ type Watcher struct {
 	log      *zap.Logger
 	interval time.Duration
 	open     func() (eventSource, error)
-	told     func(name string, err error) // nil, or OnReload's
+	told     func(name string, err error) // OnReload's
 
 	// kick tells Run that the set has changed.
 	kick chan struct{}
@@ -54,18 +54,12 @@ func NewWatcher(log *zap.Logger, interval time.Duration) *Watcher {
 	if interval <= 0 {
 		interval = DefaultPollInterval
 	}
-	return &Watcher{log: log, interval: interval, open: openEvents, kick: make(chan struct{}, 1), refused: map[Reloadable]bool{}}
+	return &Watcher{log: log, interval: interval, open: openEvents, told: func(string, error) {}, kick: make(chan struct{}, 1), refused: map[Reloadable]bool{}}
 }
 
 // OnReload has f told, on the goroutine that reloads, of all that the log is:
 // what was taken, and with err what was refused. It is called once, before Run.
 func (w *Watcher) OnReload(f func(name string, err error)) { w.told = f }
-
-func (w *Watcher) tell(r Reloadable, err error) {
-	if w.told != nil {
-		w.told(r.Name(), err)
-	}
-}
 
 // Set replaces what is watched. Any goroutine may call it, before Run or
 // during it.
@@ -173,11 +167,11 @@ func (w *Watcher) reload(r Reloadable) error {
 		}
 		w.log.Error("reload failed, keeping the version in force",
 			zap.String("name", r.Name()), zap.Error(cause))
-		w.tell(r, cause)
+		w.told(r.Name(), cause)
 		return err
 	}
 	if changed || healed {
-		w.tell(r, nil)
+		w.told(r.Name(), nil)
 	}
 	if changed {
 		w.logChange(r)

@@ -96,14 +96,6 @@ func (d *Distribution) Count() (n uint64) {
 	return n
 }
 
-// Mean returns the average time, or zero where there is none.
-func (d *Distribution) Mean() time.Duration {
-	if n := d.Count(); n > 0 {
-		return d.Sum / time.Duration(n)
-	}
-	return 0
-}
-
 // Quantile returns the time that the part q of all is not longer than: 0.5 asks
 // for the median. It is zero where nothing was counted.
 func (d *Distribution) Quantile(q float64) time.Duration {

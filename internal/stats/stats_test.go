@@ -106,3 +106,11 @@ func BenchmarkAHistogramCounts(b *testing.B) {
 		h.Add(123 * time.Microsecond)
 	}
 }
+
+// Mean returns the average time, or zero where there is none.
+func (d *Distribution) Mean() time.Duration {
+	if n := d.Count(); n > 0 {
+		return d.Sum / time.Duration(n)
+	}
+	return 0
+}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"hash/fnv"
 	"io"
 	"math"
@@ -36,15 +35,6 @@ func (f figure) MarshalJSON() ([]byte, error) {
 		return []byte("null"), nil
 	}
 	return strconv.AppendFloat(nil, float64(f), 'g', 4, 64), nil
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (f *figure) UnmarshalJSON(b []byte) error {
-	if string(b) == "null" {
-		*f = unknown
-		return nil
-	}
-	return json.Unmarshal(b, (*float64)(f))
 }
 
 // poolKey is what a pool is known by.

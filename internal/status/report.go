@@ -99,12 +99,12 @@ func (p *Page) report(now time.Time) *Report {
 
 func (p *Page) pools(r *Report, found *findings) {
 	list := rank(p.Pools.Snapshots())
+	var servers stats.ServerCounts
 	for i := range list {
 		s := &list[i]
-		servers := serversOf(s.Servers)
 		r.Clients.Active += max(s.Clients-s.Waiting, 0)
 		r.Clients.Waiting += s.Waiting
-		r.Servers.add(servers)
+		servers.Add(s.Servers)
 		minute := p.history.minute(keyOf(s))
 		found.pool(s, &minute)
 		if i >= maxPools {
@@ -114,13 +114,14 @@ func (p *Page) pools(r *Report, found *findings) {
 		row := PoolRow{
 			ID: keyOf(s).id(), Database: clean(s.Database), User: clean(s.User), Mode: s.Mode, Size: s.Size, Reserve: s.Reserve,
 			Active: max(s.Clients-s.Waiting, 0), Waiting: s.Waiting, MaxWait: figure(s.MaxWait.Seconds()),
-			Servers: servers, Minute: minuteOf(&minute),
+			Servers: serversOf(s.Servers), Minute: minuteOf(&minute),
 		}
 		if s.LastError != nil {
 			row.LastError = cause(s.LastError)
 		}
 		r.Pools = append(r.Pools, row)
 	}
+	r.Servers = serversOf(servers)
 	whole := p.history.whole()
 	r.Minute = minuteOf(&whole)
 }
@@ -138,13 +139,6 @@ func (p *Page) databases(found *findings) {
 
 func serversOf(c stats.ServerCounts) Servers {
 	return Servers{Active: c.Active, Idle: c.Idle + c.Used + c.Tested, Opening: c.Login, Closing: c.Closing}
-}
-
-func (s *Servers) add(o Servers) {
-	s.Active += o.Active
-	s.Idle += o.Idle
-	s.Opening += o.Opening
-	s.Closing += o.Closing
 }
 
 func minuteOf(s *span) Minute {

@@ -392,3 +392,12 @@ func BenchmarkASampleOfAHundredPools(b *testing.B) {
 		h.sample(now, list)
 	}
 }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *figure) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*f = unknown
+		return nil
+	}
+	return json.Unmarshal(b, (*float64)(f))
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -155,12 +156,7 @@ func (o *LDAPOptions) setURL(text string) error {
 // not go together, in PostgreSQL's order and words.
 func (o *LDAPOptions) complete() error {
 	has := func(names ...string) bool {
-		for _, name := range names {
-			if o.given[name] {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(names, func(name string) bool { return o.given[name] })
 	}
 	simple := has("ldapprefix", "ldapsuffix")
 	switch {

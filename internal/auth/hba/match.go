@@ -53,54 +53,29 @@ func (rule *Rule) match(q Request, look Lookups) bool {
 }
 
 func matchDatabase(tokens []token, q Request, look Lookups) bool {
-	for _, t := range tokens {
-		if q.Replication {
-			// Physical replication fits the keyword only.
-			if t.Keyword("replication") {
-				return true
-			}
-			continue
-		}
-		var fits bool
+	return slices.ContainsFunc(tokens, func(t token) bool {
 		switch {
+		case q.Replication, t.Keyword("replication"):
+			// Physical replication fits the keyword only, and only that fits it.
+			return q.Replication && t.Keyword("replication")
 		case t.Keyword("all"):
-			fits = true
-		case t.Keyword("sameuser"):
-			fits = q.Database == q.Role
-		case t.Keyword("samerole"), t.Keyword("samegroup"):
-			fits = look.Member(q.Role, q.Database)
-		case t.Keyword("replication"):
-		case t.regexp != nil:
-			fits = t.regexp.match(q.Database)
-		default:
-			fits = t.Text == q.Database
-		}
-		if fits {
 			return true
+		case t.Keyword("sameuser"):
+			return q.Database == q.Role
+		case t.Keyword("samerole"), t.Keyword("samegroup"):
+			return look.Member(q.Role, q.Database)
 		}
-	}
-	return false
+		return t.names(q.Database)
+	})
 }
 
 func matchRole(tokens []token, role string, look Lookups) bool {
-	for _, t := range tokens {
-		group, isGroup := t.group()
-		var fits bool
-		switch {
-		case isGroup:
-			fits = look.Member(role, group)
-		case t.Keyword("all"):
-			fits = true
-		case t.regexp != nil:
-			fits = t.regexp.match(role)
-		default:
-			fits = t.Text == role
+	return slices.ContainsFunc(tokens, func(t token) bool {
+		if group, isGroup := t.group(); isGroup {
+			return look.Member(role, group)
 		}
-		if fits {
-			return true
-		}
-	}
-	return false
+		return t.Keyword("all") || t.names(role)
+	})
 }
 
 // OnThisMachine reports whether the rule fits nobody from another machine.
@@ -117,10 +92,8 @@ func (rule *Rule) ForDatabase(name string) bool {
 			return true
 		case t.Keyword("replication"):
 			return false
-		case t.regexp != nil:
-			return t.regexp.match(name)
 		}
-		return t.Text == name
+		return t.names(name)
 	})
 }
 
@@ -137,10 +110,7 @@ func (anyGroup) Member(string, string) bool { return true }
 
 // AsksForGroups reports whether the rule's decision depends on [Lookups.Member].
 func (rule *Rule) AsksForGroups() bool {
-	for _, t := range rule.databases {
-		if t.Keyword("samerole") || t.Keyword("samegroup") {
-			return true
-		}
-	}
-	return slices.ContainsFunc(rule.roles, func(t token) bool { _, ok := t.group(); return ok })
+	ofMembers := func(t token) bool { return t.Keyword("samerole") || t.Keyword("samegroup") }
+	isGroup := func(t token) bool { _, ok := t.group(); return ok }
+	return slices.ContainsFunc(rule.databases, ofMembers) || slices.ContainsFunc(rule.roles, isGroup)
 }

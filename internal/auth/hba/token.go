@@ -30,6 +30,15 @@ func newToken(t pgconf.Token) (_ token, err error) {
 	return made, err
 }
 
+// names reports whether the token is this name, or a regular expression that
+// fits it.
+func (t token) names(name string) bool {
+	if t.regexp != nil {
+		return t.regexp.match(name)
+	}
+	return t.Text == name
+}
+
 // group returns the name behind the plus sign of a group.
 func (t token) group() (name string, ok bool) {
 	if t.Quoted {

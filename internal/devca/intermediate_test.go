@@ -1,7 +1,6 @@
 package devca
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"testing"
@@ -38,29 +37,5 @@ func TestACertificateOfAnIntermediateComesWithItAndLeadsToTheRoot(t *testing.T) 
 	_, err = pair.Cert.Verify(x509.VerifyOptions{Roots: root.Pool(), Intermediates: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err != nil {
 		t.Error(err)
-	}
-}
-
-func TestACRLIsSignedByItsAuthorityAndHoldsWhatWasRevoked(t *testing.T) {
-	ca := testCA(t)
-	cert := issue(t, ca, Request{CommonName: "x"}).Cert
-	for _, next := range []time.Time{time.Now().Add(time.Hour), time.Now().Add(-time.Hour)} {
-		encoded, err := ca.CRLPEM(next, cert)
-		if err != nil {
-			t.Fatal(err)
-		}
-		block, _ := pem.Decode(encoded)
-		list, err := x509.ParseRevocationList(block.Bytes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := list.CheckSignatureFrom(ca.Cert()); err != nil {
-			t.Error(err)
-		}
-		near(t, "next update", list.NextUpdate, next)
-		entries := list.RevokedCertificateEntries
-		if len(entries) != 1 || !bytes.Equal(entries[0].SerialNumber.Bytes(), cert.SerialNumber.Bytes()) {
-			t.Errorf("revoked are %v", entries)
-		}
 	}
 }

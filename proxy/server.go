@@ -188,9 +188,9 @@ func (l *sessions) exit(s *session) {
 // refuse has those refused that come from now on, and returns the others.
 func (l *sessions) refuse() []*session {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.refused = true
-	l.mu.Unlock()
-	return l.list()
+	return slices.Collect(maps.Keys(l.all))
 }
 
 // list returns the sessions in no order.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"testing"
 	"time"
 )
@@ -147,4 +148,33 @@ func TestAClientThatComesTooLateToBeToldOfAShutdownIsToldStill(t *testing.T) {
 	c := &client{Conn: conn, t: t, raw: conn, params: map[string]string{}}
 	c.refused("57P01")
 	ok(t, receive(t, "the end of the login", served))
+}
+
+// To be told would cut off what a client that is refused has yet to read.
+func TestWhoIsRefusedDuringAShutdownIsNotToldOfItToo(t *testing.T) {
+	for range 30 {
+		var l sessions
+		var refused sync.Map
+		var entering sync.WaitGroup
+		begun := make(chan struct{}, 100)
+		for range cap(begun) {
+			entering.Go(func() {
+				begun <- struct{}{}
+				for {
+					if s := new(session); !l.enter(s) {
+						refused.Store(s, true)
+						return
+					}
+				}
+			})
+		}
+		<-begun
+		told := l.refuse()
+		entering.Wait()
+		for _, s := range told {
+			if _, is := refused.Load(s); is {
+				t.Fatal("a session was refused, and told")
+			}
+		}
+	}
 }

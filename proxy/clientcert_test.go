@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/pgseal/pgseal/internal/devca"
+	"github.com/pgseal/pgseal/internal/pgfake"
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
@@ -34,10 +35,10 @@ func withClientCerts(t *testing.T, how string, revoked ...devca.Pair) func(*plan
 
 func writeCRL(t *testing.T, path string, revoked ...devca.Pair) {
 	t.Helper()
-	list, err := testCA().CRLPEM(time.Now().Add(time.Hour))
+	list, err := pgfake.CRLPEM(testCA(), time.Now().Add(time.Hour))
 	ok(t, err)
 	for _, pair := range revoked {
-		list, err = testCA().CRLPEM(time.Now().Add(time.Hour), pair.Cert)
+		list, err = pgfake.CRLPEM(testCA(), time.Now().Add(time.Hour), pair.Cert)
 		ok(t, err)
 	}
 	ok(t, os.WriteFile(path, list, 0o644))
@@ -184,7 +185,7 @@ func TestASessionEndsWhenTheCRLExpires(t *testing.T) {
 		edit := p.tls
 		p.tls = func(c *tlsconf.ListenerConfig) {
 			edit(c)
-			list, err := testCA().CRLPEM(time.Now().Add(2 * time.Second))
+			list, err := pgfake.CRLPEM(testCA(), time.Now().Add(2*time.Second))
 			ok(t, err)
 			ok(t, os.WriteFile(c.ClientCRLFile, list, 0o644))
 		}

@@ -181,7 +181,7 @@ func TestAServerIsShownTheClientCertificateItAsksFor(t *testing.T) {
 func TestARevokedServerIsSentNothing(t *testing.T) {
 	bad, good := pgfake.Issued(t), pgfake.Issued(t)
 	list := func(next time.Time, revoked ...*x509.Certificate) string {
-		data, err := pgfake.Roots()[0].CRLPEM(next, revoked...)
+		data, err := pgfake.CRLPEM(pgfake.Roots()[0], next, revoked...)
 		ok(t, err)
 		file := filepath.Join(t.TempDir(), "crl.pem")
 		ok(t, os.WriteFile(file, data, 0o644))

@@ -246,9 +246,9 @@ func (m *Manager) Admit(d *Database, user string, login Login) (p *Pool, leave f
 	}
 	spec := p.db.spec.Load()
 	if limit := spec.maxDBClients(); limit > 0 && p.db.budget.clients.Load() > int64(limit) {
-		err = tooMany("the database allows no more clients (max_db_client_connections)")
+		err = tooMany(`too many connections for database "` + p.db.Name + `" (max_db_client_connections)`)
 	} else if limit := spec.maxUserClients(user); limit > 0 && n > int64(limit) {
-		err = tooMany("the role is allowed no more clients (max_user_client_connections)")
+		err = tooMany(`too many connections for role "` + user + `" (max_user_client_connections)`)
 	}
 	if err != nil {
 		leave()
@@ -258,5 +258,5 @@ func (m *Manager) Admit(d *Database, user string, login Login) (p *Pool, leave f
 }
 
 func tooMany(message string) *wire.Error {
-	return wire.Fatal(wire.CodeTooManyConnections, message).WithHint("It is a limit of the connection pooler.")
+	return wire.Fatal(wire.CodeTooManyConnections, message).WithHint("This is a limit of the connection pooler, not of PostgreSQL.")
 }

@@ -78,7 +78,7 @@ func (c *check) ServerTimedOut(s *Server) { c.fails(s) }
 
 // ServerClosed implements Link.
 func (c *check) ServerClosed(s *Server, err error) {
-	c.pool.manager.log.Warn("server failed its check", zap.Uint64("server", s.ID), zap.String("database", c.pool.db.Name), zap.Error(err))
+	c.pool.manager.log.Warn("server_check_query failed", zap.Uint64("server", s.ID), zap.String("database", c.pool.db.Name), zap.Error(err))
 	c.answered(s)
 	c.pool.Discard(s)
 }

@@ -91,7 +91,7 @@ func (d *Database) apply(spec *Spec) {
 		if !sameLogin {
 			for user, p := range d.pools {
 				delete(d.pools, user)
-				p.retire(wire.Fatal(wire.CodeAdminShutdown, "the login of this database changed in the connection pooler"))
+				p.retire(wire.Fatal(wire.CodeAdminShutdown, `terminating connection: login for database "`+d.Name+`" was changed`))
 			}
 		}
 	}
@@ -104,7 +104,7 @@ func (d *Database) pool(m *Manager, login Login) *Pool {
 	p := d.pools[login.User]
 	if p == nil || !p.login.Equal(login) {
 		if p != nil { // the role's password changed
-			p.retire(wire.Fatal(wire.CodeInvalidPassword, "the password of this role changed"))
+			p.retire(wire.Fatal(wire.CodeInvalidPassword, `terminating connection: password for user "`+login.User+`" was changed`))
 		}
 		p = newPool(m, d, login)
 		d.pools[login.User] = p

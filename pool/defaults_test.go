@@ -167,7 +167,7 @@ func TestServersOfOldDefaultsMakeWayOneByOne(t *testing.T) {
 			t.Error("a server of old defaults is left")
 		}
 		for _, line := range h.logs.FilterMessage("server closed").All() {
-			if why := line.ContextMap()["why"]; why != ClosedSettings && why != ClosedDirty {
+			if why := line.ContextMap()["reason"]; why != ClosedSettings && why != ClosedDirty {
 				t.Errorf("a server ended for %v", why)
 			}
 		}

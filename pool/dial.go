@@ -48,8 +48,8 @@ func (m *Manager) dial(ctx context.Context, d *Database, login Login, startup []
 	case errors.As(err, &refused):
 		return nil, nil, explainRefusal(refused)
 	case err != nil:
-		return nil, nil, wire.Fatal(wire.CodeConnectionFailure, "the connection pooler has no connection to the server of this database").
-			WithHint("The pooler's log says why.").WithCause(err)
+		return nil, nil, wire.Fatal(wire.CodeConnectionFailure, `could not connect to server for database "`+d.Name+`"`).
+			WithHint("See the log of the connection pooler.").WithCause(err)
 	}
 	s.Peer, s.Created = conn.Peer, time.Now()
 	s.params, s.defaults = conn.Parameters, conn.Parameters

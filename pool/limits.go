@@ -65,7 +65,7 @@ func (c UserConfig) Validate() error {
 }
 
 func checkMode(f *setting.Faults, mode string) {
-	f.AddIf(mode != "" && !isMode(mode), "pool_mode", "%q is none of session, transaction and statement", mode)
+	f.AddIf(mode != "" && !isMode(mode), "pool_mode", "invalid value %q: must be session, transaction or statement", mode)
 }
 
 // checkCount looks at a number that may be left out, for which -1 once stood.
@@ -73,7 +73,7 @@ func checkCount(f *setting.Faults, key string, n *int, most int) {
 	switch {
 	case n == nil:
 	case *n == -1:
-		f.Add(key, "-1 does not stand for a value that is not set any more: leave the key out")
+		f.Add(key, "-1 no longer means \"not set\": omit the key")
 	default:
 		f.Between(key, *n, 0, most)
 	}
@@ -84,7 +84,7 @@ func checkTime(f *setting.Faults, key string, d *time.Duration) {
 	switch {
 	case d == nil:
 	case *d == -time.Second:
-		f.Add(key, "-1s does not stand for a value that is not set any more: leave the key out")
+		f.Add(key, "-1s no longer means \"not set\": omit the key")
 	default:
 		f.NotNegative(key, *d)
 	}

@@ -93,7 +93,7 @@ func (l *lookups) run(ctx context.Context, database string, login Login, most in
 	select {
 	case line.places <- struct{}{}:
 	case <-inLine.Done():
-		return nil, fmt.Errorf("too many lookups are under way in database %q: %w", database, inLine.Err())
+		return nil, fmt.Errorf("too many concurrent lookups in database %q: %w", database, inLine.Err())
 	}
 	defer func() { <-line.places }()
 	if conn, ok := l.take(line); ok {
@@ -129,7 +129,7 @@ func (l *lookups) open(ctx context.Context, line *lookupLine) (c lookupConn, err
 	version := l.now()
 	spec := l.catalogue.specOf(line.database)
 	if spec == nil {
-		return c, fmt.Errorf("there is no database %q", line.database)
+		return c, fmt.Errorf("no such database: %s", line.database)
 	}
 	bound := wire.Parameter{Name: "statement_timeout", Value: strconv.Itoa(int(statementTimeout.Milliseconds()))}
 	conn, err := l.dialer.Dial(ctx, spec.target(line.database, line.login, bound, backend.AsPgseal))

@@ -203,7 +203,7 @@ func (p *Pool) openFailed(o *opening, err error) {
 	p.unlock()
 	database, user := zap.String("database", p.db.Name), zap.String("user", p.login.User)
 	if o.special() && refuses(failure) {
-		p.manager.log.Warn("server refused what a client's startup packet sets", database, user, zap.String("sqlstate", failure.Code))
+		p.manager.log.Warn("server rejected a client's startup parameter", database, user, zap.String("sqlstate", failure.Code))
 	} else {
 		p.manager.log.Error("server connection could not be opened", database, user, zap.NamedError("error", unwrapCause(err)), p.db.advice(p.login, failure))
 	}
@@ -237,12 +237,12 @@ func newStore(p *Pool) *puddle.Pool[*Server] {
 func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 	o, _ := ctx.Value(openKey{}).(*opening)
 	if o == nil {
-		return nil, errors.New("a server was to be opened that nobody asked for")
+		return nil, errors.New("puddle asked for a server connection without an opener")
 	}
 	defer func() {
 		if r := recover(); r != nil {
 			p.manager.panics.Add(1)
-			p.manager.log.Error("panic while a server was opened", zap.String("database", p.db.Name), zap.String("user", p.login.User), zap.Any("panic", r), zap.Stack("stack"))
+			p.manager.log.Error("panic while opening a server connection", zap.String("database", p.db.Name), zap.String("user", p.login.User), zap.Any("panic", r), zap.Stack("stack"))
 			err = wire.Fatal(wire.CodeInternal, "internal error in the connection pooler")
 		}
 	}()
@@ -276,12 +276,12 @@ func (p *Pool) destruct(s *Server) {
 	p.mu.Lock()
 	why := s.closed
 	p.mu.Unlock()
-	reason := zap.Skip()
+	cause := zap.Skip()
 	if err := s.Err(); err != nil && !isTimeout(err) {
-		reason = zap.NamedError("reason", err)
+		cause = zap.Error(err)
 	}
 	p.manager.log.Info("server closed", zap.Uint64("server", s.ID), zap.String("database", p.db.Name),
-		zap.String("user", p.login.User), zap.Duration("age", time.Since(s.Created)), zap.String("why", why), reason)
+		zap.String("user", p.login.User), zap.Duration("age", time.Since(s.Created)), zap.String("reason", why), cause)
 	p.mu.Lock()
 	delete(p.policy.servers, s)
 	p.policy.places.closes(s.special(), -1)

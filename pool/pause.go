@@ -15,7 +15,7 @@ import (
 var (
 	errPaused    = notNow("already suspended/paused")
 	errNotPaused = notNow("pooler is not paused/suspended")
-	errResumed   = notNow("RESUME came before all servers had ended")
+	errResumed   = notNow("PAUSE was canceled by RESUME")
 )
 
 func notNow(message string) *wire.Error {

@@ -12,7 +12,7 @@ import (
 
 // Errors that a waiter may get beside those of the server.
 var (
-	ErrWaitTimeout = wire.Fatal(wire.CodeTooManyConnections, "no server connection became free within query_wait_timeout")
+	ErrWaitTimeout = wire.Fatal(wire.CodeTooManyConnections, "query_wait_timeout: no server connection available")
 	ErrClosed      = wire.Fatal(wire.CodeAdminShutdown, "the connection pooler is shutting down")
 	ErrRemoved     = wire.Fatal(wire.CodeUndefinedDatabase, "the database was removed from the connection pooler")
 )

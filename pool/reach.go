@@ -80,7 +80,7 @@ func (d *Database) reach(ctx context.Context, m *Manager) {
 		// As its pools would: where its clients share no login, there is none.
 		if err := m.dialer.Reach(ctx, spec.target(d.Name, spec.login(), backend.AsPgseal)); err != nil {
 			if ctx.Err() == nil && !d.lost.Swap(true) {
-				m.log.Warn("required database can't be reached", zap.String("database", d.Name), zap.Error(err))
+				m.log.Warn("required database unreachable", zap.String("database", d.Name), zap.Error(err))
 			}
 			return
 		}

@@ -154,7 +154,7 @@ func TestAServerThatWasBeingOpenedDuringAChangeOfTrustIsNotLent(t *testing.T) {
 		if n := len(h.fake.Dialed()); n != 2 || s.origin.epoch != h.pool.Database().epoch() {
 			t.Errorf("the client got the first of %d servers", n)
 		}
-		if n := h.logs.FilterMessage("server closed").FilterField(zap.String("why", ClosedRenewed)).Len(); n != 1 {
+		if n := h.logs.FilterMessage("server closed").FilterField(zap.String("reason", ClosedRenewed)).Len(); n != 1 {
 			t.Errorf("%d log lines tell why the other was closed", n)
 		}
 		h.pool.Release(s)

@@ -275,7 +275,7 @@ func (s *Server) idleBytes(b []byte) (used int, err error) {
 		}
 		return 0, e
 	default:
-		return 0, fmt.Errorf("the server sent message type 0x%02x while nobody held it", typ)
+		return 0, fmt.Errorf("unexpected message type 0x%02x from idle server connection", typ)
 	}
 	return end, nil
 }

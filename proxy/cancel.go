@@ -24,7 +24,7 @@ const (
 
 // errCanceled is what a client is told whose wait for a server was cancelled.
 var errCanceled = &wire.Error{Severity: "ERROR", Code: wire.CodeQueryCanceled,
-	Message: "canceling statement due to user request while it waited for a server connection"}
+	Message: "canceling statement due to user request", Hint: "It was waiting for a server connection."}
 
 // cancelKeys finds the session that a cancel key was handed out to. The zero
 // value is ready for use, from any goroutine.
@@ -95,7 +95,7 @@ func (p *Server) cancel(addr string, body []byte) {
 	}
 	s := p.keys.find(key)
 	if s == nil {
-		p.Audit().cancelRefused(addr, "no session has this key")
+		p.Audit().cancelRefused(addr, "cancel key does not match any session")
 		p.counters.cancels.Inc(CancelUnknown)
 		return
 	}
@@ -126,7 +126,7 @@ func (l *link) cancel() {
 func (l *link) send(request pool.Cancel) bool {
 	err := request.Send(context.Background())
 	if err != nil {
-		l.proxy.log.Warn("query could not be canceled", append(l.client.fields(), zap.Error(err))...)
+		l.proxy.log.Warn("could not send cancel request", append(l.client.fields(), zap.Error(err))...)
 	}
 	return err == nil
 }

@@ -36,16 +36,16 @@ func (c ListenConfig) Validate() error {
 	network, address := c.Network()
 	if network == "unix" {
 		if !strings.HasPrefix(address, "/") {
-			return setting.Errorf("address", "%q is no absolute path", address)
+			return setting.Errorf("address", "invalid value %q: must be an absolute path", address)
 		}
 		return nil
 	}
 	host, _, err := net.SplitHostPort(address)
 	if host == "*" { // as PgBouncer and PostgreSQL have it
-		return setting.Errorf("address", "all addresses are 0.0.0.0 for IPv4 and [::] for both IPv6 and IPv4, not *")
+		return setting.Errorf("address", "invalid host *: use 0.0.0.0 for all IPv4 addresses, [::] for all IPv4 and IPv6 addresses")
 	}
 	if err != nil {
-		return setting.Errorf("address", "%q is neither host:port nor unix:PATH", address)
+		return setting.Errorf("address", "invalid value %q: must be host:port or unix:PATH", address)
 	}
 	return nil
 }

@@ -125,12 +125,12 @@ func removeStaleSocket(path string) error {
 		return nil // nothing there, or listening will say what is wrong
 	}
 	if info.Mode()&os.ModeSocket == 0 {
-		return errors.New("what is there is no socket")
+		return errors.New("file exists and is not a socket")
 	}
 	conn, err := net.Dial("unix", path)
 	if err == nil {
 		conn.Close()
-		return errors.New("another process listens there")
+		return errors.New("another process is listening on the socket")
 	}
 	return os.Remove(path)
 }
@@ -146,7 +146,7 @@ func (l *Listener) accept() {
 			return
 		}
 		if err != nil {
-			l.server.log.Error("connection could not be accepted", zap.Error(err))
+			l.server.log.Error("could not accept new connection", zap.Error(err))
 			time.Sleep(pause)
 			pause = min(2*pause, longest)
 			continue
@@ -187,7 +187,7 @@ const maxTurnedAway = 64
 // whether it can be told, and to read what it is told.
 const turnedAwayWait = time.Second
 
-var errTooManyLogins = wire.Fatal(wire.CodeTooManyConnections, "sorry, too many connections from this address are logging in (max_address_logins)").
+var errTooManyLogins = wire.Fatal(wire.CodeTooManyConnections, "too many logins in progress from this address (max_address_logins)").
 	WithHint("Try again, or raise max_address_logins of the connection pooler.")
 
 // guards bound who may try to log in, and how often.
@@ -216,7 +216,7 @@ func (g *guards) configure(c pool.Config, auth login.Config) {
 func (l *Listener) turnAway(conn net.Conn, first bool) {
 	p := l.server
 	if first {
-		p.log.Warn("too many connections from an address are logging in, more are turned away", zap.String("addr", peerName(conn)))
+		p.log.Warn("too many logins in progress from an address, rejecting more", zap.String("addr", peerName(conn)))
 	}
 	select {
 	case p.guards.turningAway <- struct{}{}:

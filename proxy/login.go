@@ -139,7 +139,7 @@ func (a *arrival) join(db *pool.Database, credential auth.Credential) error {
 			as.Keys, as.MD5 = credential.Keys, credential.MD5
 		}
 		if !as.Known() {
-			return login.Refuse(login.NoServerLogin, wire.Fatal(wire.CodeInvalidAuth, `the connection pooler has no password to log in as "`+s.conn.user+`"`).
+			return login.Refuse(login.NoServerLogin, wire.Fatal(wire.CodeInvalidAuth, `cannot log in to the server as user "`+s.conn.user+`": no stored password or SCRAM keys`).
 				WithHint("Set user and password_file for the database, have the role log in by SCRAM, or give users_file its password."))
 		}
 	}
@@ -238,7 +238,7 @@ func (a *arrival) refuse(err error) {
 	a.proxy.Audit().refusal(conn, r)
 	fields := append(conn.fields(), zap.String("sqlstate", r.Told.Code), zap.String("reason", r.Told.Message))
 	if r.Cause != nil {
-		fields = append(fields, zap.NamedError("cause", r.Cause))
+		fields = append(fields, zap.Error(r.Cause))
 	}
 	log.Warn("login refused", fields...)
 	conn.linger()

@@ -14,8 +14,8 @@ import (
 )
 
 // errCertificate ends a session whose client would not be let in any more.
-var errCertificate = wire.Fatal(wire.CodeInvalidAuth, "the client certificate of this connection is not valid any more").
-	WithHint("It has expired, was revoked, or its authority is not trusted any more: connect again with another one.")
+var errCertificate = wire.Fatal(wire.CodeInvalidAuth, "client certificate is no longer valid").
+	WithHint("It has expired or was revoked, or its CA is no longer trusted. Connect again with a valid certificate.")
 
 // clientCert is the certificate that a session's client showed. The session's
 // mu guards what is not set once.

@@ -19,16 +19,16 @@ import (
 // Why a session ends, where the client is told.
 var (
 	errShutdown   = login.ErrShutdown.Told
-	errKilled     = wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command").WithHint("An administrator of the connection pooler ended it.")
-	errServerLost = wire.Fatal(wire.CodeConnectionFailure, "the server closed the connection unexpectedly").
+	errKilled     = wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command").WithHint("It was terminated by an administrator of the connection pooler.")
+	errServerLost = wire.Fatal(wire.CodeConnectionFailure, "server closed the connection unexpectedly").
 			WithHint("The connection pooler lost its connection to PostgreSQL; the last transaction may not have been committed.")
 )
 
 // Why a session ends, where there is nobody or nothing to tell.
 var (
-	errTerminated = errors.New("the client said goodbye")
-	errClientGone = errors.New("the client closed the connection")
-	errServerSaid = errors.New("the server ended the session")
+	errTerminated = errors.New("client close request")  // as PgBouncer has it
+	errClientGone = errors.New("client unexpected eof") // likewise
+	errServerSaid = errors.New("server terminated the session")
 )
 
 // phase is where a session is in its life.
@@ -309,8 +309,8 @@ func (s *session) distrust(reason error) {
 	fields := s.conn.fields()
 	s.mu.Unlock()
 	if !known {
-		s.proxy.log.Warn("client certificate is not valid any more, its session ends",
-			append(fields, zap.String("peer_subject", s.cert.shown[0].Subject.String()), zap.NamedError("reason", reason))...)
+		s.proxy.log.Warn("client certificate is no longer valid",
+			append(fields, zap.String("peer_subject", s.cert.shown[0].Subject.String()), zap.Error(reason))...)
 	}
 }
 

@@ -203,7 +203,7 @@ func (l *link) logWait(w *pool.Waiter, outcome string, err error) {
 	if err != nil {
 		reason = zap.NamedError("reason", err)
 	}
-	l.proxy.log.Warn("client waited long for a server", append(l.client.fields(),
+	l.proxy.log.Warn("client waited long for a server connection", append(l.client.fields(),
 		zap.Duration("waited", w.Waited), zap.Int("ahead", w.Ahead), zap.String("outcome", outcome), reason)...)
 }
 

@@ -22,7 +22,7 @@ const cancelTimeout = 10 * time.Second
 // cancelTimeout where that has no deadline.
 func (d *Dialer) Cancel(ctx context.Context, p *Peer, trust *tlsconf.Upstream) (sent bool, err error) {
 	if p.Key == (wire.CancelKey{}) {
-		return false, errors.New("the server gave no cancel key")
+		return false, errors.New("server sent no cancel key")
 	}
 	if _, bound := ctx.Deadline(); !bound {
 		var cancel context.CancelFunc

@@ -130,9 +130,9 @@ func (c *Conn) RunConnectQuery(sql string) (refused *wire.Error, err error) {
 	case refused != nil && refused.EndsSession():
 		return nil, refused
 	case errors.Is(err, wire.ErrCopy):
-		err = errors.New("it is a COPY")
+		err = errors.New("COPY is not supported")
 	case err == nil && !answer.Idle:
-		err = errors.New("it leaves a transaction open")
+		err = errors.New("it left a transaction open")
 	}
 	for _, p := range answer.Reported {
 		c.Parameters = wire.SetParameter(c.Parameters, p)
@@ -156,7 +156,7 @@ func (c *Conn) ask(messages []byte, answer *wire.Answer, limit, total int) error
 			return err
 		}
 	}
-	return errors.New("it returns too much")
+	return errors.New("result too large")
 }
 
 // Err returns why the connection can't be used any more, or nil.

@@ -123,15 +123,15 @@ func askForTLS(raw *engine.Transport, mode string) error {
 	switch answer[0] {
 	case 'S':
 	case 'N':
-		return fmt.Errorf("the server does not offer TLS, and sslmode %s demands it", mode)
+		return fmt.Errorf("server does not support SSL, but SSL was required (sslmode %s)", mode)
 	case wire.ErrorResponse:
 		// Its text is not shown: it came over an unverified connection.
-		return errors.New("the server answered SSLRequest with an error")
+		return errors.New("server sent an error response during SSL exchange")
 	default:
-		return fmt.Errorf("the server answered SSLRequest with byte 0x%02x", answer[0])
+		return fmt.Errorf("received invalid response to SSL negotiation: 0x%02x", answer[0])
 	}
 	if engine.HasUnread(raw) {
-		return errors.New("the server sent unencrypted data after its answer to SSLRequest")
+		return errors.New("received unencrypted data after SSL response")
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func (a *answers) step(b []byte) Step {
 		}
 		typ, size := wire.ParseHeader(b[n:])
 		if limit := wire.ServerLimit(typ); limit < 0 || size < 0 || size > limit {
-			return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: violation("the server sent an invalid message")}
+			return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: violation("lost synchronization with server: invalid message")}
 		}
 		e := x.ledger.first()
 		if hide := a.hides(typ, e); hide != a.hide {
@@ -327,13 +327,13 @@ func (a *answers) ready(m []byte, size int, st *Step) {
 	x := a.ex
 	e := x.ledger.first()
 	if size != 1 || e == nil || e.kind.extended() {
-		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server became ready without having been asked")}
+		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("lost synchronization with server: unexpected ReadyForQuery")}
 		return
 	}
 	switch x.status = m[wire.HeaderSize]; x.status {
 	case wire.StatusIdle, wire.StatusInTransaction, wire.StatusFailed:
 	default:
-		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server reported an unknown transaction status")}
+		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("lost synchronization with server: invalid transaction status")}
 		return
 	}
 	if e.kind == copySync && (x.copy.state == resolving || x.copy.marked) {

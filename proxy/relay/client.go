@@ -165,7 +165,7 @@ func (in *incoming) wait(n int, b, out []byte) Step {
 // plenty; nothing shall go on for ever.
 const maxWaits = 1000
 
-var errNoProgress = wire.Fatal(wire.CodeInternal, "the connection pooler can't prepare the server for this message")
+var errNoProgress = wire.Fatal(wire.CodeInternal, "the connection pooler could not set up the server connection for this message")
 
 // waitsWhole reports whether a message of this type and size has to be whole
 // before a server is of use.

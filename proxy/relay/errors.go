@@ -169,5 +169,5 @@ func refusal(body []byte, size int) *wire.Error {
 			return e
 		}
 	}
-	return wire.Fatal(wire.CodeInvalidParameter, "the server refused the parameters of this session")
+	return wire.Fatal(wire.CodeInvalidParameter, "the server rejected the parameters of this session")
 }

@@ -61,7 +61,7 @@ func (q *requests) scanParse(m, text []byte) effects.Set {
 // maxNamed bounds how many names a session may have.
 const maxNamed = 100_000
 
-var errNames = wire.Fatal(wire.CodeProgramLimit, "too many prepared statements in one session")
+var errNames = wire.Fatal(wire.CodeProgramLimit, "too many prepared statements in this session (limit 100000)")
 
 // parsedUnshared notes a Parse of a session that keeps its server: only what the
 // statement may do counts.

@@ -196,7 +196,7 @@ func (r *Relay) Leave() (out []byte, orderly bool) {
 		return nil, false
 	}
 	if r.ex.copy.state == copying {
-		out = wire.AppendCopyFail(out, "the client has gone")
+		out = wire.AppendCopyFail(out, "client disconnected")
 		r.ex.copy.state = ended
 	}
 	if r.ex.unready {

@@ -101,7 +101,7 @@ var reasons = []struct {
 	{UnknownState, "unknown state"},
 	{LargeStatement, "large prepared statement"},
 	{LargeSettings, "large parameters"},
-	{Privileged, "parameter of another role's rights"},
+	{Privileged, "privileged parameter"},
 	{TemporaryPath, "search_path with pg_temp"},
 }
 

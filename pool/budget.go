@@ -19,7 +19,7 @@ type budget struct {
 	clients atomic.Int64
 }
 
-// reserve counts one more server, unless limit, where it is not zero, forbids it.
+// reserve counts one more server, unless limit, if it is not zero, forbids it.
 func (b *budget) reserve(limit int) bool {
 	for {
 		n := b.servers.Load()
@@ -161,7 +161,7 @@ func (m *Manager) poolsOf(b *budget) []*Pool {
 }
 
 // makeRoom ends the server that was idle for the longest time among those that
-// count against b. Where none is idle, the next that comes back ends.
+// count against b. If none is idle, the next that comes back ends.
 func (m *Manager) makeRoom(b *budget) {
 	for b.contended() {
 		var oldest *Pool
@@ -199,9 +199,9 @@ func (p *Pool) evict(b *budget) {
 	}
 }
 
-// roomMade has the pools that wait for room in b try again, that of the client
+// capacityFreed has the pools that wait for room in b try again, that of the client
 // that has waited longest first.
-func (m *Manager) roomMade(b *budget) {
+func (m *Manager) capacityFreed(b *budget) {
 	if b.blocked.Load() == 0 {
 		return
 	}
@@ -234,7 +234,7 @@ func (p *Pool) waitingSince() (at time.Time, ok bool) {
 	return first.since, true
 }
 
-// Admit is Join for a client that logged in as user, where
+// Admit is Join for a client that logged in as user, if
 // max_db_client_connections and max_user_client_connections allow it.
 func (m *Manager) Admit(d *Database, user string, login Login) (p *Pool, leave func(), err error) {
 	p, leavePool := m.Join(d, login)

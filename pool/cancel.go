@@ -18,7 +18,7 @@ func (s *Server) PrepareCancel() Cancel {
 	return Cancel{s}
 }
 
-// Send sends the CancelRequest and waits until PostgreSQL has confirmed it. Where
+// Send sends the CancelRequest and waits until PostgreSQL has confirmed it. If
 // it can't be known whether it came, the server is given up: its backend might
 // still be signalled later.
 func (c Cancel) Send(ctx context.Context) error {
@@ -41,7 +41,7 @@ func (c Cancel) end() {
 	s.mu.Unlock()
 	s.pool.cancels.Add(-1)
 	if how != notReturned {
-		s.pool.parked.Add(-1)
+		s.pool.awaitingCancel.Add(-1)
 	}
 	s.pool.takeBack(s, how)
 }

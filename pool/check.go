@@ -6,7 +6,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// ask sends the check query to a server that was idle. It returns false where the
+// ask sends the check query to a server that was idle. It returns false if the
 // server is dead.
 func (s *Server) ask(spec *Spec) bool {
 	if !s.SetLink(&check{pool: s.pool, answer: wire.Answer{SkipRows: true}}) {
@@ -28,7 +28,7 @@ type check struct {
 
 // fails ends a server that did not pass.
 func (c *check) fails(s *Server) {
-	s.setFate(ClosedCheck)
+	s.setCloseReason(ClosedCheck)
 	s.Break()
 }
 

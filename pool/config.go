@@ -81,7 +81,7 @@ type Config struct {
 	SessionState             string        `yaml:"session_state"`
 }
 
-// DefaultConfig returns the values that hold where the file is silent. They
+// DefaultConfig returns the values that hold if the file is silent. They
 // are PgBouncer's, but for the mode and for more clients.
 func DefaultConfig() Config {
 	return Config{
@@ -171,7 +171,7 @@ type DatabaseConfig struct {
 	DatabaseLimits `yaml:",inline"`
 }
 
-// DefaultDatabaseConfig returns the values that hold where the file is
+// DefaultDatabaseConfig returns the values that hold if the file is
 // silent. An empty dbname means the name clients ask for.
 func DefaultDatabaseConfig() DatabaseConfig {
 	return DatabaseConfig{Port: 5432, RequireAuth: backend.DefaultRequireAuth, UpstreamConfig: tlsconf.DefaultUpstreamConfig()}
@@ -194,7 +194,7 @@ func (c DatabaseConfig) Validate() error {
 	return f.Err()
 }
 
-// checkAuth refuses methods that are allowed where they may not be.
+// checkAuth rejects a require_auth that allows methods which are not safe here.
 func (c DatabaseConfig) checkAuth() error {
 	allowed, err := backend.ParseRequireAuth(c.RequireAuth)
 	switch {

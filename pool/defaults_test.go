@@ -145,7 +145,7 @@ func TestServersOfOldDefaultsMakeWayOneByOne(t *testing.T) {
 		newer := h.takeFor(&Need{Fresh: true})
 		h.tells("GMT")
 		h.pool.Release(old[1])
-		pass(renewWithin + backend.CloseWait)
+		pass(rotationLimit + backend.CloseWait)
 		if old[0].Err() == nil || old[1].Err() == nil || special.Err() == nil {
 			t.Error("an idle server of old defaults is left")
 		}
@@ -161,7 +161,7 @@ func TestServersOfOldDefaultsMakeWayOneByOne(t *testing.T) {
 		synctest.Wait()
 		h.tells("GMT") // of those that were opened ahead
 		h.pool.Release(old[2])
-		pass(renewWithin + backend.CloseWait)
+		pass(rotationLimit + backend.CloseWait)
 		h.tells("GMT")
 		if old[2].Err() == nil {
 			t.Error("a server of old defaults is left")

@@ -14,7 +14,7 @@ import (
 	"github.com/pgseal/pgseal/pool/backend"
 )
 
-// Login is what a pool's servers are told about who comes.
+// Login is the role that a pool's servers log in as, and its secret.
 type Login = backend.Login
 
 // target is where connections to the database of that name lead, which log in as
@@ -30,7 +30,7 @@ func (s *Spec) target(name string, login Login, startup ...wire.Parameter) backe
 }
 
 // dial opens a server, with startup in the startup packet, beside the role and the
-// database. Its errors are *wire.Error: the server's own where it refused the
+// database. Its errors are *wire.Error: the server's own if it refused the
 // login, else one that tells the client little and keeps the cause for the log.
 func (m *Manager) dial(ctx context.Context, d *Database, login Login, startup []wire.Parameter) (*Server, *backend.Conn, error) {
 	// The epoch first: a server must not be taken for newer than the
@@ -97,7 +97,7 @@ func explainRefusal(e *wire.Error) *wire.Error {
 	return e.WithHint(refusalHint)
 }
 
-// advice tells in the log what to look at where the server does not take the
+// advice tells in the log what to look at if the server does not take the
 // secret that we logged in with.
 func (d *Database) advice(login Login, refused *wire.Error) zap.Field {
 	if refused.Code != wire.CodeInvalidPassword {

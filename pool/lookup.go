@@ -61,7 +61,7 @@ type lookupConn struct {
 }
 
 // LookupConfig returns the configuration of lookups for the clients of a database,
-// with the password that belongs to it, and false where there is no such
+// with the password that belongs to it, and false if there is no such
 // database. It brings no database of the AnyDatabase entry to life.
 func (m *Manager) LookupConfig(database string) (c LookupConfig, password string, ok bool) {
 	spec := m.catalogue.specOf(database)
@@ -153,7 +153,7 @@ func (l *lookups) line(database string, login Login) (*lookupLine, error) {
 	return line, nil
 }
 
-// failedLately returns why no connection can be opened at present, or nil.
+// failedLately returns why no connection can be opened now, or nil.
 func (l *lookups) failedLately(line *lookupLine) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -204,9 +204,9 @@ func (l *lookups) now() uint64 {
 	return l.version
 }
 
-// renew closes the connections that are idle, and the others when their lookup
-// ends: where they lead, or what they were verified by, may have changed.
-func (l *lookups) renew() {
+// invalidate closes the connections that are idle, and the others when their lookup
+// ends: their host, or what they were verified by, may have changed.
+func (l *lookups) invalidate() {
 	l.mu.Lock()
 	l.version++
 	l.mu.Unlock()
@@ -223,7 +223,7 @@ func (l *lookups) close() {
 	l.end(time.Time{})
 }
 
-// end closes what has been idle since before the time, all that is idle where
+// end closes what has been idle since before the time, all that is idle if
 // that is zero.
 func (l *lookups) end(before time.Time) {
 	var old []lookupConn

@@ -32,7 +32,7 @@ func (m *Manager) WatchRequired(ctx context.Context) {
 		for _, d := range m.required() {
 			if d.probing.CompareAndSwap(false, true) { // one that hangs holds up no other
 				looks.Go(func() {
-					defer m.gone.ring() // a Pause may wait for it
+					defer m.gone.notify() // a Pause may wait for it
 					defer d.probing.Store(false)
 					d.reach(ctx, m)
 				})
@@ -64,7 +64,7 @@ func (m *Manager) required() []*Database {
 }
 
 // reach notes that the database has a server open, or can be connected to. The
-// log is told where that has ended, once. A database that is paused is not
+// log is told if that has ended, once. A database that is paused is not
 // connected to, and counts for what it was when that began: its clients are to
 // wait here and not to be sent away.
 func (d *Database) reach(ctx context.Context, m *Manager) {

@@ -22,7 +22,7 @@ const (
 	CancelUnknown = "unknown_key"
 )
 
-// errCanceled is what a client is told whose wait for a server was cancelled.
+// errCanceled is sent to a client if its wait for a server was canceled.
 var errCanceled = &wire.Error{Severity: "ERROR", Code: wire.CodeQueryCanceled,
 	Message: "canceling statement due to user request", Hint: "It was waiting for a server connection."}
 
@@ -41,8 +41,7 @@ const (
 )
 
 // issue gives s a key of its own, of random bits, as long as the version of the
-// protocol has it. The process ID is no more
-// than a name to look it up by.
+// protocol has it. The process ID only serves to look it up.
 func (k *cancelKeys) issue(s *session, version uint32) {
 	b := make([]byte, 4+shortSecret)
 	if version >= wire.Version32 {
@@ -122,7 +121,7 @@ func (l *link) cancel() {
 	l.proxy.counters.cancels.Inc(outcome)
 }
 
-// send sends a request to cancel what a server runs, and logs where that fails.
+// send sends a request to cancel what a server runs, and logs if that fails.
 func (l *link) send(request pool.Cancel) bool {
 	err := request.Send(context.Background())
 	if err != nil {
@@ -163,8 +162,8 @@ type cancelTurn struct {
 	queued  bool          // somebody waits for that
 }
 
-// await waits until no request is under way, and lets go of mu meanwhile. It
-// reports false, at once, where somebody else waits already.
+// await waits until no request is under way, and releases mu meanwhile. It
+// reports false, at once, if somebody else waits already.
 func (t *cancelTurn) await(mu *sync.Mutex) bool {
 	if t.queued {
 		return false

@@ -17,7 +17,7 @@ type ListenConfig struct {
 	TLS     tlsconf.ListenerConfig `yaml:"tls"`
 }
 
-// DefaultListenConfig returns the values that hold where the file is silent.
+// DefaultListenConfig returns the values that hold if the file is silent.
 func DefaultListenConfig() ListenConfig {
 	return ListenConfig{TLS: tlsconf.DefaultListenerConfig()}
 }
@@ -30,7 +30,7 @@ func (c ListenConfig) Network() (network, address string) {
 	return "tcp", c.Address
 }
 
-// Validate returns a *setting.Error where the address can't be used. The tls
+// Validate returns a *setting.Error if the address can't be used. The tls
 // block validates itself.
 func (c ListenConfig) Validate() error {
 	network, address := c.Network()

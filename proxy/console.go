@@ -34,7 +34,7 @@ type Console interface {
 	// Admits returns why a client that has proved to be user may not come in,
 	// or nil.
 	Admits(user string) *wire.Error
-	// Parameters is what a client is told when it comes in.
+	// Parameters are those reported to a client when it logs in.
 	Parameters() []wire.Parameter
 	// Serve talks to a client that was greeted, until it leaves or ctx ends. It
 	// blocks, and writes nothing once it has returned.
@@ -54,7 +54,7 @@ func (p *Server) UseConsole(c Console) { p.consoles.console = c }
 // owns reports whether clients that ask for the database are the console's.
 func (c *consoles) owns(database string) bool { return c.console != nil && c.console.Owns(database) }
 
-// enter takes a place, and reports false where none is free. leave gives it back.
+// enter takes a place, and reports false if none is free. leave gives it back.
 func (c *consoles) enter() bool {
 	if c.taken.Add(1) > maxConsoles {
 		c.leave()
@@ -65,23 +65,23 @@ func (c *consoles) enter() bool {
 
 func (c *consoles) leave() { c.taken.Add(-1) }
 
-// seat is a session's place at the console.
-type seat struct {
+// consoleSession is what a session of the console has of its own.
+type consoleSession struct {
 	conn     net.Conn
-	told     []wire.Parameter // what the client was told of its parameters
+	reported []wire.Parameter // parameters reported to the client
 	ctx      context.Context  // ends when its client has to leave
 	stop     context.CancelFunc
 	canceled chan struct{}
 }
 
-func newSeat(conn net.Conn, told []wire.Parameter) *seat {
-	t := &seat{conn: conn, told: told, canceled: make(chan struct{}, 1)}
+func newConsoleSession(conn net.Conn, told []wire.Parameter) *consoleSession {
+	t := &consoleSession{conn: conn, reported: told, canceled: make(chan struct{}, 1)}
 	t.ctx, t.stop = context.WithCancel(context.Background())
 	return t
 }
 
 // cancel passes a CancelRequest on to the console.
-func (t *seat) cancel() {
+func (t *consoleSession) cancel() {
 	select {
 	case t.canceled <- struct{}{}:
 	default:
@@ -97,7 +97,7 @@ func (a *arrival) openConsole(ask login.Startup) error {
 	if ask.Replication != nil {
 		return errConsoleForeign
 	}
-	if s.seated = c.enter(); !s.seated {
+	if s.inConsoles = c.enter(); !s.inConsoles {
 		return errTooManyConsoles
 	}
 	told := c.console.Parameters()
@@ -111,7 +111,7 @@ func (a *arrival) openConsole(ask login.Startup) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.phase, s.login, s.seat = phaseConsole, nil, newSeat(a.login.Conn(), told)
+	s.phase, s.login, s.console = phaseConsole, nil, newConsoleSession(a.login.Conn(), told)
 	s.conn.raw.SetDeadline(time.Time{})
 	if s.ends.soon() != nil { // since it was asked for
 		s.notify()
@@ -132,22 +132,22 @@ func (s *session) attend() {
 		p.exit(s)
 		p.log.Info("client disconnected", append(s.conn.fields(), zap.Duration("duration", time.Since(s.conn.since)))...)
 	}()
-	defer s.seat.stop()
+	defer s.console.stop()
 	defer func() {
-		last := s.ends.soon() // nil where the client left by itself
+		last := s.ends.soon() // nil if the client left by itself
 		if r := recover(); r != nil {
 			s.consolePanic(r)
 			last = errConsoleNotServed
 		}
-		s.conn.farewell(func() {
+		s.conn.sendFinal(func() {
 			if last != nil {
-				s.seat.conn.Write(last.Append(nil))
+				s.console.conn.Write(last.Append(nil))
 			}
 		})
-		s.conn.linger()
+		s.conn.drainAndClose()
 	}()
-	p.consoles.console.Serve(s.seat.ctx, console.Client{
-		Conn: s.seat.conn, ID: s.conn.id, User: s.conn.user, Database: s.conn.database, PID: s.conn.key.PID, Canceled: s.seat.canceled,
+	p.consoles.console.Serve(s.console.ctx, console.Client{
+		Conn: s.console.conn, ID: s.conn.id, User: s.conn.user, Database: s.conn.database, PID: s.conn.key.PID, Canceled: s.console.canceled,
 		Audit: func(command, object string, err error) { p.Audit().Command(&s.conn, command, object, err) },
 	})
 }
@@ -167,7 +167,7 @@ func (p *Server) Kill(id uint64) bool {
 	return false
 }
 
-// KillAll ends all sessions with the database, or with any where the name is
+// KillAll ends all sessions with the database, or with any if the name is
 // empty. Those of the console stay.
 func (p *Server) KillAll(database string) {
 	for _, s := range p.sessions.list() {

@@ -19,11 +19,11 @@ import (
 // arrival is a client's way in, from its first byte to a greeted session or to a
 // refusal. A goroutine of its own runs it, and it ends with the login.
 type arrival struct {
-	proxy   *Server
-	session *session
-	login   *login.Login
-	surplus bool         // the client came beyond max_client_conn
-	own     *pool.Server // a replication connection's
+	proxy     *Server
+	session   *session
+	login     *login.Login
+	surplus   bool         // the client came beyond max_client_conn
+	dedicated *pool.Server // a replication connection's
 }
 
 // run brings the client to a greeted session.
@@ -92,7 +92,7 @@ func (a *arrival) open(ask login.Startup, credential auth.Credential) error {
 	if auto { // PostgreSQL has said by now that there is such a database
 		a.login.Succeeded()
 	}
-	return a.greet(s.talk.relay.Told())
+	return a.greet(s.talk.relay.ClientReported())
 }
 
 // errServed says that a connection came for something else than a session,
@@ -119,7 +119,7 @@ func refusedByPool(err error) *login.Refusal {
 	return login.Refuse(reason, told)
 }
 
-// refusedAtServer is refusedByPool that has a role's secret looked up again where
+// refusedAtServer is refusedByPool that has a role's secret looked up again if
 // the server refused the login: the password may have changed.
 func (a *arrival) refusedAtServer(err error) *login.Refusal {
 	r := refusedByPool(err)
@@ -233,7 +233,7 @@ func (a *arrival) refuse(err error) {
 	logins.Inc(r.Outcome())
 	a.proxy.counters.errors.note(conn, r.Told, nil)
 	a.login.AwaitAnswer(r)
-	conn.farewell(func() { a.login.Send(last.Append(nil)) })
+	conn.sendFinal(func() { a.login.Send(last.Append(nil)) })
 	// Only now, so that the time that a client sees does not tell what is logged.
 	a.proxy.Audit().refusal(conn, r)
 	fields := append(conn.fields(), zap.String("sqlstate", r.Told.Code), zap.String("reason", r.Told.Message))
@@ -241,5 +241,5 @@ func (a *arrival) refuse(err error) {
 		fields = append(fields, zap.Error(r.Cause))
 	}
 	log.Warn("login refused", fields...)
-	conn.linger()
+	conn.drainAndClose()
 }

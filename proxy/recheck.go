@@ -13,7 +13,7 @@ import (
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
-// errCertificate ends a session whose client would not be let in any more.
+// errCertificate ends a session whose client would no longer be accepted.
 var errCertificate = wire.Fatal(wire.CodeInvalidAuth, "client certificate is no longer valid").
 	WithHint("It has expired or was revoked, or its CA is no longer trusted. Connect again with a valid certificate.")
 
@@ -127,7 +127,7 @@ func (e *expiry) close() {
 	e.over = true
 }
 
-// judge ends the sessions whose certificate is not valid any more, unless they
+// judge ends the sessions whose certificate is no longer valid, unless they
 // are to be kept.
 func (l *Listener) judge(sessions []*session) {
 	policy := l.policy.Load()
@@ -164,7 +164,7 @@ func (l *Listener) judge(sessions []*session) {
 }
 
 // trust returns what the certificate of a client that asked for this server name
-// is judged by: nil where TLS is not spoken, and so nobody's is good.
+// is judged by: nil if TLS is not spoken, and so nobody's is good.
 func (p *policy) trust(name string) *tlsconf.Listener {
 	if p.Certs == nil {
 		return nil
@@ -172,8 +172,8 @@ func (p *policy) trust(name string) *tlsconf.Listener {
 	return p.Certs.Load().ForServerName(name)
 }
 
-// endsInvalidClients reports whether sessions are to end whose client would not
-// be let in any more.
+// endsInvalidClients reports whether sessions are to end whose client would no
+// longer be accepted.
 func (p *policy) endsInvalidClients() bool {
 	if p.Certs == nil {
 		return p.ends
@@ -182,7 +182,7 @@ func (p *policy) endsInvalidClients() bool {
 }
 
 // Configure gives connections from now on this TLS mode and certificate, and
-// judges the clients that are there by it. store is nil where the mode is
+// judges the clients that are there by it. store is nil if the mode is
 // disable.
 func (l *Listener) Configure(mode string, store *reload.Store[*tlsconf.Listener]) {
 	old := l.policy.Load()

@@ -66,7 +66,7 @@ func (p *Server) Configure(settings Settings) {
 	p.guards.configure(settings.Pool, settings.Auth)
 	p.statements.SetLimit(int64(settings.Pool.PreparedMemory))
 	for _, s := range p.sessions.list() {
-		s.poke() // a login looks at them when it ends
+		s.wake() // a login looks at them when it ends
 	}
 }
 
@@ -85,7 +85,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, surplus bool) {
 		}
 		if !started {
 			conn.Close()
-			a.dropOwn()
+			a.dropDedicated()
 			p.exit(s)
 		}
 	}()
@@ -108,7 +108,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, surplus bool) {
 
 // exit forgets a session.
 func (p *Server) exit(s *session) {
-	if s.seated {
+	if s.inConsoles {
 		p.consoles.leave()
 	}
 	p.sessions.exit(s)
@@ -166,7 +166,7 @@ type sessions struct {
 	refused bool // one that comes now comes too late to be told of the end
 }
 
-// enter notes a session, and reports false where it has to be refused.
+// enter notes a session, and reports false if it has to be refused.
 func (l *sessions) enter(s *session) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -49,14 +49,14 @@ func (c *conversation) dropGathered() (typ byte, gathered bool) {
 	return c.relay.DropGathered()
 }
 
-// look notes which servers the client can use.
-func (c *conversation) look() {
+// updateNeed notes which servers the client can use.
+func (c *conversation) updateNeed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wait.need.Exact, c.wait.need.Fresh = c.relay.Need()
 }
 
-// setWaiting notes that the session joins the queue, or that it need not.
+// setWaiting notes that the session joins the queue, or does not have to.
 func (c *conversation) setWaiting(waiting bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,7 +64,7 @@ func (c *conversation) setWaiting(waiting bool) {
 	c.observe()
 }
 
-// endWait notes that the session waits for a server no more, and reports whether
+// endWait notes that the session no longer waits for a server, and reports whether
 // it did. mu is held.
 func (c *conversation) endWait() bool {
 	waited := c.wait.waiting
@@ -74,7 +74,7 @@ func (c *conversation) endWait() bool {
 	return waited
 }
 
-// grant notes what the wait ended with, and reports false where nobody would take
+// grant notes what the wait ended with, and reports false if nobody would take
 // it.
 func (c *conversation) grant(server *pool.Server, err error) bool {
 	c.mu.Lock()
@@ -97,7 +97,7 @@ func (c *conversation) takeGrant() (g grant, waited bool, end error) {
 }
 
 // acquire gets a server for what the client is about to send. It reports false
-// where the session has to wait for it, or has ended.
+// if the session has to wait for it, or has ended.
 func (s *session) acquire() bool {
 	l := &s.link
 	if l.conn.Unsent() {
@@ -106,7 +106,7 @@ func (s *session) acquire() bool {
 		l.conn.Write(nil, l.conn)
 		return false
 	}
-	s.talk.look()
+	s.talk.updateNeed()
 	for {
 		server := l.talk.pool.TryAcquire(&s.talk.wait.need)
 		if server == nil {
@@ -120,8 +120,8 @@ func (s *session) acquire() bool {
 	}
 }
 
-// await joins the pool's queue, unless a server has become free or waiting is in
-// vain: then the session has ended.
+// await joins the pool's queue, unless a server has become free or waiting is
+// useless: then the session has ended.
 func (s *session) await() *pool.Server {
 	s.talk.setWaiting(true)
 	server, err := s.talk.pool.Acquire(&s.talk.wait.waiter)

@@ -34,7 +34,7 @@ type Peer struct {
 	Direct        bool           // TLS began without an SSLRequest
 	Verified      string         // what was verified of the server, an sslmode
 	Bound         bool           // the login was bound to the TLS connection
-	Key           wire.CancelKey // empty where the server gave none
+	Key           wire.CancelKey // empty if the server gave none
 
 	network string
 }
@@ -73,7 +73,7 @@ func (c *Conn) enter(t *Target, at Address) error {
 	return t.Ready(c)
 }
 
-// Detach returns what an engine adopts. The Conn must not be used any more.
+// Detach returns what an engine adopts. The Conn must not be used afterwards.
 func (c *Conn) Detach() (raw *engine.Transport, secured *tls.Conn) {
 	return c.transport.raw, c.transport.tls
 }
@@ -159,10 +159,10 @@ func (c *Conn) ask(messages []byte, answer *wire.Answer, limit, total int) error
 	return errors.New("result too large")
 }
 
-// Err returns why the connection can't be used any more, or nil.
+// Err returns why the connection can no longer be used, or nil.
 func (c *Conn) Err() error { return c.err }
 
-// Close says goodbye and closes the connection.
+// Close sends Terminate and closes the connection.
 func (c *Conn) Close() {
 	c.transport.SetDeadline(time.Now().Add(CloseWait))
 	c.transport.Write(wire.AppendTerminate(nil))

@@ -24,12 +24,12 @@ type transport struct {
 	tls      *tls.Conn // nil without TLS
 }
 
-// Close closes the connection without TLS's farewell, which may block for five
+// Close closes the connection without TLS's close_notify, which may block for five
 // seconds on a peer that does not read.
 func (t *transport) Close() error { return t.raw.Close() }
 
 // endWith has reads and writes fail when ctx ends, until stop is called. stop
-// reports false where it was too late for that.
+// reports false if it was too late for that.
 func endWith(ctx context.Context, conn net.Conn) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
-// Login is what a server is told about who comes.
+// Login is the role that pgseal logs in as, and its secret.
 type Login struct {
 	User     string
 	Password string
@@ -31,7 +31,7 @@ func (l Login) Equal(other Login) bool {
 // Known reports whether there is anything to log in with but a certificate.
 func (l Login) Known() bool { return l.Password != "" || l.Keys.Known() || l.MD5.Known() }
 
-// md5 returns what answers a challenge by md5, and false where nothing can.
+// md5 returns what answers a challenge by md5, and false if nothing can.
 func (l Login) md5() (auth.MD5Secret, bool) {
 	if l.Password != "" {
 		return auth.NewMD5Secret(l.Password, l.User), true
@@ -66,14 +66,14 @@ const (
 // serverLogin is one login under way, as the client of PostgreSQL's
 // "Start-up" message flow.
 type serverLogin struct {
-	*Conn // what it tells goes there
-	login Login
-	terms terms
-	scram *auth.ClientExchange // nil until the server asks for SCRAM
-	proof bool                 // the server proved that it knows the secret
-	told  bool                 // it was answered by md5, or told the password
-	ok    bool                 // AuthenticationOk was seen
-	lower bool                 // the server negotiated the protocol down
+	*Conn      // what it tells goes there
+	login      Login
+	terms      terms
+	scram      *auth.ClientExchange // nil until the server asks for SCRAM
+	proof      bool                 // the server proved that it knows the secret
+	answered   bool                 // it was answered by md5, or told the password
+	ok         bool                 // AuthenticationOk was seen
+	downgraded bool                 // the server negotiated the protocol down
 }
 
 // logIn sends a startup packet of protocol 3.2 and answers the server until it is ready for
@@ -147,14 +147,14 @@ func (l *serverLogin) negotiate(body []byte) error {
 	switch {
 	case err != nil:
 		return err
-	case l.lower || l.ok || l.scram != nil || l.told:
+	case l.downgraded || l.ok || l.scram != nil || l.answered:
 		return errors.New("received unexpected protocol negotiation message")
 	case version != wire.Version30:
 		return fmt.Errorf("received invalid protocol negotiation message: server requested protocol version %d.%d", version>>16, version&0xffff)
 	case len(unknown) > 0:
 		return errors.New("received invalid protocol negotiation message: server reported an unsupported parameter that was not requested")
 	}
-	l.lower = true
+	l.downgraded = true
 	return nil
 }
 
@@ -174,7 +174,7 @@ func (l *serverLogin) authentication(body []byte) error {
 		if l.terms.binding.Policy == tlsconf.ChannelBindingRequire && !l.Bound {
 			return errors.New("channel binding required, but server authenticated client without channel binding")
 		}
-		if l.scram == nil && !l.told {
+		if l.scram == nil && !l.answered {
 			if err := l.terms.allow(noneMethod, "did not request authentication"); err != nil {
 				return err
 			}
@@ -203,7 +203,7 @@ func (l *serverLogin) authentication(body []byte) error {
 		l.proof = true
 		return nil
 	case wire.AuthCleartext:
-		return l.tellPassword()
+		return l.sendCleartext()
 	case wire.AuthMD5:
 		return l.answerMD5(data)
 	}
@@ -215,7 +215,7 @@ func (l *serverLogin) startSCRAM(data []byte) error {
 	if err != nil {
 		return err
 	}
-	if l.scram != nil || l.told {
+	if l.scram != nil || l.answered {
 		return errors.New("duplicate SASL authentication request")
 	}
 	if err := l.terms.allow(scramMethod, "requested SCRAM-SHA-256 authentication"); err != nil {
@@ -239,7 +239,7 @@ func (l *serverLogin) startSCRAM(data []byte) error {
 
 // answerMD5 answers the salt of an AuthenticationMD5Password.
 func (l *serverLogin) answerMD5(salt []byte) error {
-	return l.tell(MD5Method, "requested MD5 authentication", func() (string, error) {
+	return l.sendPassword(MD5Method, "requested MD5 authentication", func() (string, error) {
 		if len(salt) != auth.MD5SaltLen {
 			return "", fmt.Errorf("server sent an MD5 salt of %d bytes", len(salt))
 		}
@@ -251,9 +251,9 @@ func (l *serverLogin) answerMD5(salt []byte) error {
 	})
 }
 
-// tellPassword answers an AuthenticationCleartextPassword.
-func (l *serverLogin) tellPassword() error {
-	return l.tell(PasswordMethod, "requested a cleartext password", func() (string, error) {
+// sendCleartext answers an AuthenticationCleartextPassword.
+func (l *serverLogin) sendCleartext() error {
+	return l.sendPassword(PasswordMethod, "requested a cleartext password", func() (string, error) {
 		if l.login.Password == "" {
 			return "", fmt.Errorf("server requested a cleartext password, but none is known for role %q", l.login.User)
 		}
@@ -261,9 +261,9 @@ func (l *serverLogin) tellPassword() error {
 	})
 }
 
-// tell sends what a method answers, once and where that is allowed.
-func (l *serverLogin) tell(method, what string, answer func() (string, error)) error {
-	if l.scram != nil || l.told {
+// sendPassword sends what a method answers, once and if that is allowed.
+func (l *serverLogin) sendPassword(method, what string, answer func() (string, error)) error {
+	if l.scram != nil || l.answered {
 		return errors.New("server requested a password twice")
 	}
 	if err := l.terms.allow(method, what); err != nil {
@@ -273,7 +273,7 @@ func (l *serverLogin) tell(method, what string, answer func() (string, error)) e
 	if err != nil {
 		return err
 	}
-	l.told = true
+	l.answered = true
 	_, err = l.transport.Write(wire.AppendPassword(nil, text))
 	return err
 }

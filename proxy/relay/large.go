@@ -76,7 +76,7 @@ func (q *requests) scanMore(piece []byte, last bool) *wire.Error {
 	}
 	q.scanning = false
 	seen := q.state.strictly(effects.OfLarge(q.scanner.Effects()))
-	if e := q.state.refuses(seen); e != nil {
+	if e := q.state.rejects(seen); e != nil {
 		fatal := *e
 		fatal.Severity = "FATAL"
 		return &fatal
@@ -86,7 +86,7 @@ func (q *requests) scanMore(piece []byte, last bool) *wire.Error {
 		q.state.pin(effects.UnknownState)
 	}
 	if q.scanned == wire.Query {
-		q.state.heed(seen)
+		q.state.noteEffects(seen)
 		return nil
 	}
 	switch d := q.large; {

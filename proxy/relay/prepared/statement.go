@@ -35,9 +35,9 @@ type Statement struct {
 
 	// Guarded by the lock of Statements; whoever counts among users may read
 	// text without it.
-	text  string // empty where nobody keeps it: copies on servers need none
+	text  string // empty if nobody keeps it: copies on servers need none
 	users int
-	role  string // whose budget the text counts against
+	role  string // the text counts against its budget
 }
 
 // Unshared returns a statement that is nobody else's, and counts nowhere.
@@ -89,7 +89,7 @@ func (c *Statements) SetLimit(bytes int64) {
 }
 
 // Reserve counts n bytes more for a session of a role that has held so many,
-// where there is room for them.
+// if there is room for them.
 func (c *Statements) Reserve(role string, held, n int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,7 +153,7 @@ func (c *Statements) Leave(st *Statement) {
 	}
 }
 
-// forget drops a statement that nobody has any more.
+// forget drops a statement that is no longer in use.
 func (c *Statements) forget(k digest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -171,7 +171,7 @@ func (c *Statements) Use() (count int, bytes int64) {
 }
 
 // Each calls f for each statement, in no order: with a part of its digest as its
-// name, its text, which is empty where no session has it, the bytes that it takes,
+// name, its text, which is empty if no session has it, the bytes that it takes,
 // and how many sessions have it. f must not use c.
 func (c *Statements) Each(f func(name, text string, bytes, sessions int)) {
 	c.mu.Lock()

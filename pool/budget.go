@@ -144,7 +144,7 @@ func (c *places) block(full *budget) bool {
 	return true
 }
 
-// wantedElsewhere reports whether a server that nobody here waits for would
+// wantedElsewhere reports whether a server that is not needed in this pool would
 // make room that clients of another pool wait for.
 func (c *places) wantedElsewhere() bool { return c.ofDatabase.contended() || c.ofRole.contended() }
 

@@ -3,7 +3,7 @@ package pool
 import "context"
 
 // A Cancel is a CancelRequest that may be sent to a server. While it exists,
-// the server is lent to nobody but its present holder, so that the request
+// the server is lent to no other client, so that the request
 // can't hit the query of another client.
 type Cancel struct{ server *Server }
 
@@ -47,7 +47,7 @@ func (c Cancel) end() {
 }
 
 // cancels counts the CancelRequests for a server that are under way. Until the last
-// has ended nobody else gets the server, because a request could hit them. mu of the
+// has ended no other client gets the server, because a request could hit it. mu of the
 // server guards it.
 type cancels struct {
 	underWay int

@@ -155,7 +155,7 @@ func (c *catalogue) keep(d *Database) *Database {
 	return d
 }
 
-// forget drops a database that nobody uses.
+// forget drops a database that is unused.
 func (c *catalogue) forget(d *Database) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,7 +172,7 @@ func (c *catalogue) pools() (list []*Pool) {
 	return list
 }
 
-// everyPool returns all pools that there are or that somebody is left in.
+// everyPool returns all pools, retired ones that still have clients or servers included.
 func (c *catalogue) everyPool() []*Pool {
 	all := c.pools()
 	for _, p := range c.retired.list() { // after the others, so that none is missed between

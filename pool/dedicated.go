@@ -101,7 +101,7 @@ func (p *Pool) awaitPlace(ctx context.Context, w *place) (err error) {
 	}
 	p.mu.Lock()
 	queued := p.policy.dedicated.remove(&w.Waiter)
-	p.policy.tryAgain() // who stood behind it may be served now
+	p.policy.tryAgain() // waiters behind it may be served now
 	p.unlock()
 	if !queued {
 		return <-w.granted // it came at the same moment

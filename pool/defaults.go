@@ -113,7 +113,7 @@ func (p *Pool) Parameters() ([]wire.Parameter, bool) {
 	}
 	switch {
 	case newest == nil && p.db.paused.on() && known != nil:
-		return known, true // until there is a server, which tells what has changed
+		return known, true // until there is a server, which reports what has changed
 	case newest == nil:
 		return nil, false
 	case newest.differs:

@@ -85,9 +85,9 @@ func expiry(created time.Time, lifetime time.Duration) time.Time {
 	return created.Add(lifetime - time.Duration(rand.Float64()*float64(lifetime)/10))
 }
 
-// refusalHint tells a client whose login the server refused: it knows of its
-// own login at the pooler only, and that one was taken.
-const refusalHint = "The client's login was taken: the server refused the connection pooler's own login."
+// refusalHint is for a client if the server refused pgseal's login: the client
+// knows only of its own login at the pooler, and that one succeeded.
+const refusalHint = "The client was authenticated; the server refused the login of the connection pooler."
 
 // explainRefusal adds the hint to a server's refusal of a login.
 func explainRefusal(e *wire.Error) *wire.Error {
@@ -97,8 +97,8 @@ func explainRefusal(e *wire.Error) *wire.Error {
 	return e.WithHint(refusalHint)
 }
 
-// advice tells in the log what to look at if the server does not take the
-// secret that we logged in with.
+// advice is a hint for the log if the server does not accept the secret that we
+// logged in with.
 func (d *Database) advice(login Login, refused *wire.Error) zap.Field {
 	if refused.Code != wire.CodeInvalidPassword {
 		return zap.Skip()

@@ -16,7 +16,7 @@ import (
 const (
 	// lookupsAtOnce is how many connections for lookups one login has at most.
 	lookupsAtOnce = 4
-	// lookupIdle is how long such a connection is kept that nobody uses.
+	// lookupIdle is how long such a connection is kept unused.
 	lookupIdle = time.Minute
 	// lookupRetry is the pause after a connection could not be opened, in which
 	// lookups that need a new one fail at once.

@@ -125,7 +125,7 @@ func (m *Manager) sweep() {
 	}
 }
 
-// Close fails everybody who waits, ends all servers, those that are held when
+// Close fails all waiters, ends all servers, those that are held when
 // they come back, and returns when the last has gone or ctx ends.
 func (m *Manager) Close(ctx context.Context) error {
 	for _, d := range m.catalogue.close() {

@@ -19,7 +19,7 @@ type Need struct {
 	// Exact: the server was opened with just these. Without it, a server that
 	// was opened with some of them, or with none, does as well.
 	Exact bool
-	// Fresh: the server was lent to nobody before.
+	// Fresh: the server was never lent before.
 	Fresh bool
 	// Last is the server that the client held last, if any. It is taken where it
 	// is idle and fits, unless server_round_robin is set: what the client left
@@ -27,7 +27,7 @@ type Need struct {
 	Last *Server
 }
 
-// fits reports whether a server that is in nobody's hands does. mu of its pool
+// fits reports whether a server that no client holds does. mu of its pool
 // is held.
 func (n *Need) fits(s *Server) bool {
 	switch {
@@ -53,7 +53,7 @@ func sameParameter(a, b wire.Parameter) bool {
 	return a.Value == b.Value && strings.EqualFold(a.Name, b.Name)
 }
 
-// strict reports whether a server that fits everybody may not do.
+// strict reports whether a plain server may not do.
 func (n *Need) strict() bool { return n != nil && (n.Exact || n.Fresh) }
 
 // last returns the server that the client held last, or nil.
@@ -186,7 +186,7 @@ func (p *policy) serve(o *opening, now time.Time) (grants []granted) {
 	return grants
 }
 
-// granted is a server and who has waited for it.
+// granted is a server and the waiter that gets it.
 type granted struct {
 	waiter *Waiter
 	server *Server

@@ -127,7 +127,7 @@ func (p *policy) add(s *Server) {
 	p.servers[s] = struct{}{}
 }
 
-// opened has a new server serve who waits. The caller grants.
+// opened lends a new server to a waiter. The caller grants.
 func (p *policy) opened(o *opening) []granted {
 	now := time.Now()
 	p.opening = nil
@@ -214,7 +214,7 @@ func (p *Pool) openFailed(o *opening, err error) {
 	p.capacityFreed()
 }
 
-// capacityFreed tells the other pools that this one has a server less.
+// capacityFreed lets other pools use the room that this one no longer needs.
 func (p *Pool) capacityFreed() {
 	p.manager.capacityFreed(p.policy.places.ofDatabase)
 	p.manager.capacityFreed(p.policy.places.ofRole)
@@ -287,7 +287,7 @@ func (p *Pool) destruct(s *Server) {
 	p.policy.places.closes(s.special(), -1)
 	p.policy.places.release(s.special())
 	p.mu.Unlock()
-	p.capacityFreed() // first to who has waited longest
+	p.capacityFreed() // the longest waiter first
 	p.retry()
 	p.manager.gone.notify()
 	p.manager.servers.Done()

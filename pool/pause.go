@@ -10,8 +10,8 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// What an administrator is told whose command does not fit the state of
-// things. The words are PgBouncer's.
+// Errors of console commands that do not fit the current state. The messages are
+// PgBouncer's.
 var (
 	errPaused    = notNow("already suspended/paused")
 	errNotPaused = notNow("pooler is not paused/suspended")

@@ -17,8 +17,8 @@ type policy struct {
 	usage *usage
 
 	clients   atomic.Int64         // of the pool
-	queue     queue                // who waits for a server
-	dedicated queue                // who waits for a place for a dedicated server
+	queue     queue                // waiters for a server
+	dedicated queue                // waiters for a place for a dedicated server
 	servers   map[*Server]struct{} // that are open, or being closed
 	idle      idleServers
 	asked     []*Server // idle ones that are asked whether they live
@@ -109,7 +109,7 @@ func (p *policy) reasonNotToLend(s *Server, now time.Time) (why string) {
 	return ""
 }
 
-// end closes a server that is in nobody's hands. A dedicated one is not puddle's: the
+// end closes a server that no client holds. A dedicated one is not puddle's: the
 // Pool destroys it.
 func (p *policy) end(s *Server, why string) {
 	p.usage.closed.Inc(why)
@@ -144,7 +144,7 @@ func (p *policy) back(s *Server, now time.Time) (w *Waiter) {
 	return w
 }
 
-// lend gives a server to one who has waited.
+// lend gives a server to a waiter.
 func (p *policy) lend(s *Server, w *Waiter, now time.Time) {
 	s.used = true
 	p.queue.remove(w)
@@ -183,7 +183,7 @@ func (p *policy) nextLook() (wait time.Duration, ok bool) {
 	return wait, ok
 }
 
-// expire takes those out of the queue who have waited for query_wait_timeout, and
+// expire takes those out of the queue that have waited for query_wait_timeout, and
 // has servers of the reserve opened for others.
 func (p *policy) expire() (expired []*Waiter) {
 	limit := p.db.spec.Load().Defaults.QueryWaitTimeout

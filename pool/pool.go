@@ -139,7 +139,7 @@ func (p *Pool) takeBack(s *Server, how returned) {
 }
 
 // LastError returns why no server can be opened now, or nil. It is
-// what a client that logs in should be told instead of being made to wait.
+// what a client that logs in should get instead of being made to wait.
 func (p *Pool) LastError() error {
 	p.mu.Lock()
 	defer p.unlock()
@@ -190,7 +190,7 @@ func (p *Pool) armTimer() {
 	}
 }
 
-// waitedLong tells those who have waited for query_wait_timeout.
+// waitedLong fails those that have waited for query_wait_timeout.
 func (p *Pool) waitedLong() {
 	p.mu.Lock()
 	expired := p.policy.expire()
@@ -208,7 +208,7 @@ func (p *Pool) sweep() {
 	p.policy.sweep()
 }
 
-// close fails who waits and ends what is idle; servers that are held end when
+// close fails the waiters and ends idle servers; those that are held end when
 // they come back.
 func (p *Pool) close(reason error) {
 	p.mu.Lock()
@@ -220,7 +220,7 @@ func (p *Pool) close(reason error) {
 	p.sweep()
 }
 
-// over reports whether the pool is closed and nobody is left in it.
+// over reports whether the pool is closed and has no servers and clients left.
 func (p *Pool) over() bool {
 	p.mu.Lock()
 	defer p.unlock()

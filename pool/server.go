@@ -36,8 +36,8 @@ type Link interface {
 	ServerClosed(s *Server, err error)
 }
 
-// State is what those who hold a server keep on it for each other. It belongs to
-// whoever holds the server.
+// State is what the holders of a server keep on it for each other. It belongs to
+// the current holder.
 type State interface {
 	// Prepared returns how many prepared statements the server has. It may be
 	// called from any goroutine.
@@ -125,7 +125,7 @@ func (s *Server) FreeFrom(client engine.Conn) { client.Free(s.conn) }
 
 // SetTimeout has the link's ServerTimedOut called after d, or never if d is
 // zero. It is called with the lock held that also guards the release of the
-// server, or by whoever releases it.
+// server, or by the one that releases it.
 func (s *Server) SetTimeout(d time.Duration) {
 	s.conn.Post(func() { s.conn.SetTimeout(d) })
 }
@@ -179,7 +179,7 @@ func (s *Server) Data(b []byte) (used int) {
 	return used
 }
 
-// deliver hands bytes to whoever holds the server, which may change on the
+// deliver hands bytes to the holder of the server, which may change on the
 // way, and returns how many were used.
 func (s *Server) deliver(b []byte) (used int, err error) {
 	for used < len(b) {
@@ -225,7 +225,7 @@ func (s *Server) TimedOut() {
 	}
 }
 
-// Closed implements engine.Handler: it tells whoever holds the server that its
+// Closed implements engine.Handler: it tells the holder of the server that its
 // connection is over.
 func (s *Server) Closed(err error) {
 	if s.fault != nil {
@@ -243,7 +243,7 @@ func (s *Server) Closed(err error) {
 	}
 }
 
-// idleBytes looks at what a server says that nobody holds. Only asynchronous
+// idleBytes looks at what an idle server sends. Only asynchronous
 // messages are in order; anything else would reach the next client, so it
 // ends the server.
 func (s *Server) idleBytes(b []byte) (used int, err error) {

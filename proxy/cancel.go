@@ -102,7 +102,7 @@ func (p *Server) cancel(addr string, body []byte) {
 }
 
 // cancel cancels the query that the session runs now, and nothing else: while
-// the request is under way its server goes to nobody else. It blocks until
+// the request is under way its server is not lent to another client. It blocks until
 // PostgreSQL has got the request.
 func (l *link) cancel() {
 	request, outcome := l.talk.beginCancel()
@@ -159,11 +159,11 @@ func (c *conversation) endCancel() {
 // turn, and the others are one with that.
 type cancelTurn struct {
 	through chan struct{} // closed when the request under way is; nil: there is none
-	queued  bool          // somebody waits for that
+	queued  bool          // another request waits for that
 }
 
 // await waits until no request is under way, and releases mu meanwhile. It
-// reports false, at once, if somebody else waits already.
+// reports false, at once, if another request waits already.
 func (t *cancelTurn) await(mu *sync.Mutex) bool {
 	if t.queued {
 		return false

@@ -14,7 +14,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// closeWait is how long a client may take to read our last words.
+// closeWait is how long a client may take to read our last message.
 const closeWait = time.Second
 
 // clientConn is a client's connection, and what is known of its client. The arrival

@@ -15,7 +15,7 @@ import (
 )
 
 // maxConsoles bounds the sessions of the console. They do not count against
-// max_client_conn, so that who has to see to a full pooler gets in.
+// max_client_conn, so that administrators can log in to a full pooler.
 const maxConsoles = 32
 
 var (
@@ -48,7 +48,7 @@ type consoles struct {
 	attended sync.WaitGroup
 }
 
-// UseConsole sets who serves the console. It is called before Listen.
+// UseConsole sets what serves the console. It is called before Listen.
 func (p *Server) UseConsole(c Console) { p.consoles.console = c }
 
 // owns reports whether clients that ask for the database are the console's.
@@ -88,7 +88,7 @@ func (t *consoleSession) cancel() {
 	}
 }
 
-// openConsole lets a client that has proved who it is in to the console.
+// openConsole opens a console session for an authenticated client.
 func (a *arrival) openConsole(ask login.Startup) error {
 	s, c := a.session, &a.proxy.consoles
 	if err := c.console.Admits(s.conn.user); err != nil {
@@ -122,7 +122,7 @@ func (a *arrival) openConsole(ask login.Startup) error {
 // attend runs a session of the console to its end. Whatever that is, exit runs.
 func (s *session) attend() {
 	p := s.proxy
-	p.sessions.connected.Add(-1) // it takes nobody's place
+	p.sessions.connected.Add(-1) // it does not count against max_client_conn
 	defer func() {
 		if r := recover(); r != nil { // on taking leave
 			s.consolePanic(r)

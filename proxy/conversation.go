@@ -11,7 +11,7 @@ import (
 )
 
 // conversation is what the client's home and the server's home share of a
-// session. It decides, and who called carries out: the session at the client's
+// session. It decides, and its caller carries out: the session at the client's
 // home, the link at the server's.
 //
 // The rules of a session's locks:
@@ -21,8 +21,8 @@ import (
 //   - mu is never held while bytes are written.
 //   - Only the client's home writes to the server while the client is there, but
 //     for queries of ours to a server that owes nothing.
-//   - To a client that the engine has writes who holds the link's wmu, which makes
-//     such a write and the decision that led to it one.
+//   - A client that the engine has is written to only with the link's wmu held, which
+//     makes such a write and the decision that led to it one.
 //   - Locks are taken in this order: the session's mu, the link's wmu, this mu.
 type conversation struct {
 	// Set once, before the session is greeted.

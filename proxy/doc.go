@@ -22,7 +22,7 @@
 // a goroutine per connection of its portable engine.
 //
 // guard limits handshakes, logins of one address (listen.go) and failed logins;
-// audit.go tells who came in and who did not.
+// audit.go records logins and refusals.
 //
 // Who owns what: a listener's goroutine starts one per login, and Shutdown waits
 // for them and for all sessions. The client's home alone reads from the client

@@ -22,7 +22,7 @@ import (
 )
 
 // overflow is how many connections beyond max_client_conn may be in their
-// login at once: they come to be told that there are too many, or to cancel.
+// login at once: they get an error, or send a CancelRequest.
 const overflow = 64
 
 // Listener is an address that is listened on.
@@ -98,8 +98,8 @@ func (p *Server) Listen(c ListenConfig, store *reload.Store[*tlsconf.Listener]) 
 		return nil, err
 	}
 	if network == "unix" {
-		// As with PostgreSQL, who may connect is the directory's to say, and
-		// who may log in is the password's.
+		// As with PostgreSQL, the permissions of the directory say who may
+		// connect, and authentication who may log in.
 		if err := os.Chmod(address, 0o777); err != nil {
 			ln.Close()
 			return nil, err
@@ -118,7 +118,7 @@ func (p *Server) Listen(c ListenConfig, store *reload.Store[*tlsconf.Listener]) 
 func (l *Listener) Addr() net.Addr { return l.net.Addr() }
 
 // removeStaleSocket removes the socket of a process that ended without doing
-// so, and refuses to if somebody still listens.
+// so, and returns an error if a process still listens.
 func removeStaleSocket(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {

@@ -189,7 +189,7 @@ func (a *arrival) follow(asked []wire.Parameter, own bool) *relay.Relay {
 	return r
 }
 
-// greet lets the client in, and tells it of its session's parameters.
+// greet completes the login and reports the session's parameters.
 func (a *arrival) greet(told []wire.Parameter) error {
 	conn := &a.session.conn
 	a.proxy.keys.issue(a.session, a.login.Version())

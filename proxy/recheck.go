@@ -94,7 +94,7 @@ func justAfter(end time.Time, more time.Duration) time.Duration {
 type expiry struct {
 	mu    sync.Mutex
 	timer *time.Timer // nil: nothing will end
-	over  bool        // nobody is left who would ask
+	over  bool        // await has no further effect
 }
 
 // await has judge run, on a goroutine of its own, when the moment is past that
@@ -164,7 +164,7 @@ func (l *Listener) judge(sessions []*session) {
 }
 
 // trust returns what the certificate of a client that asked for this server name
-// is judged by: nil if TLS is not spoken, and so nobody's is good.
+// is judged by: nil without TLS, so no certificate is valid.
 func (p *policy) trust(name string) *tlsconf.Listener {
 	if p.Certs == nil {
 		return nil

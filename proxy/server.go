@@ -23,7 +23,7 @@ type Settings struct {
 	Pool  pool.Config
 	Audit *zap.Logger // gets the audit stream; nil stands for the Server's own log
 	// SlowWait is how long a client has to wait for a server until the log
-	// tells of it; zero: for ever.
+	// has a line about it; zero: never.
 	SlowWait time.Duration
 }
 
@@ -119,14 +119,14 @@ func (p *Server) exit(s *session) {
 	}
 }
 
-// Shutdown stops accepting, tells idle clients that this is the end, lets the
+// Shutdown stops accepting, disconnects idle clients, lets the
 // others finish their transactions, and returns when all have gone. When ctx
 // ends, those that are left are cut off.
 func (p *Server) Shutdown(ctx context.Context) error {
 	p.Unsuspend()
 	p.listeners.close(true)
 	for _, s := range p.sessions.refuse() {
-		if !s.atConsole() { // who watches the end may stay until then
+		if !s.atConsole() { // administrators may watch until the end
 			s.drain()
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/pgseal/pgseal/proxy/relay"
 )
 
-// Why a session ends, where the client is told.
+// Why a session ends, if the client is sent the error.
 var (
 	errShutdown   = login.ErrShutdown.Told
 	errKilled     = wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command").WithHint("It was terminated by an administrator of the connection pooler.")
@@ -24,7 +24,7 @@ var (
 			WithHint("The connection pooler lost its connection to PostgreSQL; the last transaction may not have been committed.")
 )
 
-// Why a session ends, where there is nobody or nothing to tell.
+// Why a session ends, if the client is sent no error.
 var (
 	errTerminated = errors.New("client close request")  // as PgBouncer has it
 	errClientGone = errors.New("client unexpected eof") // likewise

@@ -14,7 +14,7 @@ const flushEvery = 10 * time.Millisecond
 
 var errSuspended = &wire.Error{Severity: "ERROR", Code: wire.CodeNotInState, Message: "already suspended/paused"}
 
-// suspension tells whether the Server is suspended. The zero value is ready for
+// suspension is whether the Server is suspended. The zero value is ready for
 // use, by any goroutine.
 type suspension struct {
 	mu   sync.Mutex

@@ -26,7 +26,7 @@ type totals struct {
 	waited                time.Duration // for servers
 }
 
-// fields tells the totals in a log line.
+// fields returns the totals for a log line.
 func (t totals) fields() []zap.Field {
 	return []zap.Field{
 		zap.Uint64("transactions", t.transactions), zap.Uint64("queries", t.queries),

@@ -72,7 +72,7 @@ func (a *arrival) await(w *pool.Waiter, grants <-chan grant) grant {
 
 // outcome is what came of trying out a session's parameters on a server.
 type outcome struct {
-	again   bool // they are to be tried on one that nobody was lent
+	again   bool // they are to be tried on one that was never lent
 	refused error
 }
 

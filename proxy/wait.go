@@ -25,7 +25,7 @@ type wait struct {
 	waiter  pool.Waiter // likewise
 	waiting bool        // in the queue, or granted a server that was not taken yet
 	granted grant
-	closed  bool // nobody would take what is granted
+	closed  bool // what is granted would not be taken
 }
 
 // grant is what a wait for a server ended with.
@@ -74,8 +74,8 @@ func (c *conversation) endWait() bool {
 	return waited
 }
 
-// grant notes what the wait ended with, and reports false if nobody would take
-// it.
+// grant notes what the wait ended with, and reports false if it would not be
+// taken.
 func (c *conversation) grant(server *pool.Server, err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -142,7 +142,7 @@ func (s *session) takeGrant() {
 	g, waited, end := s.talk.takeGrant()
 	waiter := &s.talk.wait.waiter
 	switch {
-	case !waited: // Closed told
+	case !waited: // Closed has logged it
 	case s.left:
 		s.link.logWait(waiter, waitLeft, end)
 	default:
@@ -192,7 +192,7 @@ func (l *link) stopWaiting(err error) {
 	}
 }
 
-// logWait tells the log of a wait that took long, once it is over. err is what
+// logWait logs a wait that took long, once it is over. err is what
 // it ended with, nil for a server.
 func (l *link) logWait(w *pool.Waiter, outcome string, err error) {
 	limit := l.proxy.settings.Load().SlowWait

@@ -110,7 +110,7 @@ func (c *Conn) run(ctx context.Context, most int, messages []byte) ([]wire.Row, 
 			return answer.Rows, answer.Refused
 		}
 		return answer.Rows, nil
-	case answer.Refused != nil: // the server's last words tell more than its silence
+	case answer.Refused != nil: // the server's error says more than the end of its connection
 		err = answer.Refused
 	case ctx.Err() != nil:
 		err = ctx.Err()

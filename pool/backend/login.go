@@ -66,12 +66,12 @@ const (
 // serverLogin is one login under way, as the client of PostgreSQL's
 // "Start-up" message flow.
 type serverLogin struct {
-	*Conn      // what it tells goes there
+	*Conn      // what it reports goes there
 	login      Login
 	terms      terms
 	scram      *auth.ClientExchange // nil until the server asks for SCRAM
 	proof      bool                 // the server proved that it knows the secret
-	answered   bool                 // it was answered by md5, or told the password
+	answered   bool                 // it was sent an MD5 response or the password
 	ok         bool                 // AuthenticationOk was seen
 	downgraded bool                 // the server negotiated the protocol down
 }

@@ -175,7 +175,7 @@ const (
 // the message is replaced or hidden.
 func (a *answers) observed(typ byte, m []byte, size int, st *Step) {
 	if a.last = typ; a.hide {
-		a.last = 0 // what the client does not hear is nobody's last word
+		a.last = 0 // the client did not get it
 	}
 	body := m[wire.HeaderSize:]
 	e := a.ex.ledger.first()

@@ -265,7 +265,7 @@ func (in *incoming) admit(typ byte) (drop bool, v Verdict) {
 	if typ == wire.Terminate {
 		switch {
 		case x.server == nil:
-		case x.copy.state == copying: // the server has words for that
+		case x.copy.state == copying: // the server has an error for that
 			in.life.leaving = true
 			return false, Proceed
 		case x.answers():

@@ -44,7 +44,7 @@ func unshift(field string, shifts []shift) string {
 	return strconv.Itoa(at - back)
 }
 
-// failed takes an ErrorResponse. What it is about decides who is told what.
+// failed takes an ErrorResponse. The entry that it answers decides what the client gets.
 func (a *answers) failed(m []byte, size int, e *entry, st *Step) {
 	body := m[wire.HeaderSize:]
 	a.ex.copyFailed()
@@ -80,7 +80,7 @@ func (a *answers) failed(m []byte, size int, e *entry, st *Step) {
 	a.tell(m, body, size, &entry, st)
 }
 
-// tell has the client told of an error.
+// tell passes an error to the client.
 func (a *answers) tell(m, body []byte, size int, e *entry, st *Step) {
 	st.ErrorBody = body[:min(size, len(body))]
 	st.Insert = m
@@ -102,7 +102,7 @@ func (a *answers) tell(m, body []byte, size int, e *entry, st *Step) {
 		st.Insert = a.stmts.reword(m, e)
 	}
 	if e != nil && e.kind == describe && e.note != nil && e.note.types != "" && bytes.Contains(body, noStatement) {
-		// PostgreSQL has told of the parameters by the time it notices.
+		// PostgreSQL has sent the ParameterDescription by the time it notices.
 		t := append([]byte{wire.ParameterDescription, 0, 0, 0, 0}, e.note.types...)
 		wire.PutLength(t)
 		st.Insert = append(t, st.Insert...)

@@ -69,9 +69,9 @@ type note struct {
 	draft       *draft         // the statement that a Parse makes
 	copy        *prepared.Copy // the copy of a statement that ours makes
 	own         string         // the client's name of a statement that it has not prepared
-	changed     bool           // what the client is to be told: the statement's columns have changed
+	changed     bool           // what the client gets: the error that the statement's columns have changed
 	types       string         // and before that, of a Describe: of its parameters
-	reject      *wire.Error    // what it is to be told instead
+	reject      *wire.Error    // the error that it gets instead
 	ops         []names.Op     // what the statements of the text do to names
 	over        int            // statements of the text that are over
 	next        int            // of ops, which are in the order of the statements

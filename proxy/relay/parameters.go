@@ -33,8 +33,8 @@ func (p *parameters) wish(list []wire.Parameter) { p.wishes, p.fresh = list, fal
 
 func (p *parameters) setReported(list []wire.Parameter) { p.reported, p.fresh = list, false }
 
-// greet takes what a server that lives reports for what the client is told when
-// it is let in, but for its own startup values.
+// greet takes what a live server reports for what is reported to the client at
+// login, except for its own startup values.
 func (p *parameters) greet(reported []wire.Parameter) {
 	for _, w := range p.startup {
 		if i := params.FindFold(reported, w.Name); i >= 0 && reported[i].Value != w.Value {
@@ -101,7 +101,7 @@ func (p *parameters) appendSetup(dst []byte, names bool) (out []byte, wait bool)
 	return wire.AppendQuery(dst, ownsql.Set(set, reset, false)), wait
 }
 
-// report takes a ParameterStatus. It reports whether the client is to be told at
+// report takes a ParameterStatus. It returns whether the client gets it at
 // once, and whether it is news: what our own queries bring about is kept back
 // until they are over.
 func (p *parameters) report(body []byte, hidden bool) (tell, news bool) {
@@ -133,8 +133,8 @@ func (p *parameters) alignReported() bool {
 	return equal
 }
 
-// catchUp appends ParameterStatus messages for what the client was told
-// otherwise, when no more of our own queries are under way.
+// catchUp appends ParameterStatus messages for what was last reported to the
+// client otherwise, when none of our own queries is under way.
 func (p *parameters) catchUp(dst []byte) []byte {
 	p.withheld = false
 	if p.alignReported() {
@@ -159,7 +159,7 @@ func (p *parameters) toRestore(seen effects.Set) []wire.Parameter {
 		return nil
 	}
 	if len(startup) == 0 || !p.ex.server.params.Covers(startup) {
-		if seen&effects.Resets == 0 { // who sets a custom parameter to '' means that
+		if seen&effects.Resets == 0 { // a custom parameter set to '' is meant so
 			startup = slices.DeleteFunc(slices.Clone(startup), func(w wire.Parameter) bool { return strings.Contains(w.Name, ".") })
 		}
 		return startup
@@ -170,8 +170,8 @@ func (p *parameters) toRestore(seen effects.Set) []wire.Parameter {
 	return nil
 }
 
-// analysed returns the values that analysis reads, as the client was told of them
-// or wished for them.
+// analysed returns the values that analysis reads, as reported to the client or
+// wished for by it.
 func (p *parameters) analysed() string {
 	if !p.fresh {
 		p.context, p.fresh = ownsql.Context(p.reported, p.wishes), true

@@ -314,7 +314,7 @@ func (q *requests) onDescribe(m []byte) edit {
 }
 
 // onClose takes a Close, which is whole. Other clients may use what the name
-// stands for on the server, so it stays there: PostgreSQL is content to close
+// stands for on the server, so it stays there: PostgreSQL allows closing
 // what does not exist.
 func (q *requests) onClose(m []byte) edit {
 	if !q.cfg.Shared || len(m) < wire.HeaderSize+2 || m[wire.HeaderSize] != 'S' || m[len(m)-1] != 0 {

@@ -92,8 +92,8 @@ func New(cfg Config, startup []wire.Parameter) *Relay {
 	return r
 }
 
-// wake reports whether the driver has to be told that Ours has something to
-// send; it is told once.
+// wake reports whether the driver has to be notified that Ours has something to
+// send; it is notified once.
 func (l *life) wake() bool {
 	first := !l.asked
 	l.asked = true
@@ -181,8 +181,8 @@ func (r *Relay) Close() {
 // is never changed.
 func (r *Relay) ClientReported() []wire.Parameter { return r.params.reported }
 
-// Greet takes what a server that lives reports for what the client is told when
-// it is let in.
+// Greet takes what a live server reports for what is reported to the client at
+// login.
 func (r *Relay) Greet(reported []wire.Parameter) {
 	r.params.greet(reported)
 	r.state.checkSearchPath()
@@ -196,7 +196,7 @@ func (r *Relay) Try() { r.life.trial = true }
 func (r *Relay) Asks() bool { return r.params.asks() }
 
 // Need says whether the client can use only a server that was opened with its
-// startup values, and only one that nobody was lent.
+// startup values, and only one that was never lent.
 func (r *Relay) Need() (exact, fresh bool) { return r.params.needsExact(), r.life.retried }
 
 // Trying reports whether the parameters are still to be tried out.

@@ -11,7 +11,7 @@ type Do byte
 const (
 	Keep    Do = iota
 	Release    // it is clean and owes nothing: others may have it
-	Retry      // it refused the session's parameters: end it, and attach one that nobody was lent
+	Retry      // it refused the session's parameters: end it, and attach one that was never lent
 	Break      // end it
 )
 
@@ -23,7 +23,7 @@ type Action struct {
 	Resume bool        // the client's bytes may go on
 	End    *wire.Error // why the session has to end
 	Pinned effects.Set // why the client keeps its server from now on
-	// Defaults are what the server reports that nobody has set in its session.
+	// Defaults are what the server reports that was not set in its session.
 	Defaults []wire.Parameter
 }
 
@@ -53,7 +53,7 @@ func (r *Relay) Quiet() bool { return r.quiet() || r.ex.desynced }
 // Sends reports whether the client has begun what is not over yet.
 func (r *Relay) Sends() bool { return r.ex.batch.open || r.in.left > 0 || r.ex.ledger.theirs > 0 }
 
-// BetweenMessages reports whether the client could be told something of ours
+// BetweenMessages reports whether the client could be sent a message of ours
 // without tearing a server's message apart.
 func (r *Relay) BetweenMessages() bool { return r.ex.server == nil || r.ex.left == 0 || r.from.hide }
 
@@ -104,7 +104,7 @@ func (r *Relay) Next() (a Action) {
 
 // nextRefused says what is to become of a server that refused the session's
 // parameters. A function of another's rights, or what was done in its session,
-// may be why; so one that nobody was lent is tried.
+// may be why; so one that was never lent is tried.
 func (r *Relay) nextRefused(a *Action) {
 	err := r.life.refused
 	r.life.refused = nil

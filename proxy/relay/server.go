@@ -7,8 +7,8 @@ import (
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
-// Server is what is known of a server connection beyond its bytes, for whoever
-// is lent it next. It belongs to whoever holds the connection.
+// Server is what is known of a server connection beyond its bytes, for the session
+// that is lent it next. It belongs to the holder of the connection.
 type Server struct {
 	params     params.Server
 	holder     uint64 // the session that held it last
@@ -19,7 +19,7 @@ type Server struct {
 	sentinel   string // a statement that is there as long as nothing ends all; empty: none was made
 }
 
-// NewServer returns the state of a connection that nobody was lent, and that was
+// NewServer returns the state of a connection that was never lent, and that was
 // opened with these parameters.
 func NewServer(startup []wire.Parameter) *Server {
 	return &Server{params: params.Server{Startup: startup}}

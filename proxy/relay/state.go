@@ -71,7 +71,7 @@ func (s *sessionState) strictly(seen effects.Set) effects.Set {
 	return seen
 }
 
-// report takes a ParameterStatus. It reports whether the client is to be told at
+// report takes a ParameterStatus. It returns whether the client gets it at
 // once; see report of parameters.
 func (s *sessionState) report(body []byte, hidden bool) (tell bool) {
 	tell, news := s.params.report(body, hidden)

@@ -114,8 +114,8 @@ func (s *statements) undo(d *draft) {
 	s.names.Settle(d.name)
 }
 
-// noteRows remembers what the client was told of the rows of the unnamed
-// statement.
+// noteRows remembers how the rows of the unnamed statement were described to the
+// client.
 func (s *statements) noteRows(typ byte, body []byte, size int) {
 	u := &s.unnamed.now
 	u.none = typ == wire.NoData

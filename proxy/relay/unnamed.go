@@ -27,7 +27,7 @@ type plan struct {
 	effects      effects.Set
 	rows         []byte // the body of the RowDescription that the client was sent; empty: none
 	types        []byte // the body of the ParameterDescription that it was sent; empty: none
-	none         bool   // it was told that there are no rows
+	none         bool   // the client was sent NoData
 	context      string
 	certain      bool       // context is known
 	sure         bool       // its Parse begins a batch, so that the server can't skip it

@@ -83,7 +83,7 @@ func TestARealServerThatCannotBeTrustedIsSentNoLoginUntilItIsMended(t *testing.T
 			}, "certificate has expired"},
 			{"not meant for servers", func() { pg.shows(t, issued(pg.ca, func(r *devca.Request) { r.Client = true })) }, "incompatible key usage"},
 			{"revoked", func() { pg.shows(t, revoked) }, "was revoked on"},
-			{"no TLS", func() { switchTLS("off") }, "the server does not offer TLS, and sslmode verify-full demands it"},
+			{"no TLS", func() { switchTLS("off") }, "server does not support SSL, but SSL was required (sslmode verify-full)"},
 		} {
 			fault.put()
 			logins := pg.loginsSeen()

@@ -164,7 +164,7 @@ func endsRevoked(t *testing.T, pg *postgres) {
 	execute(t, ends, "SELECT 1")
 	a.revoke(t, revoked)
 	eventually(t, patience, "the log tells of it", func() bool {
-		return p.log.count("client certificate is not valid any more, its session ends", "was revoked on") == 1
+		return p.log.count("client certificate is no longer valid", "was revoked on") == 1
 	})
 	_, err := ends.Exec(soon(t), "SELECT 1")
 	if sqlState(err) != "28000" && !ends.IsClosed() {

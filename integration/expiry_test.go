@@ -35,7 +35,7 @@ func passed(t *testing.T, moment time.Time) {
 	}
 }
 
-const sessionEnds = "client certificate is not valid any more, its session ends"
+const sessionEnds = "client certificate is no longer valid"
 
 // onEachRecheck runs a test with client_cert_recheck end and keep.
 func onEachRecheck(t *testing.T, f func(t *testing.T, a *clientAuthority, p *pgseal, ends bool)) {

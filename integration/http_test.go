@@ -190,7 +190,7 @@ func TestReadinessWaitsForRequiredDatabasesAndEndsWithTheDrain(t *testing.T) {
 	p.signal(syscall.SIGTERM)
 	eventually(t, patience, "it is not ready while it drains", func() bool {
 		code, body := get(t, url+"/readyz")
-		return code == 503 && strings.Contains(body, "stop")
+		return code == 503 && strings.Contains(body, "shutting down")
 	})
 	if code, body := get(t, url+"/healthz"); code != 200 {
 		t.Errorf("/healthz answers %d %s while it drains", code, body)

@@ -177,7 +177,7 @@ func TestAClientThatWaitsIsToldByANotice(t *testing.T) {
 	}
 	defer conn.Close(soon(t))
 	answer := inBackground(conn, soon(t), "SELECT 1")
-	if n := receive(t, notices, "the notice"); n.Severity != "NOTICE" || !strings.Contains(n.Message, "query_wait_notify") {
+	if n := receive(t, notices, "the notice"); n.Severity != "NOTICE" || !strings.Contains(n.Hint, "query_wait_notify") {
 		t.Errorf("got %+v", n)
 	}
 	execute(t, holder, "COMMIT")

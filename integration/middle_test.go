@@ -141,7 +141,7 @@ func TestBytesInjectedBeforeTLSEndTheServersConnection(t *testing.T) {
 		for i, in := range injectionsBack {
 			database := fmt.Sprint("app", i)
 			refused(t, p, database, "", "08006")
-			says := []string{"the server sent unencrypted data after its answer to SSLRequest", "TLS handshake"}[i]
+			says := []string{"received unencrypted data after SSL response", "TLS handshake"}[i]
 			eventually(t, patience, in.name+": the log says why", func() bool {
 				return p.log.count(notOpened, fmt.Sprintf("%q", database), says) > 0
 			})

@@ -157,13 +157,13 @@ func TestTheUnnamedStatementOutlivesOurQuestions(t *testing.T) {
 		exchange(t, conn, 1, &pgproto3.Parse{Query: "SELECT set_config('statement_timeout', '5s', false)"}, &pgproto3.Sync{})
 		for range 3 {
 			saidIs(t, exchange(t, conn, 1, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{}), want...)
-			p.surveyed(t)
+			p.probed(t)
 		}
 	})
 }
 
-// surveyed waits until PostgreSQL has answered a question of pgseal's.
-func (p *pgseal) surveyed(t *testing.T) {
+// probed waits until PostgreSQL has answered a question of pgseal's.
+func (p *pgseal) probed(t *testing.T) {
 	t.Helper()
 	observer := p.pg.direct(t, "app")
 	eventually(t, patience, "pgseal has asked what the session left", func() bool {

@@ -19,7 +19,7 @@ type budget struct {
 	clients atomic.Int64
 }
 
-// reserve counts one more server, unless limit, where it is not zero, forbids it.
+// reserve counts one more server, unless limit, if it is not zero, forbids it.
 func (b *budget) reserve(limit int) bool {
 	for {
 		n := b.servers.Load()
@@ -144,7 +144,7 @@ func (c *places) block(full *budget) bool {
 	return true
 }
 
-// wantedElsewhere reports whether a server that nobody here waits for would
+// wantedElsewhere reports whether a server that is not needed in this pool would
 // make room that clients of another pool wait for.
 func (c *places) wantedElsewhere() bool { return c.ofDatabase.contended() || c.ofRole.contended() }
 
@@ -161,7 +161,7 @@ func (m *Manager) poolsOf(b *budget) []*Pool {
 }
 
 // makeRoom ends the server that was idle for the longest time among those that
-// count against b. Where none is idle, the next that comes back ends.
+// count against b. If none is idle, the next that comes back ends.
 func (m *Manager) makeRoom(b *budget) {
 	for b.contended() {
 		var oldest *Pool
@@ -199,9 +199,9 @@ func (p *Pool) evict(b *budget) {
 	}
 }
 
-// roomMade has the pools that wait for room in b try again, that of the client
+// capacityFreed has the pools that wait for room in b try again, that of the client
 // that has waited longest first.
-func (m *Manager) roomMade(b *budget) {
+func (m *Manager) capacityFreed(b *budget) {
 	if b.blocked.Load() == 0 {
 		return
 	}
@@ -234,7 +234,7 @@ func (p *Pool) waitingSince() (at time.Time, ok bool) {
 	return first.since, true
 }
 
-// Admit is Join for a client that logged in as user, where
+// Admit is Join for a client that logged in as user, if
 // max_db_client_connections and max_user_client_connections allow it.
 func (m *Manager) Admit(d *Database, user string, login Login) (p *Pool, leave func(), err error) {
 	p, leavePool := m.Join(d, login)
@@ -246,9 +246,9 @@ func (m *Manager) Admit(d *Database, user string, login Login) (p *Pool, leave f
 	}
 	spec := p.db.spec.Load()
 	if limit := spec.maxDBClients(); limit > 0 && p.db.budget.clients.Load() > int64(limit) {
-		err = tooMany("the database allows no more clients (max_db_client_connections)")
+		err = tooMany(`too many connections for database "` + p.db.Name + `" (max_db_client_connections)`)
 	} else if limit := spec.maxUserClients(user); limit > 0 && n > int64(limit) {
-		err = tooMany("the role is allowed no more clients (max_user_client_connections)")
+		err = tooMany(`too many connections for role "` + user + `" (max_user_client_connections)`)
 	}
 	if err != nil {
 		leave()
@@ -258,5 +258,5 @@ func (m *Manager) Admit(d *Database, user string, login Login) (p *Pool, leave f
 }
 
 func tooMany(message string) *wire.Error {
-	return wire.Fatal(wire.CodeTooManyConnections, message).WithHint("It is a limit of the connection pooler.")
+	return wire.Fatal(wire.CodeTooManyConnections, message).WithHint("This is a limit of the connection pooler, not of PostgreSQL.")
 }

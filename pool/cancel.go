@@ -3,7 +3,7 @@ package pool
 import "context"
 
 // A Cancel is a CancelRequest that may be sent to a server. While it exists,
-// the server is lent to nobody but its present holder, so that the request
+// the server is lent to no other client, so that the request
 // can't hit the query of another client.
 type Cancel struct{ server *Server }
 
@@ -18,7 +18,7 @@ func (s *Server) PrepareCancel() Cancel {
 	return Cancel{s}
 }
 
-// Send sends the CancelRequest and waits until PostgreSQL has confirmed it. Where
+// Send sends the CancelRequest and waits until PostgreSQL has confirmed it. If
 // it can't be known whether it came, the server is given up: its backend might
 // still be signalled later.
 func (c Cancel) Send(ctx context.Context) error {
@@ -41,13 +41,13 @@ func (c Cancel) end() {
 	s.mu.Unlock()
 	s.pool.cancels.Add(-1)
 	if how != notReturned {
-		s.pool.parked.Add(-1)
+		s.pool.awaitingCancel.Add(-1)
 	}
 	s.pool.takeBack(s, how)
 }
 
 // cancels counts the CancelRequests for a server that are under way. Until the last
-// has ended nobody else gets the server, because a request could hit them. mu of the
+// has ended no other client gets the server, because a request could hit it. mu of the
 // server guards it.
 type cancels struct {
 	underWay int

@@ -43,7 +43,7 @@ func (c *catalogue) apply(specs map[string]*Spec) {
 			spec = specs[AnyDatabase]
 		}
 		if spec == nil {
-			d.remove() // before it can't be found any more
+			d.remove() // before it can no longer be found
 			delete(c.databases, name)
 			continue
 		}
@@ -57,7 +57,7 @@ func (c *catalogue) apply(specs map[string]*Spec) {
 	}
 }
 
-// find returns the database of that name, and false where there is none. It may
+// find returns the database of that name, and false if there is none. It may
 // bring one of the AnyDatabase entry to life.
 func (c *catalogue) find(name string) (*Database, bool) {
 	if name == AnyDatabase { // it is a pattern, and no database
@@ -88,15 +88,15 @@ func (c *catalogue) find(name string) (*Database, bool) {
 	return d, true
 }
 
-// known returns the database of that name, nil where there is none as yet, and the
-// AnyDatabase entry, which is nil where there is none.
+// known returns the database of that name, nil if there is none as yet, and the
+// AnyDatabase entry, which is nil if there is none.
 func (c *catalogue) known(name string) (d, any *Database) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.databases[name], c.databases[AnyDatabase]
 }
 
-// specOf returns what is known of the database of that name, nil where there can
+// specOf returns what is known of the database of that name, nil if there can
 // be none. It brings none to life.
 func (c *catalogue) specOf(name string) *Spec {
 	d, any := c.known(name)
@@ -129,7 +129,7 @@ func (c *catalogue) all() []*Database {
 	return list
 }
 
-// named returns the database of that name, or all of them where it is empty.
+// named returns the database of that name, or all of them if it is empty.
 func (c *catalogue) named(name string) ([]*Database, *wire.Error) {
 	if name == "" {
 		return c.all(), nil
@@ -140,7 +140,7 @@ func (c *catalogue) named(name string) ([]*Database, *wire.Error) {
 	return nil, &wire.Error{Severity: "ERROR", Code: wire.CodeUndefinedDatabase, Message: "no such database: " + name}
 }
 
-// keep counts a client of d, so that it will not be forgotten. Where it was
+// keep counts a client of d, so that it will not be forgotten. If it was
 // already, the one that has its name now is counted, or it is known again.
 func (c *catalogue) keep(d *Database) *Database {
 	c.mu.Lock()
@@ -155,7 +155,7 @@ func (c *catalogue) keep(d *Database) *Database {
 	return d
 }
 
-// forget drops a database that nobody uses.
+// forget drops a database that is unused.
 func (c *catalogue) forget(d *Database) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,7 +172,7 @@ func (c *catalogue) pools() (list []*Pool) {
 	return list
 }
 
-// everyPool returns all pools that there are or that somebody is left in.
+// everyPool returns all pools, retired ones that still have clients or servers included.
 func (c *catalogue) everyPool() []*Pool {
 	all := c.pools()
 	for _, p := range c.retired.list() { // after the others, so that none is missed between
@@ -183,7 +183,7 @@ func (c *catalogue) everyPool() []*Pool {
 	return all
 }
 
-// close takes no database any more, and returns those that there are.
+// close accepts no further databases, and returns those that there are.
 func (c *catalogue) close() []*Database {
 	c.mu.Lock()
 	c.closed = true
@@ -191,7 +191,7 @@ func (c *catalogue) close() []*Database {
 	return c.all()
 }
 
-// retired holds the pools that no client finds any more, because a password
+// retired holds the pools that clients no longer find, because a password
 // changed or the database was removed, until the last of their servers and
 // clients has gone.
 // The zero value is ready for use.
@@ -200,7 +200,7 @@ type retired struct {
 	pools []*Pool
 }
 
-// add is called before the pool can't be found any more.
+// add is called before the pool can no longer be found.
 func (r *retired) add(p *Pool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -219,7 +219,7 @@ func (r *retired) list() []*Pool {
 // sweep forgets those that have nothing left. mu is held.
 func (r *retired) sweep() { r.pools = slices.DeleteFunc(r.pools, (*Pool).over) }
 
-// retire closes a pool that no client is to find any more, from a goroutine of the
+// retire closes a pool that clients shall no longer find, from a goroutine of the
 // manager's, for callers that hold locks.
 func (p *Pool) retire(reason error) {
 	p.manager.catalogue.retired.add(p)

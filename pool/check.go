@@ -6,7 +6,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// ask sends the check query to a server that was idle. It returns false where the
+// ask sends the check query to a server that was idle. It returns false if the
 // server is dead.
 func (s *Server) ask(spec *Spec) bool {
 	if !s.SetLink(&check{pool: s.pool, answer: wire.Answer{SkipRows: true}}) {
@@ -28,7 +28,7 @@ type check struct {
 
 // fails ends a server that did not pass.
 func (c *check) fails(s *Server) {
-	s.setFate(ClosedCheck)
+	s.setCloseReason(ClosedCheck)
 	s.Break()
 }
 
@@ -78,7 +78,7 @@ func (c *check) ServerTimedOut(s *Server) { c.fails(s) }
 
 // ServerClosed implements Link.
 func (c *check) ServerClosed(s *Server, err error) {
-	c.pool.manager.log.Warn("server failed its check", zap.Uint64("server", s.ID), zap.String("database", c.pool.db.Name), zap.Error(err))
+	c.pool.manager.log.Warn("server_check_query failed", zap.Uint64("server", s.ID), zap.String("database", c.pool.db.Name), zap.Error(err))
 	c.answered(s)
 	c.pool.Discard(s)
 }

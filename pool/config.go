@@ -81,7 +81,7 @@ type Config struct {
 	SessionState             string        `yaml:"session_state"`
 }
 
-// DefaultConfig returns the values that hold where the file is silent. They
+// DefaultConfig returns the values that hold if the file is silent. They
 // are PgBouncer's, but for the mode and for more clients.
 func DefaultConfig() Config {
 	return Config{
@@ -113,7 +113,7 @@ const EmptyQuery = "<empty>"
 // Validate returns a *setting.Error for each value that can't be used.
 func (c Config) Validate() error {
 	var f setting.Faults
-	f.AddIf(!isMode(c.PoolMode), "pool_mode", "%q is none of session, transaction and statement", c.PoolMode)
+	f.AddIf(!isMode(c.PoolMode), "pool_mode", "invalid value %q: must be session, transaction or statement", c.PoolMode)
 	f.Between("default_pool_size", c.DefaultPoolSize, 1, maxPoolSize)
 	f.Between("min_pool_size", c.MinPoolSize, 0, maxPoolSize)
 	f.Between("reserve_pool_size", c.ReservePoolSize, 0, maxPoolSize)
@@ -139,9 +139,9 @@ func (c Config) Validate() error {
 	f.NotNegative("server_check_delay", c.ServerCheckDelay)
 	f.NoNUL("server_reset_query", c.ServerResetQuery)
 	f.Between("max_prepared_statements", c.MaxPrepared, 1, maxPreparedStatements)
-	f.AddIf(c.PreparedMemory < setting.MiB, "prepared_statements_memory", "is less than 1MiB")
+	f.AddIf(c.PreparedMemory < setting.MiB, "prepared_statements_memory", "must be at least 1MiB")
 	f.AddIf(!slices.Contains([]string{StrictState, PinState, RejectState, IgnoreState}, c.SessionState),
-		"session_state", "%q is none of strict, pin, reject and ignore", c.SessionState)
+		"session_state", "invalid value %q: must be strict, pin, reject or ignore", c.SessionState)
 	f.Between("max_handshakes", c.MaxHandshakes, 0, maxCount)
 	checkCount(&f, "max_address_logins", c.MaxAddressLogins, maxCount)
 	return f.Err()
@@ -171,7 +171,7 @@ type DatabaseConfig struct {
 	DatabaseLimits `yaml:",inline"`
 }
 
-// DefaultDatabaseConfig returns the values that hold where the file is
+// DefaultDatabaseConfig returns the values that hold if the file is
 // silent. An empty dbname means the name clients ask for.
 func DefaultDatabaseConfig() DatabaseConfig {
 	return DatabaseConfig{Port: 5432, RequireAuth: backend.DefaultRequireAuth, UpstreamConfig: tlsconf.DefaultUpstreamConfig()}
@@ -181,20 +181,20 @@ func DefaultDatabaseConfig() DatabaseConfig {
 // TLS settings and the limits validate themselves.
 func (c DatabaseConfig) Validate() error {
 	var f setting.Faults
-	f.AddIf(c.Host == "", "host", "is missing")
+	f.AddIf(c.Host == "", "host", "required")
 	for host := range strings.SplitSeq(c.Host, ",") {
-		f.AddIf(c.Host != "" && strings.TrimSpace(host) == "", "host", "the list has an empty name")
-		f.AddIf(backend.IsSocketDir(host) && c.SSLMode != "disable", "sslmode", "PostgreSQL speaks no TLS on a unix socket: write sslmode: disable for host %s", host)
+		f.AddIf(c.Host != "" && strings.TrimSpace(host) == "", "host", "empty name in the list")
+		f.AddIf(backend.IsSocketDir(host) && c.SSLMode != "disable", "sslmode", "TLS is not available on Unix sockets: set sslmode: disable for host %s", host)
 	}
 	f.Between("port", c.Port, 1, 65535)
-	f.AddIf(c.Password != "" && c.PasswordFile != "", "password_file", "stands beside password: keep one")
-	f.AddIf(c.User == "" && (c.Password != "" || c.PasswordFile != ""), "user", "is missing beside a password")
+	f.AddIf(c.Password != "" && c.PasswordFile != "", "password_file", "password and password_file are mutually exclusive")
+	f.AddIf(c.User == "" && (c.Password != "" || c.PasswordFile != ""), "user", "required with password or password_file")
 	f.AddErr("require_auth", c.checkAuth())
 	f.NoNUL("connect_query", c.ConnectQuery)
 	return f.Err()
 }
 
-// checkAuth refuses methods that are allowed where they may not be.
+// checkAuth rejects a require_auth that allows methods which are not safe here.
 func (c DatabaseConfig) checkAuth() error {
 	allowed, err := backend.ParseRequireAuth(c.RequireAuth)
 	switch {
@@ -203,7 +203,7 @@ func (c DatabaseConfig) checkAuth() error {
 	case slices.Contains(allowed, backend.MD5Method) && auth.CheckMD5() != nil:
 		return auth.CheckMD5()
 	case slices.Contains(allowed, backend.PasswordMethod) && !c.private():
-		return errors.New("password is sent in the clear, so it is allowed with sslmode verify-full or verify-ca and on unix sockets only")
+		return errors.New("password is sent in cleartext and allowed only with sslmode verify-full or verify-ca, or on Unix sockets")
 	}
 	return nil
 }
@@ -241,8 +241,8 @@ type LookupConfig struct {
 // Validate returns a *setting.Error for each value that can't be used.
 func (c LookupConfig) Validate() error {
 	var f setting.Faults
-	f.AddIf(c.AuthQuery != "" && !strings.Contains(c.AuthQuery, "$1"), "auth_query", "does not ask for the role: it has no $1")
+	f.AddIf(c.AuthQuery != "" && !strings.Contains(c.AuthQuery, "$1"), "auth_query", "must contain $1, which stands for the role")
 	f.NoNUL("auth_query", c.AuthQuery)
-	f.AddIf(c.AuthPasswordFile != "" && c.AuthUser == "", "auth_user", "is missing beside auth_password_file")
+	f.AddIf(c.AuthPasswordFile != "" && c.AuthUser == "", "auth_user", "required with auth_password_file")
 	return f.Err()
 }

@@ -84,11 +84,11 @@ func TestDatabaseConfigValidateNamesEachBadKey(t *testing.T) {
 		says string
 	}{
 		"a list of hosts":            {func(c *DatabaseConfig) { c.Host = "a, b,c" }, "", ""},
-		"no host":                    {func(c *DatabaseConfig) { c.Host = "" }, "host", "missing"},
+		"no host":                    {func(c *DatabaseConfig) { c.Host = "" }, "host", "required"},
 		"a gap in the list":          {func(c *DatabaseConfig) { c.Host = "a,,b" }, "host", "empty name"},
 		"a list that ends in a gap":  {func(c *DatabaseConfig) { c.Host = "a, " }, "host", "empty name"},
 		"a socket":                   {func(c *DatabaseConfig) { c.Host, c.SSLMode = "/run/postgresql", "disable" }, "", ""},
-		"a socket with TLS":          {func(c *DatabaseConfig) { c.Host = "/run/postgresql" }, "sslmode", "no TLS on a unix socket"},
+		"a socket with TLS":          {func(c *DatabaseConfig) { c.Host = "/run/postgresql" }, "sslmode", "not available on Unix sockets"},
 		"a socket in the list":       {func(c *DatabaseConfig) { c.Host = "a, /run/postgresql" }, "sslmode", "/run/postgresql"},
 		"the first port":             {func(c *DatabaseConfig) { c.Port = 1 }, "", ""},
 		"port zero":                  {func(c *DatabaseConfig) { c.Port = 0 }, "port", "0 is outside the valid range"},
@@ -97,9 +97,9 @@ func TestDatabaseConfigValidateNamesEachBadKey(t *testing.T) {
 		"a user":                     {func(c *DatabaseConfig) { c.User = "app" }, "", ""},
 		"a user and a password":      {func(c *DatabaseConfig) { c.User, c.Password = "app", "hunter2" }, "", ""},
 		"a user and a password file": {func(c *DatabaseConfig) { c.User, c.PasswordFile = "app", "/p" }, "", ""},
-		"both kinds of password":     {func(c *DatabaseConfig) { c.User, c.Password, c.PasswordFile = "app", "hunter2", "/p" }, "password_file", "keep one"},
-		"a password for nobody":      {func(c *DatabaseConfig) { c.Password = "hunter2" }, "user", "missing"},
-		"a password file for nobody": {func(c *DatabaseConfig) { c.PasswordFile = "/p" }, "user", "missing"},
+		"both kinds of password":     {func(c *DatabaseConfig) { c.User, c.Password, c.PasswordFile = "app", "hunter2", "/p" }, "password_file", "mutually exclusive"},
+		"a password for nobody":      {func(c *DatabaseConfig) { c.Password = "hunter2" }, "user", "required"},
+		"a password file for nobody": {func(c *DatabaseConfig) { c.PasswordFile = "/p" }, "user", "required"},
 		"a query for new servers":    {func(c *DatabaseConfig) { c.ConnectQuery = "SET a = 1" }, "", ""},
 		"NUL in that query":          {func(c *DatabaseConfig) { c.ConnectQuery = "a\x00b" }, "connect_query", "NUL"},
 	} {
@@ -129,9 +129,9 @@ func TestDatabaseLimitsValidateNamesEachBadKey(t *testing.T) {
 		"a negative server limit": {func(c *DatabaseLimits) { c.MaxDBConnections = new(-2) }, "max_db_connections", "-2"},
 		"a negative client limit": {func(c *DatabaseLimits) { c.MaxDBClientConnections = new(-2) }, "max_db_client_connections", "-2"},
 		"no lifetime":             {func(c *DatabaseLimits) { c.ServerLifetime = new(time.Duration(0)) }, "", ""},
-		"a lifetime of -1s":       {func(c *DatabaseLimits) { c.ServerLifetime = new(-time.Second) }, "server_lifetime", "leave the key out"},
+		"a lifetime of -1s":       {func(c *DatabaseLimits) { c.ServerLifetime = new(-time.Second) }, "server_lifetime", "omit the key"},
 		"a lifetime below zero":   {func(c *DatabaseLimits) { c.ServerLifetime = new(-2 * time.Second) }, "server_lifetime", "negative"},
-		"a server limit of -1":    {func(c *DatabaseLimits) { c.MaxDBConnections = new(-1) }, "max_db_connections", "leave the key out"},
+		"a server limit of -1":    {func(c *DatabaseLimits) { c.MaxDBConnections = new(-1) }, "max_db_connections", "omit the key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var limits DatabaseLimits

@@ -45,7 +45,7 @@ type Database struct {
 	mu     sync.Mutex
 	pools  map[string]*Pool  // by login role
 	usages map[string]*usage // likewise
-	closed error             // why it opens no server any more
+	closed error             // why it no longer opens servers
 }
 
 // ResetQuery returns what is sent to a server between two sessions.
@@ -58,7 +58,7 @@ func (d *Database) FixedLogin() (Login, bool) {
 	return s.login(), s.User != ""
 }
 
-// login returns the database's own login, of no role where it has none.
+// login returns the database's own login, of no role if it has none.
 func (s *Spec) login() Login { return Login{User: s.User, Password: s.Secret} }
 
 // Auto reports whether the database was made from AnyDatabase: a client chose its
@@ -69,7 +69,7 @@ func (d *Database) Auto() bool { return d.auto.Load() }
 // application_name.
 func (d *Database) StampsIdentity() bool { return d.spec.Load().StampIdentity }
 
-// apply makes spec the one of the database. Where its servers lead elsewhere now,
+// apply makes spec the one of the database. If its servers lead elsewhere now,
 // or log in otherwise, they end.
 func (d *Database) apply(spec *Spec) {
 	old := d.spec.Swap(spec)
@@ -80,7 +80,7 @@ func (d *Database) apply(spec *Spec) {
 	sameTrust := a.UpstreamConfig == b.UpstreamConfig
 	a.UpstreamConfig = b.UpstreamConfig
 	if !sameTrust {
-		d.Renew()
+		d.Rotate()
 	}
 	sameLogin := old.login().Equal(spec.login())
 	if !reflect.DeepEqual(a, b) || !sameLogin {
@@ -91,7 +91,7 @@ func (d *Database) apply(spec *Spec) {
 		if !sameLogin {
 			for user, p := range d.pools {
 				delete(d.pools, user)
-				p.retire(wire.Fatal(wire.CodeAdminShutdown, "the login of this database changed in the connection pooler"))
+				p.retire(wire.Fatal(wire.CodeAdminShutdown, `terminating connection: login for database "`+d.Name+`" was changed`))
 			}
 		}
 	}
@@ -104,7 +104,7 @@ func (d *Database) pool(m *Manager, login Login) *Pool {
 	p := d.pools[login.User]
 	if p == nil || !p.login.Equal(login) {
 		if p != nil { // the role's password changed
-			p.retire(wire.Fatal(wire.CodeInvalidPassword, "the password of this role changed"))
+			p.retire(wire.Fatal(wire.CodeInvalidPassword, `terminating connection: password for user "`+login.User+`" was changed`))
 		}
 		p = newPool(m, d, login)
 		d.pools[login.User] = p
@@ -131,7 +131,7 @@ func (d *Database) warm(m *Manager) {
 	}
 }
 
-// remove closes a database that no client finds any more.
+// remove closes a database that clients no longer find.
 func (d *Database) remove() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -151,7 +151,7 @@ func (d *Database) all() []*Pool {
 	return list
 }
 
-// close lets nobody have a server of the database any more.
+// close stops lending servers of the database.
 func (d *Database) close(reason error) {
 	d.mu.Lock()
 	d.closed = reason

@@ -9,7 +9,7 @@ import (
 
 // OpenDedicated opens a server for the caller alone: its startup packet bears
 // startup beside the role and the database, and it is lent to nobody else. It
-// takes one of the pool's places. Where all are taken an idle server gives way,
+// takes one of the pool's places. If all are taken an idle server gives way,
 // or the caller waits for its turn among those who wait for a server, for
 // query_wait_timeout at most. Release and Discard end the server.
 //
@@ -17,7 +17,7 @@ import (
 // or where it leads has changed, that server ends and the caller waits for another.
 //
 // It blocks until ctx ends, so it may not be called on an event loop. Its
-// errors are those of Acquire and of the server; where ctx ended, what it
+// errors are those of Acquire and of the server; if ctx ended, what it
 // returns means no more than that.
 func (p *Pool) OpenDedicated(ctx context.Context, startup []wire.Parameter) (*Server, error) {
 	for {
@@ -32,7 +32,7 @@ func (p *Pool) OpenDedicated(ctx context.Context, startup []wire.Parameter) (*Se
 		if why == "" {
 			return s, nil
 		}
-		s.setFate(why)
+		s.setCloseReason(why)
 		p.Discard(s)
 	}
 }
@@ -52,8 +52,8 @@ func (p *Pool) openDedicated(ctx context.Context, startup []wire.Parameter) (*Se
 	p.policy.loggedIn(err)
 	p.mu.Unlock()
 	if err != nil {
-		p.manager.gone.ring()
-		p.roomMade()
+		p.manager.gone.notify()
+		p.capacityFreed()
 		p.retry()
 		return nil, err
 	}
@@ -66,7 +66,7 @@ type place struct {
 	granted chan error
 }
 
-// queueForPlace joins the line for a place. It counts the caller among the manager's
+// queueForPlace joins the queue for a place. It counts the caller among the manager's
 // children, so that the manager's end waits for it.
 func (p *Pool) queueForPlace() (*place, error) {
 	w := &place{granted: make(chan error, 1)}
@@ -101,7 +101,7 @@ func (p *Pool) awaitPlace(ctx context.Context, w *place) (err error) {
 	}
 	p.mu.Lock()
 	queued := p.policy.dedicated.remove(&w.Waiter)
-	p.policy.tryAgain() // who stood behind it may be served now
+	p.policy.tryAgain() // waiters behind it may be served now
 	p.unlock()
 	if !queued {
 		return <-w.granted // it came at the same moment
@@ -126,11 +126,11 @@ func (p *policy) loggedIn(err error) {
 
 // givePlaces gives the places that are free to those who wait for one, as
 // long as nobody has waited for a server longer, and has an idle server make
-// place where none is.
+// place if none is.
 func (p *policy) givePlaces() {
 	for p.dedicatedIsNext() && p.places.live < p.most() {
 		if full := p.places.reserve(p.bounds(), false); full != nil {
-			p.wantRoom(full)
+			p.requestRoom(full)
 			return
 		}
 		p.logins++

@@ -195,7 +195,7 @@ func TestWhoGivesUpWaitingForAServerOfHisOwnNeedsNoRoomAnyMore(t *testing.T) {
 
 func TestADedicatedServerThatWasBeingOpenedDuringAChangeIsNotLent(t *testing.T) {
 	for name, change := range map[string]func(*house){
-		"of trust": func(h *house) { h.manager.RenewTrust(h.pool.Database().spec.Load().Trust) },
+		"of trust": func(h *house) { h.manager.RotateTrust(h.pool.Database().spec.Load().Trust) },
 		"of settings": func(h *house) {
 			h.manager.Apply(map[string]*Spec{"app": newSpec(t, size(1), func(s *Spec) { s.DBName = "other" })})
 		},

@@ -8,7 +8,7 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// outdateEvery is the least time between two renewals of a pool because new
+// outdateEvery is the least time between two rotations of a pool because new
 // servers start with other defaults. Behind an address that leads to servers of
 // different defaults each new one would otherwise have the others replaced.
 const outdateEvery = time.Minute
@@ -99,7 +99,7 @@ func (d *defaults) compare(s *Server, others map[*Server]struct{}, now time.Time
 }
 
 // Parameters returns the defaults of the newest plain server that lives, as far
-// as any server told of a change since, and false where none lives. Others have
+// as any server told of a change since, and false if none lives. Others have
 // the same list: it must not be changed.
 func (p *Pool) Parameters() ([]wire.Parameter, bool) {
 	p.mu.Lock()
@@ -113,7 +113,7 @@ func (p *Pool) Parameters() ([]wire.Parameter, bool) {
 	}
 	switch {
 	case newest == nil && p.db.paused.on() && known != nil:
-		return known, true // until there is a server, which tells what has changed
+		return known, true // until there is a server, which reports what has changed
 	case newest == nil:
 		return nil, false
 	case newest.differs:

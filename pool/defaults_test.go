@@ -145,7 +145,7 @@ func TestServersOfOldDefaultsMakeWayOneByOne(t *testing.T) {
 		newer := h.takeFor(&Need{Fresh: true})
 		h.tells("GMT")
 		h.pool.Release(old[1])
-		pass(renewWithin + backend.CloseWait)
+		pass(rotationLimit + backend.CloseWait)
 		if old[0].Err() == nil || old[1].Err() == nil || special.Err() == nil {
 			t.Error("an idle server of old defaults is left")
 		}
@@ -161,13 +161,13 @@ func TestServersOfOldDefaultsMakeWayOneByOne(t *testing.T) {
 		synctest.Wait()
 		h.tells("GMT") // of those that were opened ahead
 		h.pool.Release(old[2])
-		pass(renewWithin + backend.CloseWait)
+		pass(rotationLimit + backend.CloseWait)
 		h.tells("GMT")
 		if old[2].Err() == nil {
 			t.Error("a server of old defaults is left")
 		}
 		for _, line := range h.logs.FilterMessage("server closed").All() {
-			if why := line.ContextMap()["why"]; why != ClosedSettings && why != ClosedDirty {
+			if why := line.ContextMap()["reason"]; why != ClosedSettings && why != ClosedDirty {
 				t.Errorf("a server ended for %v", why)
 			}
 		}

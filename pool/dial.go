@@ -14,7 +14,7 @@ import (
 	"github.com/pgseal/pgseal/pool/backend"
 )
 
-// Login is what a pool's servers are told about who comes.
+// Login is the role that a pool's servers log in as, and its secret.
 type Login = backend.Login
 
 // target is where connections to the database of that name lead, which log in as
@@ -30,7 +30,7 @@ func (s *Spec) target(name string, login Login, startup ...wire.Parameter) backe
 }
 
 // dial opens a server, with startup in the startup packet, beside the role and the
-// database. Its errors are *wire.Error: the server's own where it refused the
+// database. Its errors are *wire.Error: the server's own if it refused the
 // login, else one that tells the client little and keeps the cause for the log.
 func (m *Manager) dial(ctx context.Context, d *Database, login Login, startup []wire.Parameter) (*Server, *backend.Conn, error) {
 	// The epoch first: a server must not be taken for newer than the
@@ -48,8 +48,8 @@ func (m *Manager) dial(ctx context.Context, d *Database, login Login, startup []
 	case errors.As(err, &refused):
 		return nil, nil, explainRefusal(refused)
 	case err != nil:
-		return nil, nil, wire.Fatal(wire.CodeConnectionFailure, "the connection pooler has no connection to the server of this database").
-			WithHint("The pooler's log says why.").WithCause(err)
+		return nil, nil, wire.Fatal(wire.CodeConnectionFailure, `could not connect to server for database "`+d.Name+`"`).
+			WithHint("See the log of the connection pooler.").WithCause(err)
 	}
 	s.Peer, s.Created = conn.Peer, time.Now()
 	s.params, s.defaults = conn.Parameters, conn.Parameters
@@ -85,9 +85,9 @@ func expiry(created time.Time, lifetime time.Duration) time.Time {
 	return created.Add(lifetime - time.Duration(rand.Float64()*float64(lifetime)/10))
 }
 
-// refusalHint tells a client whose login the server refused: it knows of its
-// own login at the pooler only, and that one was taken.
-const refusalHint = "The client's login was taken: the server refused the connection pooler's own login."
+// refusalHint is for a client if the server refused pgseal's login: the client
+// knows only of its own login at the pooler, and that one succeeded.
+const refusalHint = "The client was authenticated; the server refused the login of the connection pooler."
 
 // explainRefusal adds the hint to a server's refusal of a login.
 func explainRefusal(e *wire.Error) *wire.Error {
@@ -97,8 +97,8 @@ func explainRefusal(e *wire.Error) *wire.Error {
 	return e.WithHint(refusalHint)
 }
 
-// advice tells in the log what to look at where the server does not take the
-// secret that we logged in with.
+// advice is a hint for the log if the server does not accept the secret that we
+// logged in with.
 func (d *Database) advice(login Login, refused *wire.Error) zap.Field {
 	if refused.Code != wire.CodeInvalidPassword {
 		return zap.Skip()

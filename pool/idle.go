@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// idleServers are the servers that nobody holds, the one that was used last at the
+// idleServers are the servers that no client holds, the one that was used last at the
 // end. mu of the pool guards them.
 type idleServers []*Server
 

@@ -197,7 +197,7 @@ func TestAnIdleServerThatSpeaksOutOfTurnIsDropped(t *testing.T) {
 				pass(backend.CloseWait) // the fake has not hung up by itself
 				h.wants(0, 0)
 				closed := h.logs.FilterMessage("server closed").All()
-				if len(closed) != 1 || closed[0].ContextMap()["reason"] == nil {
+				if len(closed) != 1 || closed[0].ContextMap()["error"] == nil {
 					t.Errorf("the log does not say why: %v", closed)
 				}
 				h.pool.Release(h.take())

@@ -7,7 +7,7 @@ import (
 )
 
 // DatabaseLimits is what one database may have of its own instead of the
-// defaults of Config, which hold where a value is nil, empty, or a pool_size of
+// defaults of Config, which hold if a value is nil, empty, or a pool_size of
 // 0. It may change without its servers being opened anew.
 type DatabaseLimits struct {
 	PoolMode               string         `yaml:"pool_mode"`
@@ -65,7 +65,7 @@ func (c UserConfig) Validate() error {
 }
 
 func checkMode(f *setting.Faults, mode string) {
-	f.AddIf(mode != "" && !isMode(mode), "pool_mode", "%q is none of session, transaction and statement", mode)
+	f.AddIf(mode != "" && !isMode(mode), "pool_mode", "invalid value %q: must be session, transaction or statement", mode)
 }
 
 // checkCount looks at a number that may be left out, for which -1 once stood.
@@ -73,7 +73,7 @@ func checkCount(f *setting.Faults, key string, n *int, most int) {
 	switch {
 	case n == nil:
 	case *n == -1:
-		f.Add(key, "-1 does not stand for a value that is not set any more: leave the key out")
+		f.Add(key, "-1 no longer means \"not set\": omit the key")
 	default:
 		f.Between(key, *n, 0, most)
 	}
@@ -84,7 +84,7 @@ func checkTime(f *setting.Faults, key string, d *time.Duration) {
 	switch {
 	case d == nil:
 	case *d == -time.Second:
-		f.Add(key, "-1s does not stand for a value that is not set any more: leave the key out")
+		f.Add(key, "-1s no longer means \"not set\": omit the key")
 	default:
 		f.NotNegative(key, *d)
 	}
@@ -96,7 +96,7 @@ type Timeouts struct {
 	Query           time.Duration // that one query runs
 	IdleTransaction time.Duration // between the queries of a transaction
 	Transaction     time.Duration // from a transaction's first query to its end
-	WaitNotify      time.Duration // in line for a server, before the client is told
+	WaitNotify      time.Duration // in the queue for a server, before the client is told
 }
 
 // Bound reports whether anything ends a client that takes its time.
@@ -104,7 +104,7 @@ func (t Timeouts) Bound() bool {
 	return t.ClientIdle > 0 || t.Query > 0 || t.IdleTransaction > 0 || t.Transaction > 0
 }
 
-// Timeouts returns what holds at present for clients that logged in as user.
+// Timeouts returns what is in force for clients that logged in as user.
 func (d *Database) Timeouts(user string) Timeouts {
 	s := d.spec.Load()
 	u := s.user(user)
@@ -137,7 +137,7 @@ type bounds struct {
 	checks             bool
 }
 
-// bounds returns what the pool may have at present. They are looked up at each
+// bounds returns what the pool may have now. They are looked up at each
 // transaction, so they are worked out once for each Spec.
 func (p *policy) bounds() *bounds {
 	spec := p.db.spec.Load()
@@ -220,7 +220,7 @@ func (s *Spec) lifetime() time.Duration {
 }
 
 // checkQuery returns what an idle server is asked before it is lent, and
-// false where it is asked nothing.
+// false if it is asked nothing.
 func (s *Spec) checkQuery() (sql string, ask bool) {
 	if s.Defaults.ServerCheckQuery == EmptyQuery {
 		return "", true

@@ -16,7 +16,7 @@ import (
 const (
 	// lookupsAtOnce is how many connections for lookups one login has at most.
 	lookupsAtOnce = 4
-	// lookupIdle is how long such a connection is kept that nobody uses.
+	// lookupIdle is how long such a connection is kept unused.
 	lookupIdle = time.Minute
 	// lookupRetry is the pause after a connection could not be opened, in which
 	// lookups that need a new one fail at once.
@@ -61,7 +61,7 @@ type lookupConn struct {
 }
 
 // LookupConfig returns the configuration of lookups for the clients of a database,
-// with the password that belongs to it, and false where there is no such
+// with the password that belongs to it, and false if there is no such
 // database. It brings no database of the AnyDatabase entry to life.
 func (m *Manager) LookupConfig(database string) (c LookupConfig, password string, ok bool) {
 	spec := m.catalogue.specOf(database)
@@ -93,7 +93,7 @@ func (l *lookups) run(ctx context.Context, database string, login Login, most in
 	select {
 	case line.places <- struct{}{}:
 	case <-inLine.Done():
-		return nil, fmt.Errorf("too many lookups are under way in database %q: %w", database, inLine.Err())
+		return nil, fmt.Errorf("too many concurrent lookups in database %q: %w", database, inLine.Err())
 	}
 	defer func() { <-line.places }()
 	if conn, ok := l.take(line); ok {
@@ -129,7 +129,7 @@ func (l *lookups) open(ctx context.Context, line *lookupLine) (c lookupConn, err
 	version := l.now()
 	spec := l.catalogue.specOf(line.database)
 	if spec == nil {
-		return c, fmt.Errorf("there is no database %q", line.database)
+		return c, fmt.Errorf("no such database: %s", line.database)
 	}
 	bound := wire.Parameter{Name: "statement_timeout", Value: strconv.Itoa(int(statementTimeout.Milliseconds()))}
 	conn, err := l.dialer.Dial(ctx, spec.target(line.database, line.login, bound, backend.AsPgseal))
@@ -153,7 +153,7 @@ func (l *lookups) line(database string, login Login) (*lookupLine, error) {
 	return line, nil
 }
 
-// failedLately returns why no connection can be opened at present, or nil.
+// failedLately returns why no connection can be opened now, or nil.
 func (l *lookups) failedLately(line *lookupLine) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -204,9 +204,9 @@ func (l *lookups) now() uint64 {
 	return l.version
 }
 
-// renew closes the connections that are idle, and the others when their lookup
-// ends: where they lead, or what they were verified by, may have changed.
-func (l *lookups) renew() {
+// invalidate closes the connections that are idle, and the others when their lookup
+// ends: their host, or what they were verified by, may have changed.
+func (l *lookups) invalidate() {
 	l.mu.Lock()
 	l.version++
 	l.mu.Unlock()
@@ -223,7 +223,7 @@ func (l *lookups) close() {
 	l.end(time.Time{})
 }
 
-// end closes what has been idle since before the time, all that is idle where
+// end closes what has been idle since before the time, all that is idle if
 // that is zero.
 func (l *lookups) end(before time.Time) {
 	var old []lookupConn

@@ -31,7 +31,7 @@ type Manager struct {
 	dialer   backend.Dialer
 	pauses   atomic.Uint64 // the number of the last Pause or PauseNow
 	clock    atomic.Int64  // seconds since 1970, as of the last sweep
-	gone     bell          // rung when a server has gone
+	gone     broadcast     // notified when a server has gone
 	panics   atomic.Uint64
 
 	catalogue catalogue
@@ -56,21 +56,21 @@ func NewManager(log *zap.Logger, engine engine.Engine, newState func(startup []w
 // back; those of a database that is gone likewise, and its clients with them.
 func (m *Manager) Apply(specs map[string]*Spec) {
 	m.catalogue.apply(specs)
-	m.lookups.renew()
+	m.lookups.invalidate()
 }
 
-// RenewTrust renews the servers of the databases that are verified by this
+// RotateTrust replaces the servers of the databases that are verified by this
 // store.
-func (m *Manager) RenewTrust(store *reload.Store[*tlsconf.Upstream]) {
-	m.lookups.renew()
+func (m *Manager) RotateTrust(store *reload.Store[*tlsconf.Upstream]) {
+	m.lookups.invalidate()
 	for _, d := range m.catalogue.all() {
 		if d.spec.Load().Trust == store {
-			d.Renew()
+			d.Rotate()
 		}
 	}
 }
 
-// Database returns the database of that name, and false where there is none.
+// Database returns the database of that name, and false if there is none.
 // It is asked only for clients that have proved who they are: a name may
 // bring a database of the AnyDatabase entry to life.
 func (m *Manager) Database(name string) (*Database, bool) { return m.catalogue.find(name) }
@@ -125,7 +125,7 @@ func (m *Manager) sweep() {
 	}
 }
 
-// Close fails everybody who waits, ends all servers, those that are held when
+// Close fails all waiters, ends all servers, those that are held when
 // they come back, and returns when the last has gone or ctx ends.
 func (m *Manager) Close(ctx context.Context) error {
 	for _, d := range m.catalogue.close() {

@@ -74,7 +74,7 @@ func TestChangedSettingsOfTheServerInvalidateIt(t *testing.T) {
 					t.Error("a server with the old settings was lent")
 				}
 				h.pool.Release(fresh)
-				pass(renewWithin)
+				pass(rotationLimit)
 				if idle.Err() == nil || held.Err() == nil {
 					t.Error("a server with the old settings is left")
 				}
@@ -233,13 +233,13 @@ func TestANewTrustRenewsOnlyTheDatabasesThatRestOnIt(t *testing.T) {
 		h.manager.Apply(map[string]*Spec{"app": app, "other": other})
 		old := h.take()
 		h.pool.Release(old)
-		h.manager.RenewTrust(other.Trust)
+		h.manager.RotateTrust(other.Trust)
 		pass(2 * sweepEvery)
 		h.wants(1, 0)
 		if old.Err() != nil {
 			t.Error("the server rests on another trust and was ended")
 		}
-		h.manager.RenewTrust(app.Trust)
+		h.manager.RotateTrust(app.Trust)
 		pass(3 * sweepEvery)
 		h.wants(1, 0)
 		if old.Err() == nil {

@@ -19,7 +19,7 @@ type Need struct {
 	// Exact: the server was opened with just these. Without it, a server that
 	// was opened with some of them, or with none, does as well.
 	Exact bool
-	// Fresh: the server was lent to nobody before.
+	// Fresh: the server was never lent before.
 	Fresh bool
 	// Last is the server that the client held last, if any. It is taken where it
 	// is idle and fits, unless server_round_robin is set: what the client left
@@ -27,7 +27,7 @@ type Need struct {
 	Last *Server
 }
 
-// fits reports whether a server that is in nobody's hands does. mu of its pool
+// fits reports whether a server that no client holds does. mu of its pool
 // is held.
 func (n *Need) fits(s *Server) bool {
 	switch {
@@ -53,7 +53,7 @@ func sameParameter(a, b wire.Parameter) bool {
 	return a.Value == b.Value && strings.EqualFold(a.Name, b.Name)
 }
 
-// strict reports whether a server that fits everybody may not do.
+// strict reports whether a plain server may not do.
 func (n *Need) strict() bool { return n != nil && (n.Exact || n.Fresh) }
 
 // last returns the server that the client held last, or nil.
@@ -77,7 +77,7 @@ func (n *Need) opens() []wire.Parameter {
 // bound on how many a pool has.
 func (s *Server) special() bool { return len(s.Startup) > 0 }
 
-// unserved returns the first waiter whom none of the servers that are being
+// unserved returns the first waiter that none of the servers that are being
 // asked whether they live will serve: one has to be opened for it. Of those who
 // need a special one while there may be none more, it returns the first as
 // bounded, who holds up nobody.
@@ -101,8 +101,8 @@ func (p *policy) unserved() (w, bounded *Waiter) {
 	return nil, bounded
 }
 
-// next returns the first waiter that a server serves which has come back. Where
-// there is one before it whom no server fits, and who has no room for one of its
+// next returns the first waiter that a server serves which has come back. If
+// there is one before it that no server fits, and that has no room for one of its
 // own, the server ends instead, so that nobody is passed by for ever.
 func (p *policy) next(s *Server, now time.Time) (w *Waiter, makesRoom bool) {
 	if w = p.queue.head; w == nil || w.Need.fits(s) {
@@ -120,8 +120,8 @@ func (p *policy) next(s *Server, now time.Time) (w *Waiter, makesRoom bool) {
 	return nil, false
 }
 
-// lackRoom returns the first waiter whom a server could be opened for if there
-// were one less, and the first whom a special one could if there were one less
+// lackRoom returns the first waiter that a server could be opened for if there
+// were one less, and the first that a special one could if there were one less
 // of those, or nil. Room that is being made already is not made twice.
 func (p *policy) lackRoom(now time.Time) (w, ofSpecials *Waiter) {
 	if p.queue.length == 0 || p.closed != nil || p.backoff.active(now) {
@@ -138,7 +138,7 @@ func (p *policy) lackRoom(now time.Time) (w, ofSpecials *Waiter) {
 	return w, ofSpecials
 }
 
-// makeWay ends an idle server where somebody waits whom none fits and who has no
+// makeWay ends an idle server if somebody waits whom none fits and who has no
 // room for one of its own.
 func (p *policy) makeWay(now time.Time) {
 	if len(p.idle) == 0 {
@@ -148,7 +148,7 @@ func (p *policy) makeWay(now time.Time) {
 	if ofSpecials != nil && p.endIdle((*Server).special) {
 		return
 	}
-	if w != nil && p.places.left() >= p.most() { // makeRoom ends one where it is for a budget
+	if w != nil && p.places.left() >= p.most() { // makeRoom ends one if it is for a budget
 		p.endIdle(anyServer)
 	}
 }
@@ -186,7 +186,7 @@ func (p *policy) serve(o *opening, now time.Time) (grants []granted) {
 	return grants
 }
 
-// granted is a server and who has waited for it.
+// granted is a server and the waiter that gets it.
 type granted struct {
 	waiter *Waiter
 	server *Server

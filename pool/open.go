@@ -34,8 +34,8 @@ type backoff struct {
 	err   error // why the last server could not be opened
 }
 
-// hopeless returns why a client that comes now would wait in vain, or nil.
-func (p *policy) hopeless() error {
+// failing returns why waiting for a server would be useless now, or nil.
+func (p *policy) failing() error {
 	if p.places.live == 0 && p.backoff.active(time.Now()) {
 		return p.backoff.err
 	}
@@ -44,8 +44,8 @@ func (p *policy) hopeless() error {
 
 func (b *backoff) active(now time.Time) bool { return now.Before(b.until) }
 
-// openMore has a server opened where somebody waits whom neither an opening nor a
-// server that is being asked serves, or where there are fewer servers than
+// openMore has a server opened if somebody waits whom neither an opening nor a
+// server that is being asked serves, or if there are fewer servers than
 // min_pool_size, and gives places to those who open for themselves.
 func (p *policy) openMore() {
 	if p.db.paused.on() {
@@ -65,7 +65,7 @@ func (p *policy) openMore() {
 	if full := p.begin(w); full == nil || w == nil {
 		p.places.block(nil)
 	} else {
-		p.wantRoom(full)
+		p.requestRoom(full)
 	}
 }
 
@@ -88,9 +88,9 @@ func (p *policy) begin(w *Waiter) (full *budget) {
 	return full
 }
 
-// wantRoom notes what the pool's waiters have no room in, and has it made once.
+// requestRoom notes what the pool's waiters have no room in, and has it made once.
 // Later the next server that comes back makes room.
-func (p *policy) wantRoom(full *budget) {
+func (p *policy) requestRoom(full *budget) {
 	if p.places.block(full) {
 		p.crowded = full
 	}
@@ -127,7 +127,7 @@ func (p *policy) add(s *Server) {
 	p.servers[s] = struct{}{}
 }
 
-// opened has a new server serve who waits. The caller grants.
+// opened lends a new server to a waiter. The caller grants.
 func (p *policy) opened(o *opening) []granted {
 	now := time.Now()
 	p.opening = nil
@@ -143,7 +143,7 @@ func (p *policy) opened(o *opening) []granted {
 	return grants
 }
 
-// openFailed returns those who waited in vain: everybody, at once and together,
+// openFailed returns the waiters that fail: all of them, at once and together,
 // unless other servers live, one of which will come back. If the server refused
 // the startup values of one client, that concerns nobody else.
 func (p *policy) openFailed(o *opening, failure *wire.Error) (failed []*Waiter) {
@@ -155,7 +155,7 @@ func (p *policy) openFailed(o *opening, failure *wire.Error) (failed []*Waiter) 
 			p.queue.remove(w)
 			w.Waited = time.Since(w.since)
 			failed = append(failed, w)
-			p.relax()
+			p.clearBlocked()
 		}
 		p.openMore()
 		return failed
@@ -163,7 +163,7 @@ func (p *policy) openFailed(o *opening, failure *wire.Error) (failed []*Waiter) 
 	p.backoff = backoff{time.Now().Add(p.db.spec.Load().Defaults.ServerLoginRetry), failure}
 	if p.places.live == 0 {
 		failed = p.queue.popAll()
-		p.relax()
+		p.clearBlocked()
 	}
 	return failed
 }
@@ -203,21 +203,21 @@ func (p *Pool) openFailed(o *opening, err error) {
 	p.unlock()
 	database, user := zap.String("database", p.db.Name), zap.String("user", p.login.User)
 	if o.special() && refuses(failure) {
-		p.manager.log.Warn("server refused what a client's startup packet sets", database, user, zap.String("sqlstate", failure.Code))
+		p.manager.log.Warn("server rejected a client's startup parameter", database, user, zap.String("sqlstate", failure.Code))
 	} else {
 		p.manager.log.Error("server connection could not be opened", database, user, zap.NamedError("error", unwrapCause(err)), p.db.advice(p.login, failure))
 	}
 	for _, w := range failed {
 		w.Ready(nil, failure)
 	}
-	p.manager.gone.ring()
-	p.roomMade()
+	p.manager.gone.notify()
+	p.capacityFreed()
 }
 
-// roomMade tells the other pools that this one has a server less.
-func (p *Pool) roomMade() {
-	p.manager.roomMade(p.policy.places.ofDatabase)
-	p.manager.roomMade(p.policy.places.ofRole)
+// capacityFreed lets other pools use the room that this one no longer needs.
+func (p *Pool) capacityFreed() {
+	p.manager.capacityFreed(p.policy.places.ofDatabase)
+	p.manager.capacityFreed(p.policy.places.ofRole)
 }
 
 // newStore returns the puddle that makes a pool's servers and ends them.
@@ -237,12 +237,12 @@ func newStore(p *Pool) *puddle.Pool[*Server] {
 func (p *Pool) construct(ctx context.Context) (s *Server, err error) {
 	o, _ := ctx.Value(openKey{}).(*opening)
 	if o == nil {
-		return nil, errors.New("a server was to be opened that nobody asked for")
+		return nil, errors.New("puddle asked for a server connection without an opener")
 	}
 	defer func() {
 		if r := recover(); r != nil {
 			p.manager.panics.Add(1)
-			p.manager.log.Error("panic while a server was opened", zap.String("database", p.db.Name), zap.String("user", p.login.User), zap.Any("panic", r), zap.Stack("stack"))
+			p.manager.log.Error("panic while opening a server connection", zap.String("database", p.db.Name), zap.String("user", p.login.User), zap.Any("panic", r), zap.Stack("stack"))
 			err = wire.Fatal(wire.CodeInternal, "internal error in the connection pooler")
 		}
 	}()
@@ -276,20 +276,20 @@ func (p *Pool) destruct(s *Server) {
 	p.mu.Lock()
 	why := s.closed
 	p.mu.Unlock()
-	reason := zap.Skip()
+	cause := zap.Skip()
 	if err := s.Err(); err != nil && !isTimeout(err) {
-		reason = zap.NamedError("reason", err)
+		cause = zap.Error(err)
 	}
 	p.manager.log.Info("server closed", zap.Uint64("server", s.ID), zap.String("database", p.db.Name),
-		zap.String("user", p.login.User), zap.Duration("age", time.Since(s.Created)), zap.String("why", why), reason)
+		zap.String("user", p.login.User), zap.Duration("age", time.Since(s.Created)), zap.String("reason", why), cause)
 	p.mu.Lock()
 	delete(p.policy.servers, s)
 	p.policy.places.closes(s.special(), -1)
 	p.policy.places.release(s.special())
 	p.mu.Unlock()
-	p.roomMade() // first to who has waited longest
+	p.capacityFreed() // the longest waiter first
 	p.retry()
-	p.manager.gone.ring()
+	p.manager.gone.notify()
 	p.manager.servers.Done()
 }
 

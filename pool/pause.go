@@ -10,12 +10,12 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// What an administrator is told whose command does not fit the state of
-// things. The words are PgBouncer's.
+// Errors of console commands that do not fit the current state. The messages are
+// PgBouncer's.
 var (
 	errPaused    = notNow("already suspended/paused")
 	errNotPaused = notNow("pooler is not paused/suspended")
-	errResumed   = notNow("RESUME came before all servers had ended")
+	errResumed   = notNow("PAUSE was canceled by RESUME")
 )
 
 func notNow(message string) *wire.Error {
@@ -34,15 +34,15 @@ func (p *pause) on() bool { return p.number.Load() != 0 || p.all != nil && p.all
 // begin reports whether there was none.
 func (p *pause) begin(number uint64) bool { return p.number.CompareAndSwap(0, number) }
 
-// undo ends it where nobody has ended it, or begun another, meanwhile.
+// undo ends it if nobody has ended it, or begun another, meanwhile.
 func (p *pause) undo(number uint64) { p.number.CompareAndSwap(number, 0) }
 
 // end reports whether there was one.
 func (p *pause) end() bool { return p.number.Swap(0) != 0 }
 
-// Pause lends no server of a database from now on, or of any where name is
+// Pause lends no server of a database from now on, or of any if name is
 // empty, and returns when all that were lent have come back and ended. Clients
-// that need one wait. Where ctx ends first it undoes what it did; where Resume
+// that need one wait. If ctx ends first it undoes what it did; if Resume
 // comes first it fails, since servers are lent again.
 func (m *Manager) Pause(ctx context.Context, name string) error {
 	list, unknown := m.catalogue.named(name)
@@ -83,11 +83,11 @@ func (m *Manager) beginPause(list []*Database, name string, number uint64) error
 		}
 		d.each((*Pool).sweep)
 	}
-	m.lookups.renew()
+	m.lookups.invalidate()
 	return nil
 }
 
-// pauseLasts reports whether the database is paused, or all are where name is
+// pauseLasts reports whether the database is paused, or all are if name is
 // empty. One that was removed meanwhile counts as paused: nobody gets a server
 // of it.
 func (m *Manager) pauseLasts(name string) bool {
@@ -126,11 +126,11 @@ func (m *Manager) PauseNow(name string) error {
 		d.paused.number.Store(m.pauses.Add(1))
 		d.each((*Pool).sweep)
 	}
-	m.lookups.renew()
+	m.lookups.invalidate()
 	return nil
 }
 
-// Resume undoes Pause and PauseNow: those of one database, or, where name is empty,
+// Resume undoes Pause and PauseNow: those of one database, or, if name is empty,
 // those of all.
 func (m *Manager) Resume(name string) error {
 	list, unknown := m.catalogue.named(name)
@@ -147,7 +147,7 @@ func (m *Manager) Resume(name string) error {
 	case !resumed:
 		return errNotPaused
 	}
-	m.gone.ring() // a Pause may wait in vain
+	m.gone.notify() // a Pause may wait for it
 	for _, d := range list {
 		d.each((*Pool).retry)
 	}
@@ -169,7 +169,7 @@ func (m *Manager) Enable(name string, enabled bool) error {
 	return nil
 }
 
-// Disabled returns why the database takes no client at present, or nil.
+// Disabled returns why the database accepts no clients now, or nil.
 func (d *Database) Disabled() *wire.Error {
 	if !d.disabled.Load() {
 		return nil
@@ -178,7 +178,7 @@ func (d *Database) Disabled() *wire.Error {
 		WithHint("An administrator of the connection pooler has disabled it.")
 }
 
-// Reconnect ends each server of a database, or of all where name is empty: the
+// Reconnect ends each server of a database, or of all if name is empty: the
 // idle ones now, others when they come back.
 func (m *Manager) Reconnect(name string) error {
 	list, unknown := m.catalogue.named(name)
@@ -192,7 +192,7 @@ func (m *Manager) Reconnect(name string) error {
 	return nil
 }
 
-// WaitClose returns when no server is left of a database, or of any where name
+// WaitClose returns when no server is left of a database, or of any if name
 // is empty, that has to end.
 func (m *Manager) WaitClose(ctx context.Context, name string) error {
 	if _, unknown := m.catalogue.named(name); unknown != nil {
@@ -224,15 +224,15 @@ func (m *Manager) awaitGone(ctx context.Context, done func() (bool, error)) erro
 	}
 }
 
-// bell wakes all who wait for something to happen. The zero value is ready for
-// use.
-type bell struct {
+// broadcast wakes all goroutines that wait for an event. The zero value is ready
+// for use.
+type broadcast struct {
 	mu   sync.Mutex
 	rung chan struct{} // nil: nobody waits
 }
 
-// next returns a channel that is closed when the bell is rung the next time.
-func (b *bell) next() <-chan struct{} {
+// next returns a channel that is closed at the next notify.
+func (b *broadcast) next() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.rung == nil {
@@ -241,7 +241,7 @@ func (b *bell) next() <-chan struct{} {
 	return b.rung
 }
 
-func (b *bell) ring() {
+func (b *broadcast) notify() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.rung != nil {

@@ -17,8 +17,8 @@ type policy struct {
 	usage *usage
 
 	clients   atomic.Int64         // of the pool
-	queue     queue                // who waits for a server
-	dedicated queue                // who waits for a place for a dedicated server
+	queue     queue                // waiters for a server
+	dedicated queue                // waiters for a place for a dedicated server
 	servers   map[*Server]struct{} // that are open, or being closed
 	idle      idleServers
 	asked     []*Server // idle ones that are asked whether they live
@@ -50,7 +50,7 @@ func (p *policy) takeFirst(n *Need) *Server {
 	return s
 }
 
-// take returns an idle server that does and is fit for use, or nil: last, where
+// take returns an idle server that does and is fit for use, or nil: last, if
 // that is one. One that was idle for so long that it has to be asked first
 // whether it lives comes back by itself.
 func (p *policy) take(last *Server, does func(*Server) bool, now time.Time) *Server {
@@ -64,7 +64,7 @@ func (p *policy) take(last *Server, does func(*Server) bool, now time.Time) *Ser
 		}
 		stale := p.bounds().stale(p.idle[i], now)
 		s := p.idle.remove(i)
-		if why := p.judge(s, now); why != "" {
+		if why := p.reasonToClose(s, now); why != "" {
 			p.end(s, why)
 			continue
 		}
@@ -76,26 +76,27 @@ func (p *policy) take(last *Server, does func(*Server) bool, now time.Time) *Ser
 	}
 }
 
-// judge returns why a server that is in nobody's hands has to end now, or nothing.
+// reasonToClose returns why a server that is held by no client has to end now, or
+// nothing.
 // If that is to make way for a new one it is counted, so the caller must end it.
-func (p *policy) judge(s *Server, now time.Time) (why string) {
-	why = p.unfit(s, now)
+func (p *policy) reasonToClose(s *Server, now time.Time) (why string) {
+	why = p.reasonNotToLend(s, now)
 	if why != "" || s.origin.epoch.trust == p.db.trust.Load() && !s.outdated || !p.rotate(s, now) {
 		return why
 	}
 	if s.outdated {
 		return ClosedSettings
 	}
-	return ClosedRenewed
+	return ClosedTrust
 }
 
-// unfit returns why a server may not be lent again, or nothing.
-func (p *policy) unfit(s *Server, now time.Time) (why string) {
+// reasonNotToLend returns why a server may not be lent again, or nothing.
+func (p *policy) reasonNotToLend(s *Server, now time.Time) (why string) {
 	switch {
 	case s.dedicated:
 		return ClosedDedicated
 	case !s.usable():
-		return s.fate()
+		return s.closeReason()
 	case p.closed != nil:
 		return ClosedPool
 	case p.db.paused.on():
@@ -103,12 +104,12 @@ func (p *policy) unfit(s *Server, now time.Time) (why string) {
 	case s.origin.epoch.settings != p.db.settings.Load():
 		return ClosedSettings
 	case s.origin.expired(now):
-		return ClosedOld
+		return ClosedLifetime
 	}
 	return ""
 }
 
-// end closes a server that is in nobody's hands. A dedicated one is not puddle's: the
+// end closes a server that no client holds. A dedicated one is not puddle's: the
 // Pool destroys it.
 func (p *policy) end(s *Server, why string) {
 	p.usage.closed.Inc(why)
@@ -122,7 +123,7 @@ func (p *policy) end(s *Server, why string) {
 // back takes back a server that is clean. It returns the waiter that gets it, if any,
 // for the caller to tell.
 func (p *policy) back(s *Server, now time.Time) (w *Waiter) {
-	why := p.judge(s, now)
+	why := p.reasonToClose(s, now)
 	if why == "" && (p.places.surplus(p.bounds()) || p.makesPlace()) {
 		why = ClosedLimit
 	}
@@ -139,11 +140,11 @@ func (p *policy) back(s *Server, now time.Time) (w *Waiter) {
 	default:
 		p.idle.add(s, now)
 	}
-	p.relax()
+	p.clearBlocked()
 	return w
 }
 
-// lend gives a server to one who has waited.
+// lend gives a server to a waiter.
 func (p *policy) lend(s *Server, w *Waiter, now time.Time) {
 	s.used = true
 	p.queue.remove(w)
@@ -152,7 +153,7 @@ func (p *policy) lend(s *Server, w *Waiter, now time.Time) {
 
 // leave takes w out of the queue, and reports whether it was in it.
 func (p *policy) leave(w *Waiter) bool {
-	defer p.relax()
+	defer p.clearBlocked()
 	if !p.queue.remove(w) {
 		return false
 	}
@@ -160,8 +161,8 @@ func (p *policy) leave(w *Waiter) bool {
 	return true
 }
 
-// relax has other pools make no room for this one where nobody waits any more.
-func (p *policy) relax() {
+// clearBlocked makes other pools stop making room for this one if nobody waits in it.
+func (p *policy) clearBlocked() {
 	if p.queue.length+p.dedicated.length == 0 {
 		p.places.block(nil)
 	}
@@ -182,7 +183,7 @@ func (p *policy) nextLook() (wait time.Duration, ok bool) {
 	return wait, ok
 }
 
-// expire takes those out of the queue who have waited for query_wait_timeout, and
+// expire takes those out of the queue that have waited for query_wait_timeout, and
 // has servers of the reserve opened for others.
 func (p *policy) expire() (expired []*Waiter) {
 	limit := p.db.spec.Load().Defaults.QueryWaitTimeout
@@ -205,7 +206,7 @@ func (p *policy) sweep() {
 	all := p.idle
 	p.idle = p.idle[:0]
 	for _, s := range all {
-		why := p.judge(s, now)
+		why := p.reasonToClose(s, now)
 		switch {
 		case why != "":
 		case idleFor > 0 && now.Sub(s.idleSince) >= idleFor && (s.special() || p.places.plainLeft() > least):
@@ -224,14 +225,14 @@ func (p *policy) sweep() {
 	p.tryAgain()
 }
 
-// close lets nobody have a server any more, and returns who waited.
+// close stops lending servers, and returns the waiters.
 func (p *policy) close(reason error) []*Waiter {
 	if p.closed != nil {
 		return nil
 	}
 	p.closed = reason
 	waiting := append(p.queue.popAll(), p.dedicated.popAll()...)
-	p.relax()
+	p.clearBlocked()
 	return waiting
 }
 
@@ -239,7 +240,7 @@ func (p *policy) close(reason error) []*Waiter {
 // what becomes of it.
 func (p *policy) ask(s *Server) {
 	if !s.ask(p.db.spec.Load()) {
-		p.end(s, s.fate())
+		p.end(s, s.closeReason())
 		return
 	}
 	p.asked = append(p.asked, s)

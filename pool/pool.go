@@ -12,7 +12,7 @@ import (
 
 // Errors that a waiter may get beside those of the server.
 var (
-	ErrWaitTimeout = wire.Fatal(wire.CodeTooManyConnections, "no server connection became free within query_wait_timeout")
+	ErrWaitTimeout = wire.Fatal(wire.CodeTooManyConnections, "query_wait_timeout: no server connection available")
 	ErrClosed      = wire.Fatal(wire.CodeAdminShutdown, "the connection pooler is shutting down")
 	ErrRemoved     = wire.Fatal(wire.CodeUndefinedDatabase, "the database was removed from the connection pooler")
 )
@@ -21,13 +21,13 @@ var (
 // called from any goroutine, and none but OpenDedicated blocks.
 type Pool struct {
 	// Set once.
-	manager *Manager
-	db      *Database
-	login   Login
-	usage   *usage
-	retired atomic.Bool  // no client finds it any more
-	cancels atomic.Int64 // CancelRequests that are on their way
-	parked  atomic.Int64 // servers that come back when such a request is through
+	manager        *Manager
+	db             *Database
+	login          Login
+	usage          *usage
+	retired        atomic.Bool  // clients no longer find it
+	cancels        atomic.Int64 // CancelRequests that are on their way
+	awaitingCancel atomic.Int64 // servers that come back when such a request is through
 
 	// store makes servers and ends them. To it all that live are lent out: which
 	// of them are idle stands in the policy, where a certain one is found without a
@@ -63,7 +63,7 @@ func (p *Pool) unlock() {
 	p.mu.Unlock()
 }
 
-// TryAcquire returns a server that n can use, where one is idle that nobody
+// TryAcquire returns a server that n can use, if one is idle that nobody
 // waits for, or nil.
 func (p *Pool) TryAcquire(n *Need) *Server {
 	p.mu.Lock()
@@ -71,9 +71,9 @@ func (p *Pool) TryAcquire(n *Need) *Server {
 	return p.policy.takeFirst(n)
 }
 
-// Acquire returns a server that w can use, where one is idle that nobody waits
+// Acquire returns a server that w can use, if one is idle that nobody waits
 // for. Otherwise it returns nil, and w gets a server or an error later; or it
-// returns an error, where waiting is in vain.
+// returns an error, if waiting is useless.
 func (p *Pool) Acquire(w *Waiter) (*Server, error) {
 	p.mu.Lock()
 	defer p.unlock()
@@ -83,7 +83,7 @@ func (p *Pool) Acquire(w *Waiter) (*Server, error) {
 	if err := p.policy.closed; err != nil {
 		return nil, err
 	}
-	if err := p.policy.hopeless(); err != nil && !p.db.paused.on() {
+	if err := p.policy.failing(); err != nil && !p.db.paused.on() {
 		return nil, err
 	}
 	w.since = time.Now()
@@ -93,7 +93,7 @@ func (p *Pool) Acquire(w *Waiter) (*Server, error) {
 	return nil, nil
 }
 
-// Leave takes w out of the queue. It returns false where w was not in it:
+// Leave takes w out of the queue. It returns false if w was not in it:
 // then its Ready was called, or is about to be.
 func (p *Pool) Leave(w *Waiter) bool {
 	p.mu.Lock()
@@ -127,7 +127,7 @@ func (p *Pool) takeBack(s *Server, how returned) {
 	if how == released {
 		w = p.policy.back(s, time.Now())
 	} else {
-		p.policy.end(s, s.fate())
+		p.policy.end(s, s.closeReason())
 	}
 	p.unlock()
 	if w != nil {
@@ -138,12 +138,12 @@ func (p *Pool) takeBack(s *Server, how returned) {
 	}
 }
 
-// LastError returns why no server can be opened at present, or nil. It is
-// what a client that logs in should be told instead of being made to wait.
+// LastError returns why no server can be opened now, or nil. It is
+// what a client that logs in should get instead of being made to wait.
 func (p *Pool) LastError() error {
 	p.mu.Lock()
 	defer p.unlock()
-	return p.policy.hopeless()
+	return p.policy.failing()
 }
 
 // clearBackoff lets a server be opened at once although the last could not be:
@@ -155,7 +155,7 @@ func (p *Pool) clearBackoff() {
 	p.policy.openMore()
 }
 
-// retry opens a server where one is needed and there is room now.
+// retry opens a server if one is needed and there is room now.
 func (p *Pool) retry() {
 	p.mu.Lock()
 	defer p.unlock()
@@ -190,7 +190,7 @@ func (p *Pool) armTimer() {
 	}
 }
 
-// waitedLong tells those who have waited for query_wait_timeout.
+// waitedLong fails those that have waited for query_wait_timeout.
 func (p *Pool) waitedLong() {
 	p.mu.Lock()
 	expired := p.policy.expire()
@@ -208,7 +208,7 @@ func (p *Pool) sweep() {
 	p.policy.sweep()
 }
 
-// close fails who waits and ends what is idle; servers that are held end when
+// close fails the waiters and ends idle servers; those that are held end when
 // they come back.
 func (p *Pool) close(reason error) {
 	p.mu.Lock()
@@ -220,7 +220,7 @@ func (p *Pool) close(reason error) {
 	p.sweep()
 }
 
-// over reports whether the pool is closed and nobody is left in it.
+// over reports whether the pool is closed and has no servers and clients left.
 func (p *Pool) over() bool {
 	p.mu.Lock()
 	defer p.unlock()

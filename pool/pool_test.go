@@ -347,7 +347,7 @@ func TestAPanicWhileAServerIsOpenedFailsOnlyWhoWaits(t *testing.T) {
 		h.manager.dialer.Net = h.fake.Dial
 		pass(DefaultConfig().ServerLoginRetry)
 		h.pool.Release(h.take())
-		if n := h.logs.FilterMessage("panic while a server was opened").Len(); n != 1 {
+		if n := h.logs.FilterMessage("panic while opening a server connection").Len(); n != 1 {
 			t.Errorf("%d log lines tell of the panic", n)
 		}
 	})

@@ -22,7 +22,7 @@ type Waiter struct {
 	queued     bool
 }
 
-// queue is a first-come-first-served line of waiters, linked through them so
+// queue is a first-come-first-served list of waiters, linked through them so
 // that joining and leaving cost no allocation.
 type queue struct {
 	head, tail *Waiter
@@ -40,7 +40,7 @@ func (q *queue) push(w *Waiter) {
 	q.length++
 }
 
-// remove takes w out of the line and reports whether it was in it.
+// remove takes w out of the queue and reports whether it was in it.
 func (q *queue) remove(w *Waiter) bool {
 	if !w.queued {
 		return false
@@ -60,7 +60,7 @@ func (q *queue) remove(w *Waiter) bool {
 	return true
 }
 
-// pop takes the first waiter out of the line, or returns nil.
+// pop takes the first waiter out of the queue, or returns nil.
 func (q *queue) pop() *Waiter {
 	w := q.head
 	if w != nil {
@@ -69,7 +69,7 @@ func (q *queue) pop() *Waiter {
 	return w
 }
 
-// popAll empties the line of those who waited in vain.
+// popAll empties the queue and returns the waiters.
 func (q *queue) popAll() []*Waiter {
 	var list []*Waiter
 	for w := q.pop(); w != nil; w = q.pop() {
@@ -79,7 +79,7 @@ func (q *queue) popAll() []*Waiter {
 	return list
 }
 
-// wants reports whether somebody waits whom s would serve.
+// wants reports whether a waiter could use s.
 func (q *queue) wants(s *Server) bool {
 	for w := q.head; w != nil; w = w.next {
 		if w.Need.fits(s) {

@@ -32,7 +32,7 @@ func (m *Manager) WatchRequired(ctx context.Context) {
 		for _, d := range m.required() {
 			if d.probing.CompareAndSwap(false, true) { // one that hangs holds up no other
 				looks.Go(func() {
-					defer m.gone.ring() // a Pause may wait for it
+					defer m.gone.notify() // a Pause may wait for it
 					defer d.probing.Store(false)
 					d.reach(ctx, m)
 				})
@@ -64,7 +64,7 @@ func (m *Manager) required() []*Database {
 }
 
 // reach notes that the database has a server open, or can be connected to. The
-// log is told where that has ended, once. A database that is paused is not
+// log is told if that has ended, once. A database that is paused is not
 // connected to, and counts for what it was when that began: its clients are to
 // wait here and not to be sent away.
 func (d *Database) reach(ctx context.Context, m *Manager) {
@@ -80,7 +80,7 @@ func (d *Database) reach(ctx context.Context, m *Manager) {
 		// As its pools would: where its clients share no login, there is none.
 		if err := m.dialer.Reach(ctx, spec.target(d.Name, spec.login(), backend.AsPgseal)); err != nil {
 			if ctx.Err() == nil && !d.lost.Swap(true) {
-				m.log.Warn("required database can't be reached", zap.String("database", d.Name), zap.Error(err))
+				m.log.Warn("required database unreachable", zap.String("database", d.Name), zap.Error(err))
 			}
 			return
 		}

@@ -6,15 +6,15 @@ import "time"
 // a client certificate that was replaced, or have other defaults than new ones
 // (see defaults.go), make way one by one as they come
 // back: a pool that lost all its servers at once would have its clients wait
-// for logins, and PostgreSQL serve nothing else meanwhile. Where there is room
+// for logins, and PostgreSQL serve nothing else meanwhile. If there is room
 // for one server more, the new one is opened first, so that no query waits for
 // its login.
 const (
-	// renewPause is the time between two servers of a pool that make way.
-	renewPause = 100 * time.Millisecond
-	// renewWithin bounds how long that takes for a pool of any size, if all its
-	// servers come back: what is not trusted any more must not stay.
-	renewWithin = 10 * time.Second
+	// rotationPause is the time between two servers of a pool that make way.
+	rotationPause = 100 * time.Millisecond
+	// rotationLimit bounds how long that takes for a pool of any size, if all its
+	// servers come back: what is no longer trusted must not stay.
+	rotationLimit = 10 * time.Second
 )
 
 // epoch says what a server was opened under: it counts the changes of its
@@ -31,7 +31,7 @@ func (s *Server) overtaken() (why string) {
 	case s.origin.epoch.settings != now.settings:
 		return ClosedSettings
 	case s.origin.epoch.trust != now.trust:
-		return ClosedRenewed
+		return ClosedTrust
 	}
 	return ""
 }
@@ -44,7 +44,7 @@ type rotation struct {
 	fresh  int       // new servers that none has made way for yet
 }
 
-// follow begins once more where there was another change.
+// follow begins once more if there was another change.
 func (r *rotation) follow(number uint64, now time.Time) {
 	if r.number != number {
 		*r = rotation{number: number, since: now}
@@ -53,12 +53,12 @@ func (r *rotation) follow(number uint64, now time.Time) {
 
 // due reports whether the pace lets one more of a pool's servers make way.
 func (r *rotation) due(live int, now time.Time) bool {
-	pause := min(renewPause, renewWithin/time.Duration(max(live, 1)))
+	pause := min(rotationPause, rotationLimit/time.Duration(max(live, 1)))
 	return now.Sub(r.since) >= time.Duration(r.done)*pause
 }
 
 // waits reports whether the next has to wait for a new server.
-func (r *rotation) waits(now time.Time) bool { return r.fresh == 0 && now.Sub(r.since) < renewWithin }
+func (r *rotation) waits(now time.Time) bool { return r.fresh == 0 && now.Sub(r.since) < rotationLimit }
 
 // replaced counts a server that makes way. Of a special one nobody knows whether
 // another like that is needed.
@@ -89,8 +89,8 @@ func (p *policy) rotate(s *Server, now time.Time) bool {
 }
 
 // openReplacement has a server opened that another will make way for, and reports
-// whether one is on its way. There is none where nobody would miss the other,
-// where the pool is full, or where none could be opened just now: then what was
+// whether one is on its way. There is none if nobody would miss the other,
+// if the pool is full, or if none could be opened just now: then what was
 // verified by the old trust does not stay for want of better.
 func (p *policy) openReplacement(now time.Time) bool {
 	switch {
@@ -104,9 +104,9 @@ func (p *policy) openReplacement(now time.Time) bool {
 	return p.begin(nil) == nil
 }
 
-// Renew replaces the servers of the database one by one, because what they were
+// Rotate replaces the servers of the database one by one, because what they were
 // verified by or logged in with has changed.
-func (d *Database) Renew() {
+func (d *Database) Rotate() {
 	d.trust.Add(1)
 	d.each((*Pool).clearBackoff)
 }

@@ -18,7 +18,7 @@ func TestServersMakeWayOneByOneAfterAChangeOfTrust(t *testing.T) {
 		for _, s := range old[:4] {
 			h.pool.Release(s)
 		}
-		h.manager.RenewTrust(h.pool.Database().spec.Load().Trust)
+		h.manager.RotateTrust(h.pool.Database().spec.Load().Trust)
 
 		first := h.take() // the first makes way at once, the others later
 		kept := 0
@@ -41,7 +41,7 @@ func TestServersMakeWayOneByOneAfterAChangeOfTrust(t *testing.T) {
 		}
 		pass(2 * sweepEvery)
 		h.pool.Release(old[4])
-		pass(renewWithin + backend.CloseWait)
+		pass(rotationLimit + backend.CloseWait)
 		for _, s := range old {
 			if s.Err() == nil {
 				t.Error("a server of the old trust is left")
@@ -62,19 +62,19 @@ func TestNoMoreServersMakeWayThanThePaceAllows(t *testing.T) {
 			old = append(old, h.take())
 		}
 		h.leave() // so that none is opened ahead
-		h.pool.Database().Renew()
+		h.pool.Database().Rotate()
 		for _, s := range old {
 			h.pool.Release(s)
 		}
 		if n := madeWay(h.pool); n != 1 {
 			t.Errorf("%d servers made way at once", n)
 		}
-		pass(renewPause)
+		pass(rotationPause)
 		h.pool.sweep()
 		if n := madeWay(h.pool); n != 2 {
 			t.Errorf("%d servers made way after a pause", n)
 		}
-		pass(renewWithin)
+		pass(rotationLimit)
 		h.wants(0, 0)
 	})
 }
@@ -84,7 +84,7 @@ func TestANewServerIsThereBeforeTheOldOneMakesWay(t *testing.T) {
 	inHouse(t, slowly(login), size(5), func(t *testing.T, h *house) {
 		first := h.take()
 		h.pool.Release(first)
-		h.pool.Database().Renew()
+		h.pool.Database().Rotate()
 		s := first
 		for s == first { // nobody waits for a login
 			if s = h.pool.TryAcquire(nil); s == nil {
@@ -104,10 +104,10 @@ func TestANewServerIsThereBeforeTheOldOneMakesWay(t *testing.T) {
 func TestNoMoreServersThanPoolSizeAreOpenedAhead(t *testing.T) {
 	inHouse(t, nil, size(2), func(t *testing.T, h *house) {
 		a, b := h.take(), h.take()
-		h.pool.Database().Renew()
+		h.pool.Database().Rotate()
 		h.pool.Release(a)
 		h.pool.Release(b)
-		pass(renewWithin)
+		pass(rotationLimit)
 		if _, most := h.fake.Limits(); most > 2 {
 			t.Errorf("there were %d servers at once, pool_size is 2", most)
 		}
@@ -121,7 +121,7 @@ func TestServersMakeWayAlthoughNoNewOneCanBeOpened(t *testing.T) {
 	inHouse(t, nil, size(5), func(t *testing.T, h *house) {
 		s := h.take()
 		h.fake.SetRefuse(errDown)
-		h.pool.Database().Renew()
+		h.pool.Database().Rotate()
 		h.pool.Release(s)
 		pass(2*sweepEvery + backend.CloseWait)
 		h.wants(0, 0)
@@ -136,7 +136,7 @@ func madeWay(p *Pool) int {
 
 func TestALargePoolIsRenewedInBoundedTime(t *testing.T) {
 	now := time.Now()
-	r := rotation{number: 1, since: now.Add(-renewWithin)}
+	r := rotation{number: 1, since: now.Add(-rotationLimit)}
 	for range 10_000 {
 		if !r.due(10_000, now) || r.waits(now) {
 			t.Fatalf("%d of 10000 servers made way in time", r.done)
@@ -149,12 +149,12 @@ func TestAServerThatWasBeingOpenedDuringAChangeOfTrustIsNotLent(t *testing.T) {
 	inHouse(t, slowly(time.Second), size(5), func(t *testing.T, h *house) {
 		a := ask(h.pool)
 		pass(time.Second / 2)
-		h.manager.RenewTrust(h.pool.Database().spec.Load().Trust)
+		h.manager.RotateTrust(h.pool.Database().spec.Load().Trust)
 		s := a.server(t)
 		if n := len(h.fake.Dialed()); n != 2 || s.origin.epoch != h.pool.Database().epoch() {
 			t.Errorf("the client got the first of %d servers", n)
 		}
-		if n := h.logs.FilterMessage("server closed").FilterField(zap.String("why", ClosedRenewed)).Len(); n != 1 {
+		if n := h.logs.FilterMessage("server closed").FilterField(zap.String("reason", ClosedTrust)).Len(); n != 1 {
 			t.Errorf("%d log lines tell why the other was closed", n)
 		}
 		h.pool.Release(s)

@@ -32,12 +32,12 @@ type Link interface {
 	// ServerTimedOut says that the time set by SetTimeout has passed.
 	ServerTimedOut(s *Server)
 	// ServerClosed says that the connection ended while the link held it. The
-	// link discards the server. err is io.EOF where the server closed it.
+	// link discards the server. err is io.EOF if the server closed it.
 	ServerClosed(s *Server, err error)
 }
 
-// State is what those who hold a server keep on it for each other. It belongs to
-// whoever holds the server.
+// State is what the holders of a server keep on it for each other. It belongs to
+// the current holder.
 type State interface {
 	// Prepared returns how many prepared statements the server has. It may be
 	// called from any goroutine.
@@ -90,15 +90,15 @@ func (o *origin) expired(now time.Time) bool { return !o.expires.IsZero() && !no
 
 // ending is how a server's connection comes to its end. mu of the server guards it.
 type ending struct {
-	err   error  // why the connection ended; nil: it has not
-	asked bool   // it was told to end
-	why   string // one of the Closed constants, where it was told
+	err    error  // why the connection ended; nil: it has not
+	asked  bool   // it was told to end
+	reason string // one of the Closed constants, if it was told
 }
 
 func (e *ending) begun() bool { return e.err != nil || e.asked }
 
 // SetLink gives the server's bytes to link from now on. It returns false, and
-// does nothing, where the server is already dead.
+// does nothing, if the server is already dead.
 func (s *Server) SetLink(link Link) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,7 +111,7 @@ func (s *Server) SetLink(link Link) bool {
 }
 
 // Write sends bytes to the server that came from a client, which is not read
-// until the server has taken them; from is nil for bytes of our own. Where the
+// until the server has taken them; from is nil for bytes of our own. If the
 // connection is lost ServerClosed will say so.
 func (s *Server) Write(b []byte, from engine.Conn) { s.conn.Write(b, from) }
 
@@ -123,9 +123,9 @@ func (s *Server) PassTo(client engine.Conn, b []byte) { client.Write(b, s.conn) 
 // bytes yet.
 func (s *Server) FreeFrom(client engine.Conn) { client.Free(s.conn) }
 
-// SetTimeout has the link's ServerTimedOut called after d, or never where d is
+// SetTimeout has the link's ServerTimedOut called after d, or never if d is
 // zero. It is called with the lock held that also guards the release of the
-// server, or by whoever releases it.
+// server, or by the one that releases it.
 func (s *Server) SetTimeout(d time.Duration) {
 	s.conn.Post(func() { s.conn.SetTimeout(d) })
 }
@@ -139,7 +139,7 @@ func (s *Server) Reported() []wire.Parameter {
 }
 
 // SetReported says what the server reports now. Who holds the server calls it;
-// the list must not be changed any more.
+// the list must not be changed afterwards.
 func (s *Server) SetReported(list []wire.Parameter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,14 +172,14 @@ func (s *Server) Data(b []byte) (used int) {
 	used, err := s.deliver(b)
 	if err != nil {
 		s.fault = err
-		s.setFate(ClosedLost)
+		s.setCloseReason(ClosedLost)
 		s.Break()
 		return len(b)
 	}
 	return used
 }
 
-// deliver hands bytes to whoever holds the server, which may change on the
+// deliver hands bytes to the holder of the server, which may change on the
 // way, and returns how many were used.
 func (s *Server) deliver(b []byte) (used int, err error) {
 	for used < len(b) {
@@ -206,7 +206,7 @@ func (s *Server) heldBy(link Link) bool {
 	return s.link == link
 }
 
-// LogFields says whose a panic is that the engine logs.
+// LogFields identifies the server connection when the engine logs a panic.
 func (s *Server) LogFields() []zap.Field {
 	return []zap.Field{zap.Uint64("server", s.ID), zap.String("database", s.pool.db.Name), zap.String("user", s.pool.login.User)}
 }
@@ -225,7 +225,7 @@ func (s *Server) TimedOut() {
 	}
 }
 
-// Closed implements engine.Handler: it tells whoever holds the server that its
+// Closed implements engine.Handler: it tells the holder of the server that its
 // connection is over.
 func (s *Server) Closed(err error) {
 	if s.fault != nil {
@@ -243,7 +243,7 @@ func (s *Server) Closed(err error) {
 	}
 }
 
-// idleBytes looks at what a server says that nobody holds. Only asynchronous
+// idleBytes looks at what an idle server sends. Only asynchronous
 // messages are in order; anything else would reach the next client, so it
 // ends the server.
 func (s *Server) idleBytes(b []byte) (used int, err error) {
@@ -275,7 +275,7 @@ func (s *Server) idleBytes(b []byte) (used int, err error) {
 		}
 		return 0, e
 	default:
-		return 0, fmt.Errorf("the server sent message type 0x%02x while nobody held it", typ)
+		return 0, fmt.Errorf("unexpected message type 0x%02x from idle server connection", typ)
 	}
 	return end, nil
 }
@@ -287,22 +287,22 @@ func (s *Server) Err() error {
 	return s.end.err
 }
 
-// setFate notes why the server is about to be told to end.
-func (s *Server) setFate(why string) {
+// setCloseReason notes why the server is about to be closed.
+func (s *Server) setCloseReason(why string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.end.err == nil && s.end.why == "" {
-		s.end.why = why
+	if s.end.err == nil && s.end.reason == "" {
+		s.end.reason = why
 	}
 }
 
-// fate says why a server ends that can't be lent any more.
-func (s *Server) fate() string {
+// closeReason says why a server ends that can no longer be lent.
+func (s *Server) closeReason() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.end.why != "":
-		return s.end.why
+	case s.end.reason != "":
+		return s.end.reason
 	case s.end.asked || s.end.err == nil:
 		return ClosedDirty
 	}
@@ -316,7 +316,7 @@ func (s *Server) usable() bool {
 	return !s.end.begun()
 }
 
-// close ends the connection in order: it says goodbye, waits until PostgreSQL
+// close ends the connection in order: it sends Terminate, waits until PostgreSQL
 // has closed its side, so that its backend is gone when we count it as gone,
 // and closes ours. It blocks for backend.CloseWait at most.
 func (s *Server) close() {
@@ -335,7 +335,7 @@ const (
 )
 
 // unlink takes the server from its link, and returns how it comes back to its
-// pool now. Where a CancelRequest for it is under way, it does so when the last
+// pool now. If a CancelRequest for it is under way, it does so when the last
 // of those has ended.
 func (s *Server) unlink(how returned) (now returned) {
 	s.mu.Lock()
@@ -345,7 +345,7 @@ func (s *Server) unlink(how returned) (now returned) {
 		return how
 	}
 	if s.cancels.then == notReturned {
-		s.pool.parked.Add(1)
+		s.pool.awaitingCancel.Add(1)
 	}
 	s.cancels.then = how
 	return notReturned

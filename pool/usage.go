@@ -10,10 +10,10 @@ import (
 // Why servers are closed.
 const (
 	ClosedIdle      = "idle"        // server_idle_timeout
-	ClosedOld       = "lifetime"    // server_lifetime
+	ClosedLifetime  = "lifetime"    // server_lifetime
 	ClosedSettings  = "settings"    // host, login or RECONNECT: what it was opened with has changed, or its defaults
 	ClosedPaused    = "paused"      // PAUSE or KILL of the console
-	ClosedRenewed   = "trust"       // what it was verified by has changed
+	ClosedTrust     = "trust"       // what it was verified by has changed
 	ClosedLimit     = "limit"       // a pool's size shrank, or another pool needed the room
 	ClosedLost      = "lost"        // PostgreSQL or the network ended it
 	ClosedDirty     = "dirty"       // its client left it in a state that it can't be lent in
@@ -62,7 +62,7 @@ func (p *Pool) Count(w *Work) {
 	*w = Work{}
 }
 
-// add spares the cache line where there is nothing to add.
+// add spares the cache line if there is nothing to add.
 func add(to *atomic.Uint64, n uint64) {
 	if n != 0 {
 		to.Add(n)

@@ -101,9 +101,9 @@ func TestAClosedServerIsCountedByItsReason(t *testing.T) {
 		do   func(h *house, s *Server)
 	}{
 		ClosedIdle:     {func(s *Spec) { s.Defaults.ServerIdleTimeout = time.Minute }, func(h *house, s *Server) { h.pool.Release(s); pass(2 * time.Minute) }},
-		ClosedOld:      {func(s *Spec) { s.Defaults.ServerLifetime = time.Minute }, func(h *house, s *Server) { pass(2 * time.Minute); h.pool.Release(s) }},
+		ClosedLifetime: {func(s *Spec) { s.Defaults.ServerLifetime = time.Minute }, func(h *house, s *Server) { pass(2 * time.Minute); h.pool.Release(s) }},
 		ClosedSettings: {nil, func(h *house, s *Server) { h.pool.Database().Invalidate(); h.pool.Release(s) }},
-		ClosedRenewed:  {nil, func(h *house, s *Server) { h.leave(); h.pool.Database().Renew(); h.pool.Release(s) }},
+		ClosedTrust:    {nil, func(h *house, s *Server) { h.leave(); h.pool.Database().Rotate(); h.pool.Release(s) }},
 		ClosedDirty:    {nil, func(h *house, s *Server) { h.pool.Discard(s) }},
 		ClosedPool:     {nil, func(h *house, s *Server) { h.pool.close(errors.New("x")); h.pool.Release(s) }},
 		ClosedLost: {nil, func(h *house, s *Server) {

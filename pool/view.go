@@ -65,7 +65,7 @@ func (s *Server) state() string {
 	return stats.StateActive
 }
 
-// loadBalance names how hosts are chosen, where there are several.
+// loadBalance names how hosts are chosen, if there are several.
 func (s *Spec) loadBalance() string {
 	if strings.Contains(s.Host, ",") {
 		return "disable" // they are tried in turn
@@ -185,7 +185,7 @@ func (p *Pool) Snapshot() stats.Pool {
 		}
 	}
 	c := &v.Servers
-	*c = stats.ServerCounts{Idle: len(y.idle), Tested: len(y.asked), Closing: y.places.closing, Login: y.logins, BeingCanceled: int(p.parked.Load())}
+	*c = stats.ServerCounts{Idle: len(y.idle), Tested: len(y.asked), Closing: y.places.closing, Login: y.logins, BeingCanceled: int(p.awaitingCancel.Load())}
 	if y.opening != nil {
 		c.Login++
 	}
@@ -196,6 +196,6 @@ func (p *Pool) Snapshot() stats.Pool {
 		}
 	}
 	c.Active = max(y.places.live-c.Total(), 0)
-	v.LastError = y.hopeless()
+	v.LastError = y.failing()
 	return v
 }

@@ -75,7 +75,7 @@ func TestARejectingRuleAndItsPlaceAreInTheLog(t *testing.T) {
 	}
 	eventually(t, "the log tells the rule", func() bool {
 		for _, line := range h.logs.FilterMessage("login refused").All() {
-			if cause, _ := line.ContextMap()["cause"].(string); strings.HasPrefix(cause, "/config.yaml: auth.rules:2: ") {
+			if cause, _ := line.ContextMap()["error"].(string); strings.HasPrefix(cause, "/config.yaml: auth.rules:2: ") {
 				return true
 			}
 		}

@@ -87,7 +87,7 @@ func TestAQueryOnItsWayFromClientToServerAndBackAllocatesNothing(t *testing.T) {
 				t.Errorf("%s, %s: %d bytes went their way, want %d", database, name, e.sent, want)
 			}
 			s.talk.mu.Lock()
-			s.talk.tally.tell(s.talk.relay, s.talk.pool)
+			s.talk.tally.report(s.talk.relay, s.talk.pool)
 			s.talk.mu.Unlock()
 			if after := s.talk.pool.Snapshot().Totals; after.Queries-before.Queries != times || after.Transactions-before.Transactions != times ||
 				after.Received-before.Received != uint64(times*len(ask)) || after.Sent-before.Sent != uint64(times*len(reply)) {

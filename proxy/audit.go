@@ -15,8 +15,8 @@ import (
 // certificates of strangers stand there.
 const maxAuditName = 512
 
-// Audit writes the audit stream: who came in and how, who was refused and why,
-// and what was done to the pooler. docs/audit.md lists each event with its keys.
+// Audit writes the audit stream: logins and refusals with their reasons, reloads
+// and console commands. docs/audit.md lists each event with its keys.
 // Nothing of it is secret or SQL. Its methods may be called from any goroutine
 // and wait for nothing if the logger does not.
 type Audit struct{ log *zap.Logger }
@@ -29,11 +29,11 @@ func (p *Server) Audit() Audit {
 	return Audit{p.log.Named("audit")}
 }
 
-// login tells that a client came in.
+// login records that a client has logged in.
 func (a Audit) login(c *clientConn) { a.log.Info("login", c.auditFields()...) }
 
-// refusal tells that a client was not let in, and the true reason, which the
-// client may not have been told.
+// refusal records that a login was refused, and the actual reason, which the
+// client may not have been sent.
 func (a Audit) refusal(c *clientConn, r *login.Refusal) {
 	fields := append(c.auditFields(), zap.Stringer("reason", r.Reason))
 	if r.Told != nil {
@@ -48,13 +48,13 @@ func (a Audit) refusal(c *clientConn, r *login.Refusal) {
 	a.log.Info("refusal", fields...)
 }
 
-// cancelRefused tells of a CancelRequest that fits no session.
+// cancelRefused records a CancelRequest that matches no session.
 func (a Audit) cancelRefused(addr, cause string) {
 	a.log.Info("cancel_refused", zap.String("addr", addr), zap.String("cause", cause))
 }
 
-// Reload tells that the configuration, or what is made of some files, was read
-// anew; err is why it stays as it was, or nil. what says which of them.
+// Reload records that the configuration, or what is made of some files, was read
+// again; err is why it stays as it was, or nil. what says which of them.
 func (a Audit) Reload(what string, err error) {
 	if err != nil {
 		a.log.Info("reload", zap.String("name", what), zap.String("outcome", "refused"), zap.NamedError("cause", err))
@@ -63,7 +63,7 @@ func (a Audit) Reload(what string, err error) {
 	a.log.Info("reload", zap.String("name", what), zap.String("outcome", "applied"))
 }
 
-// Command tells of a command given at the console by c: its words without
+// Command records a command given at the console by c: its words without
 // values, such as KILL, and what it was about, such as a database. err is why
 // it was refused or failed, or nil.
 func (a Audit) Command(c *clientConn, command, object string, err error) {
@@ -79,7 +79,7 @@ func (a Audit) Command(c *clientConn, command, object string, err error) {
 	a.log.Info("command", fields...)
 }
 
-// auditFields says who the client is, and by which rule it came in.
+// auditFields identifies the client and the access rule that matched.
 func (c *clientConn) auditFields() []zap.Field {
 	fields := c.fields()
 	if c.method != "" {

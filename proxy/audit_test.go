@@ -213,7 +213,7 @@ func TestAWrongProofThatIsJudgedDuringAShutdownIsAuditedAsThat(t *testing.T) {
 func TestARefusedCancelRequestIsAudited(t *testing.T) {
 	h := open(t)
 	h.cancel("\x00\x00\x00\x01\x00\x00\x00\x01", false)
-	holds(t, h.audited("cancel_refused"), map[string]any{"cause": "no session has this key"}, "addr")
+	holds(t, h.audited("cancel_refused"), map[string]any{"cause": "cancel key does not match any session"}, "addr")
 }
 
 func TestReloadsAndCommandsAreAudited(t *testing.T) {

@@ -22,9 +22,9 @@ const (
 	CancelUnknown = "unknown_key"
 )
 
-// errCanceled is what a client is told whose wait for a server was cancelled.
+// errCanceled is sent to a client if its wait for a server was canceled.
 var errCanceled = &wire.Error{Severity: "ERROR", Code: wire.CodeQueryCanceled,
-	Message: "canceling statement due to user request while it waited for a server connection"}
+	Message: "canceling statement due to user request", Hint: "It was waiting for a server connection."}
 
 // cancelKeys finds the session that a cancel key was handed out to. The zero
 // value is ready for use, from any goroutine.
@@ -41,8 +41,7 @@ const (
 )
 
 // issue gives s a key of its own, of random bits, as long as the version of the
-// protocol has it. The process ID is no more
-// than a name to look it up by.
+// protocol has it. The process ID only serves to look it up.
 func (k *cancelKeys) issue(s *session, version uint32) {
 	b := make([]byte, 4+shortSecret)
 	if version >= wire.Version32 {
@@ -95,7 +94,7 @@ func (p *Server) cancel(addr string, body []byte) {
 	}
 	s := p.keys.find(key)
 	if s == nil {
-		p.Audit().cancelRefused(addr, "no session has this key")
+		p.Audit().cancelRefused(addr, "cancel key does not match any session")
 		p.counters.cancels.Inc(CancelUnknown)
 		return
 	}
@@ -103,7 +102,7 @@ func (p *Server) cancel(addr string, body []byte) {
 }
 
 // cancel cancels the query that the session runs now, and nothing else: while
-// the request is under way its server goes to nobody else. It blocks until
+// the request is under way its server is not lent to another client. It blocks until
 // PostgreSQL has got the request.
 func (l *link) cancel() {
 	request, outcome := l.talk.beginCancel()
@@ -122,11 +121,11 @@ func (l *link) cancel() {
 	l.proxy.counters.cancels.Inc(outcome)
 }
 
-// send sends a request to cancel what a server runs, and logs where that fails.
+// send sends a request to cancel what a server runs, and logs if that fails.
 func (l *link) send(request pool.Cancel) bool {
 	err := request.Send(context.Background())
 	if err != nil {
-		l.proxy.log.Warn("query could not be canceled", append(l.client.fields(), zap.Error(err))...)
+		l.proxy.log.Warn("could not send cancel request", append(l.client.fields(), zap.Error(err))...)
 	}
 	return err == nil
 }
@@ -160,11 +159,11 @@ func (c *conversation) endCancel() {
 // turn, and the others are one with that.
 type cancelTurn struct {
 	through chan struct{} // closed when the request under way is; nil: there is none
-	queued  bool          // somebody waits for that
+	queued  bool          // another request waits for that
 }
 
-// await waits until no request is under way, and lets go of mu meanwhile. It
-// reports false, at once, where somebody else waits already.
+// await waits until no request is under way, and releases mu meanwhile. It
+// reports false, at once, if another request waits already.
 func (t *cancelTurn) await(mu *sync.Mutex) bool {
 	if t.queued {
 		return false

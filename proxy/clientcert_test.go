@@ -147,7 +147,7 @@ func TestASessionEndsWhenItIsIdleAfterItsCertificateWasRevoked(t *testing.T) {
 		c.ask("SELECT pid")
 		c.leave()
 	}
-	h.logged("client certificate is not valid any more, its session ends", 2)
+	h.logged("client certificate is no longer valid", 2)
 }
 
 func TestASessionEndsWhenItsAuthorityIsNotTrustedAnyMore(t *testing.T) {
@@ -206,7 +206,7 @@ func TestSessionsAreKeptWhereTheListenerSaysSo(t *testing.T) {
 	ok(t, err)
 	c.ask("SELECT pid")
 	c.leave()
-	h.logged("client certificate is not valid any more, its session ends", 0)
+	h.logged("client certificate is no longer valid", 0)
 }
 
 // shortened returns a pair whose intermediate is shown by another certificate of
@@ -243,7 +243,7 @@ func TestASessionEndsWhenAnIntermediateThatItsClientShowedExpires(t *testing.T) 
 	ends := h.certified(t, shortened(t, root, between, pair, 2*time.Second))
 	stays := h.certified(t, pair) // the same certificate, with a newer intermediate
 	ends.do("BEGIN", "T")
-	const verdict = "client certificate is not valid any more, its session ends"
+	const verdict = "client certificate is no longer valid"
 	eventually(t, "the session is judged", func() bool { return h.logs.FilterMessage(verdict).Len() > 0 })
 	h.listener.recheck()
 	stays.ask("SELECT pid")

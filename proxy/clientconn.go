@@ -14,10 +14,10 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 )
 
-// closeWait is how long a client may take to read our last words.
+// closeWait is how long a client may take to read our last message.
 const closeWait = time.Second
 
-// clientConn is a client's connection, and who is at its other end. The arrival
+// clientConn is a client's connection, and what is known of its client. The arrival
 // sets that, each field once; user and database under the session's mu, because
 // its certificate may be judged meanwhile. Others look at it after the login.
 type clientConn struct {
@@ -51,9 +51,9 @@ func (c *clientConn) fields() []zap.Field {
 	return f
 }
 
-// farewell has the last words sent on a connection that the engine does not
-// have, and says that they are the last.
-func (c *clientConn) farewell(send func()) {
+// sendFinal runs send, which writes the last message on a connection that the
+// engine does not have, and shuts the connection down for writing.
+func (c *clientConn) sendFinal(send func()) {
 	c.raw.SetDeadline(time.Now().Add(closeWait))
 	send()
 	if c.tls != nil {
@@ -62,9 +62,9 @@ func (c *clientConn) farewell(send func()) {
 	c.raw.CloseWrite()
 }
 
-// linger closes such a connection so that the client can still read why: closing
-// a socket with unread bytes in it would destroy that.
-func (c *clientConn) linger() {
+// drainAndClose closes such a connection so that the client can still read the
+// last message: closing a socket with unread bytes in it would discard that.
+func (c *clientConn) drainAndClose() {
 	io.CopyN(io.Discard, c.raw, 1<<20)
 	c.raw.Close()
 }

@@ -17,7 +17,7 @@ type ListenConfig struct {
 	TLS     tlsconf.ListenerConfig `yaml:"tls"`
 }
 
-// DefaultListenConfig returns the values that hold where the file is silent.
+// DefaultListenConfig returns the values that hold if the file is silent.
 func DefaultListenConfig() ListenConfig {
 	return ListenConfig{TLS: tlsconf.DefaultListenerConfig()}
 }
@@ -30,22 +30,22 @@ func (c ListenConfig) Network() (network, address string) {
 	return "tcp", c.Address
 }
 
-// Validate returns a *setting.Error where the address can't be used. The tls
+// Validate returns a *setting.Error if the address can't be used. The tls
 // block validates itself.
 func (c ListenConfig) Validate() error {
 	network, address := c.Network()
 	if network == "unix" {
 		if !strings.HasPrefix(address, "/") {
-			return setting.Errorf("address", "%q is no absolute path", address)
+			return setting.Errorf("address", "invalid value %q: must be an absolute path", address)
 		}
 		return nil
 	}
 	host, _, err := net.SplitHostPort(address)
 	if host == "*" { // as PgBouncer and PostgreSQL have it
-		return setting.Errorf("address", "all addresses are 0.0.0.0 for IPv4 and [::] for both IPv6 and IPv4, not *")
+		return setting.Errorf("address", "invalid host *: use 0.0.0.0 for all IPv4 addresses, [::] for all IPv4 and IPv6 addresses")
 	}
 	if err != nil {
-		return setting.Errorf("address", "%q is neither host:port nor unix:PATH", address)
+		return setting.Errorf("address", "invalid value %q: must be host:port or unix:PATH", address)
 	}
 	return nil
 }

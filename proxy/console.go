@@ -15,15 +15,15 @@ import (
 )
 
 // maxConsoles bounds the sessions of the console. They do not count against
-// max_client_conn, so that who has to see to a full pooler gets in.
+// max_client_conn, so that administrators can log in to a full pooler.
 const maxConsoles = 32
 
 var (
 	errTooManyClients = login.Refuse(login.Limit, wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already (max_client_conn)").
 				WithHint("Raise max_client_conn of the connection pooler."))
-	errTooManyConsoles  = login.Refuse(login.Limit, wire.Fatal(wire.CodeTooManyConnections, "too many sessions of the console are open"))
-	errConsoleForeign   = login.Refuse(login.Protocol, wire.Fatal(wire.CodeFeatureNotSupported, "the console has no replication"))
-	errConsoleNotServed = wire.Fatal(wire.CodeInternal, "the console ended unexpectedly")
+	errTooManyConsoles  = login.Refuse(login.Limit, wire.Fatal(wire.CodeTooManyConnections, "too many console sessions"))
+	errConsoleForeign   = login.Refuse(login.Protocol, wire.Fatal(wire.CodeFeatureNotSupported, "the console does not support replication"))
+	errConsoleNotServed = wire.Fatal(wire.CodeInternal, "internal error in the console")
 )
 
 // Console serves the clients of databases that are its own, instead of a
@@ -34,7 +34,7 @@ type Console interface {
 	// Admits returns why a client that has proved to be user may not come in,
 	// or nil.
 	Admits(user string) *wire.Error
-	// Parameters is what a client is told when it comes in.
+	// Parameters are those reported to a client when it logs in.
 	Parameters() []wire.Parameter
 	// Serve talks to a client that was greeted, until it leaves or ctx ends. It
 	// blocks, and writes nothing once it has returned.
@@ -48,13 +48,13 @@ type consoles struct {
 	attended sync.WaitGroup
 }
 
-// UseConsole sets who serves the console. It is called before Listen.
+// UseConsole sets what serves the console. It is called before Listen.
 func (p *Server) UseConsole(c Console) { p.consoles.console = c }
 
 // owns reports whether clients that ask for the database are the console's.
 func (c *consoles) owns(database string) bool { return c.console != nil && c.console.Owns(database) }
 
-// enter takes a place, and reports false where none is free. leave gives it back.
+// enter takes a place, and reports false if none is free. leave gives it back.
 func (c *consoles) enter() bool {
 	if c.taken.Add(1) > maxConsoles {
 		c.leave()
@@ -65,30 +65,30 @@ func (c *consoles) enter() bool {
 
 func (c *consoles) leave() { c.taken.Add(-1) }
 
-// seat is a session's place at the console.
-type seat struct {
+// consoleSession is what a session of the console has of its own.
+type consoleSession struct {
 	conn     net.Conn
-	told     []wire.Parameter // what the client was told of its parameters
+	reported []wire.Parameter // parameters reported to the client
 	ctx      context.Context  // ends when its client has to leave
 	stop     context.CancelFunc
 	canceled chan struct{}
 }
 
-func newSeat(conn net.Conn, told []wire.Parameter) *seat {
-	t := &seat{conn: conn, told: told, canceled: make(chan struct{}, 1)}
+func newConsoleSession(conn net.Conn, told []wire.Parameter) *consoleSession {
+	t := &consoleSession{conn: conn, reported: told, canceled: make(chan struct{}, 1)}
 	t.ctx, t.stop = context.WithCancel(context.Background())
 	return t
 }
 
 // cancel passes a CancelRequest on to the console.
-func (t *seat) cancel() {
+func (t *consoleSession) cancel() {
 	select {
 	case t.canceled <- struct{}{}:
 	default:
 	}
 }
 
-// openConsole lets a client that has proved who it is in to the console.
+// openConsole opens a console session for an authenticated client.
 func (a *arrival) openConsole(ask login.Startup) error {
 	s, c := a.session, &a.proxy.consoles
 	if err := c.console.Admits(s.conn.user); err != nil {
@@ -97,7 +97,7 @@ func (a *arrival) openConsole(ask login.Startup) error {
 	if ask.Replication != nil {
 		return errConsoleForeign
 	}
-	if s.seated = c.enter(); !s.seated {
+	if s.inConsoles = c.enter(); !s.inConsoles {
 		return errTooManyConsoles
 	}
 	told := c.console.Parameters()
@@ -111,7 +111,7 @@ func (a *arrival) openConsole(ask login.Startup) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.phase, s.login, s.seat = phaseConsole, nil, newSeat(a.login.Conn(), told)
+	s.phase, s.login, s.console = phaseConsole, nil, newConsoleSession(a.login.Conn(), told)
 	s.conn.raw.SetDeadline(time.Time{})
 	if s.ends.soon() != nil { // since it was asked for
 		s.notify()
@@ -122,7 +122,7 @@ func (a *arrival) openConsole(ask login.Startup) error {
 // attend runs a session of the console to its end. Whatever that is, exit runs.
 func (s *session) attend() {
 	p := s.proxy
-	p.sessions.connected.Add(-1) // it takes nobody's place
+	p.sessions.connected.Add(-1) // it does not count against max_client_conn
 	defer func() {
 		if r := recover(); r != nil { // on taking leave
 			s.consolePanic(r)
@@ -132,22 +132,22 @@ func (s *session) attend() {
 		p.exit(s)
 		p.log.Info("client disconnected", append(s.conn.fields(), zap.Duration("duration", time.Since(s.conn.since)))...)
 	}()
-	defer s.seat.stop()
+	defer s.console.stop()
 	defer func() {
-		last := s.ends.soon() // nil where the client left by itself
+		last := s.ends.soon() // nil if the client left by itself
 		if r := recover(); r != nil {
 			s.consolePanic(r)
 			last = errConsoleNotServed
 		}
-		s.conn.farewell(func() {
+		s.conn.sendFinal(func() {
 			if last != nil {
-				s.seat.conn.Write(last.Append(nil))
+				s.console.conn.Write(last.Append(nil))
 			}
 		})
-		s.conn.linger()
+		s.conn.drainAndClose()
 	}()
-	p.consoles.console.Serve(s.seat.ctx, console.Client{
-		Conn: s.seat.conn, ID: s.conn.id, User: s.conn.user, Database: s.conn.database, PID: s.conn.key.PID, Canceled: s.seat.canceled,
+	p.consoles.console.Serve(s.console.ctx, console.Client{
+		Conn: s.console.conn, ID: s.conn.id, User: s.conn.user, Database: s.conn.database, PID: s.conn.key.PID, Canceled: s.console.canceled,
 		Audit: func(command, object string, err error) { p.Audit().Command(&s.conn, command, object, err) },
 	})
 }
@@ -167,7 +167,7 @@ func (p *Server) Kill(id uint64) bool {
 	return false
 }
 
-// KillAll ends all sessions with the database, or with any where the name is
+// KillAll ends all sessions with the database, or with any if the name is
 // empty. Those of the console stay.
 func (p *Server) KillAll(database string) {
 	for _, s := range p.sessions.list() {

@@ -11,7 +11,7 @@ import (
 )
 
 // conversation is what the client's home and the server's home share of a
-// session. It decides, and who called carries out: the session at the client's
+// session. It decides, and its caller carries out: the session at the client's
 // home, the link at the server's.
 //
 // The rules of a session's locks:
@@ -21,8 +21,8 @@ import (
 //   - mu is never held while bytes are written.
 //   - Only the client's home writes to the server while the client is there, but
 //     for queries of ours to a server that owes nothing.
-//   - To a client that the engine has writes who holds the link's wmu, which makes
-//     such a write and the decision that led to it one.
+//   - A client that the engine has is written to only with the link's wmu held, which
+//     makes such a write and the decision that led to it one.
 //   - Locks are taken in this order: the session's mu, the link's wmu, this mu.
 type conversation struct {
 	// Set once, before the session is greeted.
@@ -33,7 +33,7 @@ type conversation struct {
 	relay     *relay.Relay   // nil until it is known what the client may do
 	greeted   bool           // the engine has the client, or had it
 	server    *pool.Server   // nil while none is held
-	own       bool           // the server is that of a replication connection
+	dedicated bool           // the server is that of a replication connection
 	requested int64          // when a server was taken last, in seconds since 1970
 	trial     chan<- outcome // during login: told when our own query was answered
 	wait      wait
@@ -41,7 +41,7 @@ type conversation struct {
 	tally     tally
 	cancels   cancelTurn
 	end       error // why the session is to end
-	muted     bool  // nothing is to be written to the client any more
+	muted     bool  // nothing more is to be written to the client
 }
 
 // follow has the session followed by r from now on. own says that it gets a
@@ -49,7 +49,7 @@ type conversation struct {
 func (c *conversation) follow(r *relay.Relay, own bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.relay, c.own = r, own
+	c.relay, c.dedicated = r, own
 }
 
 // greet notes that the engine has the client.
@@ -82,7 +82,7 @@ func (c *conversation) stepServer(server *pool.Server, b []byte) (st relay.Step,
 		return relay.Step{Verdict: relay.NeedMore}, true
 	}
 	st = c.relay.FromServer(b)
-	if list, changed := c.relay.Reported(); changed {
+	if list, changed := c.relay.ServerReported(); changed {
 		server.SetReported(list)
 	}
 	c.observe()
@@ -121,7 +121,7 @@ func (c *conversation) decide(server *pool.Server) (d decision) {
 	d.wake = (c.ends.whenIdle() != nil || c.end != nil) && d.greeted && (gone || c.mayEnd() || d.End != nil)
 	if gone {
 		if d.trial, c.trial = c.trial, nil; d.trial != nil {
-			d.outcome.again = d.End == nil && c.relay.Tries()
+			d.outcome.again = d.End == nil && c.relay.Trying()
 			if d.End != nil {
 				d.outcome.refused = d.End
 			}
@@ -132,7 +132,7 @@ func (c *conversation) decide(server *pool.Server) (d decision) {
 	return d
 }
 
-// release notes that the server is not the session's any more. mu is held.
+// release notes that the server is no longer the session's. mu is held.
 func (c *conversation) release() {
 	c.relay.Detach()
 	c.server = nil
@@ -218,7 +218,7 @@ func (c *conversation) fail(err *wire.Error) (greeted bool) {
 	if c.end == nil {
 		c.end = err
 	}
-	c.relay.Doubt()
+	c.relay.Desync()
 	return c.greeted
 }
 
@@ -227,7 +227,7 @@ func (c *conversation) breakServer(server *pool.Server) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.server == server {
-		c.relay.Doubt()
+		c.relay.Desync()
 		server.Break()
 	}
 }
@@ -241,7 +241,7 @@ func (c *conversation) abort() {
 		c.end = errShutdown
 	}
 	if c.relay != nil {
-		c.relay.Doubt()
+		c.relay.Desync()
 	}
 	if c.server != nil {
 		c.server.Break()
@@ -268,7 +268,7 @@ func (c *conversation) endIfDue() error {
 // client's is under way, or what never comes to an end by itself, and the
 // client can be told. mu is held.
 func (c *conversation) mayEnd() bool {
-	return c.server == nil || c.relay.AtRest() || c.own && c.relay.BetweenMessages()
+	return c.server == nil || c.relay.AtRest() || c.dedicated && c.relay.BetweenMessages()
 }
 
 // ended reports whether the session is about to end.
@@ -278,7 +278,7 @@ func (c *conversation) ended() bool {
 	return c.end != nil
 }
 
-// idle reports whether the client waits for nothing, or has said goodbye and gets
+// idle reports whether the client waits for nothing, or has sent Terminate and gets
 // its answers first.
 func (c *conversation) idle() bool {
 	c.mu.Lock()
@@ -286,22 +286,22 @@ func (c *conversation) idle() bool {
 	return !c.wait.waiting && c.server == nil || c.relay.Leaving()
 }
 
-// hears reports whether the client could be told something of ours.
-func (c *conversation) hears() bool {
+// canNotify reports whether a message of ours could be sent to the client.
+func (c *conversation) canNotify() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.greeted && !c.muted && c.end == nil && c.relay.BetweenMessages()
 }
 
-// close ends what the session waits for, lets go of what it has of memory that is
-// shared, and tells the pool what it was not told yet. It returns a server that
+// close ends what the session waits for, frees what it has of memory that is
+// shared, and adds to the pool's counters what they lack. It returns a server that
 // was granted and not taken, or nil, whether it still waited, and why it ended.
 func (c *conversation) close() (unused *pool.Server, waited bool, all totals, reason error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wait.closed = true
 	unused, waited = c.wait.take().server, c.endWait()
-	c.tally.tell(c.relay, c.pool)
+	c.tally.report(c.relay, c.pool)
 	c.relay.Close()
 	return unused, waited, c.tally.totals, c.end
 }
@@ -324,7 +324,7 @@ func (c *conversation) doing() activity {
 // observe notes what the client does. mu is held.
 func (c *conversation) observe() { c.watch.note(c.doing(), c.relay.Answered()) }
 
-// arm returns for how long to set the timer of the watch, where it has to be set.
+// arm returns for how long to set the timer of the watch, if it has to be set.
 func (c *conversation) arm() (d time.Duration, set bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -339,7 +339,7 @@ func (c *conversation) limit(t pool.Timeouts) {
 }
 
 // timedOut notes that the timer of the watch has fired. It returns the end of the
-// session where something took too long, and whether the client is to be told
+// session if something took too long, and whether the client is to be told
 // that it waits.
 func (c *conversation) timedOut() (end *wire.Error, notify bool) {
 	c.mu.Lock()
@@ -354,8 +354,8 @@ func (c *conversation) timedOut() (end *wire.Error, notify bool) {
 func (c *conversation) describe(v *stats.Client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v.Replication = c.own
-	v.Application = applicationNameIn(c.relay.Told(), "")
+	v.Replication = c.dedicated
+	v.Application = applicationNameIn(c.relay.ClientReported(), "")
 	v.PoolUser, v.Prepared = c.pool.User(), c.relay.Names()
 	if c.requested != 0 {
 		v.Requested = time.Unix(c.requested, 0)

@@ -9,10 +9,10 @@
 //
 // A Server accepts clients. Each is a session, which has these parts:
 //
-//	clientConn    who is at the other end, and the connection
+//	clientConn    the connection, and what is known of its client
 //	ending        what others have it end for
 //	arrival       its way in; ends with the login
-//	seat          its place at the console, where it asks for that
+//	consoleSession  what it has of its own if it asks for the console
 //	conversation  what the client's home and the server's home share; decides
 //	link          carries bytes to and from the servers that it is lent
 //	wait, watch   its place in the queue, and its time limits
@@ -22,7 +22,7 @@
 // a goroutine per connection of its portable engine.
 //
 // guard limits handshakes, logins of one address (listen.go) and failed logins;
-// audit.go tells who came in and who did not.
+// audit.go records logins and refusals.
 //
 // Who owns what: a listener's goroutine starts one per login, and Shutdown waits
 // for them and for all sessions. The client's home alone reads from the client

@@ -171,7 +171,7 @@ func (b *backend) query(sql string) error {
 	case sql == "RESET ALL":
 		return b.send(append(b.reset(), complete("RESET"), ready(b.status))...)
 	case strings.Contains(sql, "pg_catalog.encode("):
-		return b.send(append(b.survey(sql), ready(b.status))...)
+		return b.send(append(b.stateProbe(sql), ready(b.status))...)
 	case sql == "SELECT pid":
 		return b.send(rowDescription, row(fmt.Sprint(b.pid)), complete("SELECT 1"), ready(b.status))
 	case isShow:
@@ -231,9 +231,9 @@ func (b *backend) reset() (out []string) {
 	return out
 }
 
-// survey answers what the relay asks of the session: which parameters are set,
+// stateProbe answers what the relay asks of the session: which parameters are set,
 // and for which role. Nothing else is ever left in it.
-func (b *backend) survey(sql string) (out []string) {
+func (b *backend) stateProbe(sql string) (out []string) {
 	fields := func(kind, name, value string) string {
 		name, value = hex.EncodeToString([]byte(name)), hex.EncodeToString([]byte(value))
 		return msg('D', "\x00\x03", size(kind), kind, size(name), name, size(value), value)

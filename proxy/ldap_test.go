@@ -38,7 +38,7 @@ func TestALoginThatNoLDAPServerTakesFailsInPostgreSQLsWords(t *testing.T) {
 		}
 		eventually(t, "the log tells why", func() bool {
 			for _, line := range h.logs.FilterMessage("login refused").All() {
-				text, _ := line.ContextMap()["cause"].(string)
+				text, _ := line.ContextMap()["error"].(string)
 				if strings.Contains(text, "secret-in-the-clear") {
 					t.Errorf("the log tells %q", text)
 				}

@@ -14,7 +14,7 @@ const leaveTimeout = 5 * time.Second
 
 // parting is what is left to do when a client has gone.
 type parting struct {
-	tell    *wire.Error  // its last words, or nil
+	tell    *wire.Error  // its last message, or nil
 	waiting bool         // for a server
 	server  *pool.Server // that it held, or nil
 	out     []byte       // brings an unfinished exchange to its end
@@ -47,11 +47,11 @@ func (c *conversation) part(reason error) (p parting) {
 }
 
 // leave takes leave of the client, and sees to the server that it held: what
-// runs is cancelled, what is open is rolled back, and where that can't be done
+// runs is cancelled, what is open is rolled back, and if that can't be done
 // in time the connection ends. It tells the client why, if there is a point
 // between messages to do so. It runs once, at the client's home.
 func (l *link) leave(reason error) {
-	l.conn.Hurry(closeWait) // whoever writes to a client that does not read ends soon
+	l.conn.Hurry(closeWait) // writes to a client that does not read fail soon
 	p := l.part(reason)
 	l.conn.Finish(lingerFor(reason))
 	if p.waiting {
@@ -115,7 +115,7 @@ func (l *link) ServerTimedOut(server *pool.Server) {
 }
 
 // overdue returns a request to cancel what runs on the server that a client left
-// behind, or nil where that is at rest.
+// behind, or nil if that is at rest.
 func (c *conversation) overdue(server *pool.Server) *pool.Cancel {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,14 +7,15 @@ import (
 	"github.com/pgseal/pgseal/pool"
 )
 
-// What a client is told that took longer than it may, and what it is told
-// that has to wait.
+// What a client is sent if it took longer than it may, and the notice that it
+// gets if it has to wait.
 var (
 	errClientIdle      = wire.Fatal(wire.CodeIdleSession, "terminating connection due to client_idle_timeout")
 	errQueryTime       = wire.Fatal(wire.CodeQueryCanceled, "canceling statement and terminating connection due to query_timeout")
 	errIdleTransaction = wire.Fatal(wire.CodeIdleInTransaction, "terminating connection due to idle_transaction_timeout")
 	errTransactionTime = wire.Fatal(wire.CodeTransactionTimeout, "terminating connection due to transaction_timeout")
-	waitNotice         = &wire.Error{Severity: "NOTICE", Code: wire.CodeSuccess, Message: "no server connection is free, the query waits in line (query_wait_notify)"}
+	waitNotice         = &wire.Error{Severity: "NOTICE", Code: wire.CodeSuccess,
+		Message: "No server connection available in postgres backend, client being queued", Hint: "It has waited for query_wait_notify."}
 )
 
 // activity is what a client spends its time with.
@@ -34,10 +35,10 @@ type watch struct {
 	limits   pool.Timeouts
 	doing    activity
 	since    time.Time // doing that; for running: of the query under way
-	begun    time.Time // of the transaction; zero where there is none
+	begun    time.Time // of the transaction; zero if there is none
 	answered uint      // ReadyForQuery messages when since was set
 	notified bool      // the client knows that it waits
-	due      time.Time // when the timer fires; zero where it is not set
+	due      time.Time // when the timer fires; zero if it is not set
 }
 
 // note tells what the client does now. answered counts the ReadyForQuery
@@ -63,7 +64,7 @@ func (w *watch) note(a activity, answered uint) {
 	w.doing, w.since, w.answered = a, now, answered
 }
 
-// expired returns the end of the session where something took too long, and
+// expired returns the end of the session if something took too long, and
 // whether the client is to be told that it waits.
 func (w *watch) expired(now time.Time) (end *wire.Error, notify bool) {
 	over := func(limit time.Duration, since time.Time) bool { return limit > 0 && now.Sub(since) >= limit }
@@ -109,7 +110,7 @@ func (w *watch) next(now time.Time) (due time.Time) {
 	return due
 }
 
-// arm returns for how long to set the timer, where it has to be set.
+// arm returns for how long to set the timer, if it has to be set.
 func (w *watch) arm() (d time.Duration, set bool) {
 	if w.doing == idle && w.limits.ClientIdle == 0 || w.doing != waiting && !w.limits.Bound() {
 		return 0, false
@@ -136,16 +137,16 @@ func (w *watch) limit(limits pool.Timeouts, doing activity, answered uint) {
 	}
 }
 
-// heed takes the timeouts that are configured now. It runs at the client's
-// home.
-func (s *session) heed() {
+// applyTimeouts applies the timeouts that are configured now. It runs at the
+// client's home.
+func (s *session) applyTimeouts() {
 	limits := s.talk.pool.Database().Timeouts(s.conn.user)
 	s.timed = limits.Bound()
 	s.talk.limit(limits)
 	s.arm()
 }
 
-// arm sets the timer where that is needed. It runs at the client's home.
+// arm sets the timer if that is needed. It runs at the client's home.
 func (s *session) arm() {
 	if d, set := s.talk.arm(); set {
 		s.link.conn.SetTimeout(d)

@@ -38,7 +38,7 @@ func (l *link) greet(c engine.Conn) {
 // check has the session look whether it has to end now.
 func (l *link) check() { l.conn.Post(l.onCheck) }
 
-// toServer writes to the server. Where that fails, ServerClosed will say so.
+// toServer writes to the server. If that fails, ServerClosed will say so.
 func (l *link) toServer(server *pool.Server, b []byte) {
 	if len(l.setup) > 0 {
 		b = append(l.setup, b...)
@@ -54,13 +54,13 @@ func (l *link) toServer(server *pool.Server, b []byte) {
 func (l *link) tell(message []byte) {
 	l.wmu.Lock()
 	defer l.wmu.Unlock()
-	if l.talk.hears() {
+	if l.talk.canNotify() {
 		l.conn.Write(message, nil)
 	}
 }
 
 // attach makes server the session's, and prepares what gives it the session's
-// parameters if it lacks any. It reports false where the server died on the
+// parameters if it lacks any. It reports false if the server died on the
 // way; it is discarded then.
 func (l *link) attach(server *pool.Server) bool {
 	var tell []byte
@@ -88,9 +88,9 @@ func (l *link) giveBack(server *pool.Server) {
 	}
 }
 
-// goOn looks whether the server has answered already what a client that was
-// paused waits for. Where the server's home is at work, it will see to that.
-func (l *link) goOn(server *pool.Server) {
+// trySettle looks whether the server has answered already what a client that was
+// paused waits for. If the server's home is at work, it will see to that.
+func (l *link) trySettle(server *pool.Server) {
 	if l.wmu.TryLock() {
 		l.settle(server)
 		l.wmu.Unlock()
@@ -104,7 +104,7 @@ func (l *link) ask() {
 	if len(q) > 0 {
 		l.toServer(server, q)
 	} else if server != nil {
-		l.goOn(server) // who waited for that goes on
+		l.trySettle(server) // what waited for that goes on
 	}
 }
 
@@ -127,8 +127,8 @@ func (l *link) passToClient(server *pool.Server, b []byte) (used int, failure *w
 		st, mute := l.talk.stepServer(server, b[used:])
 		used += st.Used
 		if !mute {
-			if st.Denied != nil || st.Told != nil {
-				l.proxy.counters.errors.note(l.client, st.Denied, st.Told)
+			if st.Rejected != nil || st.ErrorBody != nil {
+				l.proxy.counters.errors.note(l.client, st.Rejected, st.ErrorBody)
 			}
 			if len(st.Pass) > 0 {
 				server.PassTo(l.conn, st.Pass)
@@ -146,7 +146,7 @@ func (l *link) passToClient(server *pool.Server, b []byte) (used int, failure *w
 	}
 }
 
-// settle gives the server back where the session needs it no longer, or sends
+// settle gives the server back if the session needs it no longer, or sends
 // the next query that has to run before it may.
 func (l *link) settle(server *pool.Server) {
 	d := l.talk.decide(server)

@@ -22,7 +22,7 @@ import (
 )
 
 // overflow is how many connections beyond max_client_conn may be in their
-// login at once: they come to be told that there are too many, or to cancel.
+// login at once: they get an error, or send a CancelRequest.
 const overflow = 64
 
 // Listener is an address that is listened on.
@@ -46,11 +46,11 @@ type listeners struct {
 
 	mu     sync.Mutex
 	list   []*Listener
-	closed bool // they accept no more
+	closed bool // they no longer accept
 	ended  bool // and there will be no others
 }
 
-// add has l accept from now on, and reports false where it is too late.
+// add has l accept from now on, and reports false if it is too late.
 func (s *listeners) add(l *Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +62,7 @@ func (s *listeners) add(l *Listener) bool {
 	return true
 }
 
-// close has nobody accept any more. forGood says that none is to be added either.
+// close stops accepting. forGood says that none is to be added either.
 func (s *listeners) close(forGood bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +83,7 @@ func (s *listeners) open() bool {
 }
 
 // Listen opens an address and serves it from goroutines of its own until
-// Shutdown. store is nil where the address speaks no TLS.
+// Shutdown. store is nil if the address speaks no TLS.
 func (p *Server) Listen(c ListenConfig, store *reload.Store[*tlsconf.Listener]) (*Listener, error) {
 	network, address := c.Network()
 	if network == "unix" {
@@ -98,8 +98,8 @@ func (p *Server) Listen(c ListenConfig, store *reload.Store[*tlsconf.Listener]) 
 		return nil, err
 	}
 	if network == "unix" {
-		// As with PostgreSQL, who may connect is the directory's to say, and
-		// who may log in is the password's.
+		// As with PostgreSQL, the permissions of the directory say who may
+		// connect, and authentication who may log in.
 		if err := os.Chmod(address, 0o777); err != nil {
 			ln.Close()
 			return nil, err
@@ -118,19 +118,19 @@ func (p *Server) Listen(c ListenConfig, store *reload.Store[*tlsconf.Listener]) 
 func (l *Listener) Addr() net.Addr { return l.net.Addr() }
 
 // removeStaleSocket removes the socket of a process that ended without doing
-// so, and refuses to where somebody still listens.
+// so, and returns an error if a process still listens.
 func removeStaleSocket(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil // nothing there, or listening will say what is wrong
 	}
 	if info.Mode()&os.ModeSocket == 0 {
-		return errors.New("what is there is no socket")
+		return errors.New("file exists and is not a socket")
 	}
 	conn, err := net.Dial("unix", path)
 	if err == nil {
 		conn.Close()
-		return errors.New("another process listens there")
+		return errors.New("another process is listening on the socket")
 	}
 	return os.Remove(path)
 }
@@ -146,7 +146,7 @@ func (l *Listener) accept() {
 			return
 		}
 		if err != nil {
-			l.server.log.Error("connection could not be accepted", zap.Error(err))
+			l.server.log.Error("could not accept new connection", zap.Error(err))
 			time.Sleep(pause)
 			pause = min(2*pause, longest)
 			continue
@@ -161,7 +161,7 @@ func (l *Listener) admit(conn net.Conn) {
 	p := l.server
 	source := guard.SourceOf(conn.RemoteAddr())
 	if begun, first := p.guards.addresses.Begin(source); !begun {
-		l.turnAway(conn, first)
+		l.reject(conn, first)
 		return
 	}
 	n := p.sessions.connected.Add(1)
@@ -179,27 +179,27 @@ func (l *Listener) admit(conn net.Conn) {
 	})
 }
 
-// maxTurnedAway is how many connections may be told at once that there are too
-// many. Those beyond are closed without a word.
-const maxTurnedAway = 64
+// maxRejecting is how many connections may be sent an error at once because there
+// are too many. Those beyond are closed without one.
+const maxRejecting = 64
 
-// turnedAwayWait is how long a connection that is turned away may take to say
-// whether it can be told, and to read what it is told.
-const turnedAwayWait = time.Second
+// rejectWait is how long a connection that is rejected may take to show whether it
+// can read an error, and to read it.
+const rejectWait = time.Second
 
-var errTooManyLogins = wire.Fatal(wire.CodeTooManyConnections, "sorry, too many connections from this address are logging in (max_address_logins)").
+var errTooManyLogins = wire.Fatal(wire.CodeTooManyConnections, "too many logins in progress from this address (max_address_logins)").
 	WithHint("Try again, or raise max_address_logins of the connection pooler.")
 
 // guards bound who may try to log in, and how often.
 type guards struct {
-	handshakes  *guard.HandshakeLimiter
-	addresses   *guard.LoginLimiter
-	failed      *guard.FailedLoginLimiter
-	turningAway chan struct{} // holds one for each connection that is being told so
+	handshakes *guard.HandshakeLimiter
+	addresses  *guard.LoginLimiter
+	failed     *guard.FailedLoginLimiter
+	rejecting  chan struct{} // holds one for each connection that is being rejected
 }
 
 func newGuards() guards {
-	return guards{guard.NewHandshakeLimiter(), guard.NewLoginLimiter(), guard.NewFailedLoginLimiter(), make(chan struct{}, maxTurnedAway)}
+	return guards{guard.NewHandshakeLimiter(), guard.NewLoginLimiter(), guard.NewFailedLoginLimiter(), make(chan struct{}, maxRejecting)}
 }
 
 // configure sets the limits.
@@ -209,25 +209,25 @@ func (g *guards) configure(c pool.Config, auth login.Config) {
 	g.failed.SetLimits(auth.MaxFailedPerSource, auth.MaxFailedPerRole)
 }
 
-// turnAway refuses a connection whose source has too many logins, in plaintext
+// reject sends an error to a connection whose source has too many logins, in plaintext
 // and before it costs a handshake: as PostgreSQL's postmaster does it, an error
 // is the answer to whatever the client asked for. One that begins with TLS can't
 // read it and is closed.
-func (l *Listener) turnAway(conn net.Conn, first bool) {
+func (l *Listener) reject(conn net.Conn, first bool) {
 	p := l.server
 	if first {
-		p.log.Warn("too many connections from an address are logging in, more are turned away", zap.String("addr", peerName(conn)))
+		p.log.Warn("too many logins in progress from an address, rejecting more", zap.String("addr", peerName(conn)))
 	}
 	select {
-	case p.guards.turningAway <- struct{}{}:
+	case p.guards.rejecting <- struct{}{}:
 	default:
 		conn.Close()
 		return
 	}
 	p.children.Go(func() {
-		defer func() { <-p.guards.turningAway }()
+		defer func() { <-p.guards.rejecting }()
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(turnedAwayWait))
+		conn.SetDeadline(time.Now().Add(rejectWait))
 		begin, ok, err := engine.PeekByte(conn)
 		if err != nil || ok && login.BeginsTLS(begin) {
 			return

@@ -19,11 +19,11 @@ import (
 // arrival is a client's way in, from its first byte to a greeted session or to a
 // refusal. A goroutine of its own runs it, and it ends with the login.
 type arrival struct {
-	proxy   *Server
-	session *session
-	login   *login.Login
-	surplus bool         // the client came beyond max_client_conn
-	own     *pool.Server // a replication connection's
+	proxy     *Server
+	session   *session
+	login     *login.Login
+	surplus   bool         // the client came beyond max_client_conn
+	dedicated *pool.Server // a replication connection's
 }
 
 // run brings the client to a greeted session.
@@ -92,7 +92,7 @@ func (a *arrival) open(ask login.Startup, credential auth.Credential) error {
 	if auto { // PostgreSQL has said by now that there is such a database
 		a.login.Succeeded()
 	}
-	return a.greet(s.talk.relay.Told())
+	return a.greet(s.talk.relay.ClientReported())
 }
 
 // errServed says that a connection came for something else than a session,
@@ -119,7 +119,7 @@ func refusedByPool(err error) *login.Refusal {
 	return login.Refuse(reason, told)
 }
 
-// refusedAtServer is refusedByPool that has a role's secret looked up again where
+// refusedAtServer is refusedByPool that has a role's secret looked up again if
 // the server refused the login: the password may have changed.
 func (a *arrival) refusedAtServer(err error) *login.Refusal {
 	r := refusedByPool(err)
@@ -139,7 +139,7 @@ func (a *arrival) join(db *pool.Database, credential auth.Credential) error {
 			as.Keys, as.MD5 = credential.Keys, credential.MD5
 		}
 		if !as.Known() {
-			return login.Refuse(login.NoServerLogin, wire.Fatal(wire.CodeInvalidAuth, `the connection pooler has no password to log in as "`+s.conn.user+`"`).
+			return login.Refuse(login.NoServerLogin, wire.Fatal(wire.CodeInvalidAuth, `cannot log in to the server as user "`+s.conn.user+`": no stored password or SCRAM keys`).
 				WithHint("Set user and password_file for the database, have the role log in by SCRAM, or give users_file its password."))
 		}
 	}
@@ -189,7 +189,7 @@ func (a *arrival) follow(asked []wire.Parameter, own bool) *relay.Relay {
 	return r
 }
 
-// greet lets the client in, and tells it of its session's parameters.
+// greet completes the login and reports the session's parameters.
 func (a *arrival) greet(told []wire.Parameter) error {
 	conn := &a.session.conn
 	a.proxy.keys.issue(a.session, a.login.Version())
@@ -233,13 +233,13 @@ func (a *arrival) refuse(err error) {
 	logins.Inc(r.Outcome())
 	a.proxy.counters.errors.note(conn, r.Told, nil)
 	a.login.AwaitAnswer(r)
-	conn.farewell(func() { a.login.Send(last.Append(nil)) })
+	conn.sendFinal(func() { a.login.Send(last.Append(nil)) })
 	// Only now, so that the time that a client sees does not tell what is logged.
 	a.proxy.Audit().refusal(conn, r)
 	fields := append(conn.fields(), zap.String("sqlstate", r.Told.Code), zap.String("reason", r.Told.Message))
 	if r.Cause != nil {
-		fields = append(fields, zap.NamedError("cause", r.Cause))
+		fields = append(fields, zap.Error(r.Cause))
 	}
 	log.Warn("login refused", fields...)
-	conn.linger()
+	conn.drainAndClose()
 }

@@ -77,7 +77,7 @@ func TestARoleWithAnMD5SecretComesInByMD5(t *testing.T) {
 	c.refused("08006") // he is in: that the server asks by SCRAM is another matter
 	eventually(t, "the log tells that", func() bool {
 		for _, line := range h.logs.FilterMessage("server connection could not be opened").All() {
-			if cause, _ := line.ContextMap()["error"].(string); strings.Contains(cause, "users_file has an md5 secret alone") {
+			if cause, _ := line.ContextMap()["error"].(string); strings.Contains(cause, "users_file has only an MD5 secret") {
 				return true
 			}
 		}
@@ -167,7 +167,7 @@ func TestAnMD5SecretIsRefusedBySCRAMAndTheLogSaysWhy(t *testing.T) {
 	}
 	eventually(t, "the log tells the reason", func() bool {
 		for _, line := range h.logs.FilterMessage("login refused").All() {
-			if cause, _ := line.ContextMap()["cause"].(string); strings.Contains(cause, "role does not have a valid SCRAM secret") {
+			if cause, _ := line.ContextMap()["error"].(string); strings.Contains(cause, "role does not have a valid SCRAM secret") {
 				return line.ContextMap()["user"] == "dave"
 			}
 		}

@@ -60,7 +60,7 @@ func (o *outgoing) take() []byte {
 	return b
 }
 
-// free lets go of what outgoing has borrowed.
+// free returns the buffer that outgoing has borrowed.
 func (o *outgoing) free() {
 	if o.joined == nil {
 		return

@@ -27,7 +27,7 @@ func label(asked []wire.Parameter, identity string) []wire.Parameter {
 }
 
 // applicationNameIn returns the application_name among parameters, of which the
-// last one holds, or otherwise where there is none.
+// last one holds, or otherwise if there is none.
 func applicationNameIn(list []wire.Parameter, otherwise string) string {
 	for _, p := range list {
 		if strings.EqualFold(p.Name, applicationName) {
@@ -37,7 +37,7 @@ func applicationNameIn(list []wire.Parameter, otherwise string) string {
 	return otherwise
 }
 
-// labelFor returns an application_name with the identity behind it. Where both
+// labelFor returns an application_name with the identity behind it. If both
 // are too long for one, the name is cut first.
 func labelFor(name, identity string) string {
 	label := "[" + cleanApplicationName(identity[:min(len(identity), maxApplicationName-len("[]"))]) + "]"

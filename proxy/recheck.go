@@ -13,9 +13,9 @@ import (
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
-// errCertificate ends a session whose client would not be let in any more.
-var errCertificate = wire.Fatal(wire.CodeInvalidAuth, "the client certificate of this connection is not valid any more").
-	WithHint("It has expired, was revoked, or its authority is not trusted any more: connect again with another one.")
+// errCertificate ends a session whose client would no longer be accepted.
+var errCertificate = wire.Fatal(wire.CodeInvalidAuth, "client certificate is no longer valid").
+	WithHint("It has expired or was revoked, or its CA is no longer trusted. Connect again with a valid certificate.")
 
 // clientCert is the certificate that a session's client showed. The session's
 // mu guards what is not set once.
@@ -94,7 +94,7 @@ func justAfter(end time.Time, more time.Duration) time.Duration {
 type expiry struct {
 	mu    sync.Mutex
 	timer *time.Timer // nil: nothing will end
-	over  bool        // nobody is left who would ask
+	over  bool        // await has no further effect
 }
 
 // await has judge run, on a goroutine of its own, when the moment is past that
@@ -127,7 +127,7 @@ func (e *expiry) close() {
 	e.over = true
 }
 
-// judge ends the sessions whose certificate is not valid any more, unless they
+// judge ends the sessions whose certificate is no longer valid, unless they
 // are to be kept.
 func (l *Listener) judge(sessions []*session) {
 	policy := l.policy.Load()
@@ -164,7 +164,7 @@ func (l *Listener) judge(sessions []*session) {
 }
 
 // trust returns what the certificate of a client that asked for this server name
-// is judged by: nil where TLS is not spoken, and so nobody's is good.
+// is judged by: nil without TLS, so no certificate is valid.
 func (p *policy) trust(name string) *tlsconf.Listener {
 	if p.Certs == nil {
 		return nil
@@ -172,8 +172,8 @@ func (p *policy) trust(name string) *tlsconf.Listener {
 	return p.Certs.Load().ForServerName(name)
 }
 
-// endsInvalidClients reports whether sessions are to end whose client would not
-// be let in any more.
+// endsInvalidClients reports whether sessions are to end whose client would no
+// longer be accepted.
 func (p *policy) endsInvalidClients() bool {
 	if p.Certs == nil {
 		return p.ends
@@ -182,7 +182,7 @@ func (p *policy) endsInvalidClients() bool {
 }
 
 // Configure gives connections from now on this TLS mode and certificate, and
-// judges the clients that are there by it. store is nil where the mode is
+// judges the clients that are there by it. store is nil if the mode is
 // disable.
 func (l *Listener) Configure(mode string, store *reload.Store[*tlsconf.Listener]) {
 	old := l.policy.Load()

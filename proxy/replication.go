@@ -21,14 +21,14 @@ func (a *arrival) replicate(startup []wire.Parameter) error {
 	if !link.attach(server) {
 		return errServerLost
 	}
-	a.own = server
+	a.dedicated = server
 	return nil
 }
 
-// dropOwn ends the server of a replication connection whose login failed at
+// dropDedicated ends the server of a replication connection whose login failed at
 // the last moment.
-func (a *arrival) dropOwn() {
-	if a.own != nil && a.session.talk.drop(a.own, false) {
-		a.session.talk.pool.Release(a.own)
+func (a *arrival) dropDedicated() {
+	if a.dedicated != nil && a.session.talk.drop(a.dedicated, false) {
+		a.session.talk.pool.Release(a.dedicated)
 	}
 }

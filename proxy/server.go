@@ -23,7 +23,7 @@ type Settings struct {
 	Pool  pool.Config
 	Audit *zap.Logger // gets the audit stream; nil stands for the Server's own log
 	// SlowWait is how long a client has to wait for a server until the log
-	// tells of it; zero: for ever.
+	// has a line about it; zero: never.
 	SlowWait time.Duration
 }
 
@@ -66,7 +66,7 @@ func (p *Server) Configure(settings Settings) {
 	p.guards.configure(settings.Pool, settings.Auth)
 	p.statements.SetLimit(int64(settings.Pool.PreparedMemory))
 	for _, s := range p.sessions.list() {
-		s.poke() // a login looks at them when it ends
+		s.wake() // a login looks at them when it ends
 	}
 }
 
@@ -85,7 +85,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, surplus bool) {
 		}
 		if !started {
 			conn.Close()
-			a.dropOwn()
+			a.dropDedicated()
 			p.exit(s)
 		}
 	}()
@@ -108,7 +108,7 @@ func (p *Server) serve(l *Listener, conn net.Conn, surplus bool) {
 
 // exit forgets a session.
 func (p *Server) exit(s *session) {
-	if s.seated {
+	if s.inConsoles {
 		p.consoles.leave()
 	}
 	p.sessions.exit(s)
@@ -119,14 +119,14 @@ func (p *Server) exit(s *session) {
 	}
 }
 
-// Shutdown stops accepting, tells idle clients that this is the end, lets the
+// Shutdown stops accepting, disconnects idle clients, lets the
 // others finish their transactions, and returns when all have gone. When ctx
 // ends, those that are left are cut off.
 func (p *Server) Shutdown(ctx context.Context) error {
 	p.Unsuspend()
 	p.listeners.close(true)
 	for _, s := range p.sessions.refuse() {
-		if !s.atConsole() { // who watches the end may stay until then
+		if !s.atConsole() { // administrators may watch until the end
 			s.drain()
 		}
 	}
@@ -166,7 +166,7 @@ type sessions struct {
 	refused bool // one that comes now comes too late to be told of the end
 }
 
-// enter notes a session, and reports false where it has to be refused.
+// enter notes a session, and reports false if it has to be refused.
 func (l *sessions) enter(s *session) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,19 +16,19 @@ import (
 	"github.com/pgseal/pgseal/proxy/relay"
 )
 
-// Why a session ends, where the client is told.
+// Why a session ends, if the client is sent the error.
 var (
 	errShutdown   = login.ErrShutdown.Told
-	errKilled     = wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command").WithHint("An administrator of the connection pooler ended it.")
-	errServerLost = wire.Fatal(wire.CodeConnectionFailure, "the server closed the connection unexpectedly").
+	errKilled     = wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command").WithHint("It was terminated by an administrator of the connection pooler.")
+	errServerLost = wire.Fatal(wire.CodeConnectionFailure, "server closed the connection unexpectedly").
 			WithHint("The connection pooler lost its connection to PostgreSQL; the last transaction may not have been committed.")
 )
 
-// Why a session ends, where there is nobody or nothing to tell.
+// Why a session ends, if the client is sent no error.
 var (
-	errTerminated = errors.New("the client said goodbye")
-	errClientGone = errors.New("the client closed the connection")
-	errServerSaid = errors.New("the server ended the session")
+	errTerminated = errors.New("client close request")  // as PgBouncer has it
+	errClientGone = errors.New("client unexpected eof") // likewise
+	errServerSaid = errors.New("server terminated the session")
 )
 
 // phase is where a session is in its life.
@@ -57,26 +57,26 @@ type session struct {
 	link  link
 
 	// Set once, by the arrival.
-	leavePool func()
-	seated    bool // it has a place among those of the console
+	leavePool  func()
+	inConsoles bool // it has a place among those of the console
 
 	// Owned by the client's home.
 	left  bool // leave was called
-	timed bool // what it does is timed also where it does not wait
+	timed bool // what it does is timed also if it does not wait
 	skips bool // what the client sent was cancelled before a server had it
 	skip  skipper
 
-	mu    sync.Mutex // guards what follows
-	phase phase
-	login *login.Login // in phaseLogin
-	seat  *seat        // in phaseConsole
+	mu      sync.Mutex // guards what follows
+	phase   phase
+	login   *login.Login    // in phaseLogin
+	console *consoleSession // in phaseConsole
 }
 
 // ending is what has a session end, as others ask for it. Any goroutine may use
 // it.
 type ending struct {
 	draining   atomic.Bool // the pooler stops
-	distrusted atomic.Bool // the client's certificate is not valid any more
+	distrusted atomic.Bool // the client's certificate is no longer valid
 	killed     atomic.Pointer[wire.Error]
 }
 
@@ -109,7 +109,7 @@ func newSession(p *Server, l *Listener, conn net.Conn) *session {
 	return s
 }
 
-// LogFields says whose a panic is that the engine logs.
+// LogFields identifies the client when the engine logs a panic.
 func (s *session) LogFields() []zap.Field { return s.conn.fields() }
 
 // start hands the greeted session to the engine. mu is held over it, so that
@@ -142,7 +142,7 @@ func (s *session) Data(b []byte) (used int) {
 			s.link.toServer(server, b)
 		}
 		if rests {
-			s.link.goOn(server) // the skipped rest of a COPY was all that kept it
+			s.link.trySettle(server) // the skipped rest of a COPY was all that kept it
 		}
 		switch st.Verdict {
 		case relay.Proceed:
@@ -151,7 +151,7 @@ func (s *session) Data(b []byte) (used int) {
 		case relay.NeedRest:
 			s.link.toServer(server, nil) // what sets its parameters
 			s.link.conn.Pause()
-			s.link.goOn(server)
+			s.link.trySettle(server)
 			return used
 		case relay.NeedServer, relay.NeedExact:
 			if st.Verdict == relay.NeedExact {
@@ -242,7 +242,7 @@ func (s *session) check() {
 		s.leave(end)
 		return
 	}
-	s.heed()
+	s.applyTimeouts()
 }
 
 // leave takes leave of the client. It runs at the client's home; further calls
@@ -255,8 +255,8 @@ func (s *session) leave(reason error) {
 	s.link.leave(reason)
 }
 
-// poke has check run, which a login does at its end.
-func (s *session) poke() {
+// wake has check run, which a login does at its end.
+func (s *session) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase == phaseReady {
@@ -264,14 +264,14 @@ func (s *session) poke() {
 	}
 }
 
-// notify has a session that is to end heed that: a login is broken off, the
-// console told. mu is held.
+// notify makes a session that is to end notice it: a login is aborted, the console
+// stopped. mu is held.
 func (s *session) notify() {
 	switch s.phase {
 	case phaseLogin:
 		s.login.BreakOff()
 	case phaseConsole:
-		s.seat.stop()
+		s.console.stop()
 		s.conn.raw.SetReadDeadline(time.Unix(1, 0))
 	case phaseReady:
 		s.link.check()
@@ -309,8 +309,8 @@ func (s *session) distrust(reason error) {
 	fields := s.conn.fields()
 	s.mu.Unlock()
 	if !known {
-		s.proxy.log.Warn("client certificate is not valid any more, its session ends",
-			append(fields, zap.String("peer_subject", s.cert.shown[0].Subject.String()), zap.NamedError("reason", reason))...)
+		s.proxy.log.Warn("client certificate is no longer valid",
+			append(fields, zap.String("peer_subject", s.cert.shown[0].Subject.String()), zap.Error(reason))...)
 	}
 }
 
@@ -333,7 +333,7 @@ func (s *session) abort() {
 // the request.
 func (s *session) cancel() {
 	if s.atConsole() {
-		s.seat.cancel() // which it keeps
+		s.console.cancel() // which it keeps
 		return
 	}
 	s.link.cancel()
@@ -347,7 +347,7 @@ func (s *session) atConsole() bool {
 }
 
 // uses reports whether the session is logged in to the database, or to any
-// where the name is empty.
+// if the name is empty.
 func (s *session) uses(database string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,9 +19,9 @@ type skipper struct {
 }
 
 // skip takes bytes that the client sent and says how many of them to drop. Its
-// verdict is proceed where the exchange is over, so that it is to be answered
-// by ReadyForQuery; terminate where the client says goodbye instead, in a
-// message that is left; failed where the client breaks the protocol; and else
+// verdict is proceed if the exchange is over, so that it is to be answered
+// by ReadyForQuery; terminate if the client sends Terminate instead, in a
+// message that is left; failed if the client breaks the protocol; and else
 // needMore. After proceed the skipper is at the beginning of an exchange.
 func (k *skipper) skip(b []byte) (st relay.Step, over bool) {
 	for n := 0; ; {
@@ -32,7 +32,7 @@ func (k *skipper) skip(b []byte) (st relay.Step, over bool) {
 		case k.last && k.body == 0:
 			*k = skipper{}
 			return relay.Step{Used: n, Verdict: skipped}, true
-		case len(b)-n < wire.HeaderSize: // also where the body goes on
+		case len(b)-n < wire.HeaderSize: // also if the body goes on
 			return relay.Step{Used: n, Verdict: relay.NeedMore}, false
 		}
 		typ, size := wire.ParseHeader(b[n:])

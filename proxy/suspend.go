@@ -14,14 +14,14 @@ const flushEvery = 10 * time.Millisecond
 
 var errSuspended = &wire.Error{Severity: "ERROR", Code: wire.CodeNotInState, Message: "already suspended/paused"}
 
-// suspension tells whether the Server is suspended. The zero value is ready for
+// suspension is whether the Server is suspended. The zero value is ready for
 // use, by any goroutine.
 type suspension struct {
 	mu   sync.Mutex
 	over chan struct{} // is closed at its end; nil: there is none
 }
 
-// ending returns what is closed at the end of the suspension, nil where there
+// ending returns what is closed at the end of the suspension, nil if there
 // is none.
 func (n *suspension) ending() <-chan struct{} {
 	n.mu.Lock()
@@ -31,7 +31,7 @@ func (n *suspension) ending() <-chan struct{} {
 
 // Suspend has nothing read of clients and servers until Unsuspend, and returns
 // when all that was read before has been sent on. Clients that log in wait
-// meanwhile, but for the console's. Where ctx ends first it is undone.
+// meanwhile, but for the console's. If ctx ends first it is undone.
 func (p *Server) Suspend(ctx context.Context) error {
 	n := &p.suspension
 	n.mu.Lock()
@@ -53,7 +53,7 @@ func (p *Server) Suspend(ctx context.Context) error {
 	return nil
 }
 
-// Unsuspend undoes Suspend, and reports false where there is nothing to undo.
+// Unsuspend undoes Suspend, and reports false if there is nothing to undo.
 func (p *Server) Unsuspend() bool {
 	n := &p.suspension
 	n.mu.Lock()

@@ -15,7 +15,7 @@ import (
 type tally struct {
 	queryBegan       time.Duration // by clock; zero: none is under way
 	transactionBegan time.Duration
-	untold           pool.Work // that its pool was not told of
+	unreported       pool.Work // not added to the pool's counters yet
 	totals           totals
 }
 
@@ -26,7 +26,7 @@ type totals struct {
 	waited                time.Duration // for servers
 }
 
-// fields tells the totals in a log line.
+// fields returns the totals for a log line.
 func (t totals) fields() []zap.Field {
 	return []zap.Field{
 		zap.Uint64("transactions", t.transactions), zap.Uint64("queries", t.queries),
@@ -34,9 +34,9 @@ func (t totals) fields() []zap.Field {
 	}
 }
 
-// tellAfter is after how many bytes a pool is told of a transaction that goes
-// on.
-const tellAfter = 1 << 20
+// reportAfter is after how many bytes the pool's counters are updated while a
+// transaction goes on.
+const reportAfter = 1 << 20
 
 // clock costs half of what time.Now does.
 func clock() time.Duration { return time.Since(begin) }
@@ -54,7 +54,7 @@ func (t *tally) fromClient(r *relay.Relay, used int) {
 	if used == 0 {
 		return
 	}
-	t.untold.Received += uint64(used)
+	t.unreported.Received += uint64(used)
 	if t.queryBegan != 0 || !r.Held() {
 		return
 	}
@@ -67,11 +67,11 @@ func (t *tally) fromClient(r *relay.Relay, used int) {
 // toClient notes how many bytes went to the client, and what came to its end with
 // them.
 func (t *tally) toClient(r *relay.Relay, p *pool.Pool, sent int) {
-	t.untold.Sent += uint64(sent)
+	t.unreported.Sent += uint64(sent)
 	queries, transactions := r.Finished()
 	if queries == 0 {
-		if t.untold.Sent+t.untold.Received >= tellAfter {
-			t.tell(r, p)
+		if t.unreported.Sent+t.unreported.Received >= reportAfter {
+			t.report(r, p)
 		}
 		return
 	}
@@ -87,20 +87,20 @@ func (t *tally) toClient(r *relay.Relay, p *pool.Pool, sent int) {
 	t.collect(r)
 	if transactions > 0 {
 		if t.transactionBegan != 0 {
-			t.untold.TransactionTime += now - t.transactionBegan
+			t.unreported.TransactionTime += now - t.transactionBegan
 		}
 		t.transactionBegan = 0
 		if more || r.Status() != wire.StatusIdle {
 			t.transactionBegan = now
 		}
-		t.tell(r, p)
+		t.report(r, p)
 	}
 }
 
 // collect takes what the relay has counted.
 func (t *tally) collect(r *relay.Relay) {
 	c := r.TakeCounts()
-	w := &t.untold
+	w := &t.unreported
 	w.Queries += c.Queries
 	w.Transactions += c.Transactions
 	w.ClientParses += c.ClientParses
@@ -108,12 +108,12 @@ func (t *tally) collect(r *relay.Relay) {
 	w.Binds += c.Binds
 }
 
-// tell adds to the pool's counters what they lack.
-func (t *tally) tell(r *relay.Relay, p *pool.Pool) {
+// report adds to the pool's counters what they lack.
+func (t *tally) report(r *relay.Relay, p *pool.Pool) {
 	t.collect(r)
-	t.totals.transactions += t.untold.Transactions
-	t.totals.queries += t.untold.Queries
-	t.totals.received += t.untold.Received
-	t.totals.sent += t.untold.Sent
-	p.Count(&t.untold)
+	t.totals.transactions += t.unreported.Transactions
+	t.totals.queries += t.unreported.Queries
+	t.totals.received += t.unreported.Received
+	t.totals.sent += t.unreported.Sent
+	p.Count(&t.unreported)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // settleParameters works out what the session's parameters are. A server is
-// needed for what only a server can check, and where none lives that could be
+// needed for what only a server can check, and if none lives that could be
 // asked.
 func (a *arrival) settleParameters(asked []wire.Parameter) error {
 	joined := a.session.talk.pool
@@ -31,7 +31,7 @@ func (a *arrival) settleParameters(asked []wire.Parameter) error {
 		return nil
 	}
 	for {
-		a.session.talk.look()
+		a.session.talk.updateNeed()
 		server, err := a.acquire()
 		if err != nil {
 			return err
@@ -72,12 +72,12 @@ func (a *arrival) await(w *pool.Waiter, grants <-chan grant) grant {
 
 // outcome is what came of trying out a session's parameters on a server.
 type outcome struct {
-	again   bool // they are to be tried on one that nobody was lent
+	again   bool // they are to be tried on one that was never lent
 	refused error
 }
 
 // tryOut has a server check the parameters of a client that logs in, and tells
-// the relay their canonical values. Where the login has to end first, the server
+// the relay their canonical values. If the login has to end first, the server
 // ends too.
 func (a *arrival) tryOut(server *pool.Server) outcome {
 	talk, link, ctx := &a.session.talk, &a.session.link, a.login.Context()

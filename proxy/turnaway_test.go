@@ -29,7 +29,7 @@ func TestOneAddressCannotTakeAllPlacesWithLoginsThatDoNotEnd(t *testing.T) {
 	direct.write("\x16\x03\x01\x00\x05")
 	direct.ended()
 	eventually(t, "all were counted", func() bool { return h.proxy.LoginsByAddress().TurnedAway == 4 })
-	h.logged("too many connections from an address are logging in, more are turned away", 1)
+	h.logged("too many logins in progress from an address, rejecting more", 1)
 	if n := h.proxy.Clients(); n != 2 {
 		t.Errorf("%d places of max_client_conn are taken", n)
 	}

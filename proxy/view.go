@@ -131,7 +131,7 @@ func (s *session) snapshot() (v stats.Client, ok bool) {
 		v.TLS = stats.TLSOf(c.tls.ConnectionState())
 	}
 	if s.phase == phaseConsole {
-		v.Console, v.State, v.Application = true, stats.StateActive, applicationNameIn(s.seat.told, "")
+		v.Console, v.State, v.Application = true, stats.StateActive, applicationNameIn(s.console.reported, "")
 		return v, true
 	}
 	s.talk.describe(&v)

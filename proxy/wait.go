@@ -25,7 +25,7 @@ type wait struct {
 	waiter  pool.Waiter // likewise
 	waiting bool        // in the queue, or granted a server that was not taken yet
 	granted grant
-	closed  bool // nobody would take what is granted
+	closed  bool // what is granted would not be taken
 }
 
 // grant is what a wait for a server ended with.
@@ -49,14 +49,14 @@ func (c *conversation) dropGathered() (typ byte, gathered bool) {
 	return c.relay.DropGathered()
 }
 
-// look notes which servers the client can use.
-func (c *conversation) look() {
+// updateNeed notes which servers the client can use.
+func (c *conversation) updateNeed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wait.need.Exact, c.wait.need.Fresh = c.relay.Need()
 }
 
-// setWaiting notes that the session joins the queue, or that it need not.
+// setWaiting notes that the session joins the queue, or does not have to.
 func (c *conversation) setWaiting(waiting bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,7 +64,7 @@ func (c *conversation) setWaiting(waiting bool) {
 	c.observe()
 }
 
-// endWait notes that the session waits for a server no more, and reports whether
+// endWait notes that the session no longer waits for a server, and reports whether
 // it did. mu is held.
 func (c *conversation) endWait() bool {
 	waited := c.wait.waiting
@@ -74,8 +74,8 @@ func (c *conversation) endWait() bool {
 	return waited
 }
 
-// grant notes what the wait ended with, and reports false where nobody would take
-// it.
+// grant notes what the wait ended with, and reports false if it would not be
+// taken.
 func (c *conversation) grant(server *pool.Server, err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,7 +97,7 @@ func (c *conversation) takeGrant() (g grant, waited bool, end error) {
 }
 
 // acquire gets a server for what the client is about to send. It reports false
-// where the session has to wait for it, or has ended.
+// if the session has to wait for it, or has ended.
 func (s *session) acquire() bool {
 	l := &s.link
 	if l.conn.Unsent() {
@@ -106,7 +106,7 @@ func (s *session) acquire() bool {
 		l.conn.Write(nil, l.conn)
 		return false
 	}
-	s.talk.look()
+	s.talk.updateNeed()
 	for {
 		server := l.talk.pool.TryAcquire(&s.talk.wait.need)
 		if server == nil {
@@ -120,8 +120,8 @@ func (s *session) acquire() bool {
 	}
 }
 
-// await joins the pool's queue, unless a server has become free or waiting is in
-// vain: then the session has ended.
+// await joins the pool's queue, unless a server has become free or waiting is
+// useless: then the session has ended.
 func (s *session) await() *pool.Server {
 	s.talk.setWaiting(true)
 	server, err := s.talk.pool.Acquire(&s.talk.wait.waiter)
@@ -142,7 +142,7 @@ func (s *session) takeGrant() {
 	g, waited, end := s.talk.takeGrant()
 	waiter := &s.talk.wait.waiter
 	switch {
-	case !waited: // Closed told
+	case !waited: // Closed has logged it
 	case s.left:
 		s.link.logWait(waiter, waitLeft, end)
 	default:
@@ -192,7 +192,7 @@ func (l *link) stopWaiting(err error) {
 	}
 }
 
-// logWait tells the log of a wait that took long, once it is over. err is what
+// logWait logs a wait that took long, once it is over. err is what
 // it ended with, nil for a server.
 func (l *link) logWait(w *pool.Waiter, outcome string, err error) {
 	limit := l.proxy.settings.Load().SlowWait
@@ -203,7 +203,7 @@ func (l *link) logWait(w *pool.Waiter, outcome string, err error) {
 	if err != nil {
 		reason = zap.NamedError("reason", err)
 	}
-	l.proxy.log.Warn("client waited long for a server", append(l.client.fields(),
+	l.proxy.log.Warn("client waited long for a server connection", append(l.client.fields(),
 		zap.Duration("waited", w.Waited), zap.Int("ahead", w.Ahead), zap.String("outcome", outcome), reason)...)
 }
 

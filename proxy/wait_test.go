@@ -78,9 +78,9 @@ func TestAWaitThatTookLongIsToldWhenItEnds(t *testing.T) {
 			holds.do("BEGIN", "T")
 			waits.write(query("SELECT pid"))
 			h.waits(waits)
-			h.logged("client waited long for a server", 0)
+			h.logged("client waited long for a server connection", 0)
 			end(h, holds, waits)
-			line := h.line("client waited long for a server")
+			line := h.line("client waited long for a server connection")
 			if line["outcome"] != outcome || line["client"] != id || line["ahead"] != int64(0) || line["waited"].(time.Duration) <= 0 {
 				t.Errorf("it is told as %v", line)
 			}
@@ -98,7 +98,7 @@ func TestAWaitThatEndsWithItsTimeIsToldAsThat(t *testing.T) {
 	holds.do("BEGIN", "T")
 	waits.write(query("SELECT pid"))
 	waits.refused("53300")
-	if line := h.line("client waited long for a server"); line["outcome"] != waitTimeout || line["waited"].(time.Duration) < 50*time.Millisecond {
+	if line := h.line("client waited long for a server connection"); line["outcome"] != waitTimeout || line["waited"].(time.Duration) < 50*time.Millisecond {
 		t.Errorf("it is told as %v", line)
 	}
 }
@@ -113,7 +113,7 @@ func TestWhoStandsBehindOthersInLineIsToldWithTheirNumber(t *testing.T) {
 	h.waits(second)
 	h.slowWaits(1)
 	second.raw.Close()
-	if line := h.line("client waited long for a server"); line["ahead"] != int64(1) {
+	if line := h.line("client waited long for a server connection"); line["ahead"] != int64(1) {
 		t.Errorf("it is told as %v", line)
 	}
 }
@@ -128,7 +128,7 @@ func TestAWaitThatTookNotLongAndAnyWhereNoneIsLongAreNotTold(t *testing.T) {
 		h.waits(waits)
 		holds.do("COMMIT", "I")
 		waits.answer()
-		h.logged("client waited long for a server", 0)
+		h.logged("client waited long for a server connection", 0)
 	}
 }
 
@@ -136,7 +136,7 @@ func TestALoginThatWaitedLongForAServerIsToldToo(t *testing.T) {
 	h := open(t)
 	h.slowWaits(1)
 	c := h.login("app") // the first server has to be opened for it
-	if line := h.line("client waited long for a server"); line["outcome"] != waitGranted || line["user"] != "alice" {
+	if line := h.line("client waited long for a server connection"); line["outcome"] != waitGranted || line["user"] != "alice" {
 		t.Errorf("it is told as %v", line)
 	}
 	c.leave()
@@ -154,7 +154,7 @@ func TestTheLogSaysWhyAServerWasClosed(t *testing.T) {
 	receive(t, "the server", h.server.opened).Close()
 	c.refused("08006")
 	line := h.line("server closed")
-	if line["why"] != pool.ClosedLost || line["server"] == nil || line["reason"] == nil {
+	if line["reason"] != pool.ClosedLost || line["server"] == nil || line["error"] == nil {
 		t.Errorf("it is told as %v", line)
 	}
 }

@@ -29,7 +29,7 @@ func TestAnErrorNamesItsFileOrAddressOnce(t *testing.T) {
 		"rules":       {"users_file", "hba_file: DIR/none-6, users_file", "/none-6", "no such file"},
 		"an address":  {"0.0.0.0:6432", busy.Addr().String(), busy.Addr().String(), "address already in use"},
 		"a file where the socket is to be": {
-			"0.0.0.0:6432\n    tls: {" + tls + "}", "unix:" + socket, socket, "no socket"},
+			"0.0.0.0:6432\n    tls: {" + tls + "}", "unix:" + socket, socket, "not a socket"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := checkSetUp(t, test.from, test.to)

@@ -53,7 +53,7 @@ func (a *App) complete(name string, spec, old *pool.Spec) (err error) {
 	}
 	store, err := tlsconf.NewUpstreamStore("database "+name, spec.UpstreamConfig)
 	if spec.Trust, err = successor(store, err, old.Trust); err == nil {
-		store.OnChange(func(*tlsconf.Upstream) { a.manager.RenewTrust(store) })
+		store.OnChange(func(*tlsconf.Upstream) { a.manager.RotateTrust(store) })
 	}
 	return err
 }

@@ -105,7 +105,7 @@ func TestAUnixListenerNeedsNoCertificate(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	_, err = parse(strings.Replace(unix, "unix:/run", "unix:run", 1))
-	wants(t, err, "2 listen[0].address: no absolute path")
+	wants(t, err, "2 listen[0].address: must be an absolute path")
 }
 
 func TestATCPListenerNeedsItsCertificate(t *testing.T) {
@@ -119,9 +119,9 @@ func TestEachSectionTellsWhatItRefuses(t *testing.T) {
 		"    sslmode: prefer\n":                      below(1, "databases.app.sslmode: falls back to plaintext"),
 		"    sslmode: maybe\n":                       below(1, "databases.app.sslmode: invalid value"),
 		"    ssl_min_protocol_version: TLSv1\n":      below(1, "databases.app.ssl_min_protocol_version: invalid value"),
-		"    password: " + secret + "\n":             "7 databases.app.user: missing",
-		"    pool_mode: query\n":                     below(1, "databases.app.pool_mode: none of session"),
-		"  \"*\": {sslmode: disable}\n":              below(1, "databases.*.host: is missing"),
+		"    password: " + secret + "\n":             "7 databases.app.user: required",
+		"    pool_mode: query\n":                     below(1, "databases.app.pool_mode: must be session"),
+		"  \"*\": {sslmode: disable}\n":              below(1, "databases.*.host: required"),
 		"  pgseal: {host: a, sslmode: disable}\n":    below(1, "databases.pgseal: reserved for the console"),
 		"  pgbouncer: {host: a, sslmode: disable}\n": below(1, "databases.pgbouncer: reserved for the console"),
 		"pool:\n\n  default_pool_size: 0\n":          below(3, "pool.default_pool_size: outside the valid range (1 .."),
@@ -172,9 +172,9 @@ pool:
 			"3 databases.b.port: outside the valid range",
 			"3 databases.b.pool_size: outside the valid range",
 			"4 databases.a.port: outside the valid range",
-			"6 listen[0].address: neither",
+			"6 listen[0].address: must be",
 			"9 pool.server_lifetime: negative",
-			"10 pool.pool_mode: none of",
+			"10 pool.pool_mode: must be session",
 		)
 	}
 }
@@ -182,10 +182,10 @@ pool:
 func TestMinusOneStandsForNoKeyThatIsLeftOut(t *testing.T) {
 	_, err := parse(base + "    max_db_connections: -1\n    server_lifetime: -1s\nusers:\n  app:\n    query_timeout: -1s\npool:\n  max_address_logins: -1\n")
 	wants(t, err,
-		"10 databases.app.max_db_connections: leave the key out",
-		"11 databases.app.server_lifetime: leave the key out",
-		"14 users.app.query_timeout: leave the key out",
-		"16 pool.max_address_logins: leave the key out",
+		"10 databases.app.max_db_connections: omit the key",
+		"11 databases.app.server_lifetime: omit the key",
+		"14 users.app.query_timeout: omit the key",
+		"16 pool.max_address_logins: omit the key",
 	)
 	f := accepted(t, base+"    max_db_connections: 0\nusers:\n  app: {query_timeout: 0s}\n")
 	if n, d := f.Databases["app"].MaxDBConnections, f.Users["app"].QueryTimeout; n == nil || *n != 0 || d == nil || *d != 0 || f.Users["app"].TransactionTimeout != nil {

@@ -32,12 +32,12 @@ func TestTheNameOfASettingForTheIdentityIsAnsweredWithWhatIsNew(t *testing.T) {
 
 func TestHowServersMayAskIsCheckedWhenTheFileIsRead(t *testing.T) {
 	for value, says := range map[string]string{
-		"''": "is empty", "gss": "does not speak", "'md5,!none'": "of the other kind",
+		"''": "required", "gss": "is not supported", "'md5,!none'": "cannot be mixed",
 	} {
 		_, err := parse(base + "    require_auth: " + value + "\n")
 		wants(t, err, "10 databases.app.require_auth: "+says)
 	}
 	_, err := parse(base + "    sslmode: require\n    require_auth: password\n")
-	wants(t, err, "11 databases.app.require_auth: password is sent in the clear")
+	wants(t, err, "11 databases.app.require_auth: password is sent in cleartext")
 	accepted(t, base+"    require_auth: password\n")
 }

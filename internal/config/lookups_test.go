@@ -17,12 +17,12 @@ func TestLookupsThatCouldNotBeMadeAreRefused(t *testing.T) {
 	const other, any = "  other: {host: db.internal, sslrootcert: system}\n", "  '*': {host: db.internal, sslrootcert: system}\n"
 	for text, want := range map[string]string{
 		lookups("auth_query: 'SELECT $1'"):                                              "auth.auth_user: required",
-		lookups("auth_user: looker, auth_query: SELECT 1"):                              "auth.auth_query: does not ask for the role",
+		lookups("auth_user: looker, auth_query: SELECT 1"):                              "auth.auth_query: must contain $1",
 		lookups(`auth_user: looker, auth_query: "SELECT $1\0"`):                         "auth.auth_query: contains a NUL byte",
 		lookups("auth_user: looker, auth_dbname: none"):                                 `databases.app.auth_dbname: database "none" is not defined`,
 		lookups("auth_user: looker", any):                                               "databases.*.auth_dbname: required",
 		lookups("auth_user: looker, auth_dbname: '*'", any):                             `database "*" is not defined`,
-		lookups("users_file: /u, auth_password_file: /p"):                               "auth.auth_user: is missing beside auth_password_file",
+		lookups("users_file: /u, auth_password_file: /p"):                               "auth.auth_user: required with auth_password_file",
 		lookups("users_file: /u", "    auth_query: 'SELECT $1'\n"):                      "databases.app.auth_user: required",
 		lookups("users_file: /u, auth_query_cache_ttl: -1s"):                            "auth.auth_query_cache_ttl: must not be negative",
 		lookups("users_file: /u, auth_query_max_stale: -1s"):                            "auth.auth_query_max_stale: must not be negative",

@@ -148,7 +148,7 @@ func TestAKeyThatMayBeLeftOutIsSetAndTakenBack(t *testing.T) {
 		t.Error(err)
 	}
 	after := f
-	if err := f.Set("max_address_logins", "-1"); err == nil || !strings.Contains(err.Error(), "leave the key out") {
+	if err := f.Set("max_address_logins", "-1"); err == nil || !strings.Contains(err.Error(), "omit the key") {
 		t.Errorf("-1: %v", err)
 	}
 	if before.Pool.MaxAddressLogins != nil || *after.Pool.MaxAddressLogins != 5 || *f.Pool.MaxAddressLogins != 5 {

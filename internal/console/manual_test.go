@@ -82,8 +82,8 @@ func writeColumns(b *strings.Builder, lead string, list []Column) {
 
 const manualHead = `# The console
 
-Connect to the database ` + "`pgseal`" + ` with any PostgreSQL client, and say what you want to know or have done. The name
-` + "`pgbouncer`" + ` leads there too, so that PgBouncer's tools find what they look for.
+The console shows and controls a running pgseal. Connect to the database ` + "`pgseal`" + ` with any PostgreSQL client; the name
+` + "`pgbouncer`" + ` works too, so that PgBouncer's tools can be used unchanged.
 
 ` + "```" + `
 $ psql -h pooler.internal -p 6432 -U admin pgseal
@@ -91,10 +91,10 @@ pgseal=> SHOW POOLS;
 pgseal=> PAUSE app;
 ` + "```" + `
 
-Who may: the roles of ` + "`admin.users`" + ` use all commands, those of ` + "`admin.stats_users`" + ` the ones marked "all" below. They log in like
-everybody, by the access rules and with the secrets of the configuration; a role in neither list is refused with SQLSTATE
-42501. A reload changes rights at once, also for sessions that are open. Sessions of the console do not count against
-` + "`max_client_conn`" + `: administrators come in when the pooler is full.
+The roles in ` + "`admin.users`" + ` may use all commands, those in ` + "`admin.stats_users`" + ` only the ones marked "all" below. They log in like
+any client, subject to the access rules and with the secrets of the configuration; a role in neither list is refused with SQLSTATE
+42501. A reload changes these rights immediately, also for open sessions. Console sessions do not count against
+` + "`max_client_conn`" + `, so administrators can connect when the pooler is full.
 
 Both query protocols work, with text and binary results, and several statements in one query. What drivers say by
 themselves (` + "`BEGIN`, `SET extra_float_digits`, `SELECT version()`" + `) is answered as PostgreSQL would; PostgreSQL's catalogs are
@@ -102,16 +102,16 @@ there and empty. Anything else is a syntax error. A cancel request, such as Ctrl
 that is cancelled, or whose client leaves, is undone. A session with more than 16 messages behind a command that waits for a
 minute ends, since nobody can see whether its client is still there.
 
-Exporters and dashboards that were made for PgBouncer work unchanged; give theirs a role of ` + "`admin.stats_users`" + `:
+Exporters and dashboards made for PgBouncer work unchanged; give them a role in ` + "`admin.stats_users`" + `:
 
 ` + "```" + `
 $ PGPASSWORD=... PGSSLMODE=verify-full prometheus-pgbouncer-exporter --host 127.0.0.1 \
     --pgbouncer-host pooler.internal --pgbouncer-user watcher
 ` + "```" + `
 
-pgseal's own [metrics](metrics.md) tell more.
+pgseal's own [metrics](metrics.md) cover more.
 
-Names, order and types of columns are PgBouncer's (1.25); our own columns come behind them. Where pgseal differs:
+Names, order and types of columns are those of PgBouncer 1.25, followed by pgseal's own columns. The differences:
 
 * ` + "`ptr` and `link`" + ` hold names like ` + "`C7` and `S3`" + ` instead of addresses in memory; the number is ` + "`id`" + `, which log lines have as
   ` + "`client` and `server`" + `.

@@ -6,16 +6,16 @@
 //
 // It errs on the side of reporting. PostgreSQL can be asked afterwards what a
 // session really holds, so a false alarm costs a round trip, while a miss hands
-// one client's state to the next. Where PostgreSQL's lexer could read the text
+// one client's state to the next. If PostgreSQL's lexer could read the text
 // in two ways (standard_conforming_strings off, a client encoding whose
-// characters end in a backslash) the result has the bit [Unsure].
+// characters end in a backslash) the result has the bit [Ambiguous].
 //
 // A second group of effects tells what has to be known to pass a text on,
 // prepare it elsewhere or put something beside it: whether it is one statement,
 // ends the transaction, asks for COPY data, changes what parse analysis reads or
 // depends on when that is done. [NameRefs] finds the names of prepared
 // statements in it. The scan knows where a word means that, so that names of
-// columns, strings and comments raise no alarm; where a text is [Unsure] or
+// columns, strings and comments raise no alarm; where a text is [Ambiguous] or
 // [Hidden], only [CopyIn] is reported on suspicion.
 //
 // [Calls] comes of any function that is not on a list of PostgreSQL's own, where

@@ -45,8 +45,8 @@ const (
 	// EXTENSION, functions such as query_to_xml that run their argument. Any
 	// state may come of it.
 	Opaque
-	// Unsure: the text can be read in two ways, so anything may be in it.
-	Unsure
+	// Ambiguous: the text can be read in two ways, so anything may be in it.
+	Ambiguous
 
 	// Releases: may remove state: DISCARD, UNLISTEN, RESET, CLOSE, DEALLOCATE,
 	// DROP, pg_advisory_unlock and its kin.
@@ -65,7 +65,7 @@ const (
 	// LocalRole: SET LOCAL ROLE, or SET LOCAL SESSION AUTHORIZATION.
 	LocalRole
 	// Hidden: a name in Unicode escapes, or a dollar that the scan can't follow.
-	// Anything may be behind it, however the session reads its strings. Unsure
+	// Anything may be behind it, however the session reads its strings. Ambiguous
 	// comes with it.
 	Hidden
 )
@@ -74,7 +74,7 @@ const (
 // They say how a text has to be handled, and none is among [Leaves].
 const (
 	// CopyIn: COPY and the word STDIN in one statement, so that PostgreSQL may
-	// ask for data. Unsure brings it along.
+	// ask for data. Ambiguous brings it along.
 	CopyIn Effects = 1 << (iota + 32)
 	// Analysis: changes what parse analysis reads, in the session (beside
 	// Settings), in the transaction (beside Local) or by RESET: TimeZone,
@@ -116,7 +116,7 @@ const (
 // before, or, with Sequence, needs what it was before. The rest only tell what
 // kind of statement was there.
 const Leaves = Settings | Role | SessionAuth | TempObjects | AdvisoryLock | Listen | HoldCursor | Prepare |
-	Execute | Load | Seed | Sequence | Other | Opaque | Unsure
+	Execute | Load | Seed | Sequence | Other | Opaque | Ambiguous
 
 // effectNames are in the order of the bits.
 var effectNames = [...]string{

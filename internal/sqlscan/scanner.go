@@ -106,7 +106,7 @@ func (s *Scanner) finish(end *statement) Effects {
 		end.began = true
 	}
 	end.settle()
-	if end.effects&Unsure != 0 {
+	if end.effects&Ambiguous != 0 {
 		end.effects |= CopyIn
 	}
 	return end.effects
@@ -307,14 +307,14 @@ func (s *Scanner) inString(b []byte) []byte {
 	s.run = backslashes{}
 	rest := b[end+1:]
 	if run.some && run.doubtful {
-		s.statement.effects |= Unsure
+		s.statement.effects |= Ambiguous
 	}
 	switch {
 	case run.odd && s.state == escaped:
 		s.lookAt(b[end : end+1]) // an escaped quote
 		return rest
 	case run.odd:
-		s.statement.effects |= Unsure // standard_conforming_strings may be off
+		s.statement.effects |= Ambiguous // standard_conforming_strings may be off
 	}
 	s.lookAtEnd()
 	s.after, s.state = s.state, afterQuote

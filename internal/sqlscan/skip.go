@@ -60,7 +60,7 @@ func (s *Scanner) openDollarQuote(b []byte) []byte {
 	}
 	// Too long a tag to keep, or a dollar that makes a syntax error, unless in
 	// the client's encoding the odd byte is half a letter.
-	s.statement.effects |= Unsure | Hidden
+	s.statement.effects |= Ambiguous | Hidden
 	s.state = base
 	return b
 }

@@ -335,7 +335,7 @@ func TestTextThatReadsInTwoWaysIsUnsure(t *testing.T) {
 		"SELECT $\x95\\$ ' $\x95\\$; SET x = 1 -- '",
 		"SELECT $aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa$ ; SET x = 1",
 	} {
-		if got := Scan([]byte(text)); got&Unsure == 0 {
+		if got := Scan([]byte(text)); got&Ambiguous == 0 {
 			t.Errorf("%q: got %v, want unsure", text, got)
 		}
 	}
@@ -421,7 +421,7 @@ func TestARoleThatIsSetByEscapesIsSeen(t *testing.T) {
 		`SET LOCAL U&"r\006fle" TO bob`, `RESET U&"r\006fle"`, `SET SESSION AUTHORIZATION DEFAULT`, `RESET session_authorization`,
 	} {
 		got := Scan([]byte(text))
-		if got&(Role|SessionAuth|LocalRole) == 0 && (got&Unsure == 0 || got&(Settings|Local) == 0) {
+		if got&(Role|SessionAuth|LocalRole) == 0 && (got&Ambiguous == 0 || got&(Settings|Local) == 0) {
 			t.Errorf("%s: got %v", text, got)
 		}
 	}

@@ -291,7 +291,7 @@ func (s *statement) makesTemp() bool {
 
 // hidden takes the beginning of a quoted identifier in Unicode escapes.
 func (s *statement) hidden() {
-	s.effects |= Unsure | Hidden
+	s.effects |= Ambiguous | Hidden
 	if s.next != afterName {
 		s.effects |= Calls
 	}

@@ -45,7 +45,7 @@ func ParseDataRow(body []byte) (Row, error) {
 	return row, nil
 }
 
-// ErrCopy is what an Answer returns where the query was a COPY.
+// ErrCopy is what an Answer returns if the query was a COPY.
 var ErrCopy = errors.New("the statement is a COPY")
 
 var errTooManyRows = errors.New("the server sent more rows than it was asked for")

@@ -67,7 +67,7 @@ const (
 
 // ParseHeader splits the first HeaderSize bytes of b into a message's type
 // and the length of its body, which excludes the length word itself. The
-// length is negative where the peer sent a length word below four. b must
+// length is negative if the peer sent a length word below four. b must
 // hold at least HeaderSize bytes.
 func ParseHeader(b []byte) (typ byte, body int) {
 	_ = b[4]
@@ -75,7 +75,7 @@ func ParseHeader(b []byte) (typ byte, body int) {
 }
 
 // ClientLimit returns the largest body that a client may send in a message of
-// this type after login, or -1 where a client may not send such a message at
+// this type after login, or -1 if a client may not send such a message at
 // all. The classes are those of PostgreSQL's SocketBackend.
 func ClientLimit(typ byte) int {
 	switch typ {
@@ -88,7 +88,7 @@ func ClientLimit(typ byte) int {
 }
 
 // ServerLimit returns the largest body that a server may send in a message of
-// this type after login, or -1 where a server may not send such a message.
+// this type after login, or -1 if a server may not send such a message.
 func ServerLimit(typ byte) int {
 	switch typ {
 	case ReadyForQuery:
@@ -118,7 +118,7 @@ func (e *LengthError) Error() string {
 
 // ReadMessage reads one whole message with exact reads: nothing behind it is
 // taken from r. A body longer than limit is refused with a *LengthError
-// before anything is allocated for it. The body is read into buf where that
+// before anything is allocated for it. The body is read into buf if that
 // is large enough.
 func ReadMessage(r io.Reader, buf []byte, limit int) (typ byte, body []byte, err error) {
 	var head [HeaderSize]byte

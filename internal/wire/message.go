@@ -69,7 +69,7 @@ func ParseMechanisms(data []byte) ([]string, error) {
 }
 
 // ParseSASLInitialResponse reads the body of a client's first SASL message:
-// the mechanism it chose and its data, nil where it sent none.
+// the mechanism it chose and its data, nil if it sent none.
 func ParseSASLInitialResponse(body []byte) (mechanism string, data []byte, err error) {
 	end := bytes.IndexByte(body, 0)
 	if end < 0 || len(body) < end+5 {
@@ -141,7 +141,7 @@ func AppendQuery(dst []byte, sql string) []byte {
 // AppendExtendedQuery appends the messages Parse, Bind, Execute and Sync that run
 // one statement, unnamed and with its parameters and results in text form. The
 // server infers the types of the parameters. It returns maxRows rows at most,
-// all where that is zero. sql must not hold a NUL byte.
+// all if that is zero. sql must not hold a NUL byte.
 func AppendExtendedQuery(dst []byte, sql string, maxRows uint32, args ...string) []byte {
 	values := make([][]byte, len(args))
 	for i, arg := range args {

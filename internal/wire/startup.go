@@ -43,8 +43,8 @@ func startupErrorf(format string, args ...any) error {
 }
 
 // ReadStartup reads one packet of the startup phase with exact reads, so that
-// not a byte behind it is taken from r. It returns io.EOF where the peer left
-// before it sent anything, and a *StartupError where the length is out of
+// not a byte behind it is taken from r. It returns io.EOF if the peer left
+// before it sent anything, and a *StartupError if the length is out of
 // bounds; at most StartupLimit bytes are allocated.
 func ReadStartup(r io.Reader) (StartupPacket, error) {
 	var head [4]byte

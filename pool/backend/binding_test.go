@@ -61,5 +61,5 @@ func TestALoginIsBoundToTheTLSConnectionWhereTheServerOffersIt(t *testing.T) {
 func TestAServerThatLetsUsInUnboundIsLeftWhereBindingIsRequired(t *testing.T) {
 	f := pgfake.Listen(t, trusting(pgfake.Issued(t)))
 	_, err := open(t, f, binding(verified(t, pgfake.Roots()[0], "verify-full"), "require"))
-	ours(t, err, "channel_binding is require")
+	ours(t, err, "channel binding required")
 }

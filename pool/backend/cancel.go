@@ -17,12 +17,12 @@ const cancelTimeout = 10 * time.Second
 // Cancel opens a connection of its own to the address that p's led to, secured and
 // verified likewise, sends a CancelRequest with p's key, and waits until
 // PostgreSQL has closed the connection, which it does after it signalled the
-// backend. sent reports whether the request may have gone out: where that comes
+// backend. sent reports whether the request may have gone out: if that comes
 // with an error, the backend might still be signalled later. ctx bounds it, or
-// cancelTimeout where that has no deadline.
+// cancelTimeout if that has no deadline.
 func (d *Dialer) Cancel(ctx context.Context, p *Peer, trust *tlsconf.Upstream) (sent bool, err error) {
 	if p.Key == (wire.CancelKey{}) {
-		return false, errors.New("the server gave no cancel key")
+		return false, errors.New("server sent no cancel key")
 	}
 	if _, bound := ctx.Deadline(); !bound {
 		var cancel context.CancelFunc
@@ -45,7 +45,7 @@ func (d *Dialer) Cancel(ctx context.Context, p *Peer, trust *tlsconf.Upstream) (
 }
 
 // closedByPeer reports whether a read ended because the other side closed the
-// connection, with or without a farewell. PostgreSQL closes a cancel
+// connection, with or without close_notify. PostgreSQL closes a cancel
 // connection without one.
 func closedByPeer(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)

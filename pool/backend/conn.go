@@ -34,7 +34,7 @@ type Peer struct {
 	Direct        bool           // TLS began without an SSLRequest
 	Verified      string         // what was verified of the server, an sslmode
 	Bound         bool           // the login was bound to the TLS connection
-	Key           wire.CancelKey // empty where the server gave none
+	Key           wire.CancelKey // empty if the server gave none
 
 	network string
 }
@@ -73,7 +73,7 @@ func (c *Conn) enter(t *Target, at Address) error {
 	return t.Ready(c)
 }
 
-// Detach returns what an engine adopts. The Conn must not be used any more.
+// Detach returns what an engine adopts. The Conn must not be used afterwards.
 func (c *Conn) Detach() (raw *engine.Transport, secured *tls.Conn) {
 	return c.transport.raw, c.transport.tls
 }
@@ -110,7 +110,7 @@ func (c *Conn) run(ctx context.Context, most int, messages []byte) ([]wire.Row, 
 			return answer.Rows, answer.Refused
 		}
 		return answer.Rows, nil
-	case answer.Refused != nil: // the server's last words tell more than its silence
+	case answer.Refused != nil: // the server's error says more than the end of its connection
 		err = answer.Refused
 	case ctx.Err() != nil:
 		err = ctx.Err()
@@ -130,9 +130,9 @@ func (c *Conn) RunConnectQuery(sql string) (refused *wire.Error, err error) {
 	case refused != nil && refused.EndsSession():
 		return nil, refused
 	case errors.Is(err, wire.ErrCopy):
-		err = errors.New("it is a COPY")
+		err = errors.New("COPY is not supported")
 	case err == nil && !answer.Idle:
-		err = errors.New("it leaves a transaction open")
+		err = errors.New("it left a transaction open")
 	}
 	for _, p := range answer.Reported {
 		c.Parameters = wire.SetParameter(c.Parameters, p)
@@ -156,13 +156,13 @@ func (c *Conn) ask(messages []byte, answer *wire.Answer, limit, total int) error
 			return err
 		}
 	}
-	return errors.New("it returns too much")
+	return errors.New("result too large")
 }
 
-// Err returns why the connection can't be used any more, or nil.
+// Err returns why the connection can no longer be used, or nil.
 func (c *Conn) Err() error { return c.err }
 
-// Close says goodbye and closes the connection.
+// Close sends Terminate and closes the connection.
 func (c *Conn) Close() {
 	c.transport.SetDeadline(time.Now().Add(CloseWait))
 	c.transport.Write(wire.AppendTerminate(nil))

@@ -24,12 +24,12 @@ type transport struct {
 	tls      *tls.Conn // nil without TLS
 }
 
-// Close closes the connection without TLS's farewell, which may block for five
+// Close closes the connection without TLS's close_notify, which may block for five
 // seconds on a peer that does not read.
 func (t *transport) Close() error { return t.raw.Close() }
 
 // endWith has reads and writes fail when ctx ends, until stop is called. stop
-// reports false where it was too late for that.
+// reports false if it was too late for that.
 func endWith(ctx context.Context, conn net.Conn) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 }
@@ -123,15 +123,15 @@ func askForTLS(raw *engine.Transport, mode string) error {
 	switch answer[0] {
 	case 'S':
 	case 'N':
-		return fmt.Errorf("the server does not offer TLS, and sslmode %s demands it", mode)
+		return fmt.Errorf("server does not support SSL, but SSL was required (sslmode %s)", mode)
 	case wire.ErrorResponse:
 		// Its text is not shown: it came over an unverified connection.
-		return errors.New("the server answered SSLRequest with an error")
+		return errors.New("server sent an error response during SSL exchange")
 	default:
-		return fmt.Errorf("the server answered SSLRequest with byte 0x%02x", answer[0])
+		return fmt.Errorf("received invalid response to SSL negotiation: 0x%02x", answer[0])
 	}
 	if engine.HasUnread(raw) {
-		return errors.New("the server sent unencrypted data after its answer to SSLRequest")
+		return errors.New("received unencrypted data after SSL response")
 	}
 	return nil
 }

@@ -36,16 +36,16 @@ func TestAServerWithoutTLSGetsNothingButTheSSLRequest(t *testing.T) {
 		answer string // to SSLRequest
 		says   string
 	}{
-		"it says no":                            {"N", "does not offer TLS"},
-		"it says no and more":                   {"N" + welcome, "does not offer TLS"},
-		"it says an error":                      {frame('E', "SFATAL\x00C0A000\x00Munsupported frontend protocol\x00\x00"), "with an error"},
-		"it says an error in the old format":    {"Eunsupported frontend protocol\n\x00", "with an error"},
+		"it says no":                            {"N", "does not support SSL"},
+		"it says no and more":                   {"N" + welcome, "does not support SSL"},
+		"it says an error":                      {frame('E', "SFATAL\x00C0A000\x00Munsupported frontend protocol\x00\x00"), "an error response"},
+		"it says an error in the old format":    {"Eunsupported frontend protocol\n\x00", "an error response"},
 		"it says yes and more":                  {"S" + welcome, "unencrypted data"},
 		"it says yes and one byte":              {"SS", "unencrypted data"},
-		"it says garbage":                       {"HTTP/1.1 400 Bad Request\r\n", "byte 0x48"},
-		"it says a small letter":                {"s", "byte 0x73"},
+		"it says garbage":                       {"HTTP/1.1 400 Bad Request\r\n", "SSL negotiation: 0x48"},
+		"it says a small letter":                {"s", "SSL negotiation: 0x73"},
 		"it says nothing and hangs up":          {"", "no answer to SSLRequest"},
-		"it says it lets us in, without asking": {welcome, "byte 0x52"},
+		"it says it lets us in, without asking": {welcome, "SSL negotiation: 0x52"},
 	} {
 		for _, sslmode := range []string{"verify-full", "verify-ca", "require"} {
 			t.Run(name+" to "+sslmode, func(t *testing.T) {

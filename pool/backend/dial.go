@@ -24,7 +24,7 @@ type Dialer struct {
 	groups groupMemory
 }
 
-// Dial opens a Conn to the first host of the target that takes it. Where a
+// Dial opens a Conn to the first host of the target that takes it. If a
 // server refused the login the error is, or wraps, its *wire.Error, and no
 // further host is tried: it knows the role. The error tells of all hosts that
 // were tried, each with its address.
@@ -52,7 +52,7 @@ func Dial(ctx context.Context, hosts string, port int, t Target) (*Conn, error) 
 	return new(Dialer).open(ctx, &t, Addresses(hosts, port)[0])
 }
 
-// Reach verifies a host of the target, and logs in and out there where the target
+// Reach verifies a host of the target, and logs in and out there if the target
 // names a role. It tries all of them and returns the error of the last.
 func (d *Dialer) Reach(ctx context.Context, t Target) (err error) {
 	for _, at := range t.Hosts {

@@ -24,7 +24,7 @@ type groupMemory struct {
 }
 
 // peerID says which server it was, as far as that was verified: what somebody
-// chose whom nobody verified is not offered to a server that will be.
+// chose that was not verified is not offered to a server that will be.
 type peerID struct {
 	addr     string // as it is configured
 	verified string // an sslmode

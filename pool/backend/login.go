@@ -12,7 +12,7 @@ import (
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
-// Login is what a server is told about who comes.
+// Login is the role that pgseal logs in as, and its secret.
 type Login struct {
 	User     string
 	Password string
@@ -31,7 +31,7 @@ func (l Login) Equal(other Login) bool {
 // Known reports whether there is anything to log in with but a certificate.
 func (l Login) Known() bool { return l.Password != "" || l.Keys.Known() || l.MD5.Known() }
 
-// md5 returns what answers a challenge by md5, and false where nothing can.
+// md5 returns what answers a challenge by md5, and false if nothing can.
 func (l Login) md5() (auth.MD5Secret, bool) {
 	if l.Password != "" {
 		return auth.NewMD5Secret(l.Password, l.User), true
@@ -66,14 +66,14 @@ const (
 // serverLogin is one login under way, as the client of PostgreSQL's
 // "Start-up" message flow.
 type serverLogin struct {
-	*Conn // what it tells goes there
-	login Login
-	terms terms
-	scram *auth.ClientExchange // nil until the server asks for SCRAM
-	proof bool                 // the server proved that it knows the secret
-	told  bool                 // it was answered by md5, or told the password
-	ok    bool                 // AuthenticationOk was seen
-	lower bool                 // the server negotiated the protocol down
+	*Conn      // what it reports goes there
+	login      Login
+	terms      terms
+	scram      *auth.ClientExchange // nil until the server asks for SCRAM
+	proof      bool                 // the server proved that it knows the secret
+	answered   bool                 // it was sent an MD5 response or the password
+	ok         bool                 // AuthenticationOk was seen
+	downgraded bool                 // the server negotiated the protocol down
 }
 
 // logIn sends a startup packet of protocol 3.2 and answers the server until it is ready for
@@ -98,7 +98,7 @@ func (c *Conn) logIn(login Login, terms terms, params []wire.Parameter) error {
 			return err
 		}
 	}
-	return fmt.Errorf("the server sent %d bytes without becoming ready", loginBytes)
+	return fmt.Errorf("server sent %d bytes during login without ReadyForQuery", loginBytes)
 }
 
 func (l *serverLogin) message(typ byte, body []byte) (ready bool, err error) {
@@ -117,7 +117,7 @@ func (l *serverLogin) message(typ byte, body []byte) (ready bool, err error) {
 		return false, l.negotiate(body)
 	}
 	if !l.ok {
-		return false, fmt.Errorf("the server sent message type 0x%02x before it let us in", typ)
+		return false, fmt.Errorf("expected authentication request from server, but received message type 0x%02x", typ)
 	}
 	switch typ {
 	case wire.ParameterStatus:
@@ -132,11 +132,11 @@ func (l *serverLogin) message(typ byte, body []byte) (ready bool, err error) {
 		return false, err
 	case wire.ReadyForQuery:
 		if len(body) != 1 || body[0] != wire.StatusIdle {
-			return false, errors.New("the server became ready in a transaction")
+			return false, errors.New("unexpected transaction status in ReadyForQuery from server")
 		}
 		return true, nil
 	}
-	return false, fmt.Errorf("the server sent message type 0x%02x during login", typ)
+	return false, fmt.Errorf("unexpected message type 0x%02x from server during login", typ)
 }
 
 // negotiate takes notice that the server speaks no 3.2, as PostgreSQL 17 and
@@ -147,14 +147,14 @@ func (l *serverLogin) negotiate(body []byte) error {
 	switch {
 	case err != nil:
 		return err
-	case l.lower || l.ok || l.scram != nil || l.told:
-		return errors.New("the server negotiated the protocol's version out of turn")
+	case l.downgraded || l.ok || l.scram != nil || l.answered:
+		return errors.New("received unexpected protocol negotiation message")
 	case version != wire.Version30:
-		return fmt.Errorf("the server answered the request for protocol 3.2 with version %d.%d", version>>16, version&0xffff)
+		return fmt.Errorf("received invalid protocol negotiation message: server requested protocol version %d.%d", version>>16, version&0xffff)
 	case len(unknown) > 0:
-		return errors.New("the server refused protocol options that it was not sent")
+		return errors.New("received invalid protocol negotiation message: server reported an unsupported parameter that was not requested")
 	}
-	l.lower = true
+	l.downgraded = true
 	return nil
 }
 
@@ -164,18 +164,18 @@ func (l *serverLogin) authentication(body []byte) error {
 		return err
 	}
 	if l.ok {
-		return errors.New("the server asked for authentication twice")
+		return errors.New("unexpected authentication request from server after AuthenticationOk")
 	}
 	switch kind {
 	case wire.AuthOK:
 		if l.scram != nil && !l.proof {
-			return errors.New("the server let us in before it proved that it knows the secret")
+			return errors.New("server did not complete SCRAM authentication")
 		}
 		if l.terms.binding.Policy == tlsconf.ChannelBindingRequire && !l.Bound {
-			return errors.New("channel_binding is require, and the server let us in without it")
+			return errors.New("channel binding required, but server authenticated client without channel binding")
 		}
-		if l.scram == nil && !l.told {
-			if err := l.terms.allow(noneMethod, "let us in without asking for a password"); err != nil {
+		if l.scram == nil && !l.answered {
+			if err := l.terms.allow(noneMethod, "did not request authentication"); err != nil {
 				return err
 			}
 		}
@@ -185,7 +185,7 @@ func (l *serverLogin) authentication(body []byte) error {
 		return l.startSCRAM(data)
 	case wire.AuthSASLContinue:
 		if l.scram == nil {
-			return errors.New("the server continued a SASL exchange that never began")
+			return errors.New("invalid authentication request from server: AUTH_REQ_SASL_CONT without AUTH_REQ_SASL")
 		}
 		answer, err := l.scram.Respond(data)
 		if err != nil {
@@ -195,7 +195,7 @@ func (l *serverLogin) authentication(body []byte) error {
 		return err
 	case wire.AuthSASLFinal:
 		if l.scram == nil {
-			return errors.New("the server ended a SASL exchange that never began")
+			return errors.New("invalid authentication request from server: AUTH_REQ_SASL_FIN without AUTH_REQ_SASL")
 		}
 		if err := l.scram.Verify(data); err != nil {
 			return err
@@ -203,11 +203,11 @@ func (l *serverLogin) authentication(body []byte) error {
 		l.proof = true
 		return nil
 	case wire.AuthCleartext:
-		return l.tellPassword()
+		return l.sendCleartext()
 	case wire.AuthMD5:
 		return l.answerMD5(data)
 	}
-	return fmt.Errorf("the server asks for authentication of kind %d, which pgseal does not speak", kind)
+	return fmt.Errorf("authentication method %d not supported", kind)
 }
 
 func (l *serverLogin) startSCRAM(data []byte) error {
@@ -215,17 +215,17 @@ func (l *serverLogin) startSCRAM(data []byte) error {
 	if err != nil {
 		return err
 	}
-	if l.scram != nil || l.told {
-		return errors.New("the server began a second SASL exchange")
+	if l.scram != nil || l.answered {
+		return errors.New("duplicate SASL authentication request")
 	}
-	if err := l.terms.allow(scramMethod, "asks by SCRAM-SHA-256"); err != nil {
+	if err := l.terms.allow(scramMethod, "requested SCRAM-SHA-256 authentication"); err != nil {
 		return err
 	}
 	if l.login.Password == "" && !l.login.Keys.Known() {
 		if l.login.MD5.Known() {
-			return fmt.Errorf("the server asks by SCRAM-SHA-256, and of role %q users_file has an md5 secret alone: give it the secret that the server has", l.login.User)
+			return fmt.Errorf("server requested SCRAM-SHA-256 authentication, but users_file has only an MD5 secret for role %q: copy the role's secret from the server", l.login.User)
 		}
-		return fmt.Errorf("the server asks for a password, and none is known for role %q", l.login.User)
+		return fmt.Errorf("server requested a password, but none is known for role %q", l.login.User)
 	}
 	exchange := l.login.exchange()
 	mechanism, err := exchange.Negotiate(offered, l.terms.binding)
@@ -239,32 +239,32 @@ func (l *serverLogin) startSCRAM(data []byte) error {
 
 // answerMD5 answers the salt of an AuthenticationMD5Password.
 func (l *serverLogin) answerMD5(salt []byte) error {
-	return l.tell(MD5Method, "asks by md5", func() (string, error) {
+	return l.sendPassword(MD5Method, "requested MD5 authentication", func() (string, error) {
 		if len(salt) != auth.MD5SaltLen {
-			return "", fmt.Errorf("the server sent a salt of %d bytes", len(salt))
+			return "", fmt.Errorf("server sent an MD5 salt of %d bytes", len(salt))
 		}
 		secret, ok := l.login.md5()
 		if !ok {
-			return "", fmt.Errorf("the server asks by md5, and of role %q neither a password nor an md5 secret is known", l.login.User)
+			return "", fmt.Errorf("server requested MD5 authentication, but neither a password nor an MD5 secret is known for role %q", l.login.User)
 		}
 		return secret.Respond([auth.MD5SaltLen]byte(salt)), nil
 	})
 }
 
-// tellPassword answers an AuthenticationCleartextPassword.
-func (l *serverLogin) tellPassword() error {
-	return l.tell(PasswordMethod, "asks for the password in the clear", func() (string, error) {
+// sendCleartext answers an AuthenticationCleartextPassword.
+func (l *serverLogin) sendCleartext() error {
+	return l.sendPassword(PasswordMethod, "requested a cleartext password", func() (string, error) {
 		if l.login.Password == "" {
-			return "", fmt.Errorf("the server asks for the password in the clear, and that of role %q is not known", l.login.User)
+			return "", fmt.Errorf("server requested a cleartext password, but none is known for role %q", l.login.User)
 		}
 		return l.login.Password, nil
 	})
 }
 
-// tell sends what a method answers, once and where that is allowed.
-func (l *serverLogin) tell(method, what string, answer func() (string, error)) error {
-	if l.scram != nil || l.told {
-		return errors.New("the server asked for a password twice")
+// sendPassword sends what a method answers, once and if that is allowed.
+func (l *serverLogin) sendPassword(method, what string, answer func() (string, error)) error {
+	if l.scram != nil || l.answered {
+		return errors.New("server requested a password twice")
 	}
 	if err := l.terms.allow(method, what); err != nil {
 		return err
@@ -273,7 +273,7 @@ func (l *serverLogin) tell(method, what string, answer func() (string, error)) e
 	if err != nil {
 		return err
 	}
-	l.told = true
+	l.answered = true
 	_, err = l.transport.Write(wire.AppendPassword(nil, text))
 	return err
 }

@@ -157,7 +157,7 @@ func TestAServerThatDoesNotProveThatItKnowsThePasswordIsRefused(t *testing.T) {
 		scram pgfake.SCRAM
 		says  string
 	}{
-		"it leaves the signature out": {pgfake.SCRAM{Final: replace("")}, "before it proved"},
+		"it leaves the signature out": {pgfake.SCRAM{Final: replace("")}, "did not complete SCRAM"},
 		"its signature is wrong":      {pgfake.SCRAM{Final: replace("v=" + strings.Repeat("A", 43) + "=")}, "incorrect server signature"},
 		"its signature is cut":        {pgfake.SCRAM{Final: func(s string) string { return s[:30] }}, "invalid server signature"},
 		"its signature is empty":      {pgfake.SCRAM{Final: replace("v=")}, "invalid server signature"},
@@ -202,20 +202,20 @@ func TestAServerThatWantsTooManyIterationsGetsNoAnswer(t *testing.T) {
 func TestAnExchangeOutOfOrderIsRefused(t *testing.T) {
 	offer := frame('R', word(10), "SCRAM-SHA-256\x00\x00")
 	for name, c := range map[string]struct{ messages, says string }{
-		"in before the exchange ends": {offer + letIn, "before it proved"},
-		"a second offer":              {offer + offer, "second SASL exchange"},
-		"a step without an offer":     {frame('R', word(11), "r=x,s=c2FsdA==,i=4096"), "never began"},
-		"an end without an offer":     {frame('R', word(12), "v=x"), "never began"},
+		"in before the exchange ends": {offer + letIn, "did not complete SCRAM"},
+		"a second offer":              {offer + offer, "duplicate SASL"},
+		"a step without an offer":     {frame('R', word(11), "r=x,s=c2FsdA==,i=4096"), "without AUTH_REQ_SASL"},
+		"an end without an offer":     {frame('R', word(12), "v=x"), "without AUTH_REQ_SASL"},
 		"an end without a step":       {offer + frame('R', word(12), "v=x"), "unexpected message"},
-		"in twice":                    {letIn + letIn, "twice"},
-		"an offer behind the door":    {letIn + offer, "twice"},
-		"ready without being in":      {frame('Z', "I"), "before it let us in"},
-		"a parameter before":          {frame('S', "a\x00b\x00") + welcome, "before it let us in"},
-		"a key before":                {frame('K', word(1), word(2)) + welcome, "before it let us in"},
-		"ready in a transaction":      {letIn + frame('Z', "T"), "in a transaction"},
-		"ready in a failed one":       {letIn + frame('Z', "E"), "in a transaction"},
-		"ready without a status":      {letIn + frame('Z'), "in a transaction"},
-		"ready with two":              {letIn + frame('Z', "II"), "in a transaction"},
+		"in twice":                    {letIn + letIn, "after AuthenticationOk"},
+		"an offer behind the door":    {letIn + offer, "after AuthenticationOk"},
+		"ready without being in":      {frame('Z', "I"), "expected authentication request"},
+		"a parameter before":          {frame('S', "a\x00b\x00") + welcome, "expected authentication request"},
+		"a key before":                {frame('K', word(1), word(2)) + welcome, "expected authentication request"},
+		"ready in a transaction":      {letIn + frame('Z', "T"), "unexpected transaction status"},
+		"ready in a failed one":       {letIn + frame('Z', "E"), "unexpected transaction status"},
+		"ready without a status":      {letIn + frame('Z'), "unexpected transaction status"},
+		"ready with two":              {letIn + frame('Z', "II"), "unexpected transaction status"},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, text(c.messages), c.says) })
 	}
@@ -226,12 +226,12 @@ func TestWeakAndUnknownMethodsAreRefusedInClearWords(t *testing.T) {
 		message string
 		says    []string
 	}{
-		"cleartext": {frame('R', word(3)), []string{"asks for the password in the clear", "require_auth of the database allows scram-sha-256, none alone", "verified TLS"}},
-		"md5":       {frame('R', word(5), "salt"), []string{"asks by md5", "require_auth", "password_encryption"}},
-		"kerberos":  {frame('R', word(2)), []string{"kind 2"}},
-		"gss":       {frame('R', word(7)), []string{"kind 7"}},
-		"sspi":      {frame('R', word(9)), []string{"kind 9"}},
-		"unknown":   {frame('R', word(1<<31)), []string{"kind 2147483648"}},
+		"cleartext": {frame('R', word(3)), []string{"requested a cleartext password", `authentication method requirement "scram-sha-256,none" failed`, "verified TLS"}},
+		"md5":       {frame('R', word(5), "salt"), []string{"requested MD5 authentication", "require_auth", "password_encryption"}},
+		"kerberos":  {frame('R', word(2)), []string{"method 2"}},
+		"gss":       {frame('R', word(7)), []string{"method 7"}},
+		"sspi":      {frame('R', word(9)), []string{"method 9"}},
+		"unknown":   {frame('R', word(1<<31)), []string{"method 2147483648"}},
 		"none":      {frame('R', "\x00\x00"), []string{"too short"}},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, text(c.message), c.says...) })
@@ -376,7 +376,7 @@ func TestAServerThatTalksWithoutEndIsCutOff(t *testing.T) {
 					p.Put([]byte(message)...)
 					sent += len(message)
 				}
-			}, "without becoming ready")
+			}, "without ReadyForQuery")
 			if sent > loginBytes+len(message) {
 				t.Errorf("it could send %d bytes, the limit is %d", sent, loginBytes)
 			}

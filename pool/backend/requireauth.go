@@ -34,7 +34,7 @@ var (
 // each, which allows all others.
 func ParseRequireAuth(value string) ([]string, error) {
 	if strings.TrimSpace(value) == "" {
-		return nil, errors.New("is empty, which in libpq allows every method: write out which are allowed")
+		return nil, errors.New("required: list the allowed methods")
 	}
 	var named []string
 	negated := false
@@ -42,13 +42,13 @@ func ParseRequireAuth(value string) ([]string, error) {
 		name, not := strings.CutPrefix(strings.TrimSpace(word), "!")
 		switch {
 		case i > 0 && not != negated:
-			return nil, fmt.Errorf("%q stands beside methods of the other kind: write ! before all of them or before none", strings.TrimSpace(word))
+			return nil, fmt.Errorf("negative and non-negative methods cannot be mixed: %q", strings.TrimSpace(word))
 		case slices.Contains(named, name):
-			return nil, fmt.Errorf("%q is named twice", name)
+			return nil, fmt.Errorf("duplicate method %q", name)
 		case !slices.Contains(authMethods, name) && !slices.Contains(unspokenMethods, name):
-			return nil, fmt.Errorf("%q is none of scram-sha-256, md5, password and none", name)
+			return nil, fmt.Errorf("invalid value %q: must be scram-sha-256, md5, password or none", name)
 		case !not && slices.Contains(unspokenMethods, name):
-			return nil, fmt.Errorf("pgseal does not speak %q", name)
+			return nil, fmt.Errorf("method %q is not supported", name)
 		}
 		negated, named = not, append(named, name)
 	}
@@ -81,16 +81,16 @@ func (t *Target) terms(conn *transport) (terms, error) {
 // method. what says what it did.
 func (t terms) allow(method, what string) error {
 	if !slices.Contains(t.methods, method) {
-		return fmt.Errorf("the server %s, and require_auth of the database allows %s alone: %s", what, strings.Join(t.methods, ", "), adviceFor[method])
+		return fmt.Errorf("authentication method requirement \"%s\" failed: server %s: %s", strings.Join(t.methods, ","), what, adviceFor[method])
 	}
 	if t.binding.Policy == tlsconf.ChannelBindingRequire && method != scramMethod && method != noneMethod {
-		return fmt.Errorf("the server %s, and channel_binding is require", what)
+		return fmt.Errorf("channel binding required but not supported by server's authentication request: server %s", what)
 	}
 	return nil
 }
 
 var adviceFor = map[string]string{
-	scramMethod:    "add scram-sha-256 to it",
+	scramMethod:    "add scram-sha-256 to require_auth",
 	MD5Method:      "give the role a SCRAM secret (password_encryption scram-sha-256, then the password anew), or add md5 to require_auth",
 	PasswordMethod: "have pg_hba.conf of the server say scram-sha-256, or add password to require_auth, which needs verified TLS",
 	noneMethod:     "have pg_hba.conf of the server ask for a password, or add none to require_auth",

@@ -21,19 +21,19 @@ func TestRequireAuthReadsAsInLibpq(t *testing.T) {
 		"!password,!md5":                "scram-sha-256 none",
 		"!none,!gss,!sspi,!oauth":       "scram-sha-256 md5 password",
 		"!none":                         "scram-sha-256 md5 password",
-		"":                              "error is empty",
-		" ":                             "error is empty",
-		"md5,":                          `error "" is none of`,
-		"md5,md5":                       "error named twice",
-		"!md5,!md5":                     "error named twice",
-		"md5,!none":                     "error of the other kind",
-		"!md5,none":                     "error of the other kind",
-		"gss":                           "error does not speak",
-		"MD5":                           "error is none of",
-		"!":                             "error is none of",
-		"!!md5":                         "error is none of",
-		"scram-sha-256-plus":            "error is none of",
-		"scram-sha-256,md5,oauth,!none": "error does not speak",
+		"":                              "error required",
+		" ":                             "error required",
+		"md5,":                          `error invalid value "": must be`,
+		"md5,md5":                       "error duplicate method",
+		"!md5,!md5":                     "error duplicate method",
+		"md5,!none":                     "error cannot be mixed",
+		"!md5,none":                     "error cannot be mixed",
+		"gss":                           "error is not supported",
+		"MD5":                           "error invalid value",
+		"!":                             "error invalid value",
+		"!!md5":                         "error invalid value",
+		"scram-sha-256-plus":            "error invalid value",
+		"scram-sha-256,md5,oauth,!none": "error is not supported",
 	} {
 		got, err := ParseRequireAuth(value)
 		if says, fails := strings.CutPrefix(want, "error "); fails {
@@ -93,19 +93,19 @@ func TestAServerIsAnsweredByTheMethodsThatAreAllowedAlone(t *testing.T) {
 	}{
 		"md5 by a password":              {"md5", byPassword, askMD5 + welcome, answer, ""},
 		"md5 by an md5 secret":           {"scram-sha-256,md5", bySecret, askMD5 + welcome, answer, ""},
-		"md5 by keys":                    {"md5", byKeys, askMD5, "", "neither a password nor an md5 secret is known"},
-		"md5, not allowed":               {"scram-sha-256,password,none", byPassword, askMD5, "", "asks by md5, and require_auth of the database allows scram-sha-256, password, none alone"},
-		"md5 with a short salt":          {"md5", byPassword, frame('R', word(5), "sal"), "", "a salt of 3 bytes"},
-		"md5 with a long salt":           {"md5", byPassword, frame('R', word(5), "salty"), "", "a salt of 5 bytes"},
-		"md5 twice":                      {"md5", byPassword, askMD5 + askMD5, answer, "asked for a password twice"},
-		"md5, then in the clear":         {"md5,password", byPassword, askMD5 + askClear, answer, "asked for a password twice"},
-		"md5, then SCRAM":                {"!none", byPassword, askMD5 + askSCRAM, answer, "second SASL exchange"},
+		"md5 by keys":                    {"md5", byKeys, askMD5, "", "neither a password nor an MD5 secret is known"},
+		"md5, not allowed":               {"scram-sha-256,password,none", byPassword, askMD5, "", `authentication method requirement "scram-sha-256,password,none" failed: server requested MD5 authentication: `},
+		"md5 with a short salt":          {"md5", byPassword, frame('R', word(5), "sal"), "", "an MD5 salt of 3 bytes"},
+		"md5 with a long salt":           {"md5", byPassword, frame('R', word(5), "salty"), "", "an MD5 salt of 5 bytes"},
+		"md5 twice":                      {"md5", byPassword, askMD5 + askMD5, answer, "requested a password twice"},
+		"md5, then in the clear":         {"md5,password", byPassword, askMD5 + askClear, answer, "requested a password twice"},
+		"md5, then SCRAM":                {"!none", byPassword, askMD5 + askSCRAM, answer, "duplicate SASL authentication request"},
 		"in the clear":                   {"password", byPassword, askClear + welcome, frame('p', password, "\x00"), ""},
-		"in the clear, not allowed":      {"scram-sha-256,md5,none", byPassword, askClear, "", "in the clear, and require_auth of the database allows"},
-		"in the clear, by an md5 secret": {"password", bySecret, askClear, "", "is not known"},
-		"SCRAM, not allowed":             {"md5,password,none", byPassword, askSCRAM, "", "asks by SCRAM-SHA-256, and require_auth"},
-		"SCRAM by an md5 secret":         {"!none", bySecret, askSCRAM, "", "users_file has an md5 secret alone"},
-		"nothing, not allowed":           {"!none", byPassword, welcome, "", "without asking for a password, and require_auth"},
+		"in the clear, not allowed":      {"scram-sha-256,md5,none", byPassword, askClear, "", "server requested a cleartext password"},
+		"in the clear, by an md5 secret": {"password", bySecret, askClear, "", "none is known"},
+		"SCRAM, not allowed":             {"md5,password,none", byPassword, askSCRAM, "", "server requested SCRAM-SHA-256 authentication"},
+		"SCRAM by an md5 secret":         {"!none", bySecret, askSCRAM, "", "users_file has only an MD5 secret"},
+		"nothing, not allowed":           {"!none", byPassword, welcome, "", "server did not request authentication"},
 		"nothing":                        {"none", byPassword, welcome, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestChannelBindingThatIsRequiredForbidsWeakerMethods(t *testing.T) {
 		conn := &script{in: strings.NewReader(asks)}
 		c := &Conn{transport: &transport{Conn: conn}}
 		err := c.logIn(Login{User: "app", Password: password}, terms{authMethods, auth.ChannelBinding{Policy: tlsconf.ChannelBindingRequire}}, nil)
-		says(t, err, "channel_binding is require")
+		says(t, err, "channel binding required")
 		if len(conn.sent) != 1 {
 			t.Errorf("the server was sent %q", conn.sent)
 		}

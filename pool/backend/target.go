@@ -23,7 +23,7 @@ type Target struct {
 	Database    string
 	Startup     []wire.Parameter // of the startup packet, beside role and database
 
-	// Ready, where it is set, has the last word on a connection that has logged
+	// Ready, if it is set, has the last word on a connection that has logged
 	// in, within the timeout of its host: an error has the next host tried.
 	Ready func(*Conn) error
 }

@@ -59,7 +59,7 @@ func (a *answers) step(b []byte) Step {
 		}
 		typ, size := wire.ParseHeader(b[n:])
 		if limit := wire.ServerLimit(typ); limit < 0 || size < 0 || size > limit {
-			return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: violation("the server sent an invalid message")}
+			return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: violation("lost synchronization with server: invalid message")}
 		}
 		e := x.ledger.first()
 		if hide := a.hides(typ, e); hide != a.hide {
@@ -91,7 +91,7 @@ func (a *answers) step(b []byte) Step {
 			case st.Verdict == Failed:
 				st.Used = n
 				return st
-			case st.Insert != nil || st.Told != nil:
+			case st.Insert != nil || st.ErrorBody != nil:
 				return st
 			}
 		}
@@ -110,7 +110,7 @@ func (a *answers) step(b []byte) Step {
 func (a *answers) plain(typ byte, e *entry) bool {
 	switch typ {
 	case wire.DataRow, wire.CopyData:
-		return e == nil || e.is(begun) && (e.note == nil || e.note.values == nil) && !e.is(asks)
+		return e == nil || e.is(begun) && (e.note == nil || e.note.values == nil) && !e.is(probesState)
 	}
 	return false
 }
@@ -128,15 +128,15 @@ func (a *answers) hides(typ byte, e *entry) bool {
 	case e.kind == copySync:
 		return x.copy.marked || typ == wire.ReadyForQuery && x.copy.state == resolving
 	case e.is(ours):
-		if e.note != nil && e.note.failed && e.note.lead == wire.Query {
+		if e.note != nil && e.note.failed && e.note.waitingType == wire.Query {
 			return typ != wire.ReadyForQuery
 		}
-		if e.is(fix) {
+		if e.is(restore) {
 			return typ != wire.ReadyForQuery
 		}
 		// What is ours within the client's batch fails in its stead.
 		return typ != wire.ErrorResponse || !e.inBatch()
-	case e.is(followed):
+	case e.is(restoreFollows):
 		return typ == wire.ReadyForQuery || typ == wire.ParameterStatus
 	}
 	return false
@@ -149,7 +149,7 @@ func (a *answers) reads(typ byte, size int, e *entry) bool {
 		case e == nil || !a.hide || size > hiddenMessage:
 			return (typ == wire.ErrorResponse || typ == wire.ParameterStatus) && size <= wholeMessage
 		case typ == wire.DataRow:
-			return e.is(asks) && size <= ownsql.MaxRow || e.note != nil && e.note.values != nil
+			return e.is(probesState) && size <= ownsql.MaxRow || e.note != nil && e.note.values != nil
 		}
 		return typ == wire.RowDescription || typ == wire.ParameterDescription || typ == wire.ErrorResponse || typ == wire.ParameterStatus
 	}
@@ -157,7 +157,7 @@ func (a *answers) reads(typ byte, size int, e *entry) bool {
 	case wire.ReadyForQuery, wire.ParameterStatus, wire.ErrorResponse, wire.ParameterDescription, wire.RowDescription:
 		return true
 	case wire.DataRow:
-		return e != nil && (e.is(asks) || e.note != nil && e.note.values != nil)
+		return e != nil && (e.is(probesState) || e.note != nil && e.note.values != nil)
 	case wire.CommandComplete:
 		return size == len(tagDiscardAll) || size == len(tagDeallocateAll)
 	}
@@ -171,11 +171,11 @@ const (
 )
 
 // observed follows the server's side of the conversation. m starts with the
-// message's header, and is whole where reads asked so. st is the step where the
-// message is replaced or hidden.
+// message's header, and is whole if reads asked so. st is the step in which
+// the message is replaced or hidden.
 func (a *answers) observed(typ byte, m []byte, size int, st *Step) {
 	if a.last = typ; a.hide {
-		a.last = 0 // what the client does not hear is nobody's last word
+		a.last = 0 // the client did not get it
 	}
 	body := m[wire.HeaderSize:]
 	e := a.ex.ledger.first()
@@ -207,7 +207,7 @@ func (a *answers) observed(typ byte, m []byte, size int, st *Step) {
 		return
 	}
 	if typ == wire.CloseComplete && a.ex.copy.marked {
-		st.Insert = append(a.resolved(), a.told(nil)...)
+		st.Insert = append(a.resolved(), a.appendReports(nil)...)
 		return
 	}
 	switch typ {
@@ -218,17 +218,17 @@ func (a *answers) observed(typ byte, m []byte, size int, st *Step) {
 		st.Insert = a.completed(typ, e, body, size)
 	}
 	if st.Insert == nil && a.hide {
-		st.Insert = a.told(nil)
+		st.Insert = a.appendReports(nil)
 	}
 }
 
-// told returns what the client has to be told of what our own queries have
-// brought about, once none of them is under way.
-func (a *answers) told(dst []byte) []byte {
-	if !a.params.held || a.life.left || a.life.trial || a.life.refused != nil {
+// appendReports appends ParameterStatus messages for what our own queries have
+// changed, once none of them is under way.
+func (a *answers) appendReports(dst []byte) []byte {
+	if !a.params.withheld || a.life.left || a.life.trial || a.life.refused != nil {
 		return dst
 	}
-	if e := a.ex.ledger.first(); e != nil && (e.is(ours) || e.is(followed)) {
+	if e := a.ex.ledger.first(); e != nil && (e.is(ours) || e.is(restoreFollows)) {
 		return dst
 	}
 	return a.params.catchUp(dst)
@@ -240,7 +240,7 @@ func (a *answers) begin(e *entry) {
 	if e.kind != query {
 		return
 	}
-	a.ex.server.unnamed, a.ex.stranger = 0, false
+	a.ex.server.unnamed, a.ex.foreignUnnamed = 0, false
 	if e.is(dropsPlan) {
 		a.stmts.unnamed.dropping--
 		a.stmts.unnamed.spareOf(&a.stmts.unnamed.now)
@@ -252,8 +252,8 @@ func (a *answers) begin(e *entry) {
 func (a *answers) row(e *entry, body []byte, size int) {
 	switch {
 	case e == nil:
-	case e.is(asks) && a.state.survey != nil:
-		a.state.survey.answer.Row(body[:min(size, len(body))], size)
+	case e.is(probesState) && a.state.probe != nil:
+		a.state.probe.answer.Row(body[:min(size, len(body))], size)
 	case e.note != nil && e.note.values != nil:
 		*e.note.values, _ = wire.ParseDataRow(body)
 	}
@@ -286,7 +286,7 @@ func (a *answers) answered(typ byte, e *entry, body []byte, size int) {
 		}
 	}
 	if e.kind != want {
-		a.ex.doubt = true
+		a.ex.desynced = true
 		return
 	}
 	switch {
@@ -317,7 +317,7 @@ func (a *answers) completed(typ byte, e *entry, body []byte, size int) (instead 
 		a.stmts.over(a.ex.ledger.pop())
 	case query:
 	default:
-		a.ex.doubt = true
+		a.ex.desynced = true
 	}
 	return nil
 }
@@ -327,13 +327,13 @@ func (a *answers) ready(m []byte, size int, st *Step) {
 	x := a.ex
 	e := x.ledger.first()
 	if size != 1 || e == nil || e.kind.extended() {
-		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server became ready without having been asked")}
+		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("lost synchronization with server: unexpected ReadyForQuery")}
 		return
 	}
 	switch x.status = m[wire.HeaderSize]; x.status {
 	case wire.StatusIdle, wire.StatusInTransaction, wire.StatusFailed:
 	default:
-		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("the server reported an unknown transaction status")}
+		*st = Step{Pass: st.Pass, Verdict: Failed, Err: violation("lost synchronization with server: invalid transaction status")}
 		return
 	}
 	if e.kind == copySync && (x.copy.state == resolving || x.copy.marked) {
@@ -343,17 +343,17 @@ func (a *answers) ready(m []byte, size int, st *Step) {
 	popped := x.ledger.pop()
 	e = &popped
 	switch {
-	case e.is(followed):
+	case e.is(restoreFollows):
 		return
-	case e.note != nil && e.note.failed && e.note.lead == wire.Query:
+	case e.note != nil && e.note.failed && e.note.waitingType == wire.Query:
 		x.waiting.drop = true
-	case e.note != nil && e.note.failed && e.note.lead != 0:
+	case e.note != nil && e.note.failed && e.note.waitingType != 0:
 		x.skipping, x.batch.open = true, true // for the client, up to its own Sync
 		return
-	case e.is(ours) && !e.is(fix):
+	case e.is(ours) && !e.is(restore):
 		a.ourReady(e)
 		if !e.is(cleans) { // what it resets is set again for the client's next message
-			st.Insert = a.told(nil)
+			st.Insert = a.appendReports(nil)
 		}
 		return
 	}
@@ -373,8 +373,8 @@ func (a *answers) ready(m []byte, size int, st *Step) {
 		*st = Step{Pass: st.Pass, Verdict: Failed, Err: errBlock}
 		return
 	}
-	if a.params.held {
-		if st.Insert = a.told(nil); len(st.Insert) > 0 {
+	if a.params.withheld {
+		if st.Insert = a.appendReports(nil); len(st.Insert) > 0 {
 			st.Insert = append(st.Insert, m...)
 		}
 	}
@@ -399,11 +399,11 @@ func (a *answers) ourReady(e *entry) {
 	switch {
 	case e.is(wishes) && a.life.refused == nil:
 		a.ex.server.params.Set = a.params.wishes
-	case e.is(asks) && a.state.survey != nil:
-		a.state.survey.over = true
+	case e.is(probesState) && a.state.probe != nil:
+		a.state.probe.done = true
 	case e.is(cleans):
 		a.cleaned()
-	case e.is(probe):
+	case e.is(checksSentinel):
 		a.ex.server.unverified = false
 	}
 }
@@ -412,9 +412,9 @@ func (a *answers) ourReady(e *entry) {
 // client.
 func (a *answers) cleaned() {
 	switch {
-	case !a.life.cleaned || a.ex.doubt: // a ROLLBACK
-	case a.life.wipes:
-		a.ex.server.wiped()
+	case !a.life.cleaned || a.ex.desynced: // a ROLLBACK
+	case a.life.discardsAll:
+		a.ex.server.discardedAll()
 	case !a.cfg.Shared:
 		a.ex.server.params.Unlisted = true // what the client set was not followed
 	}

@@ -42,7 +42,7 @@ func TestWhereAStreamIsCutMakesNoDifference(t *testing.T) {
 		c.heardIs(said)
 		c.client(query("COMMIT"))
 		c.server(complete("COMMIT"), ready("I"))
-		if told := c.Told()[0].Value; told != "UTC" {
+		if told := c.ClientReported()[0].Value; told != "UTC" {
 			t.Fatalf("cut at %d: the client was told of %s", at, told)
 		}
 	}

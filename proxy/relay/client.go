@@ -123,7 +123,7 @@ func (in *incoming) body(b []byte, n int, body []byte) (st Step, ended bool) {
 	case in.requests.scanning:
 		if err := in.requests.scanMore(body, in.left == 0); err != nil {
 			in.left++ // its last byte is withheld, so PostgreSQL will never run it
-			in.ex.doubt = true
+			in.ex.desynced = true
 			return Step{Used: n, Pass: b[:n-1], Verdict: Failed, Err: err}, true
 		}
 	case in.do == dropIt:
@@ -153,7 +153,7 @@ func (in *incoming) wait(n int, b, out []byte) Step {
 		return Step{Used: n, Pass: b[:n], Verdict: Failed, Err: errNoProgress}
 	}
 	in.ex.waiting.waits = true
-	in.ex.hold()
+	in.ex.block()
 	if last := in.ex.ledger.last(); last != nil && last.kind.extended() && in.ex.flushed != in.ex.ledger.pushed && !in.life.leaving {
 		in.ex.flushed = in.ex.ledger.pushed
 		out = wire.AppendFlush(out)
@@ -165,7 +165,7 @@ func (in *incoming) wait(n int, b, out []byte) Step {
 // plenty; nothing shall go on for ever.
 const maxWaits = 1000
 
-var errNoProgress = wire.Fatal(wire.CodeInternal, "the connection pooler can't prepare the server for this message")
+var errNoProgress = wire.Fatal(wire.CodeInternal, "the connection pooler could not set up the server connection for this message")
 
 // waitsWhole reports whether a message of this type and size has to be whole
 // before a server is of use.
@@ -216,7 +216,7 @@ func (in *incoming) gathered(n int) Step {
 }
 
 // reserve counts a message of this size among the texts that are kept, if there is
-// room for it. Where there is none it passes as it comes.
+// room for it. If there is none it passes as it comes.
 func (in *incoming) reserve(size int) bool {
 	if in.counts == 0 && in.stmts.names.Reserve(int64(size)) {
 		in.counts = int64(size)
@@ -224,7 +224,7 @@ func (in *incoming) reserve(size int) bool {
 	return in.counts > 0
 }
 
-// dropGather lets go of a message that was gathered.
+// dropGather frees a message that was gathered.
 func (in *incoming) dropGather() {
 	in.uncount()
 	in.gather, in.whole = nil, false
@@ -238,7 +238,7 @@ func (in *incoming) uncount() {
 	}
 }
 
-// waitAt is wait where nothing passes.
+// waitAt is wait if nothing passes.
 func (in *incoming) waitAt(n int, out []byte) Step {
 	st := in.wait(0, nil, out)
 	st.Used = n
@@ -265,7 +265,7 @@ func (in *incoming) admit(typ byte) (drop bool, v Verdict) {
 	if typ == wire.Terminate {
 		switch {
 		case x.server == nil:
-		case x.copy.state == copying: // the server has words for that
+		case x.copy.state == copying: // the server has an error for that
 			in.life.leaving = true
 			return false, Proceed
 		case x.answers():
@@ -283,17 +283,17 @@ func (in *incoming) admit(typ byte) (drop bool, v Verdict) {
 		}
 		return false, NeedServer
 	}
-	if x.held {
+	if x.blocked {
 		if !x.open() {
 			return false, NeedRest
 		}
-		x.held = false
+		x.blocked = false
 	}
 	switch {
 	case x.waiting.drop && typ == wire.Query: // which was answered already
 		x.waiting.drop = false
 		return true, Proceed
-	case in.state.survey != nil || x.ledger.len() >= limit:
+	case in.state.probe != nil || x.ledger.len() >= limit:
 		return false, NeedRest
 	case x.skipping && typ != wire.Sync:
 		return true, Proceed

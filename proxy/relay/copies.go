@@ -18,48 +18,48 @@ type preparation struct {
 }
 
 // remake returns what makes a copy of a statement on the server that is held.
-// Where the session's values are not those under which the client prepared it,
-// they are asked for first, then changed and changed back around it. Where it
+// If the session's values are not those under which the client prepared it,
+// they are asked for first, then changed and changed back around it. If it
 // returns rows their description is compared with what the client prepared. Both
 // has to be answered before anything runs, which wait says; made says that the
 // copy itself is on its way.
-func (s *statements) remake(c *prepared.Copy) (lead []byte, made, wait bool) {
+func (s *statements) remake(c *prepared.Copy) (prelude []byte, made, wait bool) {
 	st := c.Statement
 	context, certain := s.state.now()
 	equal := st.Effects&effects.Analyzed == 0 || !st.Certain || certain && context == st.Context
 	p := s.prep
-	if !equal && (p == nil || p.statement != st || p.values == nil) { // not asked, or in vain
+	if !equal && (p == nil || p.statement != st || p.values == nil) { // not asked, or without success
 		p = &preparation{statement: st, number: c.Number}
 		s.prep = p
-		lead = s.ex.appendHidden(lead, ownsql.ReadContext, &note{values: &p.values})
-		return lead, false, true
+		prelude = s.ex.appendHidden(prelude, ownsql.ReadContext, &note{values: &p.values})
+		return prelude, false, true
 	}
 	s.prep = nil
-	lead = s.ex.appendDoomed(lead)
+	prelude = s.ex.appendCloses(prelude)
 	if c.Name != "" {
-		lead = s.ex.appendProbe(lead)
+		prelude = s.ex.appendSentinel(prelude)
 	}
 	if !equal {
-		lead = s.ex.appendHidden(lead, ownsql.InContext(st.Context), nil)
+		prelude = s.ex.appendHidden(prelude, ownsql.InContext(st.Context), nil)
 	}
 	s.ex.push(entry{kind: parse, flags: ours, note: &note{copy: c}})
 	s.ex.counts.ServerParses++
-	lead = wire.AppendParse(lead, c.Name, st.Text()+"\x00"+st.Types)
+	prelude = wire.AppendParse(prelude, c.Name, st.Text()+"\x00"+st.Types)
 	if st.Described && st.Rows {
 		s.ex.push(entry{kind: describe, flags: ours, note: &note{copy: c}})
-		lead = wire.AppendNamed(lead, wire.Describe, 'S', c.Name)
+		prelude = wire.AppendNamed(prelude, wire.Describe, 'S', c.Name)
 		wait = true
 	}
 	if !equal {
-		lead = s.ex.appendHidden(lead, ownsql.InContext(ownsql.ContextOf(p.values)), nil)
+		prelude = s.ex.appendHidden(prelude, ownsql.InContext(ownsql.ContextOf(p.values)), nil)
 		wait = true
 	}
-	return lead, true, wait
+	return prelude, true, wait
 }
 
 // carryUnnamed sees to it that the server's unnamed statement is the client's
 // when the client's next message is there.
-func (s *statements) carryUnnamed() (lead []byte, wait bool) {
+func (s *statements) carryUnnamed() (prelude []byte, wait bool) {
 	n := &s.unnamed
 	switch last := len(n.candidates) - 1; {
 	case last >= 0 && s.outdated(&n.candidates[last]):
@@ -91,9 +91,9 @@ func (s *statements) carryUnnamed() (lead []byte, wait bool) {
 	if u.effects&effects.Names != 0 {
 		t := s.translate(text, false)
 		if t.wait {
-			return t.lead, true
+			return t.prelude, true
 		}
-		lead, text, u.ops, u.looked = t.lead, t.text, t.ops, s.looked()
+		prelude, text, u.ops, u.namesVersion = t.prelude, t.text, t.ops, s.namesVersion()
 	}
 	st := prepared.Unshared(string(text), prepared.Analysis{
 		Effects: u.effects, Types: string(types), Context: u.context, Certain: u.certain,
@@ -107,7 +107,7 @@ func (s *statements) carryUnnamed() (lead []byte, wait bool) {
 	if made {
 		n.carrying, n.carryBatch = u.number, s.ex.batch.number
 	}
-	return append(lead, more...), wait
+	return append(prelude, more...), wait
 }
 
 // described takes the description of a statement that we have asked for.
@@ -133,11 +133,11 @@ func (s *statements) described(n *note, typ byte, body []byte) {
 	}
 }
 
-// looked counts what may have changed what a name stands for on the server that
-// is held.
-func (s *statements) looked() uint64 { return s.names.Changes() + s.ex.server.copies.Changes() }
+// namesVersion counts what may have changed what a name stands for on the server
+// that is held.
+func (s *statements) namesVersion() uint64 { return s.names.Changes() + s.ex.server.copies.Changes() }
 
 // outdated reports whether what a plan names may be something else by now.
 func (s *statements) outdated(p *plan) bool {
-	return p.effects&effects.Names != 0 && len(p.parse) > 0 && p.looked != s.looked()
+	return p.effects&effects.Names != 0 && len(p.parse) > 0 && p.namesVersion != s.namesVersion()
 }

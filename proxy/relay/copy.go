@@ -31,7 +31,7 @@ func (q *requests) onCopyEnd(m []byte) edit {
 		return edit{}
 	}
 	q.ex.copy.state = ended
-	q.ex.hold()
+	q.ex.block()
 	if e := q.ex.ledger.first(); e == nil || e.kind != execute {
 		return edit{}
 	}
@@ -40,10 +40,10 @@ func (q *requests) onCopyEnd(m []byte) edit {
 }
 
 // outOfPlace takes the first byte of a message that PostgreSQL does not take for
-// data: it needs no more to end the connection. Where the COPY has failed
+// data: it needs no more to end the connection. If the COPY has failed
 // meanwhile it takes it for a message, which it never gets.
 func (q *requests) outOfPlace(typ byte) edit {
-	q.ex.doubt, q.ex.copy.torn, q.ex.copy.state = true, true, ended
+	q.ex.desynced, q.ex.copy.torn, q.ex.copy.state = true, true, ended
 	return edit{out: []byte{typ}, wait: true}
 }
 
@@ -56,7 +56,7 @@ func (a *answers) resolved() (out []byte) {
 		n--
 	}
 	a.ex.dropSyncs()
-	if n > 0 && a.params.held && !a.life.left {
+	if n > 0 && a.params.withheld && !a.life.left {
 		out = a.params.catchUp(out) // what was reported in front of the first of them
 	}
 	for range n {
@@ -76,7 +76,7 @@ func (x *exchange) copyBegins(typ byte, e *entry) {
 		return
 	case e == nil || e.is(ours) || e.kind != query && e.kind != execute || x.ledger.len() > 1:
 		// Something was sent behind it, which the text gave no reason to hold back.
-		x.doubt = true
+		x.desynced = true
 	}
 	x.copy.state = copying
 }
@@ -113,7 +113,7 @@ func (x *exchange) copyFailed() {
 		x.dropSyncs()
 	default:
 		x.copy.state, x.copy.ready = resolving, 0
-		x.hold()
+		x.block()
 	}
 }
 
@@ -133,8 +133,8 @@ func (x *exchange) settleSyncs() []byte {
 		out = wire.AppendSync(out) // whose answer is one more
 	}
 	x.copy.marked = true
-	out = wire.AppendNamed(out, wire.CloseMessage, 'S', x.cfg.nobody) // which ends nothing
+	out = wire.AppendNamed(out, wire.CloseMessage, 'S', x.cfg.absentName) // which ends nothing
 	x.push(entry{kind: closing, flags: ours | marker})
-	x.push(entry{kind: syncing, flags: ours | aside})
+	x.push(entry{kind: syncing, flags: ours | bestEffort})
 	return wire.AppendSync(out)
 }

@@ -19,8 +19,8 @@
 //	requests      requests.go and more    what a message of the client's means, and what is sent for it
 //	answers       answer.go, errors.go    what a message of the server's means, and what the client gets
 //	statements    statements.go and more  names and texts of prepared statements, on the server that is held
-//	sessionState  state.go, survey.go     what the client has left in its session, suspected and asked for
-//	parameters    parameters.go           what the client wished for and was told
+//	sessionState  state.go, stateprobe.go what the client has left in its session, suspected and asked for
+//	parameters    parameters.go           what the client wished for, and what was reported to it
 //	exchange      exchange.go, copy.go    what was sent and not answered, and what may be sent now
 //	ledger        ledger.go               the messages that are not answered
 //
@@ -37,7 +37,7 @@
 //
 // Names of statements are translated (translate.go, resolve.go), a session's
 // parameters are kept as what its client wished for (parameters.go), and what it
-// may have left in the server's session is asked of PostgreSQL (survey.go).
+// may have left in the server's session is asked of PostgreSQL (stateprobe.go).
 // Errors in the client's conversation are PostgreSQL's: ours are provoked and
 // reworded (errors.go).
 package relay

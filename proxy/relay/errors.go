@@ -44,7 +44,7 @@ func unshift(field string, shifts []shift) string {
 	return strconv.Itoa(at - back)
 }
 
-// failed takes an ErrorResponse. What it is about decides who is told what.
+// failed takes an ErrorResponse. The entry that it answers decides what the client gets.
 func (a *answers) failed(m []byte, size int, e *entry, st *Step) {
 	body := m[wire.HeaderSize:]
 	a.ex.copyFailed()
@@ -62,11 +62,11 @@ func (a *answers) failed(m []byte, size int, e *entry, st *Step) {
 	case e.is(setsUp):
 		a.life.refused = refusal(body, size)
 	case e.is(cleans):
-		a.ex.doubt = true // it is as its client left it
-	case e.is(asks) && a.state.survey != nil:
-		a.state.survey.answer.Failed = true
-		a.state.survey.canceled = bytes.Contains(body, canceled)
-	case e.kind == describe && e.is(probe):
+		a.ex.desynced = true // it is as its client left it
+	case e.is(probesState) && a.state.probe != nil:
+		a.state.probe.answer.Failed = true
+		a.state.probe.canceled = bytes.Contains(body, canceled)
+	case e.kind == describe && e.is(checksSentinel):
 		a.ex.server.forgetCopies()
 	}
 	if e.kind.extended() {
@@ -80,9 +80,9 @@ func (a *answers) failed(m []byte, size int, e *entry, st *Step) {
 	a.tell(m, body, size, &entry, st)
 }
 
-// tell has the client told of an error.
+// tell passes an error to the client.
 func (a *answers) tell(m, body []byte, size int, e *entry, st *Step) {
-	st.Told = body[:min(size, len(body))]
+	st.ErrorBody = body[:min(size, len(body))]
 	st.Insert = m
 	if len(body) < size {
 		*st = Step{} // it passes as it comes
@@ -90,9 +90,9 @@ func (a *answers) tell(m, body []byte, size int, e *entry, st *Step) {
 	}
 	switch {
 	case e == nil:
-	case e.note != nil && e.note.deny != nil:
-		st.Denied = e.note.deny
-		st.Insert = e.note.deny.Append(nil)
+	case e.note != nil && e.note.reject != nil:
+		st.Rejected = e.note.reject
+		st.Insert = e.note.reject.Append(nil)
 	case e.note != nil && e.note.changed && bytes.Contains(body, noStatement) && e.note.blames(body):
 		st.Insert = changedResult(body)
 	default:
@@ -102,7 +102,7 @@ func (a *answers) tell(m, body []byte, size int, e *entry, st *Step) {
 		st.Insert = a.stmts.reword(m, e)
 	}
 	if e != nil && e.kind == describe && e.note != nil && e.note.types != "" && bytes.Contains(body, noStatement) {
-		// PostgreSQL has told of the parameters by the time it notices.
+		// PostgreSQL has sent the ParameterDescription by the time it notices.
 		t := append([]byte{wire.ParameterDescription, 0, 0, 0, 0}, e.note.types...)
 		wire.PutLength(t)
 		st.Insert = append(t, st.Insert...)
@@ -110,7 +110,7 @@ func (a *answers) tell(m, body []byte, size int, e *entry, st *Step) {
 }
 
 // blames reports whether an error is about the statement whose columns have
-// changed, where a text may name several.
+// changed, if a text may name several.
 func (n *note) blames(body []byte) bool {
 	return len(n.ops) == 0 || slices.ContainsFunc(n.ops, func(op names.Op) bool { return op.Changed && bytes.Contains(body, []byte(op.Server)) })
 }
@@ -130,19 +130,19 @@ func (a *answers) skipRest(own bool) {
 		case next.kind == copySync:
 			a.ex.skipping = true
 			return
-		case next.is(led) && own:
+		case next.is(hasPrelude) && own:
 			a.stmts.skip(next)
 			next.kind, next.note, next.flags = syncing, nil, 0
-			a.ex.unready = true
+			a.ex.needsSync = true
 			return
 		}
 		e := a.ex.ledger.pop()
 		own = own && e.is(ours)
 		a.stmts.skip(&e)
 	}
-	if own && a.ex.waiting.led && a.ex.waiting.waits {
+	if own && a.ex.waiting.hasPrelude && a.ex.waiting.waits {
 		a.ex.push(entry{kind: syncing})
-		a.ex.unready, a.ex.waiting.led, a.ex.waiting.drop = true, false, true
+		a.ex.needsSync, a.ex.waiting.hasPrelude, a.ex.waiting.drop = true, false, true
 		return
 	}
 	a.ex.skipping = true
@@ -169,5 +169,5 @@ func refusal(body []byte, size int) *wire.Error {
 			return e
 		}
 	}
-	return wire.Fatal(wire.CodeInvalidParameter, "the server refused the parameters of this session")
+	return wire.Fatal(wire.CodeInvalidParameter, "the server rejected the parameters of this session")
 }

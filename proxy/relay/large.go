@@ -37,7 +37,7 @@ func (q *requests) onLargeParse(m []byte, size int) (e edit, more bool) {
 			if !q.ex.ledger.empty() || nm.Leaving {
 				return edit{wait: true}, false
 			}
-			return edit{err: errLargeTwice}, false
+			return edit{err: alreadyExists(own)}, false
 		}
 		nm = q.stmts.names.Enter(string(own))
 		nm.Server, nm.May = prepared.NewName(), effects.Unseen
@@ -56,7 +56,9 @@ func (q *requests) onLargeParse(m []byte, size int) (e edit, more bool) {
 	return edit{out: out, cut: head}, false
 }
 
-var errLargeTwice = wire.Fatal(wire.CodeDuplicateStatement, "prepared statement already exists, and its text is too large to be looked at")
+func alreadyExists(name []byte) *wire.Error {
+	return wire.Fatal(wire.CodeDuplicateStatement, `prepared statement "`+string(name)+`" already exists`)
+}
 
 // scanLarge begins to look at a text that passes in pieces.
 func (q *requests) scanLarge(typ byte) {
@@ -74,7 +76,7 @@ func (q *requests) scanMore(piece []byte, last bool) *wire.Error {
 	}
 	q.scanning = false
 	seen := q.state.strictly(effects.OfLarge(q.scanner.Effects()))
-	if e := q.state.refuses(seen); e != nil {
+	if e := q.state.rejects(seen); e != nil {
 		fatal := *e
 		fatal.Severity = "FATAL"
 		return &fatal
@@ -84,7 +86,7 @@ func (q *requests) scanMore(piece []byte, last bool) *wire.Error {
 		q.state.pin(effects.UnknownState)
 	}
 	if q.scanned == wire.Query {
-		q.state.heed(seen)
+		q.state.noteEffects(seen)
 		return nil
 	}
 	switch d := q.large; {

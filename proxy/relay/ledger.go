@@ -25,27 +25,27 @@ const (
 // skip everything up to the next Sync.
 func (k kind) extended() bool { return k >= parse && k <= closing }
 
-// flags say whose an entry is, and what else is to be seen to.
+// flags say whether an entry is ours, and what else has to be done about it.
 type flags uint32
 
 const (
-	ours      flags = 1 << iota // the client hears nothing of the answer, but for errors
-	setsUp                      // ours: sets the parameters of the session
-	wishes                      // ours: and they are those of the client then
-	asks                        // ours: what the session has left
-	aside                       // ours: may fail, and nobody cares
-	cleans                      // ours: brings the server to rest after its client
-	probe                       // ours: fails where the server has lost its statements
-	marker                      // ours: tells where the answers to uncertain Syncs end
-	followed                    // a fix follows: its ReadyForQuery is the answer
-	fix                         // ours, but its ReadyForQuery is the client's
-	denied                      // PostgreSQL refuses what stands in its place
-	unnamed                     // a Parse of the unnamed statement
-	final                       // the last that is to be answered for a draft
-	begun                       // the server has begun to answer it
-	led                         // a Query: entries of ours in front of it are its own, in a batch of the client's
-	late                        // a Query or FunctionCall behind what was executed in its batch
-	dropsPlan                   // the client had an unnamed statement when this Query was sent
+	ours           flags = 1 << iota // the client hears nothing of the answer, but for errors
+	setsUp                           // ours: sets the parameters of the session
+	wishes                           // ours: and they are those of the client then
+	probesState                      // ours: what the session has left
+	bestEffort                       // ours: may fail without consequences
+	cleans                           // ours: brings the server to rest after its client
+	checksSentinel                   // ours: fails if the server has lost its statements
+	marker                           // ours: tells where the answers to uncertain Syncs end
+	restoreFollows                   // a restore follows: its ReadyForQuery is the answer
+	restore                          // ours, but its ReadyForQuery is the client's
+	rejected                         // PostgreSQL refuses what stands in its place
+	unnamed                          // a Parse of the unnamed statement
+	final                            // the last that is to be answered for a draft
+	begun                            // the server has begun to answer it
+	hasPrelude                       // a Query: entries of ours in front of it are its own, in a batch of the client's
+	late                             // a Query or FunctionCall behind what was executed in its batch
+	dropsPlan                        // the client had an unnamed statement when this Query was sent
 )
 
 // entry is a message that was sent and not answered yet.
@@ -60,23 +60,25 @@ type entry struct {
 func (e *entry) is(f flags) bool { return e.flags&f != 0 }
 
 // inBatch reports whether an entry of ours stands in a batch of the client's.
-func (e *entry) inBatch() bool { return e.kind.extended() && (e.kind == parse || !e.is(probe)) }
+func (e *entry) inBatch() bool {
+	return e.kind.extended() && (e.kind == parse || !e.is(checksSentinel))
+}
 
 // note is what an answer means beyond that it came.
 type note struct {
-	draft   *draft         // the statement that a Parse makes
-	copy    *prepared.Copy // the copy of a statement that ours makes
-	own     string         // the client's name of a statement that it has not prepared
-	changed bool           // what the client is to be told: the statement's columns have changed
-	types   string         // and before that, of a Describe: of its parameters
-	deny    *wire.Error    // what it is to be told instead
-	ops     []names.Op     // what the statements of the text do to names
-	over    int            // statements of the text that are over
-	next    int            // of ops, which are in the order of the statements
-	shifts  []shift        // where the text was rewritten
-	lead    byte           // the type of the client's message that waits for what this Sync ends; 0: none
-	failed  bool           // that has failed
-	values  *wire.Row      // where the columns of the one row go
+	draft       *draft         // the statement that a Parse makes
+	copy        *prepared.Copy // the copy of a statement that ours makes
+	own         string         // the client's name of a statement that it has not prepared
+	changed     bool           // what the client gets: the error that the statement's columns have changed
+	types       string         // and before that, of a Describe: of its parameters
+	reject      *wire.Error    // the error that it gets instead
+	ops         []names.Op     // what the statements of the text do to names
+	over        int            // statements of the text that are over
+	next        int            // of ops, which are in the order of the statements
+	shifts      []shift        // where the text was rewritten
+	waitingType byte           // the type of the client's message that waits for what this Sync ends; 0: none
+	failed      bool           // that has failed
+	values      *wire.Row      // where the columns of the one row go
 }
 
 // ledger is what the server owes, in the order in which it will answer. Most of
@@ -117,7 +119,7 @@ func (l *ledger) count(e *entry, by int) {
 	case query, call, syncing:
 		l.readies += by
 	}
-	if !e.is(ours) || e.is(fix) {
+	if !e.is(ours) || e.is(restore) {
 		l.theirs += by
 	}
 }
@@ -187,7 +189,7 @@ type draft struct {
 	prepared.Draft
 	name   *names.Name
 	parsed bool       // ParseComplete came
-	values wire.Row   // of what analysis reads, where that had to be asked
+	values wire.Row   // of what analysis reads, if that had to be asked
 	server string     // its name on the server
 	ops    []names.Op // what it does to names when it runs
 	made   int        // what the ledger had had when its Parse was sent

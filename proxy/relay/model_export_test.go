@@ -15,13 +15,13 @@ var Read = ownsql.Read[:]
 var ReadQuery = ownsql.ReadContext
 
 // Denied is what PostgreSQL is sent in place of a statement that is denied.
-const Denied = deniedText
+const Denied = rejectedText
 
 // Leaves reports whether a text shows that it leaves something in its session
 // that keeps a client on its server, as session_state = reject sees it.
 func Leaves(text string) bool {
 	s := &sessionState{cfg: &Config{Shared: true, Policy: Reject}}
-	return s.refuses(effects.Of([]byte(text))) != nil
+	return s.rejects(effects.Of([]byte(text))) != nil
 }
 
 // Stays reports whether a text may leave something in its session that keeps a

@@ -41,8 +41,8 @@ func interpret(session *pgmodel.Session, text string) (pgmodel.Result, bool) {
 		return setConfigs(session, strings.TrimPrefix(text, "SELECT ")), true
 	case strings.HasPrefix(text, "SELECT pg_catalog.setseed("):
 		return oneRow(""), true
-	case surveyPart.MatchString(text):
-		return surveyed(session, text), true
+	case probePart.MatchString(text):
+		return probed(session, text), true
 	}
 	return pgmodel.Result{}, false
 }
@@ -162,15 +162,15 @@ func isSet(s pgmodel.State, name string) bool {
 	return false
 }
 
-// surveyPart are the parts of a survey, by how they begin.
+// probePart are the parts of a state probe, by how they begin.
 var (
-	surveyPart = regexp.MustCompile(`^SELECT (CASE WHEN context|'[a-z]')`)
-	custom     = regexp.MustCompile(`current_setting\('([^']*)', true\)`)
-	probeName  = regexp.MustCompile(`name OPERATOR\(pg_catalog\.=\) '([^']*)'`)
+	probePart = regexp.MustCompile(`^SELECT (CASE WHEN context|'[a-z]')`)
+	custom    = regexp.MustCompile(`current_setting\('([^']*)', true\)`)
+	probeName = regexp.MustCompile(`name OPERATOR\(pg_catalog\.=\) '([^']*)'`)
 )
 
-// surveyed tells what the session holds.
-func surveyed(session *pgmodel.Session, text string) pgmodel.Result {
+// probed tells what the session holds.
+func probed(session *pgmodel.Session, text string) pgmodel.Result {
 	r := pgmodel.Result{}
 	for _, name := range []string{"letter", "name", "value"} {
 		r.Columns = append(r.Columns, pgmodel.Column{Name: name, Type: typeText})

@@ -123,7 +123,7 @@ func (w *world) logIn(p *player, _ *backend) {
 // greet lets the client in.
 func (p *player) greet(w *world) {
 	p.greeted, p.trying = true, false
-	told, want := p.relay.Told(), p.twin.told
+	told, want := p.relay.ClientReported(), p.twin.told
 	for _, q := range want {
 		if !slices.Contains(told, q) {
 			w.fail("client %d is told %v at login, want %v", p.id, told, want)

@@ -101,7 +101,7 @@ func (p *player) resume() { p.paused, p.readable = false, true }
 func (p *player) fromServer(w *world, s *backend, b []byte) (used int, failed *wire.Error) {
 	for {
 		st := p.relay.FromServer(b[used:])
-		if list, changed := p.relay.Reported(); changed {
+		if list, changed := p.relay.ServerReported(); changed {
 			s.reported = list
 		}
 		used += st.Used
@@ -113,7 +113,7 @@ func (p *player) fromServer(w *world, s *backend, b []byte) (used int, failed *w
 				if p.end == nil {
 					p.end = st.Err
 				}
-				p.relay.Doubt()
+				p.relay.Desync()
 				s.broken, p.wake = true, true
 				return len(b), nil
 			}
@@ -161,7 +161,7 @@ func (p *player) settle(w *world, s *backend) {
 	if p.trying && gone {
 		switch {
 		case p.end != nil:
-		case p.relay.Tries():
+		case p.relay.Trying():
 			p.acquire(w)
 		default:
 			p.greet(w)
@@ -248,7 +248,7 @@ func (p *player) leftServer(w *world, s *backend) {
 
 func (p *player) breakServer(w *world) {
 	if p.server != nil {
-		p.relay.Doubt()
+		p.relay.Desync()
 		p.server.broken = true
 	}
 }

@@ -229,7 +229,7 @@ func TestAClientThatLeavesInMidPipelineHasAllOfItAnswered(t *testing.T) {
 }
 
 func TestAClientThatLeavesInMidCopyHasItFail(t *testing.T) {
-	gone := msg('f', "the client has gone\x00")
+	gone := msg('f', "client disconnected\x00")
 	everyWay(t, func(c *talk) {
 		c.client(query(copyQuery))
 		c.server(copyIn)

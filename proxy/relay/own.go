@@ -5,30 +5,30 @@ import (
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
-// appendDoomed appends what closes statements that nobody uses any more. What
-// the client has sent in this batch may.
-func (x *exchange) appendDoomed(dst []byte) []byte {
+// appendCloses appends what closes statements that are no longer used. Within a
+// batch it appends nothing: what the client has sent in it may still use them.
+func (x *exchange) appendCloses(dst []byte) []byte {
 	if x.batch.open {
 		return dst
 	}
-	for _, name := range x.server.copies.Doomed() {
+	for _, name := range x.server.copies.ToClose() {
 		dst = wire.AppendNamed(dst, wire.CloseMessage, 'S', name)
 		x.push(entry{kind: closing, flags: ours, note: &note{own: name}})
 	}
-	x.server.copies.CloseDoomed()
+	x.server.copies.Closing()
 	return dst
 }
 
-// appendProbe appends what makes the statement by which it is seen later whether
-// something has ended all statements.
-func (x *exchange) appendProbe(dst []byte) []byte {
+// appendSentinel appends what makes the statement whose absence shows later that
+// something has deallocated all statements.
+func (x *exchange) appendSentinel(dst []byte) []byte {
 	s := x.server
-	if s.probe != "" {
+	if s.sentinel != "" {
 		return dst
 	}
-	s.probe = prepared.NewName()
-	x.push(entry{kind: parse, flags: ours | probe})
-	return wire.AppendParse(dst, s.probe, "\x00\x00\x00")
+	s.sentinel = prepared.NewName()
+	x.push(entry{kind: parse, flags: ours | checksSentinel})
+	return wire.AppendParse(dst, s.sentinel, "\x00\x00\x00")
 }
 
 // appendHidden appends the messages that run one statement which returns a row,

@@ -13,14 +13,14 @@ import (
 )
 
 // parameters are a session's run-time parameters: what its client wished for,
-// and what it was told of them. What a server only reports is nobody's wish.
+// and what was reported to it. What a server only reports is nobody's wish.
 type parameters struct {
 	cfg      *Config
 	ex       *exchange
 	startup  []wire.Parameter // of the startup packet: what RESET means
 	wishes   []wire.Parameter // those, and what was set since; holds between transactions; is replaced, never changed
-	told     []wire.Parameter // by ParameterStatus; is replaced, never changed
-	held     bool             // reports were kept back that the client may have to be told of
+	reported []wire.Parameter // by ParameterStatus; is replaced, never changed
+	withheld bool             // reports were kept back that the client may have to get
 	custom   bool             // some of those are custom: whether one is '' or was reset can't be seen
 	exact    bool             // its texts reset parameters so that nobody could bring the startup values back in time
 	context  string           // see ownsql.Context
@@ -31,17 +31,17 @@ type parameters struct {
 
 func (p *parameters) wish(list []wire.Parameter) { p.wishes, p.fresh = list, false }
 
-func (p *parameters) tell(list []wire.Parameter) { p.told, p.fresh = list, false }
+func (p *parameters) setReported(list []wire.Parameter) { p.reported, p.fresh = list, false }
 
-// greet takes what a server that lives reports for what the client is told when
-// it is let in, but for its own startup values.
+// greet takes what a live server reports for what is reported to the client at
+// login, except for its own startup values.
 func (p *parameters) greet(reported []wire.Parameter) {
 	for _, w := range p.startup {
 		if i := params.FindFold(reported, w.Name); i >= 0 && reported[i].Value != w.Value {
 			reported = params.Replace(reported, wire.Parameter{Name: reported[i].Name, Value: w.Value})
 		}
 	}
-	p.tell(reported)
+	p.setReported(reported)
 }
 
 // asks reports whether the client asked for parameters that only a server can
@@ -65,19 +65,19 @@ func (p *parameters) needsExact() bool { return (p.exact || !p.cfg.Shared) && p.
 // prepared statements.
 func (p *parameters) appendSetup(dst []byte, names bool) (out []byte, wait bool) {
 	s := p.ex.server
-	if s.unverified && s.probe == "" {
+	if s.unverified && s.sentinel == "" {
 		s.unverified = false
 	}
 	if s.unverified && names {
-		dst = wire.AppendNamed(dst, wire.Describe, 'S', s.probe)
-		p.ex.push(entry{kind: describe, flags: ours | probe})
+		dst = wire.AppendNamed(dst, wire.Describe, 'S', s.sentinel)
+		p.ex.push(entry{kind: describe, flags: ours | checksSentinel})
 		dst = wire.AppendSync(dst)
-		p.ex.push(entry{kind: syncing, flags: ours | probe})
+		p.ex.push(entry{kind: syncing, flags: ours | checksSentinel})
 		wait = true
 	}
 	if s.seeded && s.holder != p.cfg.ID {
 		dst = wire.AppendQuery(dst, "SELECT pg_catalog.setseed("+strconv.FormatFloat(rand.Float64()*2-1, 'f', -1, 64)+")")
-		p.ex.push(entry{kind: query, flags: ours | aside})
+		p.ex.push(entry{kind: query, flags: ours | bestEffort})
 		s.seeded, s.unnamed, wait = false, 0, true
 	}
 	if s.params.Unlisted && s.holder != p.cfg.ID {
@@ -101,7 +101,7 @@ func (p *parameters) appendSetup(dst []byte, names bool) (out []byte, wait bool)
 	return wire.AppendQuery(dst, ownsql.Set(set, reset, false)), wait
 }
 
-// report takes a ParameterStatus. It reports whether the client is to be told at
+// report takes a ParameterStatus. It returns whether the client gets it at
 // once, and whether it is news: what our own queries bring about is kept back
 // until they are over.
 func (p *parameters) report(body []byte, hidden bool) (tell, news bool) {
@@ -116,50 +116,50 @@ func (p *parameters) report(body []byte, hidden bool) (tell, news bool) {
 	p.ex.server.params.Reported, p.reports = list, true
 	p.defaults = p.defaults || p.cfg.Shared && now.Name != params.ApplicationName // unless the session has set it, which is seen when nothing is suspected
 	if hidden {
-		p.held = true
+		p.withheld = true
 		return false, true
 	}
-	if i := params.Find(p.told, now.Name); i < 0 || p.told[i] != now {
-		p.tell(params.Replace(p.told, now))
+	if i := params.Find(p.reported, now.Name); i < 0 || p.reported[i] != now {
+		p.setReported(params.Replace(p.reported, now))
 	}
 	return true, true
 }
 
-// alignTold makes what the client was told and what the server reports one list
-// where they are equal, and reports whether they are.
-func (p *parameters) alignTold() bool {
-	equal, changed := params.Unify(&p.told, &p.ex.server.params.Reported)
+// alignReported makes what was reported to the client and what the server reports one list
+// if they are equal, and reports whether they are.
+func (p *parameters) alignReported() bool {
+	equal, changed := params.Unify(&p.reported, &p.ex.server.params.Reported)
 	p.reports = p.reports || changed // by another list
 	return equal
 }
 
-// catchUp appends ParameterStatus messages for what the client was told
-// otherwise, when no more of our own queries are under way.
+// catchUp appends ParameterStatus messages for what was last reported to the
+// client otherwise, when none of our own queries is under way.
 func (p *parameters) catchUp(dst []byte) []byte {
-	p.held = false
-	if p.alignTold() {
+	p.withheld = false
+	if p.alignReported() {
 		return dst
 	}
 	now := p.ex.server.params.Reported
 	for _, reported := range now {
-		if i := params.Find(p.told, reported.Name); i < 0 || p.told[i] != reported {
+		if i := params.Find(p.reported, reported.Name); i < 0 || p.reported[i] != reported {
 			dst = wire.AppendParameterStatus(dst, reported)
 		}
 	}
-	p.tell(now)
+	p.setReported(now)
 	return dst
 }
 
-// toBringBack returns the startup values that have to be brought back behind a
+// toRestore returns the startup values that have to be restored behind a
 // statement with these effects, if it resets parameters: those that the server
 // was not opened with.
-func (p *parameters) toBringBack(seen effects.Set) []wire.Parameter {
+func (p *parameters) toRestore(seen effects.Set) []wire.Parameter {
 	startup := p.startup
 	if seen&(effects.Resets|effects.Opaque) == 0 {
 		return nil
 	}
 	if len(startup) == 0 || !p.ex.server.params.Covers(startup) {
-		if seen&effects.Resets == 0 { // who sets a custom parameter to '' means that
+		if seen&effects.Resets == 0 { // a custom parameter set to '' is meant so
 			startup = slices.DeleteFunc(slices.Clone(startup), func(w wire.Parameter) bool { return strings.Contains(w.Name, ".") })
 		}
 		return startup
@@ -170,11 +170,11 @@ func (p *parameters) toBringBack(seen effects.Set) []wire.Parameter {
 	return nil
 }
 
-// analysed returns the values that analysis reads, as the client was told of them
-// or wished for them.
+// analysed returns the values that analysis reads, as reported to the client or
+// wished for by it.
 func (p *parameters) analysed() string {
 	if !p.fresh {
-		p.context, p.fresh = ownsql.Context(p.told, p.wishes), true
+		p.context, p.fresh = ownsql.Context(p.reported, p.wishes), true
 	}
 	return p.context
 }

@@ -23,13 +23,13 @@ func (q *requests) onParse(m []byte) edit {
 		return edit{}
 	}
 	seen := q.scanParse(m, text)
-	if e := q.state.refuses(seen); e != nil {
-		return q.denyParse(e, m)
+	if e := q.state.rejects(seen); e != nil {
+		return q.rejectParse(e, m)
 	}
 	if e := q.prepareFor(seen); e.exact || e.wait {
 		return e
 	}
-	q.state.look(seen, text)
+	q.state.noteCustomNames(seen, text)
 	if len(own) == 0 {
 		return q.parseUnnamed(m, text, types, seen)
 	}
@@ -61,7 +61,7 @@ func (q *requests) scanParse(m, text []byte) effects.Set {
 // maxNamed bounds how many names a session may have.
 const maxNamed = 100_000
 
-var errNames = wire.Fatal(wire.CodeProgramLimit, "too many prepared statements in one session")
+var errNames = wire.Fatal(wire.CodeProgramLimit, "too many prepared statements in this session (limit 100000)")
 
 // parsedUnshared notes a Parse of a session that keeps its server: only what the
 // statement may do counts.
@@ -76,10 +76,10 @@ func (q *requests) parsedUnshared(own []byte, seen effects.Set) {
 // reads it, and then says what it thinks of using a name twice.
 func (q *requests) parseTaken(m, own, rest []byte) edit {
 	taken := prepared.NewName()
-	out := q.ex.appendDoomed(q.ex.out[:0])
+	out := q.ex.appendCloses(q.ex.out[:0])
 	q.ex.push(entry{kind: parse, flags: ours})
 	q.ex.push(entry{kind: parse, note: &note{own: string(names.Shorten(own))}})
-	q.ex.server.copies.Doom(taken)
+	q.ex.server.copies.CloseLater(taken)
 	return whole(m, wire.AppendParse(wire.AppendParse(out, taken, "\x00\x00\x00"), taken, rest))
 }
 
@@ -97,13 +97,13 @@ func (q *requests) parseUnnamed(m, text, types []byte, seen effects.Set) edit {
 	if seen&effects.Names != 0 {
 		t := q.stmts.translate(text, false)
 		if t.wait {
-			return edit{out: t.lead, wait: true}
+			return edit{out: t.prelude, wait: true}
 		}
 		e.note = &note{ops: t.ops, shifts: t.shifts}
-		p.ops, p.looked = t.ops, q.stmts.looked()
+		p.ops, p.namesVersion = t.ops, q.stmts.namesVersion()
 		p.missed = q.stmts.executes(t.ops, "", true) != nil
 		p.effects |= t.effects
-		out = wire.AppendParse(t.lead, "", string(t.text)+"\x00"+string(types))
+		out = wire.AppendParse(t.prelude, "", string(t.text)+"\x00"+string(types))
 	}
 	n.candidates = append(n.candidates, p)
 	q.ex.push(e)
@@ -121,7 +121,7 @@ func (q *requests) parseNamed(m, own, text, types []byte, seen effects.Set) edit
 	if capture && !q.ex.batch.open && q.state.unsure(q.stmts.unnamed.stuck()) {
 		return edit{wait: true} // it is known when PostgreSQL has answered what it is asked
 	}
-	out := q.ex.appendProbe(q.ex.appendDoomed(q.ex.out[:0]))
+	out := q.ex.appendSentinel(q.ex.appendCloses(q.ex.out[:0]))
 	d := &draft{}
 	d.Text, d.Types, d.Effects = string(text), string(types), seen
 	sent, n := text, &note{draft: d}
@@ -133,7 +133,7 @@ func (q *requests) parseNamed(m, own, text, types []byte, seen effects.Set) edit
 		nm.Making = nm.Server // what it says of its own name is about itself
 		t := q.stmts.translate(text, false)
 		nm.Making = ""
-		out = append(out, t.lead...)
+		out = append(out, t.prelude...)
 		if t.wait {
 			q.stmts.names.Drop(nm)
 			return edit{out: out, wait: true}
@@ -170,17 +170,17 @@ func (q *requests) parseNamed(m, own, text, types []byte, seen effects.Set) edit
 	return whole(m, out)
 }
 
-// denyParse has PostgreSQL refuse a Parse.
-func (q *requests) denyParse(why *wire.Error, m []byte) edit {
-	e := entry{kind: parse, flags: denied, note: &note{deny: why}}
-	name := q.cfg.nobody
+// rejectParse has PostgreSQL refuse a Parse.
+func (q *requests) rejectParse(why *wire.Error, m []byte) edit {
+	e := entry{kind: parse, flags: rejected, note: &note{reject: why}}
+	name := q.cfg.absentName
 	if m[wire.HeaderSize] == 0 { // the Parse ends the unnamed statement
 		e.flags |= unnamed
 		name = ""
 		q.stmts.unnamed.candidates = append(q.stmts.unnamed.candidates, plan{})
 	}
 	q.ex.push(e)
-	return whole(m, wire.AppendParse(q.ex.out[:0], name, deniedText+"\x00\x00\x00"))
+	return whole(m, wire.AppendParse(q.ex.out[:0], name, rejectedText+"\x00\x00\x00"))
 }
 
 // onBind takes a Bind, whose names at least are there.
@@ -190,7 +190,7 @@ func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
 		if len(body) == 0 && !complete {
 			return edit{}, true // which portal it is for
 		}
-		q.stmts.heedBind(len(body) > 0 && body[0] == 0, q.stmts.unnamed.now.effects)
+		q.stmts.noteBind(len(body) > 0 && body[0] == 0, q.stmts.unnamed.now.effects)
 		q.ex.push(entry{kind: bind})
 		return edit{}, false
 	}
@@ -219,9 +219,9 @@ func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
 	if e := q.prepareFor(seen); e.wait || e.exact {
 		return e, false
 	}
-	lead, server, nt, wait := q.stmts.resolve(own, nm, bind)
+	prelude, server, nt, wait := q.stmts.resolve(own, nm, bind)
 	if wait {
-		return edit{out: lead, wait: true}, false
+		return edit{out: prelude, wait: true}, false
 	}
 	if nt == nil && len(own) > names.MaxName {
 		nt = &note{own: string(own)}
@@ -229,7 +229,7 @@ func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
 	if nt != nil && nt.changed && nm != nil && complete {
 		return q.refuseChanged(m, nm, nt, body[:portal], body[portal+1+length+1:]), false
 	}
-	q.stmts.heedBind(portal == 0, seen)
+	q.stmts.noteBind(portal == 0, seen)
 	if seen&effects.SearchPath != 0 && complete {
 		q.state.custom.Note(m[head:]) // the name may be one of the values
 	}
@@ -241,11 +241,11 @@ func (q *requests) onBind(m []byte, complete bool) (e edit, more bool) {
 		}
 	}
 	q.stmts.bindPortal(body[:portal], own, nm)
-	if len(lead) == 0 && len(own) == 0 && server == "" {
+	if len(prelude) == 0 && len(own) == 0 && server == "" {
 		return edit{}, false
 	}
-	at := len(lead)
-	out := append(lead, m[:head-len(own)-1]...)
+	at := len(prelude)
+	out := append(prelude, m[:head-len(own)-1]...)
 	out = append(append(out, server...), 0)
 	binary.BigEndian.PutUint32(out[at+1:], binary.BigEndian.Uint32(m[1:])+uint32(len(server)-len(own)))
 	return edit{out: out, cut: head}, false
@@ -259,13 +259,13 @@ func (q *requests) refuseChanged(m []byte, nm *names.Name, nt *note, portal, val
 	q.ex.push(entry{kind: parse, flags: ours})
 	q.ex.push(entry{kind: bind, flags: ours, note: &note{own: nt.own}})
 	q.ex.push(entry{kind: bind, name: nm, note: nt})
-	q.ex.server.copies.Doom(server)
+	q.ex.server.copies.CloseLater(server)
 	out := wire.AppendParse(q.ex.out[:0], server, "\x00"+nm.Statement.Types)
 	at := len(out)
 	out = append(out, wire.Bind, 0, 0, 0, 0)
 	out = append(append(append(append(append(out, portal...), 0), server...), 0), values...)
 	wire.PutLength(out[at:])
-	return whole(m, wire.AppendBind(out, q.cfg.nobody))
+	return whole(m, wire.AppendBind(out, q.cfg.absentName))
 }
 
 // onDescribe takes a Describe, which is whole.
@@ -278,7 +278,7 @@ func (q *requests) onDescribe(m []byte) edit {
 		if len(m) >= wire.HeaderSize+2 {
 			if e.note = q.stmts.executes(q.stmts.portals.Ops(m[wire.HeaderSize+1:len(m)-1]), "", false); e.note != nil {
 				q.ex.push(e)
-				return whole(m, wire.AppendNamed(q.ex.out[:0], wire.Describe, 'S', q.cfg.nobody))
+				return whole(m, wire.AppendNamed(q.ex.out[:0], wire.Describe, 'S', q.cfg.absentName))
 			}
 		}
 		q.ex.push(e)
@@ -289,12 +289,12 @@ func (q *requests) onDescribe(m []byte) edit {
 	if len(own) > 0 {
 		nm = q.stmts.names.LookUp(own)
 	}
-	lead, server, n, wait := q.stmts.resolve(own, nm, describe)
+	prelude, server, n, wait := q.stmts.resolve(own, nm, describe)
 	if wait {
-		return edit{out: lead, wait: true}
+		return edit{out: prelude, wait: true}
 	}
 	if c := q.stmts.namesLost(own, nm); c != nil && n == nil {
-		n, server = c, q.cfg.nobody
+		n, server = c, q.cfg.absentName
 	}
 	if n == nil && len(own) > names.MaxName {
 		n = &note{own: string(own)}
@@ -304,7 +304,7 @@ func (q *requests) onDescribe(m []byte) edit {
 		e.plan = q.stmts.unnamed.latest()
 	}
 	q.ex.push(e)
-	out := wire.AppendNamed(lead, wire.Describe, 'S', server)
+	out := wire.AppendNamed(prelude, wire.Describe, 'S', server)
 	if q.ex.server.copies.CloseLast(server) {
 		// It was made for this message: a batch of many must not pile them up.
 		q.ex.push(entry{kind: closing, flags: ours, note: &note{own: server}})
@@ -314,7 +314,7 @@ func (q *requests) onDescribe(m []byte) edit {
 }
 
 // onClose takes a Close, which is whole. Other clients may use what the name
-// stands for on the server, so it stays there: PostgreSQL is content to close
+// stands for on the server, so it stays there: PostgreSQL allows closing
 // what does not exist.
 func (q *requests) onClose(m []byte) edit {
 	if !q.cfg.Shared || len(m) < wire.HeaderSize+2 || m[wire.HeaderSize] != 'S' || m[len(m)-1] != 0 {
@@ -331,7 +331,7 @@ func (q *requests) onClose(m []byte) edit {
 	if nm != nil && (nm.Leaving || nm.Open > 0) {
 		return edit{wait: true}
 	}
-	server := q.cfg.nobody
+	server := q.cfg.absentName
 	if nm != nil {
 		q.stmts.names.Await(nm, 1)
 		nm.Leaving, nm.May = true, nm.Effects()
@@ -339,7 +339,7 @@ func (q *requests) onClose(m []byte) edit {
 			server = nm.Server
 		} else if c := q.ex.server.copies.Find(nm.Statement); c != nil && nm.Bound {
 			server = c.Name
-			q.ex.server.copies.Lose(c)
+			q.ex.server.copies.Forget(c)
 		}
 	}
 	q.ex.push(entry{kind: closing, name: nm})
@@ -361,18 +361,18 @@ func (q *requests) onExecute(m []byte) edit {
 	}
 	q.ex.push(e)
 	out := append(q.ex.out[:0], m...)
-	if back := q.params.toBringBack(seen); len(back) > 0 {
-		sql := ownsql.BringBack(back, seen&(effects.Settings|effects.Unseen) == 0)
+	if back := q.params.toRestore(seen); len(back) > 0 {
+		sql := ownsql.Restore(back, seen&(effects.Settings|effects.Unseen) == 0)
 		if seen&effects.CopyIn == 0 {
 			out = q.ex.appendHidden(out, sql, nil)
 		} else { // it is one of several statements, and that has to be known first
-			q.ex.batch.back = sql
+			q.ex.batch.restore = sql
 		}
 	}
 	if seen&gates != 0 {
 		out = wire.AppendFlush(out)
 		q.ex.flushed = q.ex.ledger.pushed
-		q.ex.hold()
+		q.ex.block()
 	}
 	return whole(m, out)
 }

@@ -230,14 +230,14 @@ func TestWhatAServerSaysByItselfPassesAtAnyTime(t *testing.T) {
 		c.server(notice, complete("BEGIN"), status, ready("T"))
 		c.server(notification, parameter("TimeZone", "CET"), notice) // nobody asked
 		c.holds()
-		if list, changed := c.Reported(); !changed || list[0].Value != "CET" {
+		if list, changed := c.ServerReported(); !changed || list[0].Value != "CET" {
 			c.t.Errorf("the server reports %v, which is news: %v", list, changed)
 		}
 		c.client(query("COMMIT"))
 		c.server(notification, complete("COMMIT"), notice, ready("I"))
 		c.heardIs(notice, complete("BEGIN"), status, ready("T"), notification, parameter("TimeZone", "CET"), notice,
 			notification, complete("COMMIT"), notice, ready("I"))
-		if got := c.Told()[0].Value; got != "CET" {
+		if got := c.ClientReported()[0].Value; got != "CET" {
 			c.t.Errorf("the client is known to have been told %s", got)
 		}
 	})
@@ -251,7 +251,7 @@ func TestAParameterTooLongToKeepPassesUnreadAndKeepsTheServer(t *testing.T) {
 		c.heardIs(long, complete("SELECT 1"), ready("I"))
 		c.holds()
 		c.pinnedBy("unknown state")
-		if len(c.Told()) != 2 {
+		if len(c.ClientReported()) != 2 {
 			c.t.Error("a parameter beyond the limit was read")
 		}
 	})
@@ -263,7 +263,7 @@ func TestALargestParameterIsRead(t *testing.T) {
 		c.client(query("BEGIN"))
 		c.server(long, ready("T"))
 		c.heardIs(long, ready("T"))
-		if told := c.Told(); len(told) != 3 || len(told[2].Value) != relay.WholeMessage-3 {
+		if told := c.ClientReported(); len(told) != 3 || len(told[2].Value) != relay.WholeMessage-3 {
 			c.t.Errorf("%d parameters were read", len(told))
 		}
 	})

@@ -25,7 +25,7 @@ type Config struct {
 	MaxCopies  int    // prepared statements that a server may have
 	Statements *Statements
 
-	nobody string // a statement that no server has
+	absentName string // a statement that no server has
 }
 
 // Statements are the prepared statements that sessions share; package prepared
@@ -37,7 +37,7 @@ type Statements = prepared.Statements
 func NewStatements(limit int64) *Statements { return prepared.NewStatements(limit) }
 
 // Relay is one session: its client's conversation with the servers that it is
-// lent one after the other. It is driven by who guards it with a lock.
+// lent one after the other. Its caller guards it with a lock.
 type Relay struct {
 	cfg      Config
 	ex       exchange
@@ -52,17 +52,17 @@ type Relay struct {
 
 // life is where the session is in its life.
 type life struct {
-	trial   bool        // it only tries out its parameters
-	left    bool        // the client has gone; what comes from the server goes nowhere
-	leaving bool        // the client has said goodbye, and gets its answers first
-	asked   bool        // the driver knows that Ours has something to send
-	refused *wire.Error // why the server refused the session's parameters
-	again   bool        // it was tried on a fresh server already
-	cleaned bool        // the reset query was sent
-	wipes   bool        // which is DISCARD ALL
-	rolled  bool        // ROLLBACK was sent
-	end     *wire.Error // why the session has to end
-	pinned  effects.Set
+	trial       bool        // it only tries out its parameters
+	left        bool        // the client has gone; what comes from the server goes nowhere
+	leaving     bool        // the client has sent Terminate, and gets its answers first
+	asked       bool        // the driver knows that Ours has something to send
+	refused     *wire.Error // why the server refused the session's parameters
+	retried     bool        // it was tried on a fresh server already
+	cleaned     bool        // the reset query was sent
+	discardsAll bool        // which is DISCARD ALL
+	rolledBack  bool        // ROLLBACK was sent
+	end         *wire.Error // why the session has to end
+	pinned      effects.Set
 }
 
 // Counts is what a client has had done since Take.
@@ -74,7 +74,7 @@ type Counts struct {
 // New returns the relay of a session whose client asked for these parameters in
 // its startup packet.
 func New(cfg Config, startup []wire.Parameter) *Relay {
-	cfg.nobody = prepared.NewName()
+	cfg.absentName = prepared.NewName()
 	r := &Relay{cfg: cfg}
 	r.ex = exchange{cfg: &r.cfg}
 	r.params = parameters{cfg: &r.cfg, ex: &r.ex}
@@ -92,8 +92,8 @@ func New(cfg Config, startup []wire.Parameter) *Relay {
 	return r
 }
 
-// wake reports whether the driver has to be told that Ours has something to
-// send; it is told once.
+// wake reports whether the driver has to be notified that Ours has something to
+// send; it is notified once.
 func (l *life) wake() bool {
 	first := !l.asked
 	l.asked = true
@@ -109,7 +109,7 @@ const (
 	NeedServer                // attach a server, then step again
 	NeedExact                 // the same, with one that Need describes: what is held is given back first
 	NeedRest                  // what is left waits until Next says Resume
-	Terminated                // the client said goodbye
+	Terminated                // the client sent Terminate
 	Failed                    // the step's error ends the session
 )
 
@@ -117,13 +117,13 @@ const (
 // the part of those that goes to the other side. Both start where the bytes
 // given did. Insert goes there behind Pass, and is good until the next step.
 type Step struct {
-	Used    int
-	Pass    []byte
-	Insert  []byte
-	Verdict Verdict
-	Err     *wire.Error
-	Told    []byte // the body of an ErrorResponse that is in Pass or Insert: a server's own words
-	Denied  *wire.Error
+	Used      int
+	Pass      []byte
+	Insert    []byte
+	Verdict   Verdict
+	Err       *wire.Error
+	ErrorBody []byte // the body of an ErrorResponse that is in Pass or Insert: a server's own words
+	Rejected  *wire.Error
 }
 
 func violation(format string, args ...any) *wire.Error {
@@ -136,22 +136,22 @@ func (r *Relay) Attach(s *Server) (setup, tell []byte) {
 	r.ex.attach(s)
 	r.from.attach()
 	r.stmts.attach()
-	r.state.survey = nil
-	r.life.asked, r.life.cleaned, r.life.rolled = false, false, false
+	r.state.probe = nil
+	r.life.asked, r.life.cleaned, r.life.rolledBack = false, false, false
 	if r.cfg.Stream {
-		r.params.tell(s.params.Reported)
+		r.params.setReported(s.params.Reported)
 		return nil, nil
 	}
-	r.ex.stranger = s.unnamed != 0 && s.unnamed != r.stmts.unnamed.now.number
-	r.state.foreign = s.holder != r.cfg.ID
+	r.ex.foreignUnnamed = s.unnamed != 0 && s.unnamed != r.stmts.unnamed.now.number
+	r.state.foreignSequences = s.holder != r.cfg.ID
 	setup, wait := r.params.appendSetup(nil, r.stmts.names.Len() > 0)
 	s.holder = r.cfg.ID
 	switch {
 	case len(setup) > 0:
-		r.ex.stranger = r.ex.stranger && s.unnamed != 0
-		r.ex.held = wait
-		r.params.held = true
-	case !r.life.trial && !r.params.alignTold():
+		r.ex.foreignUnnamed = r.ex.foreignUnnamed && s.unnamed != 0
+		r.ex.blocked = wait
+		r.params.withheld = true
+	case !r.life.trial && !r.params.alignReported():
 		tell = r.params.catchUp(nil)
 	}
 	return setup, tell
@@ -169,7 +169,7 @@ func (r *Relay) Detach() {
 // Held reports whether a server is held.
 func (r *Relay) Held() bool { return r.ex.server != nil }
 
-// Close lets go of what the session has of memory that is shared. The server
+// Close frees what the session has of memory that is shared. The server
 // that its client left may still come to rest.
 func (r *Relay) Close() {
 	r.life.left = true
@@ -177,15 +177,15 @@ func (r *Relay) Close() {
 	r.stmts.names.Forget(r.ex.ledger.pushed)
 }
 
-// Told returns the parameters of the session that the client was told of. The
-// list is never changed.
-func (r *Relay) Told() []wire.Parameter { return r.params.told }
+// ClientReported returns the parameters that were reported to the client. The list
+// is never changed.
+func (r *Relay) ClientReported() []wire.Parameter { return r.params.reported }
 
-// Greet takes what a server that lives reports for what the client is told when
-// it is let in.
+// Greet takes what a live server reports for what is reported to the client at
+// login.
 func (r *Relay) Greet(reported []wire.Parameter) {
 	r.params.greet(reported)
-	r.state.seeSearchPath()
+	r.state.checkSearchPath()
 }
 
 // Try has the session only try out its parameters on the next server.
@@ -196,16 +196,16 @@ func (r *Relay) Try() { r.life.trial = true }
 func (r *Relay) Asks() bool { return r.params.asks() }
 
 // Need says whether the client can use only a server that was opened with its
-// startup values, and only one that nobody was lent.
-func (r *Relay) Need() (exact, fresh bool) { return r.params.needsExact(), r.life.again }
+// startup values, and only one that was never lent.
+func (r *Relay) Need() (exact, fresh bool) { return r.params.needsExact(), r.life.retried }
 
-// Tries reports whether the parameters are still to be tried out.
-func (r *Relay) Tries() bool { return r.life.trial }
+// Trying reports whether the parameters are still to be tried out.
+func (r *Relay) Trying() bool { return r.life.trial }
 
 // Left reports whether the client has gone.
 func (r *Relay) Left() bool { return r.life.left }
 
-// Leaving reports whether the client has said goodbye and gets its answers first.
+// Leaving reports whether the client has sent Terminate and gets its answers first.
 func (r *Relay) Leaving() bool { return r.life.leaving }
 
 // PinnedSince returns when the client began to keep its server.
@@ -231,9 +231,9 @@ func (r *Relay) DropGathered() (typ byte, gathered bool) {
 	return typ, true
 }
 
-// Reported returns what the server that is held reports, and true where it has
+// ServerReported returns what the server that is held reports, and true if it has
 // changed since the last call.
-func (r *Relay) Reported() (list []wire.Parameter, changed bool) {
+func (r *Relay) ServerReported() (list []wire.Parameter, changed bool) {
 	if !r.params.reports || r.ex.server == nil {
 		return nil, false
 	}

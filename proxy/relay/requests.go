@@ -44,12 +44,12 @@ func (q *requests) take(typ byte, m []byte, size int, complete bool) (e edit, mo
 		return edit{}, true // of which function, before anything goes in front of it
 	}
 	atStart := x.atStart()
-	if lead := q.oust(typ, m); lead == nil {
+	if prelude := q.preludeFor(typ, m); prelude == nil {
 		e, more = q.inspect(typ, m, size, complete)
 	} else {
-		e, more = q.inspectBehind(lead, typ, m, size, complete)
+		e, more = q.inspectBehind(prelude, typ, m, size, complete)
 	}
-	x.waiting.led = false
+	x.waiting.hasPrelude = false
 	switch {
 	case e.exact || more:
 	case !e.wait:
@@ -58,26 +58,25 @@ func (q *requests) take(typ byte, m []byte, size int, complete bool) (e edit, mo
 	case atStart && x.batch.open:
 		// By itself it fails by itself, and makes no part of the client's batch.
 		e.out = wire.AppendSync(e.out)
-		x.push(entry{kind: syncing, flags: ours | aside, note: &note{lead: typ}})
+		x.push(entry{kind: syncing, flags: ours | bestEffort, note: &note{waitingType: typ}})
 		x.touched = false // the server is kept for what waits
 	default:
-		x.waiting.led = typ == wire.Query && !atStart && x.batch.open
+		x.waiting.hasPrelude = typ == wire.Query && !atStart && x.batch.open
 	}
 	return e, more
 }
 
-// inspectBehind is inspect for a message that oust has put something in front
-// of.
-func (q *requests) inspectBehind(lead []byte, typ byte, m []byte, size int, complete bool) (e edit, more bool) {
+// inspectBehind is inspect for a message with a prelude.
+func (q *requests) inspectBehind(prelude []byte, typ byte, m []byte, size int, complete bool) (e edit, more bool) {
 	if e, more = q.inspect(typ, m, size, complete); more || e.err != nil || e.exact {
 		q.ex.ledger.unpush()
-		q.ex.stranger, q.ex.batch.open = true, false
+		q.ex.foreignUnnamed, q.ex.batch.open = true, false
 		return e, more
 	}
 	if e.cut == 0 && !e.wait {
 		e.out, e.cut = m[:wire.HeaderSize], wire.HeaderSize
 	}
-	e.out = append(lead, e.out...)
+	e.out = append(prelude, e.out...)
 	return e, false
 }
 
@@ -91,22 +90,23 @@ func inCopy(typ byte) bool {
 	return false
 }
 
-// oust has the server let go of another client's unnamed statement before this
-// one sends its first message of the extended-query protocol, unless that
-// itself does so. Nothing can have the server skip it: no batch is under way.
-// Likewise it ends what was done for the client's batch before a Query.
-func (q *requests) oust(typ byte, m []byte) []byte {
-	if back := q.ex.batch.back; typ == wire.Query && back != "" && !q.ex.skipping {
-		q.ex.batch.back = ""
+// preludeFor returns what has to be sent in front of a message, or nil. Another
+// client's unnamed statement is closed before this one sends its first message of
+// the extended-query protocol, unless that replaces it. The server can't skip the
+// Close: no batch is under way. Likewise what was done for the client's batch is
+// ended before a Query.
+func (q *requests) preludeFor(typ byte, m []byte) []byte {
+	if back := q.ex.batch.restore; typ == wire.Query && back != "" && !q.ex.skipping {
+		q.ex.batch.restore = ""
 		return q.ex.appendHidden(nil, back, nil) // as the Sync would have, which it stands for
 	}
-	if (typ == wire.Query || typ == wire.FunctionCall) && q.ex.onlyHelped() && q.ex.ledger.empty() && !q.ex.skipping {
+	if (typ == wire.Query || typ == wire.FunctionCall) && q.ex.onlyOwnRan() && q.ex.ledger.empty() && !q.ex.skipping {
 		// To PostgreSQL 18 a Query behind what was executed without a Sync is
 		// within a transaction. The client executed nothing.
-		q.ex.push(entry{kind: syncing, flags: ours | aside})
+		q.ex.push(entry{kind: syncing, flags: ours | bestEffort})
 		return wire.AppendSync(nil)
 	}
-	if !q.ex.stranger {
+	if !q.ex.foreignUnnamed {
 		return nil
 	}
 	switch typ {
@@ -114,7 +114,7 @@ func (q *requests) oust(typ byte, m []byte) []byte {
 	default:
 		return nil
 	}
-	q.ex.stranger = false
+	q.ex.foreignUnnamed = false
 	q.ex.server.unnamed = 0
 	if typ == wire.Parse && len(m) > wire.HeaderSize && m[wire.HeaderSize] == 0 {
 		return nil

@@ -27,25 +27,25 @@ func (s *statements) effectsOf(own []byte, nm *names.Name) effects.Set {
 // resolve returns the name on the server of what a client's name stands for, and
 // what has to go in front of the message that uses it, a Bind or Describe, or be
 // answered before.
-func (s *statements) resolve(own []byte, nm *names.Name, by kind) (lead []byte, server string, n *note, wait bool) {
+func (s *statements) resolve(own []byte, nm *names.Name, by kind) (prelude []byte, server string, n *note, wait bool) {
 	switch {
 	case len(own) == 0:
 		if n := s.columnsChanged(own, nil); n != nil {
 			switch lost := s.namesLost(own, nil); {
 			case lost == nil || lost.changed:
-				return s.ex.out[:0], s.cfg.nobody, n, false
+				return s.ex.out[:0], s.cfg.absentName, n, false
 			case by == describe:
-				return s.ex.out[:0], s.cfg.nobody, lost, false
+				return s.ex.out[:0], s.cfg.absentName, lost, false
 			}
 			return s.ex.out[:0], "", nil, false // PostgreSQL notices when it runs
 		}
 		if types, ok := s.unnamed.noRows(s.ex.server.unnamed); ok && by == describe {
 			return s.standIn(types)
 		}
-		lead, wait = s.carryUnnamed()
-		return lead, "", nil, wait
+		prelude, wait = s.carryUnnamed()
+		return prelude, "", nil, wait
 	case !nm.Stands():
-		return s.ex.out[:0], s.cfg.nobody, &note{own: string(own)}, false
+		return s.ex.out[:0], s.cfg.absentName, &note{own: string(own)}, false
 	case nm.Leaving:
 		return nil, "", nil, true
 	case nm.Open > 0 && nm.May&effects.Names != 0:
@@ -54,7 +54,7 @@ func (s *statements) resolve(own []byte, nm *names.Name, by kind) (lead []byte, 
 		return s.ex.out[:0], nm.Server, nil, false
 	}
 	if n := s.columnsChanged(own, nm.Statement); n != nil {
-		return s.ex.out[:0], s.cfg.nobody, n, false
+		return s.ex.out[:0], s.cfg.absentName, n, false
 	}
 	renamed := nm.Statement.Effects&effects.Names != 0 && nm.Kept
 	if c := s.ex.server.findFor(nm); !renamed && c != nil && (c.Confirmed || c.Batch == s.ex.batch.number) {
@@ -65,7 +65,7 @@ func (s *statements) resolve(own []byte, nm *names.Name, by kind) (lead []byte, 
 		return s.standIn(nm.Statement.Types)
 	}
 	if !renamed && !nm.Kept { // and the server that had it is gone
-		return s.ex.out[:0], s.cfg.nobody, &note{own: string(own)}, false
+		return s.ex.out[:0], s.cfg.absentName, &note{own: string(own)}, false
 	}
 	if s.ex.ledger.readies > 0 {
 		return nil, "", nil, true // whether a transaction has failed is not known before
@@ -79,30 +79,30 @@ func (s *statements) resolve(own []byte, nm *names.Name, by kind) (lead []byte, 
 		return s.rename(nm)
 	}
 	c := &prepared.Copy{Statement: nm.Statement, Name: prepared.NewName(), Batch: s.ex.batch.number, Sent: prepared.Now()}
-	lead, made, wait := s.remake(c)
+	prelude, made, wait := s.remake(c)
 	if made {
 		// A text that executes several needs them all at once, and is tried again
 		// for each: the limit makes room for one more each time.
 		s.ex.server.copies.Add(c, s.cfg.MaxCopies+s.ex.waiting.times)
 	}
-	return lead, c.Name, nil, wait
+	return prelude, c.Name, nil, wait
 }
 
 // standIn makes a statement of nothing with the same parameters, for a message
 // whose answer depends on those alone: a Describe of a statement without rows,
 // which PostgreSQL does not read anew for it whatever became of its tables, or
 // one that will fail.
-func (s *statements) standIn(types string) (lead []byte, server string, n *note, wait bool) {
-	lead = s.ex.appendDoomed(nil)
+func (s *statements) standIn(types string) (prelude []byte, server string, n *note, wait bool) {
+	prelude = s.ex.appendCloses(nil)
 	server = prepared.NewName()
 	s.ex.push(entry{kind: parse, flags: ours})
-	s.ex.server.copies.Doom(server)
-	return wire.AppendParse(lead, server, "\x00"+types), server, nil, false
+	s.ex.server.copies.CloseLater(server)
+	return wire.AppendParse(prelude, server, "\x00"+types), server, nil, false
 }
 
 // rename makes a statement that names others once more: what they are on the
 // server may have changed since.
-func (s *statements) rename(nm *names.Name) (lead []byte, server string, n *note, wait bool) {
+func (s *statements) rename(nm *names.Name) (prelude []byte, server string, n *note, wait bool) {
 	if nm.Making != "" { // it executes itself
 		return nil, nm.Making, nil, false
 	}
@@ -111,26 +111,26 @@ func (s *statements) rename(nm *names.Name) (lead []byte, server string, n *note
 	}
 	if s.depth++; s.depth > names.MaxDepth {
 		s.depth--
-		return nil, s.cfg.nobody, &note{own: nm.Own}, false
+		return nil, s.cfg.absentName, &note{own: nm.Own}, false
 	}
-	lead = s.ex.appendDoomed(nil)
+	prelude = s.ex.appendCloses(nil)
 	server = prepared.NewName()
 	nm.Making = server
 	t := s.translate([]byte(nm.Statement.Text()), false)
-	lead = append(lead, t.lead...)
+	prelude = append(prelude, t.prelude...)
 	nm.Making = ""
 	s.depth--
 	if t.wait {
-		return lead, "", nil, true
+		return prelude, "", nil, true
 	}
 	nm.Ops = t.ops
 	if s.made != nil {
 		s.made[nm.Own] = server
 	}
-	s.heedBind(false, t.effects)
+	s.noteBind(false, t.effects)
 	s.ex.push(entry{kind: parse, name: nm, flags: ours, note: &note{shifts: t.shifts}})
-	s.ex.server.copies.Doom(server)
-	return wire.AppendParse(lead, server, string(t.text)+"\x00"+nm.Statement.Types), server, nil, false
+	s.ex.server.copies.CloseLater(server)
+	return wire.AppendParse(prelude, server, string(t.text)+"\x00"+nm.Statement.Types), server, nil, false
 }
 
 // columnsChanged returns the note of a message that has to fail since the columns of
@@ -165,7 +165,7 @@ func (s *statements) namesLost(own []byte, nm *names.Name) *note {
 // whose columns have changed, or, if gone counts, one that is gone; or nil.
 func (s *statements) executes(ops []names.Op, types string, gone bool) *note {
 	for _, op := range ops {
-		if op.Verb == effects.Execute && (op.Changed || gone && op.Server == s.cfg.nobody) {
+		if op.Verb == effects.Execute && (op.Changed || gone && op.Server == s.cfg.absentName) {
 			return &note{own: op.Own, changed: op.Changed, types: types}
 		}
 	}

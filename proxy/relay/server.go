@@ -7,8 +7,8 @@ import (
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
-// Server is what is known of a server connection beyond its bytes, for whoever
-// is lent it next. It belongs to whoever holds the connection.
+// Server is what is known of a server connection beyond its bytes, for the session
+// that is lent it next. It belongs to the holder of the connection.
 type Server struct {
 	params     params.Server
 	holder     uint64 // the session that held it last
@@ -16,17 +16,17 @@ type Server struct {
 	copies     prepared.Copies
 	seeded     bool   // its random numbers may be those of a seed
 	unverified bool   // a function may have ended statements
-	probe      string // a statement that is there as long as nothing ends all; empty: none was made
+	sentinel   string // a statement that is there as long as nothing ends all; empty: none was made
 }
 
-// NewServer returns the state of a connection that nobody was lent, and that was
+// NewServer returns the state of a connection that was never lent, and that was
 // opened with these parameters.
 func NewServer(startup []wire.Parameter) *Server {
 	return &Server{params: params.Server{Startup: startup}}
 }
 
 // SetReported says what the server reports of its session. The list must not be
-// changed any more.
+// changed afterwards.
 func (s *Server) SetReported(list []wire.Parameter) { s.params.Reported = list }
 
 // Prepared returns how many prepared statements the server has. It may be called
@@ -43,14 +43,14 @@ func (s *Server) findFor(nm *names.Name) *prepared.Copy {
 	return nil
 }
 
-// forgetCopies notes that the server has no prepared statements any more.
+// forgetCopies notes that the server no longer has any prepared statements.
 func (s *Server) forgetCopies() {
 	s.copies.Clear()
-	s.probe, s.unverified = "", false
+	s.sentinel, s.unverified = "", false
 }
 
-// wiped notes that DISCARD ALL was run.
-func (s *Server) wiped() {
+// discardedAll notes that DISCARD ALL was run.
+func (s *Server) discardedAll() {
 	s.forgetCopies()
 	s.params.Set, s.params.Unlisted = nil, false
 }

@@ -74,8 +74,8 @@ func TestAStatementOfPREPAREIsRunByTheProtocolToo(t *testing.T) {
 		c.sentIs(query("PREPARE  " + own + " AS SELECT 1"))
 		c.server(complete("PREPARE"), ready("I"))
 		c.holds()
-		survey := row("p", "", "") + complete("SELECT 1") + ready("I")
-		c.server(survey)
+		stateProbe := row("p", "", "") + complete("SELECT 1") + ready("I")
+		c.server(stateProbe)
 		c.pinnedBy("PREPARE")
 		c.heardIs(complete("PREPARE"), ready("I"))
 		c.fresh()
@@ -85,7 +85,7 @@ func TestAStatementOfPREPAREIsRunByTheProtocolToo(t *testing.T) {
 		c.client(query("EXECUTE one"))
 		c.sentIs(query("EXECUTE  " + own))
 		c.server(answer)
-		c.server(survey) // it may have done anything
+		c.server(stateProbe) // it may have done anything
 		c.fresh()
 		c.client(query("DEALLOCATE one"))
 		c.sentIs(query("DEALLOCATE  " + own))

@@ -24,25 +24,25 @@ func Reasons(why effects.Set) []string { return why.Reasons() }
 // statements show is a suspicion; PostgreSQL is asked for the truth before the
 // server is lent to anybody else.
 type sessionState struct {
-	cfg      *Config
-	ex       *exchange
-	params   *parameters
-	survey   *survey     // under way, or not learnt from yet
-	suspect  effects.Set // seen in statements since PostgreSQL was asked
-	pins     effects.Set // what keeps the client on its server
-	since    time.Time   // when that began
-	within   effects.Set // what statements of PREPARE may do when they are executed
-	foreign  bool        // others used the server's sequences since the client did
-	custom   effects.Custom
-	opaque   int // what the ledger had had when a text that may do anything was sent last
-	canceled int // surveys in vain
+	cfg              *Config
+	ex               *exchange
+	params           *parameters
+	probe            *stateProbe // under way, or not learnt from yet
+	suspect          effects.Set // seen in statements since PostgreSQL was asked
+	pins             effects.Set // what keeps the client on its server
+	since            time.Time   // when that began
+	preparedEffects  effects.Set // what statements of PREPARE may do when they are executed
+	foreignSequences bool        // others used the server's sequences since the client did
+	custom           effects.Custom
+	opaque           int // what the ledger had had when a text that may do anything was sent last
+	canceled         int // state probes that were canceled
 }
 
-// now returns the values that analysis reads in the session, and false where they
+// now returns the values that analysis reads in the session, and false if they
 // are not known: something may have changed them since PostgreSQL was asked. A
 // default that no server reports has no value in it.
 func (s *sessionState) now() (context string, certain bool) {
-	if s.suspect&effects.Analysis != 0 || s.survey != nil {
+	if s.suspect&effects.Analysis != 0 || s.probe != nil {
 		return "", false
 	}
 	return s.params.analysed(), true
@@ -51,7 +51,7 @@ func (s *sessionState) now() (context string, certain bool) {
 // unsure reports whether the values that analysis reads are not known, but will
 // be before long. stuck says that PostgreSQL can't be asked.
 func (s *sessionState) unsure(stuck bool) bool {
-	if !s.cfg.Shared || s.ex.doubt || s.ex.ledger.empty() && (s.ex.status != wire.StatusIdle || s.toAsk() == 0 || stuck) {
+	if !s.cfg.Shared || s.ex.desynced || s.ex.ledger.empty() && (s.ex.status != wire.StatusIdle || s.toAsk() == 0 || stuck) {
 		return false
 	}
 	_, certain := s.now()
@@ -62,7 +62,7 @@ func (s *sessionState) unsure(stuck bool) bool {
 func (s *sessionState) scan(text []byte) effects.Set { return s.strictly(effects.Of(text)) }
 
 // strictly takes a function that is not known to be harmless for one that may do
-// anything, where the session is followed so, and an EXECUTE in session mode,
+// anything, if the session is followed so, and an EXECUTE in session mode,
 // where nobody knows what was prepared.
 func (s *sessionState) strictly(seen effects.Set) effects.Set {
 	if s.cfg.Policy == Strict && seen&effects.Calls != 0 || !s.cfg.Shared && seen&effects.Execute != 0 {
@@ -71,7 +71,7 @@ func (s *sessionState) strictly(seen effects.Set) effects.Set {
 	return seen
 }
 
-// report takes a ParameterStatus. It reports whether the client is to be told at
+// report takes a ParameterStatus. It returns whether the client gets it at
 // once; see report of parameters.
 func (s *sessionState) report(body []byte, hidden bool) (tell bool) {
 	tell, news := s.params.report(body, hidden)
@@ -87,8 +87,8 @@ func (s *sessionState) report(body []byte, hidden bool) (tell bool) {
 	return true
 }
 
-// heed notes what a statement that is sent may do.
-func (s *sessionState) heed(seen effects.Set) {
+// noteEffects notes what a statement that is sent may do.
+func (s *sessionState) noteEffects(seen effects.Set) {
 	if seen&effects.Noted == 0 {
 		return
 	}
@@ -96,7 +96,7 @@ func (s *sessionState) heed(seen effects.Set) {
 		s.ex.server.unverified = true
 	}
 	if !s.cfg.Shared {
-		s.pins |= seen & effects.Indelible
+		s.pins |= seen & effects.NotResettable
 		s.suspect |= seen & (effects.Settings | effects.Unseen | effects.Calls | effects.Local)
 		return
 	}
@@ -107,10 +107,10 @@ func (s *sessionState) heed(seen effects.Set) {
 		s.ex.server.seeded, s.ex.server.params.Unlisted = true, true
 	}
 	if seen&effects.Prepare != 0 {
-		s.within |= seen
+		s.preparedEffects |= seen
 	}
 	if seen&effects.Execute != 0 {
-		seen |= s.within
+		seen |= s.preparedEffects
 	}
 	if seen&effects.Unseen != 0 {
 		seen |= effects.Analysis
@@ -136,12 +136,12 @@ func (s *sessionState) toAsk() effects.Set {
 	if !s.cfg.Shared {
 		return 0
 	}
-	ask := s.suspect & (effects.Surveyed | effects.Carried)
+	ask := s.suspect & (effects.Probed | effects.Carried)
 	if s.suspect&effects.Unseen != 0 {
-		ask |= effects.Surveyed | effects.Carried | effects.Opaque
+		ask |= effects.Probed | effects.Carried | effects.Opaque
 	}
 	if s.suspect&effects.Releases != 0 {
-		ask |= s.pins & effects.Surveyed
+		ask |= s.pins & effects.Probed
 	}
 	if s.cfg.Policy == Ignore {
 		ask &= effects.Carried
@@ -149,25 +149,25 @@ func (s *sessionState) toAsk() effects.Set {
 	return ask
 }
 
-// refuses returns why a statement is not to be run at all, or nil.
-func (s *sessionState) refuses(seen effects.Set) *wire.Error {
-	if !s.cfg.Shared || s.cfg.Policy != Reject || seen.Denied() == 0 {
+// rejects returns why a statement is not to be run at all, or nil.
+func (s *sessionState) rejects(seen effects.Set) *wire.Error {
+	if !s.cfg.Shared || s.cfg.Policy != Reject || seen.Rejected() == 0 {
 		return nil
 	}
 	return &wire.Error{
 		Severity: "ERROR", Code: wire.CodeFeatureNotSupported,
-		Message: strings.Join(seen.Denied().Reasons(), ", ") + " not supported in transaction pooling (session_state = reject)",
+		Message: strings.Join(seen.Rejected().Reasons(), ", ") + " not supported in transaction pooling (session_state = reject)",
 		Hint:    "Use a database or role with pool_mode session, or set session_state to pin.",
 	}
 }
 
-// deniedText is what PostgreSQL is sent in place of a statement that is denied:
+// rejectedText is what PostgreSQL is sent in place of a statement that is rejected:
 // it has to refuse it, so that the transaction fails as after any error.
-const deniedText = "pgseal does not run this statement"
+const rejectedText = "pgseal does not run this statement"
 
-// look looks at a text that may set parameters for the names of such that
-// PostgreSQL has to be asked for one by one.
-func (s *sessionState) look(seen effects.Set, text []byte) {
+// noteCustomNames looks in a text that may set parameters for the names of custom
+// ones, which PostgreSQL has to be asked for one by one.
+func (s *sessionState) noteCustomNames(seen effects.Set, text []byte) {
 	if !s.cfg.Shared || seen&(effects.Carried|effects.Unseen) == 0 {
 		return
 	}
@@ -182,7 +182,7 @@ func (s *sessionState) look(seen effects.Set, text []byte) {
 // prepares says that it has statements of PREPARE.
 func (s *sessionState) leavesBehind(prepares bool) (reset string, indelibly bool) {
 	if !s.cfg.Shared {
-		return s.cfg.Reset, s.pins&effects.Indelible != 0
+		return s.cfg.Reset, s.pins&effects.NotResettable != 0
 	}
 	traces := s.pins | s.toAsk()
 	if prepares {
@@ -197,5 +197,5 @@ func (s *sessionState) leavesBehind(prepares bool) (reset string, indelibly bool
 	case s.cfg.Always:
 		reset = s.cfg.Reset
 	}
-	return reset, traces&effects.Indelible != 0
+	return reset, traces&effects.NotResettable != 0
 }

@@ -33,7 +33,7 @@ func (s *statements) attach() {
 	s.portals.Plan = 0
 }
 
-// detach notes that the server is not held any more: what it owes never comes.
+// detach notes that the server is no longer held: what it owes never comes.
 func (s *statements) detach() {
 	for !s.ex.ledger.empty() {
 		e := s.ex.ledger.pop()
@@ -44,13 +44,13 @@ func (s *statements) detach() {
 	}
 }
 
-// heedBind notes what a statement may do that is about to run.
-func (s *statements) heedBind(noPortal bool, seen effects.Set) {
-	s.portals.Heed(noPortal, seen&effects.Noted)
+// noteBind notes what a statement may do that is about to run.
+func (s *statements) noteBind(noPortal bool, seen effects.Set) {
+	s.portals.NoteEffects(noPortal, seen&effects.Noted)
 	if seen&effects.Noted == 0 {
 		return
 	}
-	s.state.heed(seen)
+	s.state.noteEffects(seen)
 	if seen&(effects.Unseen|effects.Dotted) != 0 && s.cfg.Shared {
 		s.ex.server.params.Unlisted = true // of this server too, not only of that where it was prepared
 	}
@@ -114,8 +114,8 @@ func (s *statements) undo(d *draft) {
 	s.names.Settle(d.name)
 }
 
-// noteRows remembers what the client was told of the rows of the unnamed
-// statement.
+// noteRows remembers how the rows of the unnamed statement were described to the
+// client.
 func (s *statements) noteRows(typ byte, body []byte, size int) {
 	u := &s.unnamed.now
 	u.none = typ == wire.NoData
@@ -144,7 +144,7 @@ func (s *statements) over(e entry) {
 			if c.Name == "" {
 				s.ex.server.unnamed, s.unnamed.carrying = c.Number, 0
 			} else if known := s.ex.server.copies.Find(c.Statement); known != c && known != nil {
-				s.ex.server.copies.Doom(c.Name)
+				s.ex.server.copies.CloseLater(c.Name)
 			}
 		}
 	case closing:
@@ -183,15 +183,15 @@ func (s *statements) skip(e *entry) {
 	case e.kind == parse && e.is(unnamed):
 		s.unnamed.spareOf(&s.unnamed.candidates[0])
 		s.unnamed.drop()
-	case e.kind == parse && e.is(probe) && s.ex.server != nil:
-		s.ex.server.probe = ""
+	case e.kind == parse && e.is(checksSentinel) && s.ex.server != nil:
+		s.ex.server.sentinel = ""
 	case e.kind == closing && e.is(unnamed):
 		s.unnamed.dropping--
 	case e.kind == closing && e.name != nil:
 		e.name.Leaving = false
 		s.names.Settle(e.name)
 	case e.kind == closing && e.is(ours) && e.note != nil && e.note.own != "" && s.ex.server != nil:
-		s.ex.server.copies.Doom(e.note.own)
+		s.ex.server.copies.CloseLater(e.note.own)
 	}
 	if e.note == nil {
 		return
@@ -210,7 +210,7 @@ func (s *statements) skip(e *entry) {
 		} else if c.Confirmed {
 			s.ex.server.copies.Drop(c)
 		} else {
-			s.ex.server.copies.Lose(c)
+			s.ex.server.copies.Forget(c)
 		}
 	}
 }

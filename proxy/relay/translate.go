@@ -18,8 +18,8 @@ type shift struct{ at, by int }
 type translation struct {
 	effects effects.Set // of the statements of the protocol that it executes
 	text    []byte
-	lead    []byte // goes in front of it
-	wait    bool   // lead has to be answered before
+	prelude []byte // goes in front of it
+	wait    bool   // prelude has to be answered before
 	changed string // what stands for a statement whose columns have changed
 	ends    bool   // it may end a transaction, or its failure
 	ops     []names.Op
@@ -62,7 +62,7 @@ func (s *statements) translate(text []byte, ends bool) (t translation) {
 			s.makes(local, own)
 		}
 		if server == "" {
-			server = s.cfg.nobody
+			server = s.cfg.absentName
 		}
 		t.ops = append(t.ops, names.Op{Statement: ref.Statement, Own: own, Verb: verb, Server: server, Changed: server == t.changed})
 		t.text = append(append(append(t.text, text[done:ref.Start]...), ' '), server...)
@@ -107,24 +107,24 @@ func (s *statements) serverName(t *translation, verb effects.Set, own string) (s
 	case verb == effects.Execute && t.ends && s.ex.status == wire.StatusFailed && s.ex.server.findFor(nm) == nil:
 		return "", false // it can't be made before the transaction has ended, nor behind that
 	case verb == effects.Execute:
-		lead, server, n, wait := s.resolve([]byte(own), nm, bind)
-		t.lead = append(t.lead, lead...)
+		prelude, server, n, wait := s.resolve([]byte(own), nm, bind)
+		t.prelude = append(t.prelude, prelude...)
 		if n != nil && n.changed {
 			server = prepared.NewName()
 			t.changed = server
 		}
 		t.effects |= nm.Effects()
 		// It may fail, and what names the statement shall not be tried then.
-		wait = wait || len(lead) > 0 && nm.Statement.Effects&effects.Names == 0 && s.ex.status != wire.StatusFailed
+		wait = wait || len(prelude) > 0 && nm.Statement.Effects&effects.Names == 0 && s.ex.status != wire.StatusFailed
 		return server, wait
 	}
 	// DEALLOCATE and PREPARE get one that is there for them alone: the server's
 	// copy may be others' too.
 	server = prepared.NewName()
-	t.lead = wire.AppendParse(s.ex.appendDoomed(t.lead), server, "\x00\x00\x00")
+	t.prelude = wire.AppendParse(s.ex.appendCloses(t.prelude), server, "\x00\x00\x00")
 	s.ex.push(entry{kind: parse, flags: ours})
 	if verb == effects.Prepare {
-		s.ex.server.copies.Doom(server)
+		s.ex.server.copies.CloseLater(server)
 	}
 	return server, false
 }
@@ -147,7 +147,7 @@ func (s *statements) did(op *names.Op) {
 		s.names.MadeBySQL(nm, true)
 		nm.Server, nm.Made = op.Server, s.ex.ledger.pushed
 	case effects.Deallocate:
-		s.ex.server.copies.LoseName(op.Server) // it may have become the copy of others, too
+		s.ex.server.copies.ForgetName(op.Server) // it may have become the copy of others, too
 		if nm := s.names.Get(op.Own); nm != nil {
 			s.names.Clear(nm)
 		}
@@ -184,7 +184,7 @@ func (s *statements) ownName(server string, e *entry) (own string, ok bool) {
 }
 
 // reword returns an ErrorResponse in the client's own terms: with its names of
-// statements, and positions in the text as it sent it. It returns m where there
+// statements, and positions in the text as it sent it. It returns m if there
 // is nothing to change.
 func (s *statements) reword(m []byte, e *entry) []byte {
 	var shifts []shift

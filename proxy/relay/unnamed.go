@@ -22,19 +22,19 @@ type unnamedStatement struct {
 
 // plan is an unnamed statement.
 type plan struct {
-	number  uint64 // which no other session's has; 0: there is none
-	parse   []byte // its Parse message, empty where it was too large to keep
-	effects effects.Set
-	rows    []byte // the body of the RowDescription that the client was sent; empty: none
-	types   []byte // the body of the ParameterDescription that it was sent; empty: none
-	none    bool   // it was told that there are no rows
-	context string
-	certain bool       // context is known
-	sure    bool       // its Parse begins a batch, so that the server can't skip it
-	batch   uint32     // that its Parse is in
-	ops     []names.Op // what it does to names when it runs
-	looked  uint64     // when those were looked up, by looked of statements
-	missed  bool       // what it executes was not there at its Parse, or its columns had changed
+	number       uint64 // which no other session's has; 0: there is none
+	parse        []byte // its Parse message, empty if it was too large to keep
+	effects      effects.Set
+	rows         []byte // the body of the RowDescription that the client was sent; empty: none
+	types        []byte // the body of the ParameterDescription that it was sent; empty: none
+	none         bool   // the client was sent NoData
+	context      string
+	certain      bool       // context is known
+	sure         bool       // its Parse begins a batch, so that the server can't skip it
+	batch        uint32     // that its Parse is in
+	ops          []names.Op // what it does to names when it runs
+	namesVersion uint64     // when those were looked up, by namesVersion of statements
+	missed       bool       // what it executes was not there at its Parse, or its columns had changed
 }
 
 // Bounds of what is kept of unnamed statements whose Parse is not answered.
@@ -72,7 +72,7 @@ func (u *unnamedStatement) spareOf(p *plan) {
 // noRows returns the types of the parameters of the unnamed statement, as a Parse
 // message tells them, if it is known to return no rows and PostgreSQL would look
 // at something else to describe it: on a server whose unnamed statement is
-// another, or where what it executes was not there at its Parse and may be now.
+// another, or if what it executes was not there at its Parse and may be now.
 func (u *unnamedStatement) noRows(onServer uint64) (types string, ok bool) {
 	switch {
 	case u.now.number == 0 || len(u.candidates) > 0 || u.dropping > 0 || len(u.now.parse) == 0:

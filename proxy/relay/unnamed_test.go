@@ -157,7 +157,7 @@ func TestOurQueriesDoNotEndTheUnnamedStatement(t *testing.T) {
 	everyWay(t, func(c *talk) {
 		c.client(parseAs("", "LISTEN a"), bind, execute, syncMsg)
 		c.server(parsed, bound, complete("LISTEN"), ready("I"))
-		c.server(complete("SELECT 0"), ready("I")) // the survey
+		c.server(complete("SELECT 0"), ready("I")) // the state probe
 		c.free(1)
 		c.fresh()
 		c.client(bind, execute, syncMsg)

@@ -27,7 +27,7 @@ const (
 	Sequence      = Set(sqlscan.Sequence)
 	Other         = Set(sqlscan.Other)
 	Opaque        = Set(sqlscan.Opaque)
-	Unsure        = Set(sqlscan.Unsure)
+	Ambiguous     = Set(sqlscan.Ambiguous)
 	Releases      = Set(sqlscan.Releases)
 	Deallocate    = Set(sqlscan.Deallocate)
 	DeallocateAll = Set(sqlscan.DeallocateAll)
@@ -62,22 +62,22 @@ const (
 
 // What may be left in a session, by how it is dealt with.
 const (
-	// Surveyed is what PostgreSQL can be asked for, and keeps the client on its
+	// Probed is what PostgreSQL can be asked for, and keeps the client on its
 	// server while it is there.
-	Surveyed = TempObjects | AdvisoryLock | Listen | HoldCursor | Prepare | SessionAuth
+	Probed = TempObjects | AdvisoryLock | Listen | HoldCursor | Prepare | SessionAuth
 	// Lasting can't be asked for: it keeps the client there to the end.
 	Lasting = Load | Seed | Sequence | Other
 	// Pinning is all that keeps a client on its server.
-	Pinning = Surveyed | Lasting
+	Pinning = Probed | Lasting
 	// Carried follows the client to its next server.
 	Carried = Settings | Role
-	// Indelible outlives even DISCARD ALL, so the server ends with the session.
-	Indelible = Load | Seed | Other | UnknownState
+	// NotResettable outlives even DISCARD ALL, so the server ends with the session.
+	NotResettable = Load | Seed | Other | UnknownState
 	// Unseen may be anything.
-	Unseen = Opaque | Unsure
+	Unseen = Opaque | Ambiguous
 	// Forgets ends statements of the protocol.
 	Forgets = DeallocateAll | DiscardAll
-	// Noted is what a statement's text shows that anybody has to heed; most
+	// Noted is what a statement's text shows that has to be acted on; most
 	// statements show nothing of it.
 	Noted = Pinning | Carried | Unseen | Forgets | Execute | Releases | Deallocate | Local | LocalRole | Hidden | CopyIn |
 		Analysis | SearchPath | Calls | Names | Resets
@@ -101,7 +101,7 @@ var reasons = []struct {
 	{UnknownState, "unknown state"},
 	{LargeStatement, "large prepared statement"},
 	{LargeSettings, "large parameters"},
-	{Privileged, "parameter of another role's rights"},
+	{Privileged, "privileged parameter"},
 	{TemporaryPath, "search_path with pg_temp"},
 }
 
@@ -136,7 +136,7 @@ func OfLarge(seen sqlscan.Effects) Set { return widen(Set(seen)) }
 func mayNameCustom(text []byte) bool { return bytes.IndexByte(text, '.') >= 0 || ReadsTwoWays(text) }
 
 // ReadsTwoWays reports whether a text means something else under another
-// standard_conforming_strings or client_encoding, even where nothing of it is
+// standard_conforming_strings or client_encoding, even if nothing of it is
 // analysed.
 func ReadsTwoWays(text []byte) bool {
 	for _, c := range text {
@@ -148,10 +148,10 @@ func ReadsTwoWays(text []byte) bool {
 }
 
 // widen adds what follows from effects: what a text that reads in two ways may
-// hold, and that where search_path may have been changed,
+// hold, and that if search_path may have been changed,
 // also for the transaction, what is created may be temporary.
 func widen(seen Set) Set {
-	if seen&(Unsure|Hidden) != 0 { // anything may be in it
+	if seen&(Ambiguous|Hidden) != 0 { // anything may be in it
 		seen |= Analysis | SearchPath | Moment | Calls | Resets | Several | Analyzed
 	}
 	if seen&SearchPath != 0 {
@@ -162,9 +162,9 @@ func widen(seen Set) Set {
 
 var temporarySchema = []byte("pg_temp")
 
-// Denied returns what keeps a client on its server, as far as the text of a
+// Rejected returns what keeps a client on its server, as far as the text of a
 // statement shows that it leaves it there.
-func (s Set) Denied() Set {
+func (s Set) Rejected() Set {
 	// A SET LOCAL search_path alone makes nothing temporary.
 	if s&SearchPath != 0 {
 		s &^= TempObjects

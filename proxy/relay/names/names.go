@@ -13,7 +13,7 @@ import (
 // reaches a server.
 type Names struct {
 	memory  *prepared.Statements // of their texts
-	role    string               // whose budget they count against
+	role    string               // that their budget belongs to
 	byName  map[string]*Name
 	held    int64  // what the texts count for
 	sqls    int    // names made by PREPARE
@@ -25,7 +25,7 @@ type Names struct {
 type Name struct {
 	Own       string              // at most MaxName bytes
 	Statement *prepared.Statement // what it stands for, once confirmed
-	Server    string              // the statement on the server that is held, while open is not zero, or where sql is set
+	Server    string              // the statement on the server that is held, while open is not zero, or if sql is set
 	Open      int                 // entries of the ledger that may change what it stands for
 	May       effects.Set         // of all that it may stand for while open is not zero
 	Leaving   bool                // a Close of it is not answered
@@ -162,7 +162,7 @@ func (n *Names) Bind(nm *Name) {
 	n.bound++
 }
 
-// Settle notes that one of those was answered, and forgets the name where it
+// Settle notes that one of those was answered, and forgets the name if it
 // stands for nothing.
 func (n *Names) Settle(nm *Name) {
 	n.changes++
@@ -212,7 +212,7 @@ func (n *Names) MadeBySQL(nm *Name, is bool) {
 	nm.SQL = is
 }
 
-// Forget notes that the session has no prepared statements any more but
+// Forget notes that the session no longer has any prepared statements but
 // those that were made behind the message before which the ledger had had so
 // many.
 func (n *Names) Forget(before int) {
@@ -223,7 +223,7 @@ func (n *Names) Forget(before int) {
 	}
 }
 
-// Reserve counts that many bytes of text, where there is room for them.
+// Reserve counts that many bytes of text, if there is room for them.
 func (n *Names) Reserve(bytes int64) bool {
 	if !n.memory.Reserve(n.role, n.held, bytes) {
 		return false

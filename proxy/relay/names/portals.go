@@ -25,8 +25,8 @@ func (p *Portals) Bind(portal []byte, ops []Op) {
 	p.ops[string(portal)] = ops
 }
 
-// Heed notes the effects of a statement that is bound.
-func (p *Portals) Heed(noName bool, seen effects.Set) {
+// NoteEffects notes the effects of a statement that is bound.
+func (p *Portals) NoteEffects(noName bool, seen effects.Set) {
 	if noName {
 		p.unnamed = seen
 	} else {
@@ -42,7 +42,7 @@ func (p *Portals) Effects(noName bool) effects.Set {
 	return p.others
 }
 
-// Clear notes that there are none any more.
+// Clear notes that there are none left.
 func (p *Portals) Clear() {
 	p.unnamed, p.others = 0, 0
 	if len(p.ops) > 0 {

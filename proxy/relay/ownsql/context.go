@@ -28,8 +28,8 @@ var ReadContext = func() string {
 	return "SELECT " + strings.Join(list, ", ")
 }()
 
-// Context returns the values of Read in a session whose client was told of these
-// parameters and wished for those, as a text.
+// Context returns the values of Read in a session to whose client these parameters
+// were reported and that wished for those, as a text.
 func Context(told, wishes []wire.Parameter) string {
 	var b strings.Builder
 	for _, name := range Read {

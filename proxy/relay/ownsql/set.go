@@ -40,9 +40,9 @@ func Set(set []wire.Parameter, reset []string, local bool) string {
 	return q.String()
 }
 
-// BringBack returns a statement that sets those startup values which nobody has
-// set in the session, because they were reset: for good, or for the transaction.
-func BringBack(startup []wire.Parameter, local bool) string {
+// Restore returns a statement that sets those startup values that are not set in
+// the session because they were reset: for good, or for the transaction.
+func Restore(startup []wire.Parameter, local bool) string {
 	var values []string
 	for _, p := range startup {
 		values = append(values, "("+literal(p.Name)+"::pg_catalog.text, "+literal(p.Value)+"::pg_catalog.text)")

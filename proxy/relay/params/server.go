@@ -55,7 +55,7 @@ func (s *Server) Covers(startup []wire.Parameter) bool {
 }
 
 // Difference returns what has to be set and reset on a server so that the
-// client's wishes are met and nobody else's are. Where the wishes are what is set,
+// client's wishes are met and nobody else's are. If the wishes are what is set,
 // both are one list from now on.
 func (s *Server) Difference(client *[]wire.Parameter) (set []wire.Parameter, reset []string) {
 	if equal, _ := Unify(client, &s.Set); equal {

@@ -21,7 +21,7 @@ type Copy struct {
 type Copies struct {
 	byStatement map[*Statement]*list.Element
 	byUse       list.List // of *Copy, the last used first
-	doomed      []string  // names of statements to be closed when something is sent
+	toClose     []string  // names of statements to be closed when something is sent
 	changes     uint64    // counts what ended statements
 	count       atomic.Int32
 }
@@ -43,8 +43,8 @@ func (s *Copies) Find(st *Statement) *Copy {
 // Use notes that a copy is used now.
 func (s *Copies) Use(c *Copy) { s.byUse.MoveToFront(s.byStatement[c.Statement]) }
 
-// Add notes a copy in place of any that was there, which is doomed, and dooms
-// what was not used for longest beyond limit.
+// Add notes a copy in place of any that was there, which is to be closed, as are
+// the least recently used beyond limit.
 func (s *Copies) Add(c *Copy, limit int) {
 	if s.byStatement == nil {
 		s.byStatement = map[*Statement]*list.Element{}
@@ -61,12 +61,12 @@ func (s *Copies) Add(c *Copy, limit int) {
 
 // Drop forgets a copy, and has it closed.
 func (s *Copies) Drop(c *Copy) {
-	s.Lose(c)
-	s.Doom(c.Name)
+	s.Forget(c)
+	s.CloseLater(c.Name)
 }
 
-// Lose forgets a copy that is not there.
-func (s *Copies) Lose(c *Copy) {
+// Forget forgets a copy that is not there.
+func (s *Copies) Forget(c *Copy) {
 	s.changes++
 	if e := s.byStatement[c.Statement]; e != nil && e.Value == c {
 		s.byUse.Remove(e)
@@ -75,49 +75,48 @@ func (s *Copies) Lose(c *Copy) {
 	}
 }
 
-// LoseName forgets the copy of that name, if there is one.
-func (s *Copies) LoseName(name string) {
+// ForgetName forgets the copy of that name, if there is one.
+func (s *Copies) ForgetName(name string) {
 	for e := s.byUse.Front(); e != nil; e = e.Next() {
 		if c := e.Value.(*Copy); c.Name == name {
-			s.Lose(c)
+			s.Forget(c)
 			return
 		}
 	}
 }
 
-// Clear notes that the server has no prepared statements any more.
+// Clear notes that the server no longer has any prepared statements.
 func (s *Copies) Clear() {
 	s.changes++
 	clear(s.byStatement)
 	s.byUse.Init()
-	s.doomed = nil
+	s.toClose = nil
 	s.noteLen()
 }
 
 func (s *Copies) noteLen() { s.count.Store(int32(s.byUse.Len())) }
 
-// Doom has the statement of that name closed when something is sent.
-func (s *Copies) Doom(name string) { s.doomed = append(s.doomed, name) }
+// CloseLater has the statement of that name closed when something is sent.
+func (s *Copies) CloseLater(name string) { s.toClose = append(s.toClose, name) }
 
-// Doomed returns the names of the statements that are to be closed.
-func (s *Copies) Doomed() []string { return s.doomed }
+// ToClose returns the names of the statements that are to be closed.
+func (s *Copies) ToClose() []string { return s.toClose }
 
-// CloseDoomed notes that those of Doomed are being closed.
-func (s *Copies) CloseDoomed() {
-	if len(s.doomed) > 0 {
+// Closing notes that those of ToClose are being closed.
+func (s *Copies) Closing() {
+	if len(s.toClose) > 0 {
 		s.changes++
 	}
-	s.doomed = s.doomed[:0]
+	s.toClose = s.toClose[:0]
 }
 
-// CloseLast notes that the statement which was doomed last is being closed, if it
-// has that name.
+// CloseLast notes that the last of ToClose is being closed, if it has that name.
 func (s *Copies) CloseLast(name string) bool {
-	last := len(s.doomed) - 1
-	if last < 0 || s.doomed[last] != name {
+	last := len(s.toClose) - 1
+	if last < 0 || s.toClose[last] != name {
 		return false
 	}
-	s.doomed = s.doomed[:last]
+	s.toClose = s.toClose[:last]
 	s.changes++
 	return true
 }

@@ -10,7 +10,7 @@ import (
 // numbers is the last that was given.
 var numbers atomic.Uint64
 
-// NextNumber numbers the statements that are shared with nobody, and the
+// NextNumber numbers the statements that are not shared, and the
 // unnamed ones of all sessions.
 func NextNumber() uint64 { return numbers.Add(1) }
 

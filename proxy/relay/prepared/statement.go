@@ -33,18 +33,18 @@ type Analysis struct {
 type Statement struct {
 	Analysis
 
-	// Guarded by the lock of Statements; whoever counts among users may read
+	// Guarded by the lock of Statements; users may read
 	// text without it.
-	text  string // empty where nobody keeps it: copies on servers need none
+	text  string // empty if it is not kept: copies on servers need none
 	users int
-	role  string // whose budget the text counts against
+	role  string // the text counts against its budget
 }
 
-// Unshared returns a statement that is nobody else's, and counts nowhere.
+// Unshared returns a statement that is not shared, and counts nowhere.
 func Unshared(text string, a Analysis) *Statement { return &Statement{Analysis: a, text: text} }
 
-// Text returns the statement's text. Only who counts among its users, or made it
-// by Unshared, may call it.
+// Text returns the statement's text. Only its users, and the caller of Unshared,
+// may call it.
 func (s *Statement) Text() string { return s.text }
 
 // Draft is a statement on its way: a Parse that is not answered yet.
@@ -57,7 +57,7 @@ type Draft struct {
 
 // Statements knows the prepared statements that sessions and servers have, and
 // bounds the memory that their texts take: in all, for each role, and for each
-// session. A session whose text is not kept stays on its server; nobody is
+// session. A session whose text is not kept stays on its server; no client is
 // refused. The methods may be called from any goroutine.
 type Statements struct {
 	mu    sync.Mutex
@@ -89,7 +89,7 @@ func (c *Statements) SetLimit(bytes int64) {
 }
 
 // Reserve counts n bytes more for a session of a role that has held so many,
-// where there is room for them.
+// if there is room for them.
 func (c *Statements) Reserve(role string, held, n int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,7 +153,7 @@ func (c *Statements) Leave(st *Statement) {
 	}
 }
 
-// forget drops a statement that nobody has any more.
+// forget drops a statement that is no longer in use.
 func (c *Statements) forget(k digest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -171,7 +171,7 @@ func (c *Statements) Use() (count int, bytes int64) {
 }
 
 // Each calls f for each statement, in no order: with a part of its digest as its
-// name, its text, which is empty where no session has it, the bytes that it takes,
+// name, its text, which is empty if no session has it, the bytes that it takes,
 // and how many sessions have it. f must not use c.
 func (c *Statements) Each(f func(name, text string, bytes, sessions int)) {
 	c.mu.Lock()

@@ -9,36 +9,36 @@ import (
 	"github.com/pgseal/pgseal/proxy/relay/params"
 )
 
-// maxCanceled is how often a session's surveys may be canceled before its state
-// is taken for unknown.
+// maxCanceled is how often a session's state probes may be canceled before its
+// state is taken for unknown.
 const maxCanceled = 3
 
-// survey is a question to PostgreSQL, what a session has left on its server, and
+// stateProbe is a query that asks PostgreSQL what a session has left on its server, and
 // the answer. It is asked between transactions, where rolled-back changes are
 // gone and only what will last is left.
-type survey struct {
+type stateProbe struct {
 	asked    effects.Set
 	answer   ownsql.Answer
-	over     bool
+	done     bool
 	canceled bool
 }
 
-// beginSurvey returns the query to be sent to a server that is at rest.
-func (s *sessionState) beginSurvey() []byte {
+// beginProbe returns the query to be sent to a server that is at rest.
+func (s *sessionState) beginProbe() []byte {
 	asked := s.toAsk()
-	s.survey = &survey{asked: asked}
+	s.probe = &stateProbe{asked: asked}
 	s.suspect = 0
-	s.ex.push(entry{kind: query, flags: ours | asks})
+	s.ex.push(entry{kind: query, flags: ours | probesState})
 	s.ex.server.unnamed = 0 // a simple query ends it; the client's is carried there again
-	return wire.AppendQuery(nil, ownsql.Ask(asked, s.custom.Names, s.ex.server.probe, s.ex.server.params.Grants()))
+	return wire.AppendQuery(nil, ownsql.Ask(asked, s.custom.Names, s.ex.server.sentinel, s.ex.server.params.Grants()))
 }
 
-// learn takes what a survey has found for the truth about the session. known is
-// false where nothing was found out; forgotten says that statements which were
+// learn takes what a state probe has found for the truth about the session. known is
+// false if nothing was found out; forgotten says that statements which were
 // prepared before the text that opaque is about are gone.
 func (s *sessionState) learn() (known, forgotten bool) {
-	v := s.survey
-	s.survey = nil
+	v := s.probe
+	s.probe = nil
 	switch {
 	case v.canceled && s.canceled < maxCanceled:
 		s.canceled++
@@ -64,9 +64,9 @@ func (s *sessionState) learn() (known, forgotten bool) {
 	if v.asked&effects.SessionAuth != 0 && v.answer.User != s.cfg.User {
 		v.answer.Found |= effects.SessionAuth
 	}
-	s.pins &^= v.asked & effects.Surveyed
+	s.pins &^= v.asked & effects.Probed
 	if s.cfg.Policy != Ignore {
-		s.pin(v.answer.Found & effects.Surveyed)
+		s.pin(v.answer.Found & effects.Probed)
 	}
 	return true, forgotten
 }
@@ -91,17 +91,17 @@ func (s *sessionState) carry(set []wire.Parameter, withRole bool) {
 		}
 	}
 	s.params.wish(wishes)
-	s.seeSearchPath()
+	s.checkSearchPath()
 }
 
-// seeSearchPath keeps a client on its server whose search_path names pg_temp:
+// checkSearchPath keeps a client on its server whose search_path names pg_temp:
 // what it creates may be temporary, and hide what others have.
-func (s *sessionState) seeSearchPath() {
+func (s *sessionState) checkSearchPath() {
 	s.pins &^= effects.TemporaryPath
 	if !s.cfg.Shared || s.cfg.Policy == Ignore {
 		return
 	}
-	for _, list := range [][]wire.Parameter{s.params.told, s.params.wishes} {
+	for _, list := range [][]wire.Parameter{s.params.reported, s.params.wishes} {
 		if i := params.FindFold(list, "search_path"); i >= 0 && strings.Contains(strings.ToLower(list[i].Value), "pg_temp") {
 			s.pin(effects.TemporaryPath)
 		}

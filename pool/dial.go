@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -74,15 +73,6 @@ func (m *Manager) greet(conn *backend.Conn, id uint64, d *Database, sql string) 
 		return fmt.Errorf("connect_query: %w", err)
 	}
 	return nil
-}
-
-// expiry spreads the ends of servers that began together over the last tenth
-// of their lifetime, so that they do not all reconnect at once.
-func expiry(created time.Time, lifetime time.Duration) time.Time {
-	if lifetime == 0 {
-		return time.Time{}
-	}
-	return created.Add(lifetime - time.Duration(rand.Float64()*float64(lifetime)/10))
 }
 
 // refusalHint is for a client if the server refused pgseal's login: the client

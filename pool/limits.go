@@ -156,13 +156,6 @@ func (p *policy) bounds() *bounds {
 	return &p.allowed
 }
 
-// stale reports whether a server was idle for so long that it is asked by
-// server_check_query before it is lent again. That finds connections that died
-// without a word, which the engine can't notice.
-func (b *bounds) stale(s *Server, now time.Time) bool {
-	return b.checks && now.Sub(s.idleSince) >= b.checkAfter
-}
-
 // mode returns the mode of the pool whose servers log in as role.
 func (s *Spec) mode(role string) string {
 	if u := s.user(role); u.PoolMode != "" {
@@ -213,10 +206,6 @@ func (s *Spec) maxDBClients() int {
 
 func (s *Spec) maxUserClients(user string) int {
 	return own(s.user(user).MaxUserClientConnections, s.Defaults.MaxUserClientConnections)
-}
-
-func (s *Spec) lifetime() time.Duration {
-	return own(s.DatabaseLimits.ServerLifetime, s.Defaults.ServerLifetime)
 }
 
 // checkQuery returns what an idle server is asked before it is lent, and

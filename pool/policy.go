@@ -76,39 +76,6 @@ func (p *policy) take(last *Server, does func(*Server) bool, now time.Time) *Ser
 	}
 }
 
-// reasonToClose returns why a server that is held by no client has to end now, or
-// nothing.
-// If that is to make way for a new one it is counted, so the caller must end it.
-func (p *policy) reasonToClose(s *Server, now time.Time) (why string) {
-	why = p.reasonNotToLend(s, now)
-	if why != "" || s.origin.epoch.trust == p.db.trust.Load() && !s.outdated || !p.rotate(s, now) {
-		return why
-	}
-	if s.outdated {
-		return ClosedSettings
-	}
-	return ClosedTrust
-}
-
-// reasonNotToLend returns why a server may not be lent again, or nothing.
-func (p *policy) reasonNotToLend(s *Server, now time.Time) (why string) {
-	switch {
-	case s.dedicated:
-		return ClosedDedicated
-	case !s.usable():
-		return s.closeReason()
-	case p.closed != nil:
-		return ClosedPool
-	case p.db.paused.on():
-		return ClosedPaused
-	case s.origin.epoch.settings != p.db.settings.Load():
-		return ClosedSettings
-	case s.origin.expired(now):
-		return ClosedLifetime
-	}
-	return ""
-}
-
 // end closes a server that no client holds. A dedicated one is not puddle's: the
 // Pool destroys it.
 func (p *policy) end(s *Server, why string) {
@@ -151,78 +118,11 @@ func (p *policy) lend(s *Server, w *Waiter, now time.Time) {
 	p.usage.lent(w, now)
 }
 
-// leave takes w out of the queue, and reports whether it was in it.
-func (p *policy) leave(w *Waiter) bool {
-	defer p.clearBlocked()
-	if !p.queue.remove(w) {
-		return false
-	}
-	w.Waited = time.Since(w.since)
-	return true
-}
-
 // clearBlocked makes other pools stop making room for this one if nobody waits in it.
 func (p *policy) clearBlocked() {
 	if p.queue.length+p.dedicated.length == 0 {
 		p.places.block(nil)
 	}
-}
-
-// nextLook returns how long it takes until the head of the queue has waited for
-// query_wait_timeout, or may have a server of the reserve; false for never.
-func (p *policy) nextLook() (wait time.Duration, ok bool) {
-	if p.queue.length == 0 {
-		return 0, false
-	}
-	spec := p.db.spec.Load()
-	waited := time.Since(p.queue.head.since)
-	wait, ok = spec.Defaults.QueryWaitTimeout-waited, spec.Defaults.QueryWaitTimeout > 0
-	if reserve := spec.Defaults.ReservePoolTimeout - waited; reserve > 0 && p.bounds().reserve > 0 && (!ok || reserve < wait) {
-		return reserve, true
-	}
-	return wait, ok
-}
-
-// expire takes those out of the queue that have waited for query_wait_timeout, and
-// has servers of the reserve opened for others.
-func (p *policy) expire() (expired []*Waiter) {
-	limit := p.db.spec.Load().Defaults.QueryWaitTimeout
-	for limit > 0 && p.queue.length > 0 && time.Since(p.queue.head.since) >= limit {
-		w := p.queue.pop()
-		w.Waited = time.Since(w.since)
-		expired = append(expired, w)
-	}
-	p.usage.waitTimeouts.Add(uint64(len(expired)))
-	p.openMore()
-	return expired
-}
-
-// sweep ends the idle servers that are dead, too old, idle for too long or of
-// old settings.
-func (p *policy) sweep() {
-	spec := p.db.spec.Load()
-	idleFor, least := spec.Defaults.ServerIdleTimeout, spec.least(p.user)
-	now := time.Now()
-	all := p.idle
-	p.idle = p.idle[:0]
-	for _, s := range all {
-		why := p.reasonToClose(s, now)
-		switch {
-		case why != "":
-		case idleFor > 0 && now.Sub(s.idleSince) >= idleFor && (s.special() || p.places.plainLeft() > least):
-			why = ClosedIdle
-		case p.places.surplus(p.bounds()) || p.places.wantedElsewhere() && !p.queue.wants(s):
-			why = ClosedLimit
-		}
-		if why != "" {
-			s.idleSince = time.Time{}
-			p.end(s, why)
-			continue
-		}
-		p.idle = append(p.idle, s)
-	}
-	clear(all[len(p.idle):])
-	p.tryAgain()
 }
 
 // close stops lending servers, and returns the waiters.
@@ -250,3 +150,53 @@ func (p *policy) ask(s *Server) {
 func (p *policy) answered(s *Server) {
 	p.asked = slices.DeleteFunc(p.asked, func(other *Server) bool { return other == s })
 }
+
+// idleServers are the servers that no client holds, the one that was used last at the
+// end. mu of the pool guards them.
+type idleServers []*Server
+
+func (l *idleServers) add(s *Server, now time.Time) {
+	s.idleSince = now
+	*l = append(*l, s)
+}
+
+// remove takes the i-th.
+func (l *idleServers) remove(i int) *Server {
+	s := (*l)[i]
+	*l = slices.Delete(*l, i, i+1)
+	s.idleSince = time.Time{}
+	return s
+}
+
+// choose returns the place of the server that was used last of those that do, or
+// with server_round_robin of that which was used first; -1 for none. Without it,
+// last, which is of the same pool, comes before all, unless it has to be asked
+// first.
+func (l idleServers) choose(last *Server, does func(*Server) bool, b *bounds, now time.Time) int {
+	if b.spec.Defaults.ServerRoundRobin {
+		return slices.IndexFunc(l, does)
+	}
+	if last != nil && !last.idleSince.IsZero() && does(last) && !b.stale(last, now) {
+		return slices.Index(l, last)
+	}
+	for i, s := range slices.Backward(l) {
+		if does(s) {
+			return i
+		}
+	}
+	return -1
+}
+
+// longest returns the place of the server that was idle for the longest time of
+// those that may end; -1 for none.
+func (l idleServers) longest(may func(*Server) bool) int {
+	longest := -1
+	for i, s := range l {
+		if may(s) && (longest < 0 || s.idleSince.Before(l[longest].idleSince)) {
+			longest = i
+		}
+	}
+	return longest
+}
+
+func anyServer(*Server) bool { return true }

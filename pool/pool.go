@@ -101,16 +101,6 @@ func (p *Pool) Leave(w *Waiter) bool {
 	return p.policy.leave(w)
 }
 
-// Waiting returns for how long w has been in the pool's queue.
-func (p *Pool) Waiting(w *Waiter) time.Duration {
-	p.mu.Lock()
-	defer p.unlock()
-	if !w.queued {
-		return 0
-	}
-	return time.Since(w.since)
-}
-
 // Release takes back a server whose session is clean: outside a transaction,
 // with no answer under way.
 func (p *Pool) Release(s *Server) { p.takeBack(s, s.unlink(released)) }
@@ -138,30 +128,6 @@ func (p *Pool) takeBack(s *Server, how returned) {
 	}
 }
 
-// LastError returns why no server can be opened now, or nil. It is
-// what a client that logs in should get instead of being made to wait.
-func (p *Pool) LastError() error {
-	p.mu.Lock()
-	defer p.unlock()
-	return p.policy.failing()
-}
-
-// clearBackoff lets a server be opened at once although the last could not be:
-// what stood in its way may have changed.
-func (p *Pool) clearBackoff() {
-	p.mu.Lock()
-	defer p.unlock()
-	p.policy.backoff = backoff{}
-	p.policy.openMore()
-}
-
-// retry opens a server if one is needed and there is room now.
-func (p *Pool) retry() {
-	p.mu.Lock()
-	defer p.unlock()
-	p.policy.tryAgain()
-}
-
 // Mode returns for how long clients of the pool hold a server: SessionMode,
 // TransactionMode or StatementMode.
 func (p *Pool) Mode() string { return p.db.spec.Load().mode(p.login.User) }
@@ -175,38 +141,6 @@ func (p *Pool) Database() *Database { return p.db }
 // Clock returns the time in seconds since 1970, as of the manager's last look at
 // its servers. It costs next to nothing.
 func (p *Pool) Clock() int64 { return p.manager.clock.Load() }
-
-// armTimer makes sure that the head of the queue is looked at when it has
-// waited for query_wait_timeout, and when it may have a server of the reserve.
-// mu is held.
-func (p *Pool) armTimer() {
-	wait, ok := p.policy.nextLook()
-	switch {
-	case !ok:
-	case p.timer == nil:
-		p.timer = time.AfterFunc(wait, p.waitedLong)
-	default:
-		p.timer.Reset(wait)
-	}
-}
-
-// waitedLong fails those that have waited for query_wait_timeout.
-func (p *Pool) waitedLong() {
-	p.mu.Lock()
-	expired := p.policy.expire()
-	p.armTimer()
-	p.unlock()
-	for _, w := range expired {
-		w.Ready(nil, ErrWaitTimeout)
-	}
-}
-
-// sweep ends the idle servers that have to end.
-func (p *Pool) sweep() {
-	p.mu.Lock()
-	defer p.unlock()
-	p.policy.sweep()
-}
 
 // close fails the waiters and ends idle servers; those that are held end when
 // they come back.

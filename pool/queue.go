@@ -88,3 +88,77 @@ func (q *queue) wants(s *Server) bool {
 	}
 	return false
 }
+
+// Waiting returns for how long w has been in the pool's queue.
+func (p *Pool) Waiting(w *Waiter) time.Duration {
+	p.mu.Lock()
+	defer p.unlock()
+	if !w.queued {
+		return 0
+	}
+	return time.Since(w.since)
+}
+
+// armTimer makes sure that the head of the queue is looked at when it has
+// waited for query_wait_timeout, and when it may have a server of the reserve.
+// mu is held.
+func (p *Pool) armTimer() {
+	wait, ok := p.policy.nextLook()
+	switch {
+	case !ok:
+	case p.timer == nil:
+		p.timer = time.AfterFunc(wait, p.waitedLong)
+	default:
+		p.timer.Reset(wait)
+	}
+}
+
+// waitedLong fails those that have waited for query_wait_timeout.
+func (p *Pool) waitedLong() {
+	p.mu.Lock()
+	expired := p.policy.expire()
+	p.armTimer()
+	p.unlock()
+	for _, w := range expired {
+		w.Ready(nil, ErrWaitTimeout)
+	}
+}
+
+// leave takes w out of the queue, and reports whether it was in it.
+func (p *policy) leave(w *Waiter) bool {
+	defer p.clearBlocked()
+	if !p.queue.remove(w) {
+		return false
+	}
+	w.Waited = time.Since(w.since)
+	return true
+}
+
+// nextLook returns how long it takes until the head of the queue has waited for
+// query_wait_timeout, or may have a server of the reserve; false for never.
+func (p *policy) nextLook() (wait time.Duration, ok bool) {
+	if p.queue.length == 0 {
+		return 0, false
+	}
+	spec := p.db.spec.Load()
+	waited := time.Since(p.queue.head.since)
+	wait, ok = spec.Defaults.QueryWaitTimeout-waited, spec.Defaults.QueryWaitTimeout > 0
+	if reserve := spec.Defaults.ReservePoolTimeout - waited; reserve > 0 && p.bounds().reserve > 0 && (!ok || reserve < wait) {
+		return reserve, true
+	}
+	return wait, ok
+}
+
+// expire takes those out of the queue that have waited for query_wait_timeout, and
+// has servers of the reserve opened for others.
+func (p *policy) expire() (expired []*Waiter) {
+	limit := p.db.spec.Load().Defaults.QueryWaitTimeout
+	for limit > 0 && p.queue.length > 0 && time.Since(p.queue.head.since) >= limit {
+		w := p.queue.pop()
+		w.Waited = time.Since(w.since)
+		expired = append(expired, w)
+	}
+	p.usage.waitTimeouts.Add(uint64(len(expired)))
+	p.openMore()
+	return expired
+}

@@ -19,8 +19,6 @@ import (
 const maxConsoles = 32
 
 var (
-	errTooManyClients = login.Refuse(login.Limit, wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already (max_client_conn)").
-				WithHint("Raise max_client_conn of the connection pooler."))
 	errTooManyConsoles  = login.Refuse(login.Limit, wire.Fatal(wire.CodeTooManyConnections, "too many console sessions"))
 	errConsoleForeign   = login.Refuse(login.Protocol, wire.Fatal(wire.CodeFeatureNotSupported, "the console does not support replication"))
 	errConsoleNotServed = wire.Fatal(wire.CodeInternal, "internal error in the console")

@@ -16,6 +16,9 @@ import (
 	"github.com/pgseal/pgseal/tlsconf"
 )
 
+var errTooManyClients = login.Refuse(login.Limit, wire.Fatal(wire.CodeTooManyConnections, "sorry, too many clients already (max_client_conn)").
+	WithHint("Raise max_client_conn of the connection pooler."))
+
 // arrival is a client's way in, from its first byte to a greeted session or to a
 // refusal. A goroutine of its own runs it, and it ends with the login.
 type arrival struct {

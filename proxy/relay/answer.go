@@ -115,33 +115,6 @@ func (a *answers) plain(typ byte, e *entry) bool {
 	return false
 }
 
-// hides reports whether a message is kept from the client: all that answers our
-// own queries and messages, but for what concerns the client's session anyway,
-// and everything once the client has gone.
-func (a *answers) hides(typ byte, e *entry) bool {
-	x := a.ex
-	switch {
-	case a.life.left:
-		return true
-	case e == nil || typ == wire.NotificationResponse:
-		return false
-	case e.kind == copySync:
-		return x.copy.marked || typ == wire.ReadyForQuery && x.copy.state == resolving
-	case e.is(ours):
-		if e.note != nil && e.note.failed && e.note.waitingType == wire.Query {
-			return typ != wire.ReadyForQuery
-		}
-		if e.is(restore) {
-			return typ != wire.ReadyForQuery
-		}
-		// What is ours within the client's batch fails in its stead.
-		return typ != wire.ErrorResponse || !e.inBatch()
-	case e.is(restoreFollows):
-		return typ == wire.ReadyForQuery || typ == wire.ParameterStatus
-	}
-	return false
-}
-
 // reads reports whether the body of such a message is looked at.
 func (a *answers) reads(typ byte, size int, e *entry) bool {
 	if size > smallMessage {
@@ -220,18 +193,6 @@ func (a *answers) observed(typ byte, m []byte, size int, st *Step) {
 	if st.Insert == nil && a.hide {
 		st.Insert = a.appendReports(nil)
 	}
-}
-
-// appendReports appends ParameterStatus messages for what our own queries have
-// changed, once none of them is under way.
-func (a *answers) appendReports(dst []byte) []byte {
-	if !a.params.withheld || a.life.left || a.life.trial || a.life.refused != nil {
-		return dst
-	}
-	if e := a.ex.ledger.first(); e != nil && (e.is(ours) || e.is(restoreFollows)) {
-		return dst
-	}
-	return a.params.catchUp(dst)
 }
 
 // begin notes that the server has taken a message up.

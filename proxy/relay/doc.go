@@ -20,7 +20,7 @@
 //	answers       answer.go, errors.go    what a message of the server's means, and what the client gets
 //	statements    statements.go and more  names and texts of prepared statements, on the server that is held
 //	sessionState  state.go, stateprobe.go what the client has left in its session, suspected and asked for
-//	parameters    parameters.go           what the client wished for, and what was reported to it
+//	parameters    parameters.go, parameterstatus.go  what the client wished for, and what was reported to it
 //	exchange      exchange.go, copy.go    what was sent and not answered, and what may be sent now
 //	ledger        ledger.go               the messages that are not answered
 //

@@ -31,8 +31,6 @@ type parameters struct {
 
 func (p *parameters) wish(list []wire.Parameter) { p.wishes, p.fresh = list, false }
 
-func (p *parameters) setReported(list []wire.Parameter) { p.reported, p.fresh = list, false }
-
 // greet takes what a live server reports for what is reported to the client at
 // login, except for its own startup values.
 func (p *parameters) greet(reported []wire.Parameter) {
@@ -99,55 +97,6 @@ func (p *parameters) appendSetup(dst []byte, names bool) (out []byte, wait bool)
 	s.unnamed = 0 // a simple query ends it
 	p.ex.push(entry{kind: query, flags: ours | setsUp | wishes})
 	return wire.AppendQuery(dst, ownsql.Set(set, reset, false)), wait
-}
-
-// report takes a ParameterStatus. It returns whether the client gets it at
-// once, and whether it is news: what our own queries bring about is kept back
-// until they are over.
-func (p *parameters) report(body []byte, hidden bool) (tell, news bool) {
-	now, err := wire.ParseParameterStatus(body)
-	if err != nil {
-		return !hidden, false
-	}
-	list := params.Replace(p.ex.server.params.Reported, now)
-	if params.Same(list, p.ex.server.params.Reported) {
-		return !hidden, false
-	}
-	p.ex.server.params.Reported, p.reports = list, true
-	p.defaults = p.defaults || p.cfg.Shared && now.Name != params.ApplicationName // unless the session has set it, which is seen when nothing is suspected
-	if hidden {
-		p.withheld = true
-		return false, true
-	}
-	if i := params.Find(p.reported, now.Name); i < 0 || p.reported[i] != now {
-		p.setReported(params.Replace(p.reported, now))
-	}
-	return true, true
-}
-
-// alignReported makes what was reported to the client and what the server reports one list
-// if they are equal, and reports whether they are.
-func (p *parameters) alignReported() bool {
-	equal, changed := params.Unify(&p.reported, &p.ex.server.params.Reported)
-	p.reports = p.reports || changed // by another list
-	return equal
-}
-
-// catchUp appends ParameterStatus messages for what was last reported to the
-// client otherwise, when none of our own queries is under way.
-func (p *parameters) catchUp(dst []byte) []byte {
-	p.withheld = false
-	if p.alignReported() {
-		return dst
-	}
-	now := p.ex.server.params.Reported
-	for _, reported := range now {
-		if i := params.Find(p.reported, reported.Name); i < 0 || p.reported[i] != reported {
-			dst = wire.AppendParameterStatus(dst, reported)
-		}
-	}
-	p.setReported(now)
-	return dst
 }
 
 // toRestore returns the startup values that have to be restored behind a

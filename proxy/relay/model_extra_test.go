@@ -60,7 +60,7 @@ func oneRow(values ...string) pgmodel.Result {
 // unmodelled are parameters that the relay reads and the model does not have.
 var unmodelled = map[string]string{
 	"timezone_abbreviations": "Default", "backslash_quote": "safe_encoding", "array_nulls": "on", "transform_null_equals": "off",
-	"xmloption": "content", "lc_monetary": "C", "default_text_search_config": "pg_catalog.simple",
+	"xmloption": "content", "lc_monetary": "C", "default_text_search_config": "pg_catalog.simple", "quote_all_identifiers": "off",
 }
 
 func readValues(session *pgmodel.Session) pgmodel.Result {

@@ -97,8 +97,8 @@ func randomPlan(seed uint64) *plan {
 func judge(t *testing.T, seed uint64) {
 	p := randomPlan(seed)
 	wrong := newWorld(p, seed).run()
-	if w := newWorld(p, seed); w.closely().run() != "" {
-		wrong = w.wrong
+	if closer := newWorld(p, seed).closely().run(); closer != "" {
+		wrong = closer
 	}
 	if wrong == "" {
 		t.Logf("seed %d: nothing wrong", seed)

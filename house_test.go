@@ -282,15 +282,8 @@ const (
 	maxMethods      = 40
 )
 
-// crowded holds what is larger than that, until it is divided, and how large it
-// may be at most: the numbers only ever fall.
-var crowded = map[string]int{}
-
 func within(t *testing.T, what string, n, limit int, of string) {
 	t.Helper()
-	if more, ok := crowded[what]; ok {
-		limit = more
-	}
 	if n > limit {
 		t.Errorf("%s has %d %s, more than %d: divide it by purpose", what, n, of, limit)
 	}

@@ -260,3 +260,47 @@ func (m *Manager) Admit(d *Database, user string, login Login) (p *Pool, leave f
 func tooMany(message string) *wire.Error {
 	return wire.Fatal(wire.CodeTooManyConnections, message).WithHint("This is a limit of the connection pooler, not of PostgreSQL.")
 }
+
+// lackRoom returns the first waiter that a server could be opened for if there
+// were one less, and the first that a special one could if there were one less
+// of those, or nil. Room that is being made already is not made twice.
+func (p *policy) lackRoom(now time.Time) (w, ofSpecials *Waiter) {
+	if p.queue.length == 0 || p.closed != nil || p.backoff.active(now) {
+		return nil, nil
+	}
+	w, ofSpecials = p.unserved()
+	if p.places.specials-p.places.specialsClosing < p.bounds().special {
+		ofSpecials = nil
+	}
+	full := p.places.left() >= p.most() || p.places.blocked != nil && p.places.blocked.contended()
+	if p.opening != nil || !full {
+		w = nil
+	}
+	return w, ofSpecials
+}
+
+// makeWay ends an idle server if somebody waits whom none fits and who has no
+// room for one of its own.
+func (p *policy) makeWay(now time.Time) {
+	if len(p.idle) == 0 {
+		return
+	}
+	w, ofSpecials := p.lackRoom(now)
+	if ofSpecials != nil && p.endIdle((*Server).special) {
+		return
+	}
+	if w != nil && p.places.left() >= p.most() { // makeRoom ends one if it is for a budget
+		p.endIdle(anyServer)
+	}
+}
+
+// endIdle ends the server that was idle for the longest time among those that
+// may end, and reports whether there was one.
+func (p *policy) endIdle(may func(*Server) bool) bool {
+	i := p.idle.longest(may)
+	if i < 0 {
+		return false
+	}
+	p.end(p.idle.remove(i), ClosedLimit)
+	return true
+}

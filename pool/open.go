@@ -72,26 +72,6 @@ func (p *policy) requestRoom(full *budget) {
 	}
 }
 
-// most returns how many servers there may be now: the reserve is for clients
-// that have waited for long.
-func (p *policy) most() int {
-	b := p.bounds()
-	n := b.size
-	if p.queue.length > 0 && time.Since(p.queue.head.since) >= b.spec.Defaults.ReservePoolTimeout {
-		n += b.reserve
-	}
-	return n
-}
-
-// cold reports whether there are fewer servers than min_pool_size asks for,
-// and room for one more that nobody needs more urgently. Pools that nobody
-// uses are not kept warm, but for those whose login the configuration names.
-func (p *policy) cold() bool {
-	spec := p.db.spec.Load()
-	return p.places.plain() < spec.least(p.user) && (p.clients.Load() > 0 || spec.User == p.user) &&
-		p.places.ofDatabase.blocked.Load() == 0 && p.places.ofRole.blocked.Load() == 0
-}
-
 // add counts a server that has logged in among those that are open.
 func (p *policy) add(s *Server) {
 	if !s.dedicated {

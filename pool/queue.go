@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Waiter waits for a server. The zero value with Ready set is ready for use;
 // it may be used again once Ready was called or Leave returned true.
@@ -161,4 +164,75 @@ func (p *policy) expire() (expired []*Waiter) {
 	p.usage.waitTimeouts.Add(uint64(len(expired)))
 	p.openMore()
 	return expired
+}
+
+// unserved returns the first waiter that none of the servers that are being
+// asked whether they live will serve: one has to be opened for it. Of those who
+// need a special one while there may be none more, it returns the first as
+// bounded, who holds up nobody.
+func (p *policy) unserved() (w, bounded *Waiter) {
+	var asked []*Server
+	if len(p.asked) > 0 {
+		asked = slices.Clone(p.asked)
+	}
+	for w = p.queue.head; w != nil; w = w.next {
+		if i := slices.IndexFunc(asked, w.Need.fits); i >= 0 {
+			asked = slices.Delete(asked, i, i+1)
+			continue
+		}
+		if len(w.Need.opens()) == 0 || p.places.specials < p.bounds().special {
+			return w, bounded
+		}
+		if bounded == nil {
+			bounded = w
+		}
+	}
+	return nil, bounded
+}
+
+// next returns the first waiter that a server serves which has come back. If
+// there is one before it that no server fits, and that has no room for one of its
+// own, the server ends instead, so that nobody is passed by for ever.
+func (p *policy) next(s *Server, now time.Time) (w *Waiter, makesRoom bool) {
+	if w = p.queue.head; w == nil || w.Need.fits(s) {
+		return w, false
+	}
+	lacksRoom, lacksSpecial := p.lackRoom(now)
+	for ; w != nil; w = w.next {
+		if w.Need.fits(s) {
+			return w, false
+		}
+		if w == lacksRoom || w == lacksSpecial && s.special() {
+			return nil, true
+		}
+	}
+	return nil, false
+}
+
+// serve takes the idle servers for those who wait, in turn, but for that of an
+// opening, which is first for whom it was opened for. The caller grants.
+func (p *policy) serve(o *opening, now time.Time) (grants []granted) {
+	one := func(w *Waiter) {
+		if s := p.take(w.Need.last(), w.Need.fits, now); s != nil {
+			p.lend(s, w, now)
+			grants = append(grants, granted{w, s})
+		}
+	}
+	if w := o.waiter; w != nil && w.queued && w.Need.strict() && w.Need.fits(o.server) {
+		one(w)
+	}
+	for w := p.queue.head; w != nil && len(p.idle) > 0; {
+		next := w.next
+		if slices.ContainsFunc(p.idle, w.Need.fits) {
+			one(w)
+		}
+		w = next
+	}
+	return grants
+}
+
+// granted is a server and the waiter that gets it.
+type granted struct {
+	waiter *Waiter
+	server *Server
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -223,4 +224,84 @@ func HostNames(cert *x509.Certificate) []string {
 func fingerprint(der []byte) string {
 	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:])
+}
+
+// MaySucceed refuses an expired or not yet valid certificate, client authority
+// or CRL while the one before it is valid.
+func (l *Listener) MaySucceed(old *Listener) error {
+	now := time.Now()
+	if l.Leaf == nil || old.Leaf == nil {
+		return nil
+	}
+	if err := validity(l.Leaf, now); err != nil && validity(old.Leaf, now) == nil {
+		return fmt.Errorf("%s: new certificate %w, while the current one is valid", l.certFile, err)
+	}
+	if err := l.clients.maySucceed(old.clients, now); err != nil {
+		return err
+	}
+	return l.names.maySucceed(old.names)
+}
+
+// MaySucceed refuses a client certificate, CRL, or roots of which none is
+// valid, while the ones before them are.
+func (u *Upstream) MaySucceed(old *Upstream) error {
+	now := time.Now()
+	if u.client != nil && old.client != nil && validity(old.client.Leaf, now) == nil {
+		if err := validity(u.client.Leaf, now); err != nil {
+			return fmt.Errorf("%s: new client certificate %w, while the current one is valid", u.certFile, err)
+		}
+	}
+	if err := anyValid(u.Roots, now); err != nil && len(old.Roots) > 0 && anyValid(old.Roots, now) == nil {
+		return fmt.Errorf("%s: new trusted certificate %w, while the current one is valid", u.rootFile, err)
+	}
+	return u.revoked.maySucceed(old.revoked, now)
+}
+
+func (t *clientTrust) maySucceed(old *clientTrust, now time.Time) error {
+	if t == nil || old == nil {
+		return nil
+	}
+	if err := anyValid(t.authorities, now); err != nil && anyValid(old.authorities, now) == nil {
+		return fmt.Errorf("%s: new client CA certificate %w, while the current one is valid", t.file, err)
+	}
+	return t.revoked.maySucceed(old.revoked, now)
+}
+
+// maySucceed refuses a CRL that is not in force where the one before it is, and
+// a file that has lost one: cut off between two lists it parses, and all
+// certificates of that authority would be refused.
+func (r *revocations) maySucceed(old *revocations, now time.Time) error {
+	if r == nil || old == nil {
+		return nil
+	}
+	for _, list := range r.newest() {
+		before := old.lists[string(list.RawIssuer)]
+		if err := list.inForce(now); err != nil && len(before) > 0 && before[0].inForce(now) == nil {
+			return fmt.Errorf("%s: new CRL of %s %w, while the current one is valid", r.file, list.Issuer, err)
+		}
+	}
+	for _, ca := range r.authorities {
+		before := old.lists[string(ca.RawSubject)]
+		if len(r.lists[string(ca.RawSubject)]) == 0 && len(before) > 0 && before[0].inForce(now) == nil {
+			return fmt.Errorf("%s: CRL of %s was removed, while the current one is valid", r.file, ca.Subject)
+		}
+	}
+	return nil
+}
+
+// maySucceed compares what is shown for each name with what was.
+func (t nameTable) maySucceed(old nameTable) error {
+	var errs []error
+	for _, s := range t.shown {
+		for _, was := range old.shown {
+			if !slices.ContainsFunc(s.names, func(name string) bool { return slices.Contains(was.names, name) }) {
+				continue
+			}
+			if err := s.listener.MaySucceed(was.listener); err != nil {
+				errs = append(errs, err)
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -76,16 +75,6 @@ func (t *clientTrust) apply(config *tls.Config) {
 		}
 		return blame(state, t.revoked.check(state.VerifiedChains, time.Now()))
 	}
-}
-
-func (t *clientTrust) maySucceed(old *clientTrust, now time.Time) error {
-	if t == nil || old == nil {
-		return nil
-	}
-	if err := anyValid(t.authorities, now); err != nil && anyValid(old.authorities, now) == nil {
-		return fmt.Errorf("%s: new client CA certificate %w, while the current one is valid", t.file, err)
-	}
-	return t.revoked.maySucceed(old.revoked, now)
 }
 
 func (t *clientTrust) warnings(now time.Time) []string {

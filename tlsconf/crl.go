@@ -184,28 +184,6 @@ func (r *revocations) newest() []*revocationList {
 	return newest
 }
 
-// maySucceed refuses a CRL that is not in force where the one before it is, and
-// a file that has lost one: cut off between two lists it parses, and all
-// certificates of that authority would be refused.
-func (r *revocations) maySucceed(old *revocations, now time.Time) error {
-	if r == nil || old == nil {
-		return nil
-	}
-	for _, list := range r.newest() {
-		before := old.lists[string(list.RawIssuer)]
-		if err := list.inForce(now); err != nil && len(before) > 0 && before[0].inForce(now) == nil {
-			return fmt.Errorf("%s: new CRL of %s %w, while the current one is valid", r.file, list.Issuer, err)
-		}
-	}
-	for _, ca := range r.authorities {
-		before := old.lists[string(ca.RawSubject)]
-		if len(r.lists[string(ca.RawSubject)]) == 0 && len(before) > 0 && before[0].inForce(now) == nil {
-			return fmt.Errorf("%s: CRL of %s was removed, while the current one is valid", r.file, ca.Subject)
-		}
-	}
-	return nil
-}
-
 // warnings says what the lists leave to be desired, one sentence each.
 func (r *revocations) warnings(now time.Time) []string {
 	if r == nil {

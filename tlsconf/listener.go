@@ -146,22 +146,6 @@ func serverConfig(c ListenerConfig, pairs []tls.Certificate, clients *clientTrus
 	return config
 }
 
-// MaySucceed refuses an expired or not yet valid certificate, client authority
-// or CRL while the one before it is valid.
-func (l *Listener) MaySucceed(old *Listener) error {
-	now := time.Now()
-	if l.Leaf == nil || old.Leaf == nil {
-		return nil
-	}
-	if err := validity(l.Leaf, now); err != nil && validity(old.Leaf, now) == nil {
-		return fmt.Errorf("%s: new certificate %w, while the current one is valid", l.certFile, err)
-	}
-	if err := l.clients.maySucceed(old.clients, now); err != nil {
-		return err
-	}
-	return l.names.maySucceed(old.names)
-}
-
 // LogFields describes the certificate by public facts.
 func (l *Listener) LogFields() []zap.Field {
 	if l.Leaf == nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/pgseal/pgseal/internal/reload"
@@ -125,23 +124,6 @@ func (t nameTable) warnings() (list []string) {
 		}
 	}
 	return list
-}
-
-// maySucceed compares what is shown for each name with what was.
-func (t nameTable) maySucceed(old nameTable) error {
-	var errs []error
-	for _, s := range t.shown {
-		for _, was := range old.shown {
-			if !slices.ContainsFunc(s.names, func(name string) bool { return slices.Contains(was.names, name) }) {
-				continue
-			}
-			if err := s.listener.MaySucceed(was.listener); err != nil {
-				errs = append(errs, err)
-				break
-			}
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // ForServerName returns what the snapshot shows to a client that asks for a

@@ -112,21 +112,6 @@ func clientPairWarnings(cert *x509.Certificate, now time.Time) []string {
 	return warnings
 }
 
-// MaySucceed refuses a client certificate, CRL, or roots of which none is
-// valid, while the ones before them are.
-func (u *Upstream) MaySucceed(old *Upstream) error {
-	now := time.Now()
-	if u.client != nil && old.client != nil && validity(old.client.Leaf, now) == nil {
-		if err := validity(u.client.Leaf, now); err != nil {
-			return fmt.Errorf("%s: new client certificate %w, while the current one is valid", u.certFile, err)
-		}
-	}
-	if err := anyValid(u.Roots, now); err != nil && len(old.Roots) > 0 && anyValid(old.Roots, now) == nil {
-		return fmt.Errorf("%s: new trusted certificate %w, while the current one is valid", u.rootFile, err)
-	}
-	return u.revoked.maySucceed(old.revoked, now)
-}
-
 // Direct reports whether connections begin with TLS instead of an SSLRequest.
 func (u *Upstream) Direct() bool { return u.direct }
 

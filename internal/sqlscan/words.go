@@ -91,9 +91,7 @@ const (
 	anyName    = anySetting | Analysis | SearchPath
 )
 
-// words are those that the scan knows. The functions are those of PostgreSQL 14 to 18 and of the modules shipped with
-// it whose effect outlives the transaction. A name without parenthesis counts
-// too: that is where CREATE AGGREGATE and the like hide a call.
+// words are the keywords and parameters that the scan knows.
 var words = [...]entry{
 	{text: "alter", kind: kAlter, effects: Analyzed},
 	{text: "begin", kind: kBegin, effects: Begins},
@@ -184,54 +182,6 @@ var words = [...]entry{
 	{text: "transform_null_equals", kind: other, sets: Analysis},
 	{text: "xml", kind: other, sets: Analysis},
 	{text: "xmloption", kind: other, sets: Analysis},
-
-	{text: "setseed", kind: function, effects: Seed},
-	{text: "currval", kind: function, effects: Sequence},
-	{text: "lastval", kind: function, effects: Sequence},
-	{text: "pg_advisory_lock", kind: function, effects: AdvisoryLock},
-	{text: "pg_advisory_lock_shared", kind: function, effects: AdvisoryLock},
-	{text: "pg_try_advisory_lock", kind: function, effects: AdvisoryLock},
-	{text: "pg_try_advisory_lock_shared", kind: function, effects: AdvisoryLock},
-	{text: "pg_advisory_unlock", kind: function, effects: Releases},
-	{text: "pg_advisory_unlock_shared", kind: function, effects: Releases},
-	{text: "pg_advisory_unlock_all", kind: function, effects: Releases},
-
-	// Replication and backup.
-	{text: "pg_backup_start", kind: function, effects: Other},
-	{text: "pg_start_backup", kind: function, effects: Other}, // PostgreSQL 14
-	{text: "pg_backup_stop", kind: function, effects: Releases},
-	{text: "pg_stop_backup", kind: function, effects: Releases},
-	{text: "pg_create_physical_replication_slot", kind: function, effects: Other},
-	{text: "pg_create_logical_replication_slot", kind: function, effects: Other},
-	{text: "pg_copy_physical_replication_slot", kind: function, effects: Other},
-	{text: "pg_copy_logical_replication_slot", kind: function, effects: Other},
-	{text: "pg_drop_replication_slot", kind: function, effects: Releases},
-	{text: "pg_replication_origin_session_setup", kind: function, effects: Other},
-	{text: "pg_replication_origin_session_reset", kind: function, effects: Releases},
-
-	// Functions that run a text as SQL.
-	{text: "query_to_xml", kind: function, effects: Opaque},
-	{text: "query_to_xmlschema", kind: function, effects: Opaque},
-	{text: "query_to_xml_and_xmlschema", kind: function, effects: Opaque},
-	{text: "cursor_to_xml", kind: function, effects: Opaque},
-	{text: "ts_stat", kind: function, effects: Opaque},
-	{text: "ts_rewrite", kind: function, effects: Opaque},
-	{text: "crosstab", kind: function, effects: Opaque}, // tablefunc
-	{text: "crosstab2", kind: function, effects: Opaque},
-	{text: "crosstab3", kind: function, effects: Opaque},
-	{text: "crosstab4", kind: function, effects: Opaque},
-	{text: "connectby", kind: function, effects: Opaque},
-	{text: "xpath_table", kind: function, effects: Opaque}, // xml2
-
-	// Other modules.
-	{text: "set_limit", kind: function, effects: Settings}, // pg_trgm
-	{text: "dblink_connect", kind: function, effects: Other},
-	{text: "dblink_connect_u", kind: function, effects: Other},
-	{text: "dblink_disconnect", kind: function, effects: Releases},
-	{text: "set_user", kind: function, effects: anyName}, // the set_user module
-	{text: "set_user_u", kind: function, effects: anyName},
-	{text: "set_session_auth", kind: function, effects: anyName},
-	{text: "reset_user", kind: function, effects: anyName | Releases | Resets},
 }
 
 const tempSchema = "pg_temp" // pg_temp_3 is one too
@@ -260,8 +210,10 @@ type slot struct{ number, tag uint16 }
 
 var known = func() *dictionary {
 	d := &dictionary{}
-	for i := range words {
-		d.add(&words[i])
+	for _, list := range [][]entry{words[:], functions[:]} {
+		for i := range list {
+			d.add(&list[i])
+		}
 	}
 	find := func(word string) *entry {
 		e := d.find([]byte(word))

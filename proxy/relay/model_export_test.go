@@ -4,12 +4,13 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
 	"github.com/pgseal/pgseal/proxy/relay/ownsql"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // What the tests on the model see of the package.
 
 // Read are the parameters whose values ownsql.ReadContext asks for, in its order.
-var Read = ownsql.Read[:]
+var Read = prepared.Read[:]
 
 // ReadQuery is ownsql.ReadContext.
 var ReadQuery = ownsql.ReadContext

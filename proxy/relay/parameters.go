@@ -10,6 +10,7 @@ import (
 	"github.com/pgseal/pgseal/proxy/relay/effects"
 	"github.com/pgseal/pgseal/proxy/relay/ownsql"
 	"github.com/pgseal/pgseal/proxy/relay/params"
+	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
 // parameters are a session's run-time parameters: what its client wished for,
@@ -23,7 +24,7 @@ type parameters struct {
 	withheld bool             // reports were kept back that the client may have to get
 	custom   bool             // some of those are custom: whether one is '' or was reset can't be seen
 	exact    bool             // its texts reset parameters so that nobody could bring the startup values back in time
-	context  string           // see ownsql.Context
+	context  string           // see prepared.Context
 	fresh    bool             // context is up to date
 	reports  bool             // what the server reports has changed
 	defaults bool             // and so have its defaults
@@ -123,7 +124,7 @@ func (p *parameters) toRestore(seen effects.Set) []wire.Parameter {
 // wished for by it.
 func (p *parameters) analysed() string {
 	if !p.fresh {
-		p.context, p.fresh = ownsql.Context(p.reported, p.wishes), true
+		p.context, p.fresh = prepared.Context(p.reported, p.wishes), true
 	}
 	return p.context
 }

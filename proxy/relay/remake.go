@@ -51,7 +51,7 @@ func (s *statements) remake(c *prepared.Copy) (prelude []byte, made, wait bool) 
 		wait = true
 	}
 	if !equal {
-		prelude = s.ex.appendHidden(prelude, ownsql.InContext(ownsql.ContextOf(p.values)), nil)
+		prelude = s.ex.appendHidden(prelude, ownsql.InContext(prepared.ContextOf(p.values)), nil)
 		wait = true
 	}
 	return prelude, true, wait

@@ -6,7 +6,6 @@ import (
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/relay/effects"
 	"github.com/pgseal/pgseal/proxy/relay/names"
-	"github.com/pgseal/pgseal/proxy/relay/ownsql"
 	"github.com/pgseal/pgseal/proxy/relay/prepared"
 )
 
@@ -92,7 +91,7 @@ func (s *statements) parsed(d *draft) {
 		return
 	}
 	if d.values != nil {
-		d.Context, d.Certain = ownsql.ContextOf(d.values), true
+		d.Context, d.Certain = prepared.ContextOf(d.values), true
 	}
 	st := s.cfg.Statements.Intern(s.cfg.User, &d.Draft)
 	s.names.MadeBySQL(nm, false)

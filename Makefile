@@ -7,9 +7,6 @@ FUZZTIME ?= 1m
 ALL_POSTGRES := 14 15 16 17 18
 # Long tests of what ends before a session reaches its engine: once is enough.
 NO_ENGINE := ^(TestNoTimeOfALoginTells|TestAThousandReloadsOfAccessRules)
-# Go's cryptography has no goroutines, and its arithmetic is 3 times as slow
-# under the race detector; crypto/tls and what calls it are watched.
-RACE    := -race -gcflags=crypto/internal/fips140/...=-race=false
 
 # The release of Go that go.mod names. A go command that is told not to look for
 # it (GOTOOLCHAIN=local) takes it from here too; make GOTOOLCHAIN=local uses the
@@ -37,19 +34,19 @@ sum = $(CURDIR)/bin/gotestsum --format pkgname --format-icons text --hide-summar
 test: bin/gotestsum ## every test of all modules, with the race detector
 	scripts/install-test-tools.sh
 	@rm -rf $(SEEN) && mkdir -p $(SEEN) && date +%s >$(SEEN)/began
-	(cd bench && $(call sum,bench) $(RACE) ./...) & failed=0; $(call sum,root) $(RACE) ./... || failed=1; \
+	(cd bench && $(call sum,bench) -race ./...) & failed=0; $(call sum,root) -race ./... || failed=1; \
 		wait $$! && exit $$failed # the bench's tests wait most of the time
-	cd integration && $(call sum,integration) $(RACE) -timeout 45m ./...
+	cd integration && $(call sum,integration) -race -timeout 45m ./...
 	$(call sum,plain) -run Allocates ./internal/engine # the race detector allocates itself
 	$(call sum,model) -run TestClientsCannotTell ./proxy/relay # and is too slow for a million messages
 	$(call sum,notlspeek) -tags pgseal_notlspeek -skip '$(NO_ENGINE)' ./internal/engine ./proxy # as with a Go yet unknown
-	PGSEAL_TEST_ENGINE=portable $(call sum,portable) $(RACE) -skip '$(NO_ENGINE)' ./proxy # as where there is no epoll
+	PGSEAL_TEST_ENGINE=portable $(call sum,portable) -race -skip '$(NO_ENGINE)' ./proxy # as where there is no epoll
 	@echo "== the slowest"; cat $(SEEN)/*.json | bin/gotestsum tool slowest --num 10 --threshold 1s
 	@echo "== all tests took $$(($$(date +%s) - $$(cat $(SEEN)/began))) s"
 
 test-matrix: ## the integration tests on PostgreSQL 14 to 18
 	scripts/install-test-tools.sh $(ALL_POSTGRES)
-	cd integration && PGSEAL_TEST_POSTGRES="$(ALL_POSTGRES)" $(GO) test $(RACE) -timeout 60m ./...
+	cd integration && PGSEAL_TEST_POSTGRES="$(ALL_POSTGRES)" $(GO) test -race -timeout 60m ./...
 
 compatibility: ## drivers on PostgreSQL 14 to 18, their table in docs/compatibility.md
 	scripts/install-test-tools.sh $(ALL_POSTGRES)

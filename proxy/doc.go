@@ -2,7 +2,7 @@
 // to close.
 //
 //	accept ─ log in ─── join a pool, greet ─┬─ wait for a message ◄─────────┐
-//	(listen.go) │       (login.go,          │  get a server, relay          │
+//	(listen.go) │       (arrival.go,        │  get a server, relay          │
 //	  negotiate and      tryout.go)         │  (session.go and link.go      │
 //	  authenticate                          │   drive package relay)        │
 //	  (package login)                       └─ give the server back ────────┘

@@ -26,7 +26,6 @@ const maxDepth = 16
 var (
 	durationType = reflect.TypeFor[time.Duration]()
 	sizeType     = reflect.TypeFor[setting.Size]()
-	variable     = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 )
 
 func typeOf[T any]() reflect.Type       { return reflect.TypeFor[T]() }
@@ -336,31 +335,6 @@ func (w *walker) scalar(n *yaml.Node, t reflect.Type, path string) {
 	default:
 		w.fault(n.Line, path, fmt.Errorf("must be a %s", t.Kind()))
 	}
-}
-
-// expand replaces environment variables with their values, which are not expanded
-// again. It returns false if one is not set.
-func (w *walker) expand(n *yaml.Node, t reflect.Type, path string) bool {
-	if w.expanded[n] || !strings.Contains(n.Value, "${") {
-		w.variables[path] = w.expanded[n]
-		return true
-	}
-	w.variables[path] = true
-	all := true
-	w.expanded[n] = true
-	n.Value = variable.ReplaceAllStringFunc(n.Value, func(m string) string {
-		name := variable.FindStringSubmatch(m)[1]
-		value, ok := w.env(name)
-		if !ok {
-			w.fault(n.Line, path, fmt.Errorf("environment variable %s is not set", name))
-			all = false
-		}
-		return value
-	})
-	if n.Style == 0 && t.Kind() != reflect.String {
-		n.Tag = "" // a number or a word, by what it is now
-	}
-	return all
 }
 
 // validate calls Validate of each struct of the configuration.

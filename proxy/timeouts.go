@@ -14,8 +14,6 @@ var (
 	errQueryTime       = wire.Fatal(wire.CodeQueryCanceled, "canceling statement and terminating connection due to query_timeout")
 	errIdleTransaction = wire.Fatal(wire.CodeIdleInTransaction, "terminating connection due to idle_transaction_timeout")
 	errTransactionTime = wire.Fatal(wire.CodeTransactionTimeout, "terminating connection due to transaction_timeout")
-	waitNotice         = &wire.Error{Severity: "NOTICE", Code: wire.CodeSuccess,
-		Message: "No server connection available in postgres backend, client being queued", Hint: "It has waited for query_wait_notify."}
 )
 
 // activity is what a client spends its time with.

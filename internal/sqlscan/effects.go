@@ -51,7 +51,7 @@ const (
 	// Releases: may remove state: DISCARD, UNLISTEN, RESET, CLOSE, DEALLOCATE,
 	// DROP, pg_advisory_unlock and its kin.
 	Releases
-	// Deallocate: DEALLOCATE of one statement; [DeallocateName] tells which.
+	// Deallocate: DEALLOCATE of one statement; [NameRefs] tells which.
 	Deallocate
 	// DeallocateAll: DEALLOCATE ALL or DISCARD ALL.
 	DeallocateAll

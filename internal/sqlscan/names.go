@@ -12,7 +12,7 @@ type NameRef struct {
 
 // NameRefs appends to dst where a text names prepared statements, in order:
 // PREPARE name, EXECUTE name, also after EXPLAIN and CREATE TABLE AS, and
-// DEALLOCATE [PREPARE] name. Statements count as [Statements] does.
+// DEALLOCATE [PREPARE] name. Statements are counted as Scan does, empty ones not.
 func NameRefs(text []byte, dst []NameRef) []NameRef {
 	p := parser{tokens: tokens{text: text}, refs: dst}
 	p.next()

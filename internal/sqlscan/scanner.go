@@ -112,16 +112,6 @@ func (s *Scanner) finish(end *statement) Effects {
 	return end.effects
 }
 
-// Statements returns how many statements are in a text, empty ones not counted.
-// The body of a function that begins with ATOMIC counts as if its statements
-// stood alone.
-func Statements(text []byte) int {
-	var s Scanner
-	s.Feed(text)
-	s.finish(&s.statement)
-	return int(s.statement.done)
-}
-
 // Feed takes the next piece of the text.
 func (s *Scanner) Feed(b []byte) {
 	for len(b) > 0 {

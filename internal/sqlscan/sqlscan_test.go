@@ -366,19 +366,28 @@ func TestDeallocateNameIsReadAsPostgreSQLDoes(t *testing.T) {
 		"DEALLOCATE " + long + "xyz":             long,
 		"DEALLOCATE " + long[:62] + "éa":         long[:62],
 	} {
-		if got, ok := DeallocateName([]byte(text)); !ok || got != want {
-			t.Errorf("%s: got %q, %v, want %q", text, got, ok, want)
+		if got := deallocated(text); !slices.Equal(got, []string{want}) {
+			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 	}
 	for _, text := range []string{
-		"", "DEALLOCATE", "DEALLOCATE ALL", "DEALLOCATE PREPARE ALL", "DEALLOCATE a; SELECT 1", "SELECT 1",
-		"SELECT 1; DEALLOCATE a", `DEALLOCATE ""`, `DEALLOCATE "a`, `DEALLOCATE U&"a"`, "DEALLOCATE 1a",
-		`"deallocate" a`, "DEALLOCATE a b", "DEALLOCATE $1", `DEALLOCATE prepare ""`, "DEALLOCATE /* a",
+		"", "DEALLOCATE", "DEALLOCATE ALL", "DEALLOCATE PREPARE ALL", "SELECT 1", `DEALLOCATE ""`, `DEALLOCATE "a`,
+		`"deallocate" a`, "DEALLOCATE $1", `DEALLOCATE prepare ""`, "DEALLOCATE /* a",
 	} {
-		if got, ok := DeallocateName([]byte(text)); ok {
+		if got := deallocated(text); got != nil {
 			t.Errorf("%s: got %q, want none", text, got)
 		}
 	}
+}
+
+// deallocated returns the statements that a text deallocates by name.
+func deallocated(text string) (list []string) {
+	for _, r := range NameRefs([]byte(text), nil) {
+		if r.Verb == Deallocate {
+			list = append(list, r.Name)
+		}
+	}
+	return list
 }
 
 func TestEffectsAreNamedInPlainWords(t *testing.T) {
@@ -399,14 +408,7 @@ func TestDeallocationsAreFoundAmongOtherStatements(t *testing.T) {
 		"/* ;DEALLOCATE x; */ SELECT 1; DEALLOCATE ALL":     nil,
 		`SELECT 1 AS "a;DEALLOCATE x;b"; DEALLOCATE "q""r"`: {`q"r`},
 	} {
-		var got []string
-		for _, d := range Deallocations([]byte(text)) {
-			got = append(got, d.Name)
-			if name, ok := DeallocateName([]byte(text)[d.Start:d.End]); !ok || name != d.Name {
-				t.Errorf("%q: the place of %q holds %q", text, d.Name, text[d.Start:d.End])
-			}
-		}
-		if !slices.Equal(got, want) {
+		if got := deallocated(text); !slices.Equal(got, want) {
 			t.Errorf("%q deallocates %q, want %q", text, got, want)
 		}
 	}

@@ -31,7 +31,7 @@ func (r *Relay) Wrong() string {
 	held := r.in.counts
 	unnamedParses, dropping := 0, 0
 	for i := range l.len() {
-		e := l.at(i)
+		e := &l.entries[l.head+i]
 		count.count(e, 1)
 		d := (*draft)(nil)
 		if e.note != nil {

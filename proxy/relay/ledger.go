@@ -135,9 +135,6 @@ func (l *ledger) first() *entry {
 	return &l.entries[l.head]
 }
 
-// at returns the i-th entry from the first.
-func (l *ledger) at(i int) *entry { return &l.entries[l.head+i] }
-
 // last returns the entry that was sent last, or nil.
 func (l *ledger) last() *entry {
 	if l.empty() {

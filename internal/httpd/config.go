@@ -80,19 +80,6 @@ func loopback(address string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// ownName reports whether a Host header names this machine in a way that foreign
-// DNS cannot control.
-func ownName(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil
-}
-
 // NewCertificate loads the certificate, or returns nil if there is to be
 // none.
 func (c TLSConfig) NewCertificate() (*reload.Store[*tlsconf.Listener], error) {

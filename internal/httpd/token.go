@@ -3,11 +3,8 @@ package httpd
 import (
 	"bytes"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
-	"net/http"
-	"strings"
 
 	"github.com/pgseal/pgseal/internal/reload"
 )
@@ -34,17 +31,4 @@ func NewToken(path string) (*reload.Store[Token], error) {
 		}
 		return Token{sha256.Sum256(text)}, nil
 	})
-}
-
-// allows reports whether a request carries the token. Browsers may send it as the
-// password of any user (RFC 7617).
-func (t Token) allows(r *http.Request) bool {
-	_, given, ok := r.BasicAuth()
-	if !ok {
-		var scheme string
-		scheme, given, _ = strings.Cut(r.Header.Get("Authorization"), " ")
-		ok = strings.EqualFold(scheme, "Bearer")
-	}
-	digest := sha256.Sum256([]byte(strings.TrimSpace(given)))
-	return ok && subtle.ConstantTimeCompare(digest[:], t.digest[:]) == 1
 }

@@ -25,20 +25,6 @@ func CheckSecretFile(info fs.FileInfo) error {
 	return checkOwner(info)
 }
 
-// checkSecretMode is the rule about owner and mode of a regular file.
-func checkSecretMode(mode fs.FileMode, owner, current uint32) error {
-	mode &= fs.ModePerm
-	switch {
-	case owner != 0 && owner != current:
-		return fmt.Errorf("owned by user id %d: the owner must be root or the user who runs this program (chown)", owner)
-	case owner == 0 && mode&0o037 != 0:
-		return fmt.Errorf("permissions are %#o: a file owned by root may be group-readable but must not be accessible to others (chmod 0640 or 0600)", mode)
-	case owner != 0 && mode&0o077 != 0:
-		return fmt.Errorf("permissions are %#o: the file must not be accessible to group or others (chmod 0600)", mode)
-	}
-	return nil
-}
-
 // ReadSecretFile reads a file that passes [CheckSecretFile] and is no longer
 // than 64 MiB; it may be empty. The error names the path. What it returns is
 // the caller's.

@@ -68,3 +68,44 @@ func TestCheckSecretFileLooksAtOwnerAndMode(t *testing.T) {
 		}
 	}
 }
+
+const root, me, other = 0, 1000, 1001
+
+func TestTheModeOfASecretFileFollowsItsOwner(t *testing.T) {
+	for _, c := range []struct {
+		owner, current uint32
+		mode           fs.FileMode
+		want           string // part of the error, empty for none
+	}{
+		{me, me, 0o600, ""},
+		{me, me, 0o400, ""},
+		{me, me, 0o700, ""},
+		{me, me, 0o000, ""},
+		{me, me, 0o640, "permissions are 0640: the file must not be accessible to group or others (chmod 0600)"},
+		{me, me, 0o660, "permissions are 0660"},
+		{me, me, 0o604, "permissions are 0604"},
+		{me, me, 0o601, "permissions are 0601"},
+		{me, me, 0o644, "chmod 0600"},
+		{me, me, 0o777, "permissions are 0777"},
+		{root, me, 0o640, ""},
+		{root, me, 0o440, ""},
+		{root, me, 0o600, ""},
+		{root, me, 0o644, "permissions are 0644: a file owned by root may be group-readable"},
+		{root, me, 0o660, "chmod 0640"},
+		{root, me, 0o650, "permissions are 0650"},
+		{root, me, 0o604, "permissions are 0604"},
+		{root, root, 0o640, ""},
+		{root, root, 0o644, "permissions are 0644"},
+		{other, me, 0o600, "owned by user id 1001"},
+		{other, root, 0o600, "the owner must be root or the user who runs this program (chown)"},
+		{me, me, 0o600 | fs.ModeSticky | fs.ModeSetuid, ""},
+	} {
+		err := checkSecretMode(c.mode, c.owner, c.current)
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("owner %d, user %d, mode %o: %v", c.owner, c.current, c.mode, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("owner %d, user %d, mode %o: got %v, want %q", c.owner, c.current, c.mode, err, c.want)
+		}
+	}
+}

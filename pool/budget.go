@@ -6,8 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/pgseal/pgseal/internal/wire"
 )
 
 // A budget counts what all pools of one database, or of one role, have
@@ -232,33 +230,6 @@ func (p *Pool) waitingSince() (at time.Time, ok bool) {
 		return at, false
 	}
 	return first.since, true
-}
-
-// Admit is Join for a client that logged in as user, if
-// max_db_client_connections and max_user_client_connections allow it.
-func (m *Manager) Admit(d *Database, user string, login Login) (p *Pool, leave func(), err error) {
-	p, leavePool := m.Join(d, login)
-	client := m.roles.of(user)
-	n := client.clients.Add(1)
-	leave = func() {
-		client.clients.Add(-1)
-		leavePool()
-	}
-	spec := p.db.spec.Load()
-	if limit := spec.maxDBClients(); limit > 0 && p.db.budget.clients.Load() > int64(limit) {
-		err = tooMany(`too many connections for database "` + p.db.Name + `" (max_db_client_connections)`)
-	} else if limit := spec.maxUserClients(user); limit > 0 && n > int64(limit) {
-		err = tooMany(`too many connections for role "` + user + `" (max_user_client_connections)`)
-	}
-	if err != nil {
-		leave()
-		return nil, nil, err
-	}
-	return p, leave, nil
-}
-
-func tooMany(message string) *wire.Error {
-	return wire.Fatal(wire.CodeTooManyConnections, message).WithHint("This is a limit of the connection pooler, not of PostgreSQL.")
 }
 
 // lackRoom returns the first waiter that a server could be opened for if there

@@ -246,3 +246,22 @@ func (a *arrival) refuse(err error) {
 	log.Warn("login refused", fields...)
 	conn.drainAndClose()
 }
+
+// startupOf returns the parameters of a startup packet by which servers that
+// were opened with them are known: sorted by name, and without
+// application_name, which every session is given.
+func startupOf(asked []wire.Parameter) (list []wire.Parameter) {
+	for _, p := range asked {
+		p.Name = strings.ToLower(p.Name)
+		if p.Name == applicationName {
+			continue
+		}
+		if i := slices.IndexFunc(list, func(q wire.Parameter) bool { return q.Name == p.Name }); i >= 0 {
+			list[i] = p
+		} else {
+			list = append(list, p)
+		}
+	}
+	slices.SortFunc(list, func(a, b wire.Parameter) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -183,28 +182,6 @@ func (s *session) TimedOut() {
 		s.link.tell(waitNotice.AppendNotice(nil))
 	}
 	s.arm()
-}
-
-// Closed implements engine.Handler: the end of the session.
-func (s *session) Closed(err error) {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err) {
-		err = errClientGone
-	}
-	s.leave(err)
-	s.mu.Lock()
-	s.phase = phaseClosed
-	s.mu.Unlock()
-	unused, waited, all, reason := s.talk.close()
-	if unused != nil {
-		s.talk.pool.Release(unused)
-	}
-	if waited {
-		s.link.logWait(&s.talk.wait.waiter, waitLeft, reason)
-	}
-	s.proxy.exit(s)
-	s.proxy.log.Info("client disconnected", append(append(s.conn.fields(), all.fields()...),
-		zap.Duration("duration", time.Since(s.conn.since)), zap.NamedError("reason", reason))...)
-	s.proxy.live.Done()
 }
 
 // check looks whether the session has to end now. It runs at the client's

@@ -4,11 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 )
-
-// maxSecretSize bounds what ReadSecretFile reads, in bytes: users files are the largest.
-const maxSecretSize = 64 << 20
 
 // CheckSecretFile returns an error unless a file is fit to hold a private key
 // or passwords. The rule is libpq's and PostgreSQL's for key files: it is a
@@ -23,27 +19,6 @@ func CheckSecretFile(info fs.FileInfo) error {
 		return errNotRegular
 	}
 	return checkOwner(info)
-}
-
-// ReadSecretFile reads a file that passes [CheckSecretFile] and is no longer
-// than 64 MiB; it may be empty. The error names the path. What it returns is
-// the caller's.
-func ReadSecretFile(path string) ([]byte, error) {
-	content, _, err := readFile(File{Path: path, Secret: true, Max: maxSecretSize})
-	if errors.Is(err, errEmpty) {
-		err = nil
-	}
-	return content, err
-}
-
-// ReadPassword returns the password in a file that [ReadSecretFile] reads,
-// without the line end behind it. It is empty if path is.
-func ReadPassword(path string) (string, error) {
-	if path == "" {
-		return "", nil
-	}
-	secret, err := ReadSecretFile(path)
-	return strings.TrimRight(string(secret), "\r\n"), err
 }
 
 // fileError says of which file an error is, once: those of the system name it

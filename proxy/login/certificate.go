@@ -1,6 +1,7 @@
 package login
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 
@@ -50,4 +51,17 @@ func certificateNames(cert *x509.Certificate, which string) (names []string, err
 		return nil, fmt.Errorf("the certificate has %d names of type %s", len(names), which)
 	}
 	return names, nil
+}
+
+// ClientCertificate returns the client's certificate if the handshake has verified it,
+// else nil.
+func ClientCertificate(conn *tls.Conn) *x509.Certificate {
+	if conn == nil {
+		return nil
+	}
+	chains := conn.ConnectionState().VerifiedChains
+	if len(chains) == 0 || len(chains[0]) == 0 {
+		return nil
+	}
+	return chains[0][0]
 }

@@ -3,7 +3,6 @@ package login
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/netip"
@@ -153,33 +152,6 @@ func (l *Login) write(b []byte) error {
 		return l.lost(err)
 	}
 	return nil
-}
-
-// AwaitAnswer waits until the client may be told of a Refusal: if a proof was refused,
-// or could not be checked by an LDAP server, the timing of the answer reveals nothing.
-func (l *Login) AwaitAnswer(r *Refusal) {
-	if !r.OfProof() && r.Reason != LDAPError {
-		return
-	}
-	timer := time.NewTimer(time.Until(guard.AnswerTime(l.heard, time.Now(), l.logins.settings.Load().Auth.AuthDelay)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-l.stopped.Done():
-	}
-}
-
-// ClientCertificate returns the client's certificate if the handshake has verified it,
-// else nil.
-func ClientCertificate(conn *tls.Conn) *x509.Certificate {
-	if conn == nil {
-		return nil
-	}
-	chains := conn.ConnectionState().VerifiedChains
-	if len(chains) == 0 || len(chains[0]) == 0 {
-		return nil
-	}
-	return chains[0][0]
 }
 
 // addr returns the client's address, not valid for a unix socket.

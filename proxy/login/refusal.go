@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"syscall"
+	"time"
 
 	"github.com/pgseal/pgseal/internal/wire"
 	"github.com/pgseal/pgseal/proxy/guard"
@@ -192,3 +193,17 @@ func hasEnded(err error) bool {
 }
 
 func hasLeft(err error) bool { return hasEnded(err) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// AwaitAnswer waits until the client may be told of a Refusal: if a proof was refused,
+// or could not be checked by an LDAP server, the timing of the answer reveals nothing.
+func (l *Login) AwaitAnswer(r *Refusal) {
+	if !r.OfProof() && r.Reason != LDAPError {
+		return
+	}
+	timer := time.NewTimer(time.Until(guard.AnswerTime(l.heard, time.Now(), l.logins.settings.Load().Auth.AuthDelay)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.stopped.Done():
+	}
+}

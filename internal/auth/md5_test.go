@@ -64,7 +64,7 @@ func TestAnMD5SecretOfTheUsersFileIsTakenUnlessInFIPSMode(t *testing.T) {
 	}
 	users, err = ParseUsers("users.txt", []byte(fmt.Sprintf("\"bob\" \"x\"\n\"alice\" %q\n", aliceMD5)), NewMocker(nil), nil)
 	if fips140.Enabled() {
-		if err == nil || !strings.HasPrefix(err.Error(), "users.txt:2: md5 is not to be had in FIPS mode") || strings.Contains(err.Error(), aliceMD5[3:]) {
+		if err == nil || !strings.HasPrefix(err.Error(), "users.txt:2: MD5 is not available in FIPS mode") || strings.Contains(err.Error(), aliceMD5[3:]) {
 			t.Errorf("in FIPS mode: %v", err)
 		}
 		return

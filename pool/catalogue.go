@@ -200,11 +200,14 @@ type retired struct {
 	pools []*Pool
 }
 
-// add is called before the pool can no longer be found.
+// add is called before the pool can no longer be found. One that a removed
+// database had may be given again, for a changed password.
 func (r *retired) add(p *Pool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p.retired.Store(true)
+	if p.retired.Swap(true) {
+		return
+	}
 	r.sweep()
 	r.pools = append(r.pools, p)
 }

@@ -95,6 +95,22 @@ func TestASnapshotHoldsWhatIsLeftOfAPoolThatHadToMakeWay(t *testing.T) {
 	})
 }
 
+// A client may have found the database before it was removed, and join it with a
+// password that its role has been given since.
+func TestAPoolThatRetiresTwiceIsSeenOnce(t *testing.T) {
+	inHouse(t, nil, nil, func(t *testing.T, h *house) {
+		db := h.pool.Database()
+		s := h.take()
+		h.manager.Apply(nil)
+		_, leave := h.manager.Join(db, Login{User: "app", Password: "another"})
+		leave()
+		if list := h.manager.Snapshots(); len(list) != 1 || list[0].Servers.Active != 1 || list[0].Clients != 1 {
+			t.Errorf("the pools are %+v", list)
+		}
+		h.pool.Release(s)
+	})
+}
+
 func TestAClosedServerIsCountedByItsReason(t *testing.T) {
 	for reason, c := range map[string]struct {
 		edit func(*Spec)

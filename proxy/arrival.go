@@ -76,7 +76,6 @@ func (a *arrival) run(policy login.Policy) error {
 
 // open opens a session with a database.
 func (a *arrival) open(ask login.Startup, credential auth.Credential) error {
-	s := a.session
 	db, ok := a.proxy.manager.Database(ask.Database)
 	if !ok {
 		return login.Refuse(login.NoDatabase, wire.Fatal(wire.CodeUndefinedDatabase, `database "`+ask.Database+`" does not exist`).
@@ -95,7 +94,7 @@ func (a *arrival) open(ask login.Startup, credential auth.Credential) error {
 	if auto { // PostgreSQL has said by now that there is such a database
 		a.login.Succeeded()
 	}
-	return a.greet(s.talk.relay.ClientReported())
+	return a.greet(a.session.talk.reported())
 }
 
 // errServed says that a connection came for something else than a session,

@@ -59,6 +59,14 @@ func (c *conversation) greet() {
 	c.greeted = true
 }
 
+// reported returns what the client is greeted with. A replication connection's
+// server may report meanwhile.
+func (c *conversation) reported() []wire.Parameter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.relay.ClientReported()
+}
+
 // stepClient has the relay look at what the client sent, unless the session is
 // to end.
 func (c *conversation) stepClient(b []byte) (st relay.Step, server *pool.Server, rests bool) {

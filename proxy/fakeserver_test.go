@@ -40,6 +40,7 @@ type fakeServer struct {
 	handlers map[string]func(*backend)
 	lookup   func(sql string, params []string) string // answers statements with parameters
 	refusal  string                                   // sent to whoever logs in, instead of a greeting
+	behind   string                                   // sent behind the greeting, in the same write
 	stall    chan struct{}                            // logins wait for it
 	gate     chan struct{}                            // a CancelRequest waits for it before it takes effect
 	drip     bool                                     // one byte per segment
@@ -227,7 +228,7 @@ func (s *fakeServer) cancel(c cancellation) {
 // login authenticates and greets, and reports whether the session may begin.
 func (s *fakeServer) login(b *backend) (bool, error) {
 	s.mu.Lock()
-	stall, refusal := s.stall, s.refusal
+	stall, refusal, behind := s.stall, s.refusal, s.behind
 	s.mu.Unlock()
 	if stall != nil {
 		select {
@@ -263,7 +264,7 @@ func (s *fakeServer) login(b *backend) (bool, error) {
 	}
 	b.settings = maps.Clone(b.defaults)
 	s.opened <- b
-	return true, b.send(append(greeting, msg('K', b.key()), ready("I"))...)
+	return true, b.send(append(greeting, msg('K', b.key()), ready("I"), behind)...)
 }
 
 func (s *fakeServer) forget(b *backend) {

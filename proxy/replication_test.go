@@ -103,3 +103,14 @@ func TestAServersRefusalOfAReplicationConnectionIsTheClientsAnswer(t *testing.T)
 	c.authenticated()
 	c.refused("42501")
 }
+
+// The server may report a parameter while its client is greeted with those that
+// it had. Only the race detector sees it.
+func TestAReplicationServerMayReportWhileItsClientIsGreeted(t *testing.T) {
+	h := open(t, servers(2))
+	h.server.set(func() { h.server.behind = parameter("TimeZone", "Asia/Tokyo") })
+	for range 50 {
+		h.replicate().raw.Close()
+		<-h.server.opened
+	}
+}
